@@ -1,0 +1,13 @@
+import { defaultServerConditions } from "vite";
+import { defineConfig } from "vitest/config";
+
+const conditions = ["@conclave/source", ...defaultServerConditions];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ["{packages,apps}/*/test/**/*.test.ts"],
+    coverage: { include: ["{packages,apps}/*/src/**"] },
+  },
+});
