@@ -1,0 +1,200 @@
+/**
+ * What a view sees of an account: one interface, whether the engine runs in this realm or in the
+ * worker that was elected for all tabs. Everything in it survives structured cloning.
+ * @module
+ */
+
+/** Hex of the account's id. */
+export type AccountId = string;
+/** Hex of the group's id. */
+export type ConversationId = string;
+
+/** Something a person should know about; never silent, never a crash. */
+export interface Warning {
+  readonly code: WarningCode;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** The account it is about, where there is one. */
+  readonly accountId?: AccountId;
+  /** That account's name, or what else the sentence needs. */
+  readonly subject?: string;
+}
+
+export type WarningCode =
+  /** A commit or message broke a rule and was refused; the group stays as it was. */
+  | "message-refused"
+  /** An external commit that no invitation link vouches for. */
+  | "uninvited-member"
+  /** A leaf whose device is not on its account's signed list. */
+  | "unlisted-device"
+  /** A name that belonged to another root key when it was first seen. */
+  | "root-key-changed"
+  /** The service showed an older device list than one that is known to exist. */
+  | "device-list-old"
+  /** Two different device lists of one version. */
+  | "device-list-fork"
+  /** The same message a second time. */
+  | "message-replayed"
+  /** Messages of a sender are missing. */
+  | "message-missing"
+  /** A member saw another history than we did. */
+  | "history-differs"
+  /** A message that could not be decrypted. */
+  | "message-unreadable"
+  /** Our own state is older than what we once sent. */
+  | "state-restored";
+
+export type Connection = "connecting" | "online" | "offline";
+
+export interface AccountState {
+  readonly accountId: AccountId;
+  readonly name: string;
+  /** Until the person says that the phrase is written down. */
+  readonly recoveryPhrasePending: boolean;
+}
+
+export interface Member {
+  readonly accountId: AccountId;
+  readonly name: string;
+  readonly devices: number;
+  readonly self: boolean;
+  /** The person compared the safety number and said that it matches. */
+  readonly verified: boolean;
+}
+
+export interface ConversationSummary {
+  readonly id: ConversationId;
+  readonly title: string;
+  /** `left`: removed or gone; what was received stays readable. */
+  readonly status: "active" | "joining" | "left";
+  readonly members: readonly Member[];
+  readonly lastMessage?: Message;
+  readonly unread: number;
+  readonly warnings: readonly Warning[];
+  /** Open invitation links. */
+  readonly links: number;
+}
+
+export type MessageBody =
+  | { readonly type: "text"; readonly text: string }
+  /** What happened to the group, told by its commits. */
+  | {
+      readonly type: "membership";
+      readonly change: "created" | "joined" | "added" | "removed" | "left";
+      readonly accountId: AccountId;
+      readonly name: string;
+      readonly by?: string;
+    }
+  | { readonly type: "unreadable" };
+
+export interface Message {
+  /** Hex; the same for everyone who has the message. */
+  readonly id: string;
+  readonly conversationId: ConversationId;
+  /** Its place in the conversation; absent while it waits in the outbox. */
+  readonly seq?: number;
+  readonly accountId: AccountId;
+  readonly senderName: string;
+  readonly own: boolean;
+  /** Milliseconds since the Unix epoch: when it was accepted, or, before that, written. */
+  readonly at: number;
+  readonly body: MessageBody;
+  /** `waiting`: in the outbox. `sent`: the service has it. `delivered`: every other device reported it. */
+  readonly state: "waiting" | "sent" | "delivered" | "received" | "failed";
+  /** For `failed`: why, as an error code. */
+  readonly failure?: string;
+}
+
+export interface Invitation {
+  /** What follows `#` in the link. Secret: it lets people in. */
+  readonly fragment: string;
+  readonly expiresAt: number;
+  readonly maxUses: number;
+}
+
+export interface InvitationPreview {
+  readonly title: string;
+  readonly inviterName: string;
+  /** The inviter's fingerprint in the link is the one of the inviter in the group. */
+  readonly inviterConfirmed: boolean;
+  readonly members: number;
+}
+
+/** All that a view can show, and how it changes. Each event replaces what it names. */
+export type ClientEvent =
+  | { readonly type: "account"; readonly account: AccountState | undefined }
+  | { readonly type: "connection"; readonly connection: Connection }
+  | { readonly type: "conversation"; readonly conversation: ConversationSummary }
+  | { readonly type: "messages"; readonly messages: readonly Message[] }
+  /** Warnings that belong to no conversation. */
+  | { readonly type: "warning"; readonly warning: Warning };
+
+export interface Snapshot {
+  readonly account: AccountState | undefined;
+  readonly connection: Connection;
+  readonly conversations: readonly ConversationSummary[];
+  readonly warnings: readonly Warning[];
+}
+
+/** Every method may fail with a `ClientError`. */
+export interface ClientApi {
+  snapshot(): Promise<Snapshot>;
+  /** Newest last; those before `before` (a seq), or the newest. Waiting ones come with the newest. */
+  messages(
+    id: ConversationId,
+    page: { readonly before?: number; readonly limit: number },
+  ): Promise<readonly Message[]>;
+  signUp(name: string): Promise<{ readonly recoveryPhrase: string }>;
+  confirmRecoveryPhrase(): Promise<void>;
+  createConversation(title: string): Promise<ConversationId>;
+  /** Done once it is in the outbox on disk. `messageKey` makes a repeated call harmless. */
+  sendText(id: ConversationId, text: string, messageKey: string): Promise<void>;
+  discardFailed(id: ConversationId, messageId: string): Promise<void>;
+  markRead(id: ConversationId): Promise<void>;
+  createInvitation(
+    id: ConversationId,
+    terms: { readonly expiresInSeconds: number; readonly maxUses: number },
+  ): Promise<Invitation>;
+  /** Closes every open link of the conversation. */
+  revokeInvitations(id: ConversationId): Promise<void>;
+  previewInvitation(fragment: string): Promise<InvitationPreview>;
+  acceptInvitation(fragment: string): Promise<ConversationId>;
+  addByName(id: ConversationId, name: string): Promise<void>;
+  removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
+  leave(id: ConversationId): Promise<void>;
+  /** 60 digits in groups of five: the same on both sides. */
+  safetyNumber(accountId: AccountId): Promise<string>;
+  setVerified(accountId: AccountId, verified: boolean): Promise<void>;
+  dismissWarnings(id: ConversationId | undefined): Promise<void>;
+}
+
+export type ClientErrorCode =
+  | "no-account"
+  | "account-exists"
+  | "name-taken"
+  | "name-invalid"
+  | "name-unknown"
+  | "no-key-packages"
+  | "link-invalid"
+  | "link-closed"
+  | "already-member"
+  | "not-member"
+  | "unknown-conversation"
+  | "root-key-changed"
+  | "offline"
+  | "busy"
+  | "text-too-long"
+  | "storage"
+  | "refused"
+  | "internal";
+
+/** Why a call failed. Crosses between realms as `{ code, message }`. */
+export class ClientError extends Error {
+  override readonly name = "ClientError";
+  readonly code: ClientErrorCode;
+
+  constructor(code: ClientErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The bodies of requests and answers. Bytes are base64url without padding; times are milliseconds
+ * since the Unix epoch; sequence numbers and epochs are decimal strings where they may pass 2^53.
+ * Routes are listed at `ROUTES`.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import { base64urlnopad } from "@scure/base";
+import { z } from "zod";
+
+/** Every route, with its method. `{x}` is a segment; ids in a path are base64url. */
+export const ROUTES = {
+  register: "POST /v1/accounts",
+  signIn: "POST /v1/sessions",
+  signOut: "DELETE /v1/sessions",
+  lookUp: "POST /v1/directory/lookup",
+  deviceList: "GET /v1/accounts/{accountId}/device-list",
+  replaceDeviceList: "PUT /v1/accounts/{accountId}/device-list",
+  uploadKeyPackages: "POST /v1/key-packages",
+  countKeyPackages: "GET /v1/key-packages",
+  claimKeyPackages: "POST /v1/key-packages/claim",
+  createGroup: "POST /v1/groups",
+  groups: "GET /v1/groups",
+  commit: "POST /v1/groups/{groupId}/commits",
+  /** Body: an MLSMessage, `message/mls`. */
+  message: "POST /v1/groups/{groupId}/messages",
+  /** `?after=SEQ&limit=N` */
+  log: "GET /v1/groups/{groupId}/log",
+  /** `?epoch=N`; answers with the encoded `ratchet_tree`, `application/octet-stream`. */
+  tree: "GET /v1/groups/{groupId}/tree",
+  link: "GET /v1/links/{linkId}",
+  /** `?after=SEQ` */
+  inbox: "GET /v1/inbox",
+  acknowledge: "POST /v1/inbox/ack",
+  socket: "GET /v1/socket",
+  health: "GET /health",
+} as const;
+
+/** The largest bodies, in bytes. */
+export const LIMITS = {
+  body: 8 * 1024 * 1024,
+  message: 256 * 1024,
+  keyPackages: 100,
+  logPage: 200,
+} as const;
+
+const bytes: z.ZodType<Bytes, string> = z.string().transform((text, context): Bytes => {
+  try {
+    return base64urlnopad.decode(text) as Bytes;
+  } catch {
+    context.addIssue({ code: "custom", message: "not base64url without padding" });
+    return z.NEVER;
+  }
+});
+
+const uint64: z.ZodType<bigint, string> = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,19})$/)
+  .transform((text) => BigInt(text));
+
+/** `value` as JSON, with bytes and bigints in their text forms. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (inner instanceof Uint8Array) return base64urlnopad.encode(inner);
+    return typeof inner === "bigint" ? inner.toString() : inner;
+  });
+}
+
+export function bytesToText(value: Uint8Array): string {
+  return base64urlnopad.encode(value);
+}
+
+/** Throws for what is not base64url without padding. */
+export function bytesFromText(text: string): Bytes {
+  return base64urlnopad.decode(text) as Bytes;
+}
+
+type Body<T extends z.ZodType> = Readonly<z.infer<T>>;
+
+/** `register`: a new account with its first device. `signIn` proves the device key. Answers as `signIn` does. */
+export const RegisterRequest = z.object({ deviceList: bytes, signIn: bytes });
+export type RegisterRequest = Body<typeof RegisterRequest>;
+
+export const SignInRequest = z.object({ signIn: bytes });
+export type SignInRequest = Body<typeof SignInRequest>;
+
+export const SignInResponse = z.object({ token: z.string(), expiresAt: z.number() });
+export type SignInResponse = Body<typeof SignInResponse>;
+
+/** `lookUp`: by exact name. Unknown and unwilling are answered alike: `not-found`. */
+export const LookUpRequest = z.object({ name: z.string() });
+export type LookUpRequest = Body<typeof LookUpRequest>;
+
+/** `lookUp`, `deviceList`: the signed device list; who reads it checks it. */
+export const DeviceListResponse = z.object({ deviceList: bytes });
+export type DeviceListResponse = Body<typeof DeviceListResponse>;
+
+/** `replaceDeviceList`. */
+export const ReplaceDeviceListRequest = z.object({ deviceList: bytes });
+export type ReplaceDeviceListRequest = Body<typeof ReplaceDeviceListRequest>;
+
+/** `uploadKeyPackages`: MLSMessages of one device. `lastResort` replaces the one before. */
+export const UploadKeyPackagesRequest = z.object({
+  keyPackages: z.array(bytes).max(LIMITS.keyPackages),
+  lastResort: bytes.optional(),
+});
+export type UploadKeyPackagesRequest = Body<typeof UploadKeyPackagesRequest>;
+
+/** `uploadKeyPackages`, `countKeyPackages`: how many are left, the last resort apart. */
+export const KeyPackageCount = z.object({ available: z.number().int(), lastResort: z.boolean() });
+export type KeyPackageCount = Body<typeof KeyPackageCount>;
+
+export const ClaimKeyPackagesRequest = z.object({
+  accountId: bytes,
+  suites: z.array(z.number().int()).min(1).max(16),
+});
+export type ClaimKeyPackagesRequest = Body<typeof ClaimKeyPackagesRequest>;
+
+/** One for each device that has one; each is served once, but a last resort. */
+export const ClaimKeyPackagesResponse = z.object({
+  keyPackages: z.array(z.object({ deviceId: bytes, keyPackage: bytes })),
+});
+export type ClaimKeyPackagesResponse = Body<typeof ClaimKeyPackagesResponse>;
+
+/** `createGroup`: epoch 0, with the device as its one member. `groupInfo` has no `external_pub`. */
+export const CreateGroupRequest = z.object({ groupInfo: bytes, ratchetTree: bytes });
+export type CreateGroupRequest = Body<typeof CreateGroupRequest>;
+
+/** `commit`: all that belongs to one commit; accepted whole or not at all, once by the commit's hash. */
+export const CommitRequest = z.object({
+  /** MLSMessage with a PublicMessage. */
+  commit: bytes,
+  /** MLSMessage with the Welcome for those whom the commit adds. */
+  welcome: bytes.optional(),
+  /** MLSMessage with the GroupInfo of the new epoch, with neither `external_pub` nor `ratchet_tree`. */
+  groupInfo: bytes,
+  /** For each link in the new group context, the GroupInfo for joiners, sealed to it. */
+  links: z.array(z.object({ linkId: bytes, sealedGroupInfo: bytes })).max(64),
+});
+export type CommitRequest = Body<typeof CommitRequest>;
+
+/** `commit`, `message`: where the log has it. The same bytes again get the same answer. */
+export const Accepted = z.object({ seq: z.number().int(), acceptedAt: z.number() });
+export type Accepted = Body<typeof Accepted>;
+
+export const LogEntry = z.object({
+  /** From 1 on, without gaps, in each group. */
+  seq: z.number().int(),
+  /** The epoch the message belongs to (a commit: the one it ends). */
+  epoch: uint64,
+  kind: z.enum(["commit", "proposal", "application"]),
+  /** The MLSMessage. */
+  message: bytes,
+  acceptedAt: z.number(),
+});
+export type LogEntry = Body<typeof LogEntry>;
+
+/** `log`: what follows `after`, in order; `head` is the last sequence number the device may read. */
+export const LogResponse = z.object({ entries: z.array(LogEntry), head: z.number().int() });
+export type LogResponse = Body<typeof LogResponse>;
+
+/** `groups`: those the device is or was in. */
+export const GroupsResponse = z.object({
+  groups: z.array(
+    z.object({ groupId: bytes, head: z.number().int(), epoch: uint64, member: z.boolean() }),
+  ),
+});
+export type GroupsResponse = Body<typeof GroupsResponse>;
+
+export const LinkResponse = z.object({
+  groupId: bytes,
+  epoch: uint64,
+  sealedGroupInfo: bytes,
+  ratchetTree: bytes,
+  usesLeft: z.number().int(),
+});
+export type LinkResponse = Body<typeof LinkResponse>;
+
+/** A Welcome, and the log entry of the commit that made it: reading starts behind that. */
+export const InboxEntry = z.object({
+  seq: z.number().int(),
+  groupId: bytes,
+  epoch: uint64,
+  commitSeq: z.number().int(),
+  welcome: bytes,
+});
+export type InboxEntry = Body<typeof InboxEntry>;
+
+export const InboxResponse = z.object({ entries: z.array(InboxEntry) });
+export type InboxResponse = Body<typeof InboxResponse>;
+
+export const AcknowledgeRequest = z.object({ upTo: z.number().int() });
+export type AcknowledgeRequest = Body<typeof AcknowledgeRequest>;
+
+/** The socket's first frame, from the device; within 10 seconds. */
+export const SocketHello = z.object({ type: z.literal("hello"), token: z.string() });
+export type SocketHello = Body<typeof SocketHello>;
+
+/** Frames from the service: doorbells. They may be lost or come twice; the log is the truth. */
+export const SocketFrame = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("ready") }),
+  z.object({ type: z.literal("group"), groupId: bytes, head: z.number().int() }),
+  z.object({ type: z.literal("inbox") }),
+]);
+export type SocketFrame = Body<typeof SocketFrame>;

@@ -1,0 +1,49 @@
+/**
+ * What the service says when it refuses: problem details (RFC 9457), told apart by `code`.
+ * @module
+ */
+
+import { z } from "zod";
+
+/** Each code with its HTTP status. */
+export const PROBLEMS = {
+  "bad-request": 400,
+  "invalid-signature": 401,
+  "not-signed-in": 401,
+  "clock-skew": 401,
+  "not-allowed": 403,
+  "origin-not-allowed": 403,
+  "not-found": 404,
+  "name-taken": 409,
+  "account-exists": 409,
+  "group-exists": 409,
+  /** Carries `currentEpoch`, and `winner` (seq and hash) where a commit won that epoch. */
+  "wrong-epoch": 409,
+  /** The device list does not follow the one that is held. Carries `currentVersion`. */
+  "device-list-conflict": 409,
+  "link-closed": 410,
+  "too-large": 413,
+  /** The message breaks a rule of MLS. Carries `rule`, the code of the MlsError. */
+  "invalid-message": 422,
+  "too-many-requests": 429,
+  internal: 500,
+  "shutting-down": 503,
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** `application/problem+json`. */
+export const Problem: z.ZodType<Problem> = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  code: z.string(),
+});
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  /** One of `ProblemCode`, or one that a newer service knows. */
+  readonly code: string;
+  readonly [member: string]: unknown;
+}

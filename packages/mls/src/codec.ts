@@ -1,0 +1,366 @@
+/**
+ * The TLS presentation language as MLS uses it: one combinator for each construct.
+ * RFC 9420 §2.1 (optional values §2.1.1, variable-size vectors §2.1.2), RFC 8446 §3.
+ *
+ * Every decoder is total: it ends in a value or in `MlsError` with `decode`, uses memory in
+ * proportion to its input, and accepts just one encoding of each value.
+ * @module
+ */
+
+import { MlsError } from "./errors.ts";
+
+/** Bytes as WebCrypto takes and gives them. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** How a value of type `T` stands on the wire. */
+export interface Codec<T> {
+  readonly write: (writer: Writer, value: T) => void;
+  readonly read: (reader: Reader) => T;
+}
+
+/** The largest length a vector can have, in bytes (§2.1.2). */
+export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
+
+const NO_BYTES: Bytes = new Uint8Array(0);
+
+/** A growing buffer. Bytes that were written are copied in. */
+export class Writer {
+  #buffer: Bytes = new Uint8Array(128);
+  #length = 0;
+
+  #reserve(count: number): number {
+    const at = this.#length;
+    this.#length += count;
+    if (this.#length > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(this.#length, this.#buffer.length * 2));
+      grown.set(this.#buffer.subarray(0, at));
+      this.#buffer.fill(0);
+      this.#buffer = grown;
+    }
+    return at;
+  }
+
+  uint(value: number, size: 1 | 2 | 4): void {
+    if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
+      throw new TypeError(`${value} is not a uint${8 * size}`);
+    }
+    let at = this.#reserve(size);
+    for (let shift = 8 * (size - 1); shift >= 0; shift -= 8) {
+      this.#buffer[at++] = (value / 2 ** shift) & 0xff;
+    }
+  }
+
+  uint64(value: bigint): void {
+    if (value < 0n || value >= 1n << 64n) throw new TypeError(`${value} is not a uint64`);
+    const at = this.#reserve(8);
+    new DataView(this.#buffer.buffer).setBigUint64(at, value);
+  }
+
+  bytes(value: Uint8Array): void {
+    const at = this.#reserve(value.length);
+    this.#buffer.set(value, at);
+  }
+
+  /** The length of a vector, in the fewest bytes (§2.1.2). */
+  length(value: number): void {
+    if (value > MAX_VECTOR_LENGTH) throw new TypeError(`a vector of ${value} bytes is too long`);
+    if (value < 2 ** 6) this.uint(value, 1);
+    else if (value < 2 ** 14) this.uint(value + 2 ** 14, 2);
+    else this.uint(value + 2 ** 31, 4);
+  }
+
+  /** A vector whose content `write` puts down: its length in bytes comes first. */
+  vector(write: (inner: Writer) => void): void {
+    const inner = new Writer();
+    write(inner);
+    this.length(inner.#length);
+    this.bytes(inner.#buffer.subarray(0, inner.#length));
+    inner.wipe();
+  }
+
+  /** What was written so far, as a copy. */
+  finish(): Bytes {
+    return this.#buffer.slice(0, this.#length);
+  }
+
+  /** Overwrites the buffer: what was written may have been secret. */
+  wipe(): void {
+    this.#buffer.fill(0);
+    this.#length = 0;
+  }
+}
+
+/** Reads from `bytes`, which must not change meanwhile. Values read are copies. */
+export class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #end: number;
+  #at: number;
+
+  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  /** Where the next value begins, in bytes from the start of the input. */
+  get offset(): number {
+    return this.#at;
+  }
+
+  get done(): boolean {
+    return this.#at === this.#end;
+  }
+
+  #take(count: number): number {
+    const at = this.#at;
+    if (count > this.#end - at) {
+      throw new MlsError(
+        "decode",
+        "2.1",
+        `${count} bytes wanted at byte ${at}, ${this.#end - at} left`,
+      );
+    }
+    this.#at += count;
+    return at;
+  }
+
+  uint(size: 1 | 2 | 4): number {
+    let at = this.#take(size);
+    let value = 0;
+    for (let i = 0; i < size; i++) value = value * 256 + (this.#bytes[at++] ?? 0);
+    return value;
+  }
+
+  uint64(): bigint {
+    const at = this.#take(8);
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset).getBigUint64(at);
+  }
+
+  bytes(count: number): Bytes {
+    const at = this.#take(count);
+    return count === 0 ? NO_BYTES : (this.#bytes.slice(at, at + count) as Bytes);
+  }
+
+  /** The length of a vector; only the shortest form is accepted (§2.1.2). */
+  length(): number {
+    const at = this.#at;
+    const first = this.uint(1);
+    const prefix = first >> 6;
+    if (prefix === 0) return first;
+    if (prefix === 3) {
+      throw new MlsError("decode", "2.1.2", `length with prefix 11 at byte ${at}`);
+    }
+    let value = first & 0x3f;
+    const more = prefix === 1 ? 1 : 3;
+    for (let i = 0; i < more; i++) value = value * 256 + this.uint(1);
+    if (value < (prefix === 1 ? 2 ** 6 : 2 ** 14)) {
+      throw new MlsError("decode", "2.1.2", `length ${value} at byte ${at} is not minimal`);
+    }
+    return value;
+  }
+
+  /** A reader of the content of the vector that stands here. */
+  vector(): Reader {
+    const length = this.length();
+    const at = this.#take(length);
+    return new Reader(this.#bytes, at, at + length);
+  }
+
+  /** The bytes from `start` to here, as a copy. */
+  since(start: number): Bytes {
+    return this.#bytes.slice(start, this.#at) as Bytes;
+  }
+}
+
+/** The encoding of `value`. */
+export function encode<T>(codec: Codec<T>, value: T): Bytes {
+  const writer = new Writer();
+  codec.write(writer, value);
+  const bytes = writer.finish();
+  writer.wipe();
+  return bytes;
+}
+
+/** The value that `bytes` encode, all of them. Throws `MlsError` with `decode`. */
+export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  const reader = new Reader(bytes);
+  const value = codec.read(reader);
+  if (!reader.done) {
+    throw new MlsError("decode", "2.1", `${bytes.length - reader.offset} bytes too many`);
+  }
+  return value;
+}
+
+export const uint8: Codec<number> = {
+  write: (w, value) => w.uint(value, 1),
+  read: (r) => r.uint(1),
+};
+export const uint16: Codec<number> = {
+  write: (w, value) => w.uint(value, 2),
+  read: (r) => r.uint(2),
+};
+export const uint32: Codec<number> = {
+  write: (w, value) => w.uint(value, 4),
+  read: (r) => r.uint(4),
+};
+export const uint64: Codec<bigint> = {
+  write: (w, value) => w.uint64(value),
+  read: (r) => r.uint64(),
+};
+
+/** `opaque name<V>`. */
+export const opaque: Codec<Bytes> = {
+  write: (w, value) => {
+    w.length(value.length);
+    w.bytes(value);
+  },
+  read: (r) => r.bytes(r.length()),
+};
+
+/** `opaque name[size]`. */
+export function fixed(size: number): Codec<Bytes> {
+  return {
+    write: (w, value) => {
+      if (value.length !== size) throw new TypeError(`${value.length} bytes instead of ${size}`);
+      w.bytes(value);
+    },
+    read: (r) => r.bytes(size),
+  };
+}
+
+/** Text, as the UTF-8 of an `opaque name<V>`. */
+export const utf8: Codec<string> = {
+  write: (w, value) => opaque.write(w, new TextEncoder().encode(value)),
+  read: (r) => {
+    const at = r.offset;
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(opaque.read(r));
+    } catch (cause) {
+      if (cause instanceof MlsError) throw cause;
+      throw new MlsError("decode", "2.1", `not UTF-8 at byte ${at}`, { cause });
+    }
+  },
+};
+
+/** `T name<V>`. */
+export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
+  return {
+    write: (w, values) =>
+      w.vector((inner) => {
+        for (const value of values) element.write(inner, value);
+      }),
+    read: (r) => {
+      const inner = r.vector();
+      const values: T[] = [];
+      while (!inner.done) values.push(element.read(inner));
+      return values;
+    },
+  };
+}
+
+/** `optional<T> name` (§2.1.1). */
+export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
+  return {
+    write: (w, value) => {
+      w.uint(value === undefined ? 0 : 1, 1);
+      if (value !== undefined) codec.write(w, value);
+    },
+    read: (r) => {
+      const at = r.offset;
+      const present = r.uint(1);
+      if (present > 1) {
+        throw new MlsError("decode", "2.1.1", `presence octet ${present} at byte ${at}`);
+      }
+      return present === 1 ? codec.read(r) : undefined;
+    },
+  };
+}
+
+/** A structure: its fields go on the wire in the order they are listed. */
+export function struct<T extends object>(
+  fields: { readonly [K in keyof T]-?: Codec<T[K]> },
+): Codec<T> {
+  const names = Object.keys(fields) as (keyof T)[];
+  return {
+    write: (w, value) => {
+      for (const name of names) fields[name].write(w, value[name]);
+    },
+    read: (r) => {
+      const value: Partial<T> = {};
+      for (const name of names) value[name] = fields[name].read(r);
+      return value as T;
+    },
+  };
+}
+
+/** The names that an enumeration gives to numbers; a number without a name is refused. */
+export function enumeration<N extends string>(
+  number: Codec<number>,
+  names: { readonly [K in N]: number },
+): Codec<N> {
+  const byNumber = new Map(Object.entries<number>(names).map(([name, n]) => [n, name as N]));
+  return {
+    write: (w, name) => number.write(w, names[name]),
+    read: (r) => {
+      const at = r.offset;
+      const n = number.read(r);
+      const name = byNumber.get(n);
+      if (name === undefined)
+        throw new MlsError("decode", "2.1", `no such value: ${n} at byte ${at}`);
+      return name;
+    },
+  };
+}
+
+/** The tag of the arm that `select` takes for numbers it has no name for. */
+export type OtherArm = "other";
+
+/**
+ * `select (tag)`: the tag's number, then the arm it names. With `other`, numbers without a name are
+ * read as `{ [tag]: "other", number, … }` instead of being refused.
+ */
+export function select<K extends string, T extends { readonly [P in K]: string }>(
+  tag: K,
+  number: Codec<number>,
+  arms: {
+    readonly [N in Exclude<T[K], OtherArm>]: readonly [
+      number,
+      Codec<Omit<Extract<T, { readonly [P in K]: N }>, K>>,
+    ];
+  },
+  other?: Codec<Omit<Extract<T, { readonly [P in K]: OtherArm }>, K | "number">>,
+): Codec<T> {
+  const byName = new Map(
+    Object.entries(arms as unknown as Record<string, readonly [number, Codec<object>]>),
+  );
+  const byNumber = new Map([...byName].map(([name, [n, codec]]) => [n, [name, codec] as const]));
+  return {
+    write: (w, value) => {
+      const arm = byName.get(value[tag]);
+      if (arm) {
+        number.write(w, arm[0]);
+        arm[1].write(w, value);
+      } else if (other && value[tag] === "other") {
+        const open = value as unknown as { readonly number: number };
+        if (byNumber.has(open.number)) throw new TypeError(`${tag} ${open.number} has a name`);
+        number.write(w, open.number);
+        other.write(w, value as never);
+      } else {
+        throw new TypeError(`no such ${tag}: ${value[tag]}`);
+      }
+    },
+    read: (r) => {
+      const at = r.offset;
+      const n = number.read(r);
+      const arm = byNumber.get(n);
+      if (arm) return { [tag]: arm[0], ...arm[1].read(r) } as unknown as T;
+      if (other) return { [tag]: "other", number: n, ...other.read(r) } as unknown as T;
+      throw new MlsError("decode", "2.1", `unknown ${tag} ${n} at byte ${at}`);
+    },
+  };
+}
+
+/** A structure read and written by way of another type. */
+export function mapped<A, B>(codec: Codec<A>, from: (wire: A) => B, to: (value: B) => A): Codec<B> {
+  return { write: (w, value) => codec.write(w, to(value)), read: (r) => from(codec.read(r)) };
+}
