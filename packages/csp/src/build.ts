@@ -1,0 +1,153 @@
+/**
+ * For authors: a policy from an object, nonces, hashes.
+ * CSP #framework-directive-source-list, #strict-csp; Subresource Integrity, "integrity metadata".
+ * @module
+ */
+import {
+  type Directive,
+  type DirectiveName,
+  isDirectiveName,
+  type SandboxKeyword,
+} from "./directives.ts";
+import { CspError } from "./errors.ts";
+import { type Disposition, type Policy, parsePolicy } from "./policy.ts";
+import type { HashAlgorithm, HashSource, Keyword } from "./source-list.ts";
+
+// Keeps an editor's completion of the literals beside it, where a plain `string` would swallow them.
+type AnyString = string & Record<never, never>;
+
+export type NonceExpression = `'nonce-${string}'`;
+export type HashExpression = `'${HashAlgorithm}-${string}'`;
+
+/** A source expression as authors write it. Keywords keep their quotes. */
+export type SourceText = "'none'" | Keyword | NonceExpression | HashExpression | AnyString;
+
+type NamesOf<G extends Directive["type"]> = Extract<Directive, { type: G }>["name"];
+
+/** A policy as an object. A list names at least one expression; `"'none'"` stands alone. */
+export type PolicyDirectives = {
+  readonly [Name in NamesOf<"source-list">]?: readonly SourceText[];
+} & {
+  readonly "frame-ancestors"?: readonly ("'none'" | "'self'" | AnyString)[];
+  /** The empty list is the strictest. */
+  readonly sandbox?: readonly SandboxKeyword[];
+  readonly "report-uri"?: readonly string[];
+  readonly "report-to"?: string;
+  readonly webrtc?: "'allow'" | "'block'";
+  readonly "trusted-types"?: readonly ("'none'" | "'allow-duplicates'" | "*" | AnyString)[];
+  readonly "require-trusted-types-for"?: readonly "'script'"[];
+  /** `false` leaves the directive out. */
+  readonly "upgrade-insecure-requests"?: boolean;
+  readonly "block-all-mixed-content"?: boolean;
+};
+
+/**
+ * Builds a policy, and refuses whatever a browser would read otherwise than it was meant: separators inside a value,
+ * unknown keywords, malformed nonces and hashes, `'none'` beside others.
+ */
+export function buildPolicy(
+  directives: PolicyDirectives,
+  disposition: Disposition = "enforce",
+): Policy {
+  const parts: string[] = [];
+  for (const [name, value] of Object.entries(directives)) {
+    if (!isDirectiveName(name)) {
+      throw new CspError("unknown-directive", `there is no directive ${JSON.stringify(name)}`);
+    }
+    if (value === false) continue;
+    const words = value === true ? [] : [value].flat();
+    for (const word of words) checkCharacters(name, word);
+    parts.push([name, ...words].join(" "));
+  }
+  const policy = parsePolicy(parts.join("; "), "header", disposition);
+  for (const directive of policy.directiveSet) checkDirective(directive);
+  return policy;
+}
+
+/** Directives whose value may be empty. */
+const emptyAllowed: ReadonlySet<string> = new Set<DirectiveName>([
+  "sandbox",
+  "upgrade-insecure-requests",
+  "block-all-mixed-content",
+]);
+
+/** What would end the token, the directive or the policy, and what browsers drop the directive for. */
+function checkCharacters(name: string, word: string): void {
+  if (/^[!-+\--:<-~]+$/.test(word)) return;
+  throw new CspError(
+    "separator-in-value",
+    `${name}: ${JSON.stringify(word)} has to be visible ASCII without spaces, commas and semicolons`,
+  );
+}
+
+function checkDirective(directive: Directive): void {
+  const { name } = directive;
+  if (directive.value.length === 0 && !emptyAllowed.has(name)) {
+    throw new CspError("missing-value", `${name} has no value; write 'none' to allow nothing`);
+  }
+  if (directive.type === "unknown") return;
+  for (const token of directive.value) {
+    if (token.type === "invalid") {
+      const code = directive.type === "no-value" ? "unexpected-value" : "invalid-value";
+      throw new CspError(code, `${name} cannot have ${token.text}`);
+    }
+    if (token.type === "none" && directive.value.length > 1) {
+      throw new CspError("none-not-alone", `${name}: 'none' means nothing beside other values`);
+    }
+    if (token.type === "hash-source") checkHashLength(name, token);
+  }
+}
+
+/** The characters of a digest in base64, padding included: browsers compare strings, so a shorter one never matches. */
+const base64Length: Readonly<Record<HashAlgorithm, number>> = {
+  sha256: 44,
+  sha384: 64,
+  sha512: 88,
+};
+
+function checkHashLength(name: string, { hashAlgorithm, base64Value, text }: HashSource): void {
+  const expected = base64Length[hashAlgorithm];
+  if (base64Value.length === expected) return;
+  throw new CspError(
+    "hash-length",
+    `${name}: ${text} has ${base64Value.length} characters of base64, ${hashAlgorithm} needs ${expected}`,
+  );
+}
+
+/** 144 random bits as 24 characters of base64: for one response, never kept. */
+export function createNonce(): string {
+  return toBase64(crypto.getRandomValues(new Uint8Array(18)));
+}
+
+/**
+ * The source expression that allows `content` inline. Give the text between the tags exactly as the parser hands it
+ * on: character references are not decoded in scripts and styles, and CR LF is already LF.
+ */
+export async function hashSource(
+  content: string | Uint8Array<ArrayBuffer>,
+  algorithm: HashAlgorithm = "sha256",
+): Promise<HashExpression> {
+  return `'${algorithm}-${await digest(content, algorithm)}'`;
+}
+
+/** The value of an `integrity` attribute for a file's bytes. */
+export async function integrityOf(
+  content: string | Uint8Array<ArrayBuffer>,
+  algorithm: HashAlgorithm = "sha384",
+): Promise<`${HashAlgorithm}-${string}`> {
+  return `${algorithm}-${await digest(content, algorithm)}`;
+}
+
+const webCryptoNames = { sha256: "SHA-256", sha384: "SHA-384", sha512: "SHA-512" } as const;
+
+async function digest(
+  content: string | Uint8Array<ArrayBuffer>,
+  algorithm: HashAlgorithm,
+): Promise<string> {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  return toBase64(new Uint8Array(await crypto.subtle.digest(webCryptoNames[algorithm], bytes)));
+}
+
+function toBase64(bytes: Uint8Array<ArrayBuffer>): string {
+  return btoa(String.fromCharCode(...bytes));
+}

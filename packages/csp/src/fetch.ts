@@ -1,0 +1,35 @@
+/**
+ * Security headers around a fetch-style handler: workers, Deno, Bun, Hono, and Node's adapters.
+ * @module
+ */
+import { createNonce } from "./build.ts";
+import { type SecurityHeadersOptions, securityHeaders } from "./security-headers.ts";
+
+/** Made anew for each request. */
+export interface SecurityContext {
+  /** For `nonce` attributes in this response. */
+  readonly nonce: string;
+}
+
+/**
+ * Wraps a handler: its responses get every header of `options` that they do not have already, so a route can say
+ * otherwise. The body is passed on as the stream it is. Throws `CspError` at once when `options` are wrong.
+ */
+export function withSecurityHeaders(
+  handler: (request: Request, context: SecurityContext) => Response | Promise<Response>,
+  options: SecurityHeadersOptions,
+): (request: Request) => Promise<Response> {
+  securityHeaders(options, createNonce());
+  return async (request) => {
+    const nonce = createNonce();
+    const response = await handler(request, { nonce });
+    // A network error and a switch of protocols have no headers to add to, and cannot be copied.
+    if (response.type === "error" || response.status === 101) return response;
+    // Copied because the headers of `fetch` and `Response.redirect` are immutable.
+    const secured = new Response(response.body, response);
+    for (const [name, value] of securityHeaders(options, nonce)) {
+      if (!secured.headers.has(name)) secured.headers.set(name, value);
+    }
+    return secured;
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * Policies: from text to values and back.
+ * CSP #framework-policy, #parse-serialized-policy, #parse-response-csp, #meta-element.
+ * @module
+ */
+import { type Directive, parseDirective } from "./directives.ts";
+import { type Token, token } from "./source-list.ts";
+
+export type Disposition = "enforce" | "report";
+export type PolicySource = "header" | "meta";
+
+/** A directive that stood in the text and has no effect, with the reason. */
+export interface IgnoredDirective {
+  readonly reason: "duplicate" | "not-in-meta";
+  readonly directive: Directive;
+}
+
+/** #framework-policy */
+export interface Policy {
+  readonly directiveSet: readonly Directive[];
+  readonly disposition: Disposition;
+  readonly source: PolicySource;
+  /** What was parsed, without the white space around it; what browsers put into a report's `originalPolicy`. */
+  readonly text: string;
+  /** Left out of `directiveSet`, and kept for whoever wants to tell the author. */
+  readonly ignored: readonly IgnoredDirective[];
+  /** Directives dropped whole because they are not ASCII. */
+  readonly notAscii: readonly Token[];
+}
+
+/** #framework-policy: the policies in force for a page, and what `'self'` means in them. */
+export interface CspList {
+  readonly policies: readonly Policy[];
+  /** A serialized origin; `"null"` when opaque. */
+  readonly selfOrigin: string;
+}
+
+/**
+ * #parse-serialized-policy. Any text gives a policy, if need be one with no directive. A header's bytes are
+ * expected to be decoded one to one, as `fetch` and Node do.
+ */
+export function parsePolicy(
+  serialized: string,
+  source: PolicySource = "header",
+  disposition: Disposition = "enforce",
+): Policy {
+  return parseToken(token(serialized, 0), source, disposition);
+}
+
+/**
+ * One header's value: policies separated by commas (#csp-header, #cspro-header). Those with no directive are left
+ * out, as in #parse-response-csp. Offsets count from the start of `value`.
+ */
+export function parsePolicyList(value: string, disposition: Disposition = "enforce"): Policy[] {
+  return strictlySplit(token(value, 0), ",")
+    .map((serialized) => parseToken(serialized, "header", disposition))
+    .filter((policy) => policy.directiveSet.length > 0);
+}
+
+/** #parse-response-csp. Takes a `Response`; several headers of one name are read as `get` joins them. */
+export function parseResponsePolicies(response: {
+  readonly headers: { get(name: string): string | null };
+  readonly url: string;
+}): CspList {
+  const { headers, url } = response;
+  const enforced = headers.get("content-security-policy") ?? "";
+  const reported = headers.get("content-security-policy-report-only") ?? "";
+  return {
+    policies: [...parsePolicyList(enforced, "enforce"), ...parsePolicyList(reported, "report")],
+    selfOrigin: URL.canParse(url) ? new URL(url).origin : "null",
+  };
+}
+
+const notInMeta: ReadonlySet<string> = new Set(["frame-ancestors", "report-uri", "sandbox"]);
+
+/** A `meta` element's `content`. HTML removes three directives from it (#meta-element). */
+export function parseMetaPolicy(content: string): Policy {
+  const policy = parsePolicy(content, "meta", "enforce");
+  const removed = policy.directiveSet.filter((directive) => notInMeta.has(directive.name));
+  return {
+    ...policy,
+    directiveSet: policy.directiveSet.filter((directive) => !notInMeta.has(directive.name)),
+    ignored: [
+      ...policy.ignored,
+      ...removed.map((directive) => ({ reason: "not-in-meta", directive }) as const),
+    ],
+  };
+}
+
+/**
+ * The policy as a `serialized-policy`: the directives in force, one space between tokens. Parsing it gives the same
+ * directives; `policy.text` is the text as it was.
+ */
+export function serializePolicy(policy: Pick<Policy, "directiveSet">): string {
+  return policy.directiveSet
+    .map(({ name, value }) => [name, ...value.map((token) => token.text)].join(" "))
+    .join("; ");
+}
+
+/** Several policies as the value of one header. */
+export function serializePolicyList(policies: readonly Policy[]): string {
+  return policies.map(serializePolicy).join(", ");
+}
+
+function parseToken(serialized: Token, source: PolicySource, disposition: Disposition): Policy {
+  const directives = new Map<string, Directive>();
+  const ignored: IgnoredDirective[] = [];
+  const notAscii: Token[] = [];
+  for (const part of strictlySplit(serialized, ";")) {
+    const stripped = strip(part);
+    if (!isAscii(stripped.text)) {
+      notAscii.push(stripped);
+      continue;
+    }
+    const [first, ...value] = splitOnWhitespace(stripped);
+    if (!first) continue;
+    const name = first.text.toLowerCase();
+    const directive = parseDirective(name, value, stripped);
+    if (directives.has(name)) ignored.push({ reason: "duplicate", directive });
+    else directives.set(name, directive);
+  }
+  const { text } = strip(serialized);
+  return { directiveSet: [...directives.values()], disposition, source, text, ignored, notAscii };
+}
+
+/** Infra's "strictly split a string", keeping positions. */
+function strictlySplit({ text, offset }: Token, separator: "," | ";"): Token[] {
+  let start = offset;
+  return text.split(separator).map((part) => {
+    const piece = token(part, start);
+    start += part.length + 1;
+    return piece;
+  });
+}
+
+/** Infra's "split on ASCII whitespace", keeping positions. */
+function splitOnWhitespace({ text, offset }: Token): Token[] {
+  const words = text.matchAll(/[^\t\n\f\r ]+/g);
+  return Array.from(words, (word) => token(word[0], offset + word.index));
+}
+
+/** Infra's "strip leading and trailing ASCII whitespace". By index: a pattern anchored at the end would be quadratic. */
+function strip({ text, offset }: Token): Token {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isWhitespace(text.charCodeAt(start))) start++;
+  while (end > start && isWhitespace(text.charCodeAt(end - 1))) end--;
+  return token(text.slice(start, end), offset + start);
+}
+
+function isWhitespace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
+}
+
+function isAscii(text: string): boolean {
+  return !/[^\0-\x7f]/.test(text);
+}

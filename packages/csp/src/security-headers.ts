@@ -1,0 +1,198 @@
+/**
+ * Response headers: the policies, where reports go, and the neighbouring headers with safe values.
+ * CSP #policy-delivery; Reporting API, "Reporting-Endpoints"; Subresource Integrity, "Integrity-Policy";
+ * Permissions Policy; RFC 6797; RFC 7034; RFC 9651.
+ * @module
+ */
+import { buildPolicy, type PolicyDirectives } from "./build.ts";
+import { CspError } from "./errors.ts";
+import { type Policy, serializePolicy } from "./policy.ts";
+
+/** A policy, or what makes one for a response from its nonce. */
+export type PolicyOption = PolicyDirectives | ((nonce: string) => PolicyDirectives);
+
+/** Subresource Integrity: requests that must carry integrity metadata. */
+export interface IntegrityPolicy {
+  readonly blockedDestinations: readonly ("script" | "style")[];
+  /** Names from `reportingEndpoints`. */
+  readonly endpoints?: readonly string[];
+}
+
+/** RFC 6797 §6.1. */
+export interface StrictTransportSecurity {
+  /** Seconds. */
+  readonly maxAge: number;
+  readonly includeSubDomains?: boolean;
+  readonly preload?: boolean;
+}
+
+export interface SecurityHeadersOptions {
+  readonly policy?: PolicyOption;
+  /** A second policy that is watched and not enforced. */
+  readonly reportOnly?: PolicyOption;
+  /** URLs by the names that `report-to` and integrity policies use. Names are lower case. */
+  readonly reportingEndpoints?: Readonly<Record<string, string>>;
+  readonly integrityPolicy?: IntegrityPolicy;
+  readonly integrityPolicyReportOnly?: IntegrityPolicy;
+  /** Default `nosniff`. */
+  readonly contentTypeOptions?: "nosniff" | false;
+  /** Default `no-referrer`. */
+  readonly referrerPolicy?:
+    | "no-referrer"
+    | "no-referrer-when-downgrade"
+    | "origin"
+    | "origin-when-cross-origin"
+    | "same-origin"
+    | "strict-origin"
+    | "strict-origin-when-cross-origin"
+    | "unsafe-url"
+    | false;
+  /** Default `same-origin`. */
+  readonly crossOriginOpenerPolicy?:
+    | "same-origin"
+    | "same-origin-allow-popups"
+    | "noopener-allow-popups"
+    | "unsafe-none"
+    | false;
+  /** Default `same-origin`. */
+  readonly crossOriginResourcePolicy?: "same-origin" | "same-site" | "cross-origin" | false;
+  /** Default `false`: it breaks every cross-origin resource that does not expect it. */
+  readonly crossOriginEmbedderPolicy?: "require-corp" | "credentialless" | "unsafe-none" | false;
+  /** Features by name with the origins that may use them (`"self"`, `"*"`, an origin), over `deniedFeatures`. */
+  readonly permissionsPolicy?: Readonly<Record<string, readonly string[]>> | false;
+  /** Default `false`: a name once promised to https stays so for `maxAge`. */
+  readonly strictTransportSecurity?: StrictTransportSecurity | false;
+  /** Default: what `frame-ancestors` says, where the old header has a word for it. */
+  readonly frameOptions?: "DENY" | "SAMEORIGIN" | false;
+}
+
+/** A header's name and value. */
+export type Header = readonly [name: string, value: string];
+
+/** Features that reach the person, the hardware or the neighbours, and that no page needs unless it says so. */
+export const deniedFeatures: readonly string[] = [
+  "accelerometer",
+  "bluetooth",
+  "browsing-topics",
+  "camera",
+  "display-capture",
+  "geolocation",
+  "gyroscope",
+  "hid",
+  "idle-detection",
+  "local-fonts",
+  "magnetometer",
+  "microphone",
+  "midi",
+  "payment",
+  "screen-wake-lock",
+  "serial",
+  "usb",
+  "window-management",
+  "xr-spatial-tracking",
+];
+
+/** Every header for one response. Throws `CspError` when the options cannot mean what they say. */
+export function securityHeaders(options: SecurityHeadersOptions, nonce: string): Header[] {
+  const policy = policyFor(options.policy, nonce);
+  const reportOnly = policyFor(options.reportOnly, nonce);
+  const { integrityPolicy, integrityPolicyReportOnly } = options;
+  const endpoints = options.reportingEndpoints ?? {};
+  for (const name of [
+    ...endpointsOf(policy),
+    ...endpointsOf(reportOnly),
+    ...(integrityPolicy?.endpoints ?? []),
+    ...(integrityPolicyReportOnly?.endpoints ?? []),
+  ]) {
+    if (Object.hasOwn(endpoints, name)) continue;
+    throw new CspError("unknown-endpoint", `reportingEndpoints has no ${JSON.stringify(name)}`);
+  }
+
+  const headers: readonly (readonly [string, string | false | undefined])[] = [
+    ["Content-Security-Policy", policy && serializePolicy(policy)],
+    ["Content-Security-Policy-Report-Only", reportOnly && serializePolicy(reportOnly)],
+    ["Reporting-Endpoints", reportingEndpoints(endpoints)],
+    ["Integrity-Policy", integrityPolicy && serializeIntegrityPolicy(integrityPolicy)],
+    [
+      "Integrity-Policy-Report-Only",
+      integrityPolicyReportOnly && serializeIntegrityPolicy(integrityPolicyReportOnly),
+    ],
+    ["X-Content-Type-Options", options.contentTypeOptions ?? "nosniff"],
+    ["Referrer-Policy", options.referrerPolicy ?? "no-referrer"],
+    ["Cross-Origin-Opener-Policy", options.crossOriginOpenerPolicy ?? "same-origin"],
+    ["Cross-Origin-Resource-Policy", options.crossOriginResourcePolicy ?? "same-origin"],
+    ["Cross-Origin-Embedder-Policy", options.crossOriginEmbedderPolicy],
+    ["Permissions-Policy", permissionsPolicy(options.permissionsPolicy)],
+    ["Strict-Transport-Security", strictTransportSecurity(options.strictTransportSecurity)],
+    ["X-Frame-Options", options.frameOptions ?? frameOptionsOf(policy)],
+  ];
+  return headers.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+}
+
+function policyFor(option: PolicyOption | undefined, nonce: string): Policy | undefined {
+  return option && buildPolicy(typeof option === "function" ? option(nonce) : option);
+}
+
+function endpointsOf(policy: Policy | undefined): string[] {
+  const reportTo = policy?.directiveSet.find((directive) => directive.name === "report-to");
+  return reportTo?.value.map((token) => token.text) ?? [];
+}
+
+/** RFC 7034 has words for two of `frame-ancestors`' values. */
+function frameOptionsOf(policy: Policy | undefined): "DENY" | "SAMEORIGIN" | undefined {
+  const ancestors = policy?.directiveSet.find((directive) => directive.name === "frame-ancestors");
+  const text = ancestors?.value.map((token) => token.text.toLowerCase()).join(" ");
+  if (text === "'none'") return "DENY";
+  return text === "'self'" ? "SAMEORIGIN" : undefined;
+}
+
+/** A dictionary of strings, by name. */
+function reportingEndpoints(endpoints: Readonly<Record<string, string>>): string {
+  return Object.entries(endpoints)
+    .map(([name, url]) => `${key(name)}=${string(url)}`)
+    .join(", ");
+}
+
+function serializeIntegrityPolicy(policy: IntegrityPolicy): string {
+  const { blockedDestinations, endpoints = [] } = policy;
+  const members = [`blocked-destinations=(${blockedDestinations.map(key).join(" ")})`];
+  if (endpoints.length > 0) members.push(`endpoints=(${endpoints.map(key).join(" ")})`);
+  return members.join(", ");
+}
+
+function permissionsPolicy(option: SecurityHeadersOptions["permissionsPolicy"]): string {
+  if (option === false) return "";
+  const denied = Object.fromEntries(deniedFeatures.map((feature) => [feature, []]));
+  return Object.entries<readonly string[]>({ ...denied, ...option })
+    .map(([feature, allowed]) => `${key(feature)}=${allowlist(allowed)}`)
+    .join(", ");
+}
+
+function allowlist(allowed: readonly string[]): string {
+  if (allowed.includes("*")) return "*";
+  return `(${allowed.map((origin) => (origin === "self" ? origin : string(origin))).join(" ")})`;
+}
+
+function strictTransportSecurity(option: StrictTransportSecurity | false | undefined): string {
+  if (!option) return "";
+  const { maxAge, includeSubDomains, preload } = option;
+  if (!Number.isSafeInteger(maxAge) || maxAge < 0) {
+    throw new CspError("invalid-header", `maxAge is a whole number of seconds, not ${maxAge}`);
+  }
+  const parts = [`max-age=${maxAge}`];
+  if (includeSubDomains) parts.push("includeSubDomains");
+  if (preload) parts.push("preload");
+  return parts.join("; ");
+}
+
+/** RFC 9651 §3.1.2; also good as a token (§3.3.4), the wider of the two. */
+function key(text: string): string {
+  if (/^[a-z*][a-z0-9_.*-]*$/.test(text)) return text;
+  throw new CspError("invalid-header", `${JSON.stringify(text)} is no name in lower case`);
+}
+
+/** RFC 9651 §3.3.3. */
+function string(text: string): string {
+  if (/^[ -~]+$/.test(text)) return `"${text.replace(/["\\]/g, "\\$&")}"`;
+  throw new CspError("invalid-header", `${JSON.stringify(text)} has to be printable ASCII`);
+}
