@@ -1,6 +1,6 @@
 /**
  * For authors: a policy from an object, nonces, hashes.
- * CSP #framework-directive-source-list, #strict-csp; Subresource Integrity, "integrity metadata".
+ * CSP #framework-directive-source-list; Subresource Integrity, "integrity metadata".
  * @module
  */
 import {
@@ -54,7 +54,8 @@ export function buildPolicy(
     if (!isDirectiveName(name)) {
       throw new CspError("unknown-directive", `there is no directive ${JSON.stringify(name)}`);
     }
-    if (value === false) continue;
+    // Plain JavaScript writes `condition ? value : undefined`.
+    if (value === false || value === undefined) continue;
     const words = value === true ? [] : [value].flat();
     for (const word of words) checkCharacters(name, word);
     parts.push([name, ...words].join(" "));

@@ -3,7 +3,7 @@
  * @module
  */
 import { createNonce } from "./build.ts";
-import { type SecurityHeadersOptions, securityHeaders } from "./security-headers.ts";
+import { prepareHeaders, type SecurityHeadersOptions } from "./security-headers.ts";
 
 /** Made anew for each request. */
 export interface SecurityContext {
@@ -19,7 +19,7 @@ export function withSecurityHeaders(
   handler: (request: Request, context: SecurityContext) => Response | Promise<Response>,
   options: SecurityHeadersOptions,
 ): (request: Request) => Promise<Response> {
-  securityHeaders(options, createNonce());
+  const headersFor = prepareHeaders(options);
   return async (request) => {
     const nonce = createNonce();
     const response = await handler(request, { nonce });
@@ -27,7 +27,7 @@ export function withSecurityHeaders(
     if (response.type === "error" || response.status === 101) return response;
     // Copied because the headers of `fetch` and `Response.redirect` are immutable.
     const secured = new Response(response.body, response);
-    for (const [name, value] of securityHeaders(options, nonce)) {
+    for (const [name, value] of headersFor(nonce)) {
       if (!secured.headers.has(name)) secured.headers.set(name, value);
     }
     return secured;

@@ -3,7 +3,7 @@
  * @module
  */
 import { createNonce } from "./build.ts";
-import { type SecurityHeadersOptions, securityHeaders } from "./security-headers.ts";
+import { prepareHeaders, type SecurityHeadersOptions } from "./security-headers.ts";
 
 /** As much of `ServerResponse` as is used, so that nobody needs Node's types. */
 export interface HeaderSink {
@@ -19,11 +19,11 @@ const nonces = new WeakMap<HeaderSink, string>();
 export function securityHeadersMiddleware(
   options: SecurityHeadersOptions,
 ): (request: unknown, response: HeaderSink, next?: () => void) => void {
-  securityHeaders(options, createNonce());
+  const headersFor = prepareHeaders(options);
   return (_request, response, next) => {
     const nonce = createNonce();
     nonces.set(response, nonce);
-    for (const [name, value] of securityHeaders(options, nonce)) response.setHeader(name, value);
+    for (const [name, value] of headersFor(nonce)) response.setHeader(name, value);
     next?.();
   };
 }

@@ -9,10 +9,9 @@ import { type Token, token } from "./source-list.ts";
 export type Disposition = "enforce" | "report";
 export type PolicySource = "header" | "meta";
 
-/** A directive that stood in the text and has no effect, with the reason. */
-export interface IgnoredDirective {
-  readonly reason: "duplicate" | "not-in-meta";
-  readonly directive: Directive;
+/** A directive that stands in the text and has no effect. */
+export interface IgnoredDirective extends Token {
+  readonly reason: "duplicate" | "not-ascii" | "not-in-meta";
 }
 
 /** #framework-policy */
@@ -24,8 +23,6 @@ export interface Policy {
   readonly text: string;
   /** Left out of `directiveSet`, and kept for whoever wants to tell the author. */
   readonly ignored: readonly IgnoredDirective[];
-  /** Directives dropped whole because they are not ASCII. */
-  readonly notAscii: readonly Token[];
 }
 
 /** #framework-policy: the policies in force for a page, and what `'self'` means in them. */
@@ -76,14 +73,15 @@ const notInMeta: ReadonlySet<string> = new Set(["frame-ancestors", "report-uri",
 /** A `meta` element's `content`. HTML removes three directives from it (#meta-element). */
 export function parseMetaPolicy(content: string): Policy {
   const policy = parsePolicy(content, "meta", "enforce");
-  const removed = policy.directiveSet.filter((directive) => notInMeta.has(directive.name));
+  const removed = policy.directiveSet.filter(({ name }) => notInMeta.has(name));
+  const ignored = removed.map(({ offset, length }) => ({
+    ...token(content.slice(offset, offset + length), offset),
+    reason: "not-in-meta" as const,
+  }));
   return {
     ...policy,
-    directiveSet: policy.directiveSet.filter((directive) => !notInMeta.has(directive.name)),
-    ignored: [
-      ...policy.ignored,
-      ...removed.map((directive) => ({ reason: "not-in-meta", directive }) as const),
-    ],
+    directiveSet: policy.directiveSet.filter(({ name }) => !notInMeta.has(name)),
+    ignored: [...policy.ignored, ...ignored],
   };
 }
 
@@ -105,22 +103,20 @@ export function serializePolicyList(policies: readonly Policy[]): string {
 function parseToken(serialized: Token, source: PolicySource, disposition: Disposition): Policy {
   const directives = new Map<string, Directive>();
   const ignored: IgnoredDirective[] = [];
-  const notAscii: Token[] = [];
   for (const part of strictlySplit(serialized, ";")) {
-    const stripped = strip(part);
-    if (!isAscii(stripped.text)) {
-      notAscii.push(stripped);
+    const directive = strip(part);
+    if (!isAscii(directive.text)) {
+      ignored.push({ ...directive, reason: "not-ascii" });
       continue;
     }
-    const [first, ...value] = splitOnWhitespace(stripped);
+    const [first, ...value] = splitOnWhitespace(directive);
     if (!first) continue;
     const name = first.text.toLowerCase();
-    const directive = parseDirective(name, value, stripped);
-    if (directives.has(name)) ignored.push({ reason: "duplicate", directive });
-    else directives.set(name, directive);
+    if (directives.has(name)) ignored.push({ ...directive, reason: "duplicate" });
+    else directives.set(name, parseDirective(name, value, directive));
   }
   const { text } = strip(serialized);
-  return { directiveSet: [...directives.values()], disposition, source, text, ignored, notAscii };
+  return { directiveSet: [...directives.values()], disposition, source, text, ignored };
 }
 
 /** Infra's "strictly split a string", keeping positions. */

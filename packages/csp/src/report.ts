@@ -76,11 +76,17 @@ export interface ReportLimits {
 
 const defaultLimits: ReportLimits = { body: 262_144, reports: 100, string: 8_192 };
 
+const mediaTypes: ReadonlySet<string> = new Set([
+  "application/reports+json",
+  "application/csp-report",
+  // What Firefox sent before it followed the specification.
+  "application/json",
+]);
+
 /**
- * Reads the body of a request that a browser sent to a reporting endpoint: `application/csp-report` (from
- * `report-uri`) or `application/reports+json` (from `report-to`). Reports of types that are not listed in `Report`
- * are left out. Missing fields get the specification's initial values; a field of the wrong type, a body too large,
- * or one that is no report at all throws `CspError`.
+ * Reads the body of a request that a browser sent to a reporting endpoint, for `report-uri` or for `report-to`.
+ * Reports of types that are not listed in `Report` are left out. Missing fields get the specification's initial
+ * values; a field of the wrong type, a body too large, or one that is no report at all throws `CspError`.
  */
 export function parseReports(
   contentType: string,
@@ -88,28 +94,15 @@ export function parseReports(
   limits: Partial<ReportLimits> = {},
 ): Report[] {
   const { body: maxBody, reports: maxReports, string: maxString } = { ...defaultLimits, ...limits };
+  const mediaType = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  if (!mediaTypes.has(mediaType)) {
+    throw new CspError("report-media-type", "the media type is not one that reports have");
+  }
   if (body.length > maxBody) {
     throw new CspError("report-too-large", `a body has ${body.length} characters, over ${maxBody}`);
   }
-  const mediaType = contentType.split(";", 1)[0]?.trim().toLowerCase();
-  const isOldFormat = mediaType === "application/csp-report" || mediaType === "application/json";
-  if (!isOldFormat && mediaType !== "application/reports+json") {
-    throw new CspError("report-media-type", "a report has the media type of neither format");
-  }
   const json = parseJson(body);
-  if (isOldFormat) {
-    const report = fieldsOf(json, maxString).child("csp-report");
-    return [
-      {
-        type: "csp-violation",
-        url: report.string("document-uri"),
-        age: 0,
-        userAgent: "",
-        body: violation(report),
-      },
-    ];
-  }
-  // WebKit sends one report without the array around it.
+  // The shape tells the formats apart, since Safari sends the new one under the old media type and without an array.
   const list: readonly unknown[] = Array.isArray(json) ? json : [json];
   if (list.length > maxReports) {
     throw new CspError("report-too-large", `a body has ${list.length} reports, over ${maxReports}`);
@@ -118,22 +111,24 @@ export function parseReports(
 }
 
 function parseReport(report: Fields): Report[] {
-  const envelope = () => ({
+  if (report.has("csp-report")) {
+    const body = violation(report.child("csp-report"));
+    return [{ type: "csp-violation", url: body.documentURL, age: 0, userAgent: "", body }];
+  }
+  const envelope = {
     url: report.string("url"),
     age: report.number("age") ?? 0,
     userAgent: report.string("user_agent"),
-  });
+  };
   switch (report.string("type")) {
+    case "":
+      throw new CspError("report-shape", "a report has no type");
     case "csp-violation":
-    // The name in Chromium before 74.
-    case "csp":
-      return [{ type: "csp-violation", ...envelope(), body: violation(report.child("body")) }];
+      return [{ type: "csp-violation", ...envelope, body: violation(report.child("body")) }];
     case "csp-hash":
-      return [{ type: "csp-hash", ...envelope(), body: hash(report.child("body")) }];
+      return [{ type: "csp-hash", ...envelope, body: hash(report.child("body")) }];
     case "integrity-violation":
-      return [
-        { type: "integrity-violation", ...envelope(), body: integrity(report.child("body")) },
-      ];
+      return [{ type: "integrity-violation", ...envelope, body: integrity(report.child("body")) }];
     default:
       return [];
   }
@@ -142,12 +137,7 @@ function parseReport(report: Fields): Report[] {
 /** Both formats: each field is asked for under its new name, then under its old one. */
 function violation(body: Fields): CspViolationReportBody {
   // Level 1 and 2 had `violated-directive` alone, with its value; Level 3 wants the name.
-  const directive = body.string(
-    "effectiveDirective",
-    "effective-directive",
-    "violatedDirective",
-    "violated-directive",
-  );
+  const directive = body.string("effectiveDirective", "effective-directive", "violated-directive");
   const effectiveDirective = directive.trim().split(/\s/, 1)[0]?.toLowerCase() ?? "";
   if (effectiveDirective === "") {
     throw new CspError("report-shape", "a violation names no directive");
@@ -201,6 +191,7 @@ function parseJson(text: string): unknown {
 
 /** A JSON object's members, by whichever of several names it has; absent and null are one. */
 interface Fields {
+  has(name: string): boolean;
   string(...names: string[]): string;
   number(...names: string[]): number | null;
   boolean(...names: string[]): boolean;
@@ -219,6 +210,7 @@ function fieldsOf(value: unknown, maxString: number): Fields {
   const wrong = (names: readonly string[], expected: string) =>
     new CspError("report-shape", `${names[0]} is no ${expected}`);
   return {
+    has: (name) => members.has(name),
     string(...names) {
       const found = find(names) ?? "";
       if (typeof found !== "string") throw wrong(names, "string");

@@ -4,7 +4,7 @@
  * Permissions Policy; RFC 6797; RFC 7034; RFC 9651.
  * @module
  */
-import { buildPolicy, type PolicyDirectives } from "./build.ts";
+import { buildPolicy, createNonce, type PolicyDirectives } from "./build.ts";
 import { CspError } from "./errors.ts";
 import { type Policy, serializePolicy } from "./policy.ts";
 
@@ -69,10 +69,12 @@ export interface SecurityHeadersOptions {
 /** A header's name and value. */
 export type Header = readonly [name: string, value: string];
 
-/** Features that reach the person, the hardware or the neighbours, and that no page needs unless it says so. */
+/**
+ * Features that reach the person, the hardware or the neighbours, and that no page needs unless it says so. Only
+ * names that browsers know: Chromium warns of others on every page.
+ */
 export const deniedFeatures: readonly string[] = [
   "accelerometer",
-  "bluetooth",
   "browsing-topics",
   "camera",
   "display-capture",
@@ -127,6 +129,15 @@ export function securityHeaders(options: SecurityHeadersOptions, nonce: string):
     ["X-Frame-Options", options.frameOptions ?? frameOptionsOf(policy)],
   ];
   return headers.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+}
+
+/** For middleware: `options` are checked at once, and the headers made once when no policy asks for a nonce. */
+export function prepareHeaders(
+  options: SecurityHeadersOptions,
+): (nonce: string) => readonly Header[] {
+  const headers = securityHeaders(options, createNonce());
+  const perResponse = [options.policy, options.reportOnly].some((p) => typeof p === "function");
+  return perResponse ? (nonce) => securityHeaders(options, nonce) : () => headers;
 }
 
 function policyFor(option: PolicyOption | undefined, nonce: string): Policy | undefined {
