@@ -10,21 +10,34 @@ export const PROBLEMS = {
   "bad-request": 400,
   "invalid-signature": 401,
   "not-signed-in": 401,
+  /** Carries `now`, the service's, in milliseconds since the Unix epoch. */
   "clock-skew": 401,
   "not-allowed": 403,
   "origin-not-allowed": 403,
   "not-found": 404,
+  "method-not-allowed": 405,
   "name-taken": 409,
   "account-exists": 409,
+  /** A signature key of the list is another device's. */
+  "key-in-use": 409,
   "group-exists": 409,
-  /** Carries `currentEpoch`, and `winner` (seq and hash) where a commit won that epoch. */
+  /** A device that the commit adds has not read its inbox for too long. */
+  "inbox-full": 409,
+  /**
+   * For members it carries `currentEpoch`, and `winner` (seq and hash) where a commit won that epoch; for
+   * others it does not.
+   */
   "wrong-epoch": 409,
   /** The device list does not follow the one that is held. Carries `currentVersion`. */
   "device-list-conflict": 409,
   "link-closed": 410,
   "too-large": 413,
+  "unsupported-media-type": 415,
   /** The message breaks a rule of MLS. Carries `rule`, the code of the MlsError. */
   "invalid-message": 422,
+  /** `GET /v1/socket` without an upgrade. */
+  "upgrade-required": 426,
+  /** With `Retry-After`, in seconds. */
   "too-many-requests": 429,
   internal: 500,
   "shutting-down": 503,

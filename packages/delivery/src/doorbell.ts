@@ -1,0 +1,43 @@
+/**
+ * "Look again", said to whoever listens: the sockets of this process, later those of others too.
+ * A ring may be lost; what it is about is in the store.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+
+export type Ring =
+  /** The log of a group has grown; these devices came and went with it. */
+  | {
+      readonly type: "group";
+      readonly groupId: Bytes;
+      readonly head: number;
+      readonly joined: readonly number[];
+      readonly left: readonly number[];
+    }
+  /** There is a Welcome for these devices. */
+  | { readonly type: "inbox"; readonly devices: readonly number[] }
+  /** The sessions of these devices are over. */
+  | { readonly type: "revoked"; readonly devices: readonly number[] }
+  /** One session is over. */
+  | { readonly type: "signed-out"; readonly tokenHash: Bytes };
+
+export interface Doorbell {
+  readonly ring: (ring: Ring) => void;
+  /** The answer ends it. */
+  readonly listen: (listener: (ring: Ring) => void) => () => void;
+}
+
+/** For a service that is one process. */
+export function localDoorbell(): Doorbell {
+  const listeners = new Set<(ring: Ring) => void>();
+  return {
+    ring(ring) {
+      for (const listener of listeners) listener(ring);
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}

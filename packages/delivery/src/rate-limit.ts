@@ -1,0 +1,66 @@
+/**
+ * Token buckets: so much at once, so much a second in the long run.
+ * @module
+ */
+
+import { Refusal } from "./refusal.ts";
+
+export interface Rate {
+  /** How many at once. */
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+export interface RateLimiter {
+  /** Takes one from the bucket of `key`. Throws `Refusal` with `too-many-requests` where it is empty. */
+  readonly take: (key: string) => void;
+}
+
+interface Bucket {
+  readonly left: number;
+  readonly at: number;
+}
+
+/** How many buckets are remembered: past that, those that were touched longest ago count as full. */
+const BUCKETS = 50_000;
+
+/** `now` in milliseconds. */
+export function createRateLimiter({ burst, perSecond }: Rate, now: () => number): RateLimiter {
+  const buckets = new Map<string, Bucket>();
+  return {
+    take(key) {
+      const at = now();
+      const held = buckets.get(key) ?? { left: burst, at };
+      const elapsed = Math.max(0, at - held.at) / 1000;
+      const left = Math.min(burst, held.left + elapsed * perSecond);
+      buckets.delete(key);
+      buckets.set(key, { left: left < 1 ? left : left - 1, at });
+      if (buckets.size > BUCKETS) {
+        for (const oldest of buckets.keys()) {
+          buckets.delete(oldest);
+          break;
+        }
+      }
+      if (left >= 1) return;
+      const seconds = Math.max(1, Math.ceil((1 - left) / perSecond));
+      throw new Refusal("too-many-requests", "too many requests", {
+        headers: { "retry-after": String(seconds) },
+      });
+    },
+  };
+}
+
+/** Whom an address stands for: one IPv4 address, or one IPv6 network of 64 bits. */
+export function addressKey(address: string): string {
+  const mapped = /^::ffff:([0-9.]+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const after = tail === "" ? [] : tail.split(":");
+    while (groups.length + after.length < 8) groups.push("0");
+    groups.push(...after);
+  }
+  return groups.slice(0, 4).join(":");
+}

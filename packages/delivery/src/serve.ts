@@ -1,0 +1,62 @@
+/**
+ * The service on a port of this machine.
+ * @module
+ */
+
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import type { DeliveryService } from "./service.ts";
+
+export interface ServeOptions {
+  /** 0 for one that is free. */
+  readonly port: number;
+  /** The interface to listen on; this machine alone where none is named. */
+  readonly host?: string;
+  /** PEM. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+export interface Server {
+  readonly port: number;
+  /** Ends the service's sockets, lets requests under way finish, and frees the port. */
+  readonly close: () => Promise<void>;
+}
+
+/** For slow clients: until the headers are there, and until the whole request is, in milliseconds. */
+const PATIENCE = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 10_000 };
+const CONNECTIONS = 25_000;
+
+/** Resolves when the service can be reached. */
+export async function serve(service: DeliveryService, options: ServeOptions): Promise<Server> {
+  const { port, host = "127.0.0.1", tls } = options;
+  const listener = getRequestListener(
+    (request, { incoming }) =>
+      service.fetch(request, { address: incoming.socket.remoteAddress ?? "" }),
+    { overrideGlobalObjects: false },
+  );
+  const handle: RequestListener = (incoming, outgoing) => void listener(incoming, outgoing);
+  const server = tls
+    ? createSecureServer({ ...PATIENCE, ...tls }, handle)
+    : createServer(PATIENCE, handle);
+  server.maxConnections = CONNECTIONS;
+  server.on("upgrade", (request, stream, head) => {
+    service.upgrade(request, stream, head, { address: request.socket.remoteAddress ?? "" });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+  // Of an IP server that listens, it is never a path or null.
+  const address = server.address() as AddressInfo;
+  return {
+    port: address.port,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      await service.close();
+      server.closeIdleConnections();
+      await closed;
+    },
+  };
+}

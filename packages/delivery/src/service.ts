@@ -1,0 +1,225 @@
+/**
+ * The delivery service: its routes, and what holds for all of them.
+ * @module
+ */
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { Hono } from "hono";
+import { cors } from "hono/cors";
+import { bearerOf, createAccounts } from "./accounts.ts";
+import { type Call, type Handler, idFromPath, json, type RouteName } from "./call.ts";
+import { type Doorbell, localDoorbell } from "./doorbell.ts";
+import { createGroups } from "./groups.ts";
+import { createInbox } from "./inbox.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { ROUTES } from "./protocol/index.ts";
+import { addressKey, createRateLimiter } from "./rate-limit.ts";
+import { problemResponse, Refusal } from "./refusal.ts";
+import { createSockets } from "./sockets.ts";
+import type { Store } from "./store/store.ts";
+
+export interface DeliveryServiceOptions {
+  /** Stays the caller's to close, after the service. */
+  readonly store: Store;
+  /** The service's own origin, which sign-ins name. */
+  readonly publicOrigin: string;
+  /** The origins of pages that may use the service. */
+  readonly allowedOrigins: readonly string[];
+  /** Milliseconds since the Unix epoch. */
+  readonly now?: () => number;
+  readonly limits?: Partial<Limits>;
+  /** Takes one line a request. Nothing in it says who, which group, or what. */
+  readonly log?: (entry: LogLine) => void;
+}
+
+export interface LogLine {
+  /** Milliseconds since the Unix epoch. */
+  readonly time: number;
+  /** As in `ROUTES`, with its parameters unfilled; `-` for what is no route. */
+  readonly route: string;
+  readonly status: number;
+  /** Milliseconds. */
+  readonly duration: number;
+  /** The code of the problem, where there was one. */
+  readonly code?: string;
+  /** Where an unforeseen error came from: its name and the places in our code, without its message. */
+  readonly error?: string;
+}
+
+export interface DeliveryService {
+  /** Answers a request that came from this address. Never rejects. */
+  readonly fetch: (request: Request, from: { readonly address: string }) => Promise<Response>;
+  /** Takes a request to upgrade to a WebSocket, or refuses it. */
+  readonly upgrade: (
+    request: IncomingMessage,
+    stream: Duplex,
+    head: Buffer,
+    from: { readonly address: string },
+  ) => void;
+  /** Ends the sockets; later requests are told that the service shuts down. */
+  readonly close: () => Promise<void>;
+}
+
+/** What every answer carries. It is data for programs: no browser is to show, run, frame or keep it. */
+const HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "cross-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+} as const;
+
+interface Environment {
+  readonly Bindings: { readonly address: string };
+  Variables: { route?: string; code?: string; error?: string };
+}
+
+export function createDeliveryService(options: DeliveryServiceOptions): DeliveryService {
+  const { store, publicOrigin, allowedOrigins } = options;
+  const now = options.now ?? Date.now;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const doorbell: Doorbell = localDoorbell();
+  const service = { store, publicOrigin, limits, now, doorbell };
+  const accounts = createAccounts(service);
+  const sockets = createSockets({ ...service, accounts });
+  const perAddress = createRateLimiter(limits.address, now);
+  const perDevice = createRateLimiter(limits.device, now);
+  let closing = false;
+
+  const handlers: { readonly [name in RouteName]?: Handler } = {
+    ...accounts.handlers,
+    ...createGroups(service),
+    ...createInbox(service),
+    socket: async () => {
+      throw new Refusal("upgrade-required", "this is a WebSocket", {
+        headers: { upgrade: "websocket" },
+      });
+    },
+    health: async () => json(200, { status: "ok" }),
+  };
+
+  /** Whether a page of this origin may use the service; what is no page has no origin. */
+  function checkOrigin(origin: string | undefined): void {
+    if (origin !== undefined && !allowedOrigins.includes(origin)) {
+      throw new Refusal("origin-not-allowed", "pages of this origin may not use the service");
+    }
+  }
+
+  function admit(address: string, origin: string | undefined): void {
+    if (closing) throw new Refusal("shutting-down", "the service shuts down");
+    perAddress.take(addressKey(address));
+    checkOrigin(origin);
+  }
+
+  const app = new Hono<Environment>();
+  app.use(async (c, next) => {
+    const time = now();
+    const start = performance.now();
+    await next();
+    for (const [name, value] of Object.entries(HEADERS)) c.res.headers.set(name, value);
+    const code = c.get("code");
+    const error = c.get("error");
+    options.log?.({
+      time,
+      route: c.get("route") ?? "-",
+      status: c.res.status,
+      duration: Math.round(performance.now() - start),
+      ...(code !== undefined && { code }),
+      ...(error !== undefined && { error }),
+    });
+  });
+  app.use(
+    cors({
+      origin: (origin) => (allowedOrigins.includes(origin) ? origin : null),
+      allowMethods: ["GET", "POST", "PUT", "DELETE"],
+      allowHeaders: ["authorization", "content-type"],
+      exposeHeaders: ["retry-after"],
+      maxAge: 600,
+    }),
+  );
+  app.use(async (c, next) => {
+    admit(c.env.address, c.req.header("origin"));
+    await next();
+  });
+
+  const methods = new Map<string, string[]>();
+  for (const name of Object.keys(ROUTES) as RouteName[]) {
+    const route = ROUTES[name];
+    const [method = "", pattern = ""] = route.split(" ");
+    const path = pattern.replace(/\{(\w+)\}/g, ":$1");
+    methods.set(path, [...(methods.get(path) ?? []), method]);
+    app.on(method, path, async (c) => {
+      c.set("route", route);
+      const call: Call = {
+        request: c.req.raw,
+        address: c.env.address,
+        id: (segment) => idFromPath(c.req.param(segment)),
+        number: (field) => numberFromQuery(c.req.query(field)),
+        device: async () => {
+          const { device } = await accounts.session(bearerOf(c.req.raw));
+          perDevice.take(String(device.device));
+          return device;
+        },
+      };
+      const handler = handlers[name];
+      if (handler === undefined) throw new Refusal("not-found", "there is nothing here");
+      return handler(call);
+    });
+  }
+  for (const [path, allowed] of methods) {
+    app.all(path, () => {
+      throw new Refusal("method-not-allowed", "this cannot be done here", {
+        headers: { allow: allowed.join(", ") },
+      });
+    });
+  }
+  app.notFound(() => problemResponse(new Refusal("not-found", "there is nothing here")));
+  app.onError((error, c) => {
+    if (!(error instanceof Refusal)) c.set("error", traceOf(error));
+    const refusal =
+      error instanceof Refusal ? error : new Refusal("internal", "the service failed at this");
+    c.set("code", refusal.code);
+    return problemResponse(refusal);
+  });
+
+  return {
+    fetch: async (request, { address }) => app.fetch(request, { address }),
+    upgrade(request, stream, head, { address }) {
+      try {
+        const [method, path] = ROUTES.socket.split(" ");
+        admit(address, request.headers.origin);
+        if (request.method !== method || request.url?.split("?")[0] !== path) {
+          throw new Refusal("not-found", "there is nothing here");
+        }
+        sockets.accept(request, stream, head, address);
+      } catch (error) {
+        const refusal =
+          error instanceof Refusal ? error : new Refusal("internal", "the service failed at this");
+        refuseUpgrade(stream, problemResponse(refusal));
+      }
+    },
+    async close() {
+      closing = true;
+      sockets.close();
+    },
+  };
+}
+
+function numberFromQuery(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new Refusal("bad-request", "this is no whole number");
+  return Number(text);
+}
+
+/** An answer on a connection that wanted to become a socket. */
+function refuseUpgrade(stream: Duplex, { status }: Response): void {
+  stream.on("error", () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
+
+/** An error's name and where it arose. Its message is left out: it might quote what was sent. */
+function traceOf(error: Error): string {
+  const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line)) ?? [];
+  return [error.name, ...frames.slice(0, 8).map((line) => line.trim())].join(" ");
+}

@@ -1,0 +1,317 @@
+/**
+ * The live tail: WebSockets that carry doorbells. A socket signs in with its first frame; what it misses
+ * it finds in the log. For each socket at most one frame is under way, and what is to be said meanwhile
+ * is kept as the newest head of each group.
+ * @module
+ */
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { Accounts, Session } from "./accounts.ts";
+import type { Doorbell, Ring } from "./doorbell.ts";
+import type { Limits } from "./limits.ts";
+import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
+import { addressKey, createRateLimiter } from "./rate-limit.ts";
+import { Refusal } from "./refusal.ts";
+import type { Store } from "./store/store.ts";
+
+/** Close codes of our own, beside those of RFC 6455. */
+export const SOCKET_CLOSED = {
+  /** The token is unknown, or its session is over. */
+  notSignedIn: 4401,
+  /** No hello in time. */
+  helloTimeout: 4408,
+  tooMany: 4429,
+} as const;
+
+const SHUTTING_DOWN = 1001;
+const BROKE_A_RULE = 1008;
+/** The largest frame from a device, in bytes: a hello is far smaller. */
+const FRAME_LIMIT = 1024;
+/** Frames from one device; after its hello it has nothing to say. */
+const FRAMES = { burst: 20, perSecond: 1 };
+
+interface Connection {
+  readonly socket: WebSocket;
+  readonly address: string;
+  session: Session | undefined;
+  /** False from a ping to its pong. */
+  alive: boolean;
+  /** The groups in which it is to hear of news, by their text form. */
+  readonly groups: Set<string>;
+  /** The rings that came while its groups were read. */
+  missed: Ring[] | undefined;
+  sending: boolean;
+  /** What is to be said once the frame under way has left. */
+  readonly heads: Map<string, number>;
+  inbox: boolean;
+}
+
+export interface Sockets {
+  /** Takes over a request to upgrade that was let in. */
+  readonly accept: (
+    request: IncomingMessage,
+    stream: Duplex,
+    head: Buffer,
+    address: string,
+  ) => void;
+  readonly close: () => void;
+}
+
+export function createSockets(service: {
+  readonly store: Store;
+  readonly accounts: Accounts;
+  readonly doorbell: Doorbell;
+  readonly limits: Limits;
+  readonly now: () => number;
+}): Sockets {
+  const { store, accounts, doorbell, limits, now } = service;
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: FRAME_LIMIT,
+    perMessageDeflate: false,
+    clientTracking: false,
+  });
+  const connections = new Set<Connection>();
+  const perAddress = new Map<string, number>();
+  const byDevice = new Map<number, Set<Connection>>();
+  const byGroup = new Map<string, Set<Connection>>();
+
+  function listen(connection: Connection, group: string): void {
+    connection.groups.add(group);
+    const listeners = byGroup.get(group);
+    if (listeners === undefined) byGroup.set(group, new Set([connection]));
+    else listeners.add(connection);
+  }
+
+  function unlisten(connection: Connection, group: string): void {
+    connection.groups.delete(group);
+    connection.heads.delete(group);
+    const listeners = byGroup.get(group);
+    listeners?.delete(connection);
+    if (listeners?.size === 0) byGroup.delete(group);
+  }
+
+  function forget(connection: Connection): void {
+    if (!connections.delete(connection)) return;
+    const left = (perAddress.get(connection.address) ?? 1) - 1;
+    if (left === 0) perAddress.delete(connection.address);
+    else perAddress.set(connection.address, left);
+    for (const group of connection.groups) unlisten(connection, group);
+    const device = connection.session?.device.device;
+    if (device === undefined) return;
+    const ofDevice = byDevice.get(device);
+    ofDevice?.delete(connection);
+    if (ofDevice?.size === 0) byDevice.delete(device);
+  }
+
+  /** Closes, and does not wait for the other side to agree. */
+  function end(connection: Connection, code: number): void {
+    forget(connection);
+    connection.socket.close(code);
+    setTimeout(() => connection.socket.terminate(), 1000).unref();
+  }
+
+  function nextFrame(connection: Connection): SocketFrame | undefined {
+    if (connection.inbox) {
+      connection.inbox = false;
+      return { type: "inbox" };
+    }
+    for (const [group, head] of connection.heads) {
+      connection.heads.delete(group);
+      return { type: "group", groupId: bytesFromText(group), head };
+    }
+    return undefined;
+  }
+
+  /** Says the next thing, if nothing is under way: a slow reader costs one frame and its groups' heads. */
+  function flush(connection: Connection): void {
+    if (connection.sending) return;
+    const frame = nextFrame(connection);
+    if (frame === undefined) return;
+    connection.sending = true;
+    connection.socket.send(toJson(frame), () => {
+      connection.sending = false;
+      flush(connection);
+    });
+  }
+
+  /** What a ring means to one connection that has its groups. */
+  function hear(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
+    const group = bytesToText(ring.groupId);
+    const device = connection.session?.device.device ?? 0;
+    if (ring.joined.includes(device)) listen(connection, group);
+    if (!connection.groups.has(group)) return;
+    connection.heads.set(group, Math.max(ring.head, connection.heads.get(group) ?? 0));
+    flush(connection);
+  }
+
+  /** Its device is out with this ring: it hears of nothing later. */
+  function leave(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
+    const device = connection.session?.device.device ?? 0;
+    if (!ring.left.includes(device) || ring.joined.includes(device)) return;
+    const group = bytesToText(ring.groupId);
+    // What is still to be said of the group is its head at the removal, and stays.
+    connection.groups.delete(group);
+    byGroup.get(group)?.delete(connection);
+  }
+
+  const stopListening = doorbell.listen((ring) => {
+    switch (ring.type) {
+      case "group": {
+        const heard = new Set(byGroup.get(bytesToText(ring.groupId)));
+        for (const device of ring.joined) {
+          for (const connection of byDevice.get(device) ?? []) heard.add(connection);
+        }
+        for (const device of ring.left) {
+          for (const connection of byDevice.get(device) ?? []) connection.missed?.push(ring);
+        }
+        for (const connection of heard) {
+          if (connection.missed !== undefined) {
+            connection.missed.push(ring);
+            continue;
+          }
+          hear(connection, ring);
+          leave(connection, ring);
+        }
+        return;
+      }
+      case "inbox":
+        for (const device of ring.devices) {
+          for (const connection of byDevice.get(device) ?? []) {
+            connection.inbox = true;
+            if (connection.missed === undefined) flush(connection);
+          }
+        }
+        return;
+      case "revoked":
+        for (const device of ring.devices) {
+          for (const connection of byDevice.get(device) ?? []) {
+            end(connection, SOCKET_CLOSED.notSignedIn);
+          }
+        }
+        return;
+      case "signed-out":
+        for (const connection of connections) {
+          if (connection.session === undefined) continue;
+          if (Buffer.compare(connection.session.tokenHash, ring.tokenHash) === 0) {
+            end(connection, SOCKET_CLOSED.notSignedIn);
+          }
+        }
+    }
+  });
+
+  async function greet(connection: Connection, text: string): Promise<void> {
+    const hello = SocketHello.safeParse(parse(text));
+    if (!hello.success) return end(connection, BROKE_A_RULE);
+    const session = await accounts.session(hello.data.token);
+    if (!connections.has(connection)) return;
+    const { device } = session.device;
+    const ofDevice = byDevice.get(device) ?? new Set();
+    if (ofDevice.size >= limits.socketsPerDevice) return end(connection, SOCKET_CLOSED.tooMany);
+    connection.session = session;
+    connection.missed = [];
+    byDevice.set(device, ofDevice.add(connection));
+    const groups = await store.groupsOf(device);
+    if (!connections.has(connection)) return;
+    for (const { groupId, member } of groups) {
+      if (member) listen(connection, bytesToText(groupId));
+    }
+    const { missed } = connection;
+    connection.missed = undefined;
+    connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
+    for (const ring of missed) {
+      if (ring.type !== "group") continue;
+      hear(connection, ring);
+      leave(connection, ring);
+    }
+    flush(connection);
+  }
+
+  function open(socket: WebSocket, address: string): void {
+    const connection: Connection = {
+      socket,
+      address,
+      session: undefined,
+      alive: true,
+      groups: new Set(),
+      missed: undefined,
+      sending: false,
+      heads: new Map(),
+      inbox: false,
+    };
+    connections.add(connection);
+    perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
+    const frames = createRateLimiter(FRAMES, now);
+    const waiting = setTimeout(() => end(connection, SOCKET_CLOSED.helloTimeout), limits.hello);
+    let greeted = false;
+    socket.on("message", (data, isBinary) => {
+      try {
+        frames.take("");
+      } catch {
+        return end(connection, BROKE_A_RULE);
+      }
+      // Later frames say nothing yet: a newer client may send some.
+      if (greeted) return;
+      greeted = true;
+      clearTimeout(waiting);
+      if (isBinary || !(data instanceof Buffer)) return end(connection, BROKE_A_RULE);
+      greet(connection, data.toString()).catch((error: unknown) => {
+        end(connection, error instanceof Refusal ? SOCKET_CLOSED.notSignedIn : 1011);
+      });
+    });
+    socket.on("pong", () => {
+      connection.alive = true;
+    });
+    // What breaks the protocol of WebSockets is closed by ws itself.
+    socket.on("error", () => socket.terminate());
+    socket.on("close", () => {
+      clearTimeout(waiting);
+      forget(connection);
+    });
+  }
+
+  const heartbeat = setInterval(() => {
+    for (const connection of connections) {
+      const { session, socket } = connection;
+      if (session !== undefined && session.expiresAt <= now()) {
+        end(connection, SOCKET_CLOSED.notSignedIn);
+      } else if (connection.alive) {
+        connection.alive = false;
+        socket.ping();
+      } else {
+        forget(connection);
+        socket.terminate();
+      }
+    }
+  }, limits.heartbeat);
+  heartbeat.unref();
+
+  return {
+    accept(request, stream, head, address) {
+      const key = addressKey(address);
+      server.handleUpgrade(request, stream, head, (socket) => {
+        const full =
+          connections.size >= limits.sockets ||
+          (perAddress.get(key) ?? 0) >= limits.socketsPerAddress;
+        if (full) socket.close(SOCKET_CLOSED.tooMany);
+        else open(socket, key);
+      });
+    },
+    close() {
+      clearInterval(heartbeat);
+      stopListening();
+      for (const connection of connections) end(connection, SHUTTING_DOWN);
+      server.close();
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,406 @@
+/**
+ * Groups in SQLite: their log, their tree, who is in them, their links.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import type { Accepted, LogEntry } from "../protocol/index.ts";
+import { type Database, Undo } from "./sqlite-database.ts";
+import type { AppendCommit, EntryKind, GroupStore, StoredNode } from "./store.ts";
+
+interface GroupRow {
+  readonly epoch: number;
+  readonly version: number;
+  readonly head: number;
+  readonly accepted_at: number;
+}
+
+/** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
+const READABLE = `members.device = ? AND members.group_id = log.group_id
+  AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
+
+export function sqliteGroups(db: Database): GroupStore {
+  function group(groupId: Bytes): GroupRow | undefined {
+    return db.one<GroupRow>("SELECT * FROM groups WHERE group_id = ?", groupId);
+  }
+
+  function nodesAt(groupId: Bytes, epoch: number | bigint): readonly StoredNode[] {
+    return db
+      .all<{ node_index: number; node: Bytes }>(
+        `SELECT node_index, node FROM group_nodes
+         WHERE group_id = ? AND from_epoch <= ? AND (to_epoch IS NULL OR to_epoch > ?)
+         ORDER BY node_index`,
+        groupId,
+        epoch,
+        epoch,
+      )
+      .map((row) => [row.node_index, row.node]);
+  }
+
+  function leafOf(groupId: Bytes, device: number): number | undefined {
+    return db.one<{ leaf_index: number }>(
+      "SELECT leaf_index FROM members WHERE device = ? AND group_id = ? AND until_seq IS NULL",
+      device,
+      groupId,
+    )?.leaf_index;
+  }
+
+  function insertNode(groupId: Bytes, nodeIndex: number, epoch: number, node: Bytes): void {
+    db.run(
+      "INSERT INTO group_nodes (group_id, node_index, from_epoch, node) VALUES (?, ?, ?, ?)",
+      groupId,
+      nodeIndex,
+      epoch,
+      node,
+    );
+  }
+
+  function insertMember(groupId: Bytes, leafIndex: number, device: number, seq: number): void {
+    db.run(
+      "INSERT INTO members (group_id, leaf_index, device, from_seq) VALUES (?, ?, ?, ?)",
+      groupId,
+      leafIndex,
+      device,
+      seq,
+    );
+  }
+
+  /** The next place in the log. Time does not go back in it. */
+  function append(
+    kind: EntryKind,
+    held: GroupRow,
+    entry: Pick<AppendCommit, "groupId" | "hash" | "message" | "now">,
+  ): Accepted {
+    const seq = held.head + 1;
+    const acceptedAt = Math.max(entry.now, held.accepted_at);
+    db.run(
+      `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      entry.groupId,
+      seq,
+      held.epoch,
+      kind,
+      entry.hash,
+      entry.message,
+      acceptedAt,
+    );
+    db.run(
+      "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
+      seq,
+      acceptedAt,
+      entry.groupId,
+    );
+    return { seq, acceptedAt };
+  }
+
+  function findEntry(groupId: Bytes, device: number, hash: Bytes): Accepted | undefined {
+    const row = db.one<{ seq: number; accepted_at: number }>(
+      `SELECT log.seq, log.accepted_at FROM log JOIN members
+       ON ${READABLE} WHERE log.group_id = ? AND log.hash = ? LIMIT 1`,
+      device,
+      groupId,
+      hash,
+    );
+    return row && { seq: row.seq, acceptedAt: row.accepted_at };
+  }
+
+  /** Nodes change owner epoch by epoch; those that were replaced stay while a Welcome leads to them. */
+  function replaceNodes({ groupId, nodes }: AppendCommit, epoch: number): void {
+    for (const { nodeIndex, node } of nodes) {
+      db.run(
+        `UPDATE group_nodes SET to_epoch = ?
+         WHERE group_id = ? AND node_index = ? AND to_epoch IS NULL`,
+        epoch,
+        groupId,
+        nodeIndex,
+      );
+      if (node !== undefined) insertNode(groupId, nodeIndex, epoch, node);
+    }
+    db.run(
+      `DELETE FROM group_nodes WHERE group_id = ? AND to_epoch = ? AND NOT EXISTS (
+         SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
+         AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
+      groupId,
+      epoch,
+    );
+  }
+
+  function replaceMembers({ groupId, removed, added }: AppendCommit, seq: number): void {
+    for (const leafIndex of removed) {
+      db.run(
+        `UPDATE members SET until_seq = ?
+         WHERE group_id = ? AND leaf_index = ? AND until_seq IS NULL`,
+        seq,
+        groupId,
+        leafIndex,
+      );
+    }
+    for (const { leafIndex, device } of added) insertMember(groupId, leafIndex, device, seq);
+  }
+
+  function replaceLinks({ groupId, links }: AppendCommit): void {
+    db.run("UPDATE links SET sealed_group_info = NULL WHERE group_id = ?", groupId);
+    for (const { linkId, expiresAt, maxUses, sealedGroupInfo } of links) {
+      const kept = db.run(
+        `INSERT INTO links (link_id, group_id, expires_at, max_uses, sealed_group_info)
+         VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (link_id) DO UPDATE SET expires_at = excluded.expires_at,
+           max_uses = excluded.max_uses, sealed_group_info = excluded.sealed_group_info
+         WHERE links.group_id = excluded.group_id`,
+        linkId,
+        groupId,
+        expiresAt,
+        maxUses,
+        sealedGroupInfo,
+      );
+      if (kept === 0) throw new Undo("link-taken");
+    }
+  }
+
+  function useLink(groupId: Bytes, linkId: Bytes, now: number): void {
+    const used = db.run(
+      `UPDATE links SET uses = uses + 1 WHERE link_id = ? AND group_id = ?
+       AND uses < max_uses AND expires_at > ? AND sealed_group_info IS NOT NULL`,
+      linkId,
+      groupId,
+      Math.floor(now / 1000),
+    );
+    if (used === 0) throw new Undo("link-closed");
+  }
+
+  function deliverWelcome(
+    groupId: Bytes,
+    epoch: number,
+    commitSeq: number,
+    { message, devices, limit }: NonNullable<AppendCommit["welcome"]>,
+  ): void {
+    db.run(
+      "INSERT INTO welcomes (group_id, epoch, commit_seq, welcome) VALUES (?, ?, ?, ?)",
+      groupId,
+      epoch,
+      commitSeq,
+      message,
+    );
+    for (const device of devices) {
+      const waiting = db.one<{ n: number }>(
+        "SELECT count(*) AS n FROM inbox WHERE device = ?",
+        device,
+      );
+      if ((waiting?.n ?? 0) >= limit) throw new Undo("inbox-full");
+      db.run(
+        `INSERT INTO inbox (device, seq, group_id, epoch)
+         SELECT device, inbox_head + 1, ?, ? FROM devices WHERE device = ?`,
+        groupId,
+        epoch,
+        device,
+      );
+      db.run("UPDATE devices SET inbox_head = inbox_head + 1 WHERE device = ?", device);
+    }
+  }
+
+  return {
+    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now }) {
+      return db.transaction(() => {
+        const isNew = db.run(
+          `INSERT INTO groups (group_id, epoch, version, head, accepted_at) VALUES (?, 0, 0, 0, ?)
+           ON CONFLICT DO NOTHING`,
+          groupId,
+          now,
+        );
+        if (isNew === 0) {
+          const same = db.one(
+            `SELECT 1 FROM group_states JOIN members USING (group_id) JOIN groups USING (group_id)
+             WHERE group_id = ? AND group_info = ? AND device = ? AND epoch = 0`,
+            groupId,
+            groupInfo,
+            device,
+          );
+          return same ? "created" : "group-exists";
+        }
+        db.run(
+          "INSERT INTO group_states (group_id, state, group_info) VALUES (?, ?, ?)",
+          groupId,
+          state,
+          groupInfo,
+        );
+        for (const [nodeIndex, node] of nodes) insertNode(groupId, nodeIndex, 0, node);
+        insertMember(groupId, leafIndex, device, 1);
+        return "created";
+      });
+    },
+
+    async group(groupId) {
+      const row = db.one<GroupRow & { readonly state: Bytes }>(
+        `SELECT epoch, version, head, state FROM groups JOIN group_states USING (group_id)
+         WHERE group_id = ?`,
+        groupId,
+      );
+      return row && { ...row, epoch: BigInt(row.epoch) };
+    },
+
+    async tree(groupId, epoch) {
+      const at = epoch ?? group(groupId)?.epoch;
+      if (at === undefined) return undefined;
+      return { epoch: BigInt(at), nodes: nodesAt(groupId, at) };
+    },
+
+    async leafOf(groupId, device) {
+      return leafOf(groupId, device);
+    },
+
+    async deviceOfLeaf(groupId, leafIndex) {
+      return db.one<{ device: number }>(
+        "SELECT device FROM members WHERE group_id = ? AND leaf_index = ? AND until_seq IS NULL",
+        groupId,
+        leafIndex,
+      )?.device;
+    },
+
+    async findEntry(groupId, device, hash) {
+      return findEntry(groupId, device, hash);
+    },
+
+    async winner(groupId, epoch) {
+      return db.one<{ seq: number; hash: Bytes }>(
+        "SELECT seq, hash FROM log WHERE group_id = ? AND epoch = ? AND kind = 'commit'",
+        groupId,
+        epoch,
+      );
+    },
+
+    async appendCommit(commit) {
+      const { groupId, welcome } = commit;
+      return db.transaction((): Accepted | "moved" => {
+        const held = group(groupId);
+        if (held === undefined || held.version !== commit.version) return "moved";
+        if (BigInt(held.epoch) !== commit.epoch) return "moved";
+        if (commit.linkUsed !== undefined) useLink(groupId, commit.linkUsed, commit.now);
+        const accepted = append("commit", held, commit);
+        const epoch = held.epoch + 1;
+        db.run(
+          "UPDATE groups SET epoch = ?, version = version + 1 WHERE group_id = ?",
+          epoch,
+          groupId,
+        );
+        db.run(
+          "UPDATE group_states SET state = ?, group_info = ? WHERE group_id = ?",
+          commit.state,
+          commit.groupInfo,
+          groupId,
+        );
+        replaceNodes(commit, epoch);
+        replaceMembers(commit, accepted.seq);
+        replaceLinks(commit);
+        if (welcome !== undefined) deliverWelcome(groupId, epoch, accepted.seq, welcome);
+        return accepted;
+      });
+    },
+
+    async appendProposal(proposal) {
+      const { groupId, device, version, state, limit } = proposal;
+      return db.transaction(() => {
+        const held = group(groupId);
+        if (held === undefined || held.version !== version) return "moved";
+        if (BigInt(held.epoch) !== proposal.epoch) return "moved";
+        if (leafOf(groupId, device) === undefined) return "not-member";
+        const waiting = db.one<{ n: number }>(
+          "SELECT count(*) AS n FROM log WHERE group_id = ? AND epoch = ? AND kind = 'proposal'",
+          groupId,
+          held.epoch,
+        );
+        if ((waiting?.n ?? 0) >= limit) return "full";
+        db.run("UPDATE groups SET version = version + 1 WHERE group_id = ?", groupId);
+        db.run("UPDATE group_states SET state = ? WHERE group_id = ?", state, groupId);
+        return append("proposal", held, proposal);
+      });
+    },
+
+    async appendApplication(message) {
+      const { groupId, device } = message;
+      return db.transaction(() => {
+        const again = findEntry(groupId, device, message.hash);
+        if (again !== undefined) return again;
+        const held = group(groupId);
+        if (held === undefined || leafOf(groupId, device) === undefined) return "not-member";
+        if (BigInt(held.epoch) !== message.epoch) return { currentEpoch: BigInt(held.epoch) };
+        return append("application", held, message);
+      });
+    },
+
+    async log(groupId, device, { after, limit, bytes }) {
+      const last = db.one<{ head: number | null }>(
+        `SELECT max(ifnull(until_seq, head)) AS head FROM members JOIN groups USING (group_id)
+         WHERE device = ? AND group_id = ?`,
+        device,
+        groupId,
+      );
+      if (last === undefined || last.head === null) return undefined;
+      const entries: LogEntry[] = [];
+      let size = 0;
+      const rows = db.each<{
+        readonly seq: number;
+        readonly epoch: number;
+        readonly kind: EntryKind;
+        readonly message: Bytes;
+        readonly accepted_at: number;
+      }>(
+        `SELECT seq, epoch, kind, message, accepted_at FROM log
+         WHERE group_id = ? AND seq > ? AND EXISTS (SELECT 1 FROM members WHERE ${READABLE})
+         ORDER BY seq LIMIT ?`,
+        groupId,
+        after,
+        device,
+        limit,
+      );
+      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
+        size += message.length;
+        if (entries.length > 0 && size > bytes) break;
+        entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
+      }
+      return { entries, head: last.head };
+    },
+
+    async groupsOf(device) {
+      const rows = db.all<{ group_id: Bytes; head: number; epoch: number; member: number }>(
+        // A past member is told the epoch that its removal ended, nothing later.
+        `SELECT group_id, max(ifnull(until_seq, head)) AS head, max(until_seq IS NULL) AS member,
+           max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
+             SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
+           ) END) AS epoch
+         FROM members JOIN groups USING (group_id) WHERE device = ? GROUP BY group_id`,
+        device,
+      );
+      return rows.map((row) => ({
+        groupId: row.group_id,
+        head: row.head,
+        epoch: BigInt(row.epoch),
+        member: row.member === 1,
+      }));
+    },
+
+    async link(linkId, now) {
+      return db.transaction(() => {
+        const row = db.one<{
+          readonly group_id: Bytes;
+          readonly epoch: number;
+          readonly expires_at: number;
+          readonly max_uses: number;
+          readonly uses: number;
+          readonly sealed_group_info: Bytes | null;
+        }>(
+          `SELECT group_id, epoch, expires_at, max_uses, uses, sealed_group_info
+           FROM links JOIN groups USING (group_id) WHERE link_id = ?`,
+          linkId,
+        );
+        if (row === undefined) return undefined;
+        const { group_id: groupId, sealed_group_info: sealedGroupInfo } = row;
+        const usesLeft = row.max_uses - row.uses;
+        if (sealedGroupInfo === null || usesLeft <= 0 || row.expires_at * 1000 <= now) {
+          return "closed";
+        }
+        const nodes = nodesAt(groupId, row.epoch);
+        return { groupId, epoch: BigInt(row.epoch), sealedGroupInfo, nodes, usesLeft };
+      });
+    },
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * The schema, as the steps that lead to it. A step that was released is never changed: another is added.
+ * @module
+ */
+
+const FIRST = `
+CREATE TABLE accounts (
+  account_id BLOB PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  device_list BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  registration BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE devices (
+  device INTEGER PRIMARY KEY,
+  account_id BLOB NOT NULL REFERENCES accounts,
+  device_id BLOB NOT NULL,
+  signature_key BLOB NOT NULL UNIQUE,
+  sign_in_key BLOB NOT NULL,
+  listed INTEGER NOT NULL,
+  inbox_head INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (account_id, device_id)
+) STRICT;
+
+CREATE TABLE nonces (
+  device INTEGER NOT NULL REFERENCES devices,
+  nonce BLOB NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (device, nonce)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+  token_hash BLOB PRIMARY KEY,
+  device INTEGER NOT NULL REFERENCES devices,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_device ON sessions (device, expires_at);
+
+-- The pool: a row is served once and goes with that, but a last resort.
+CREATE TABLE key_packages (
+  ref BLOB PRIMARY KEY,
+  device INTEGER NOT NULL REFERENCES devices,
+  suite INTEGER NOT NULL,
+  not_before INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  last_resort INTEGER NOT NULL,
+  key_package BLOB NOT NULL
+) STRICT;
+CREATE INDEX key_packages_of_device ON key_packages (device, last_resort);
+CREATE UNIQUE INDEX one_last_resort ON key_packages (device) WHERE last_resort = 1;
+
+-- Every package that was in the pool and has not expired: none enters it twice.
+CREATE TABLE key_package_refs (
+  ref BLOB PRIMARY KEY,
+  device INTEGER NOT NULL REFERENCES devices,
+  not_after INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX key_package_refs_of_device ON key_package_refs (device, not_after);
+
+-- Written with every message, therefore small; what changes with epochs alone is in group_states.
+CREATE TABLE groups (
+  group_id BLOB PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  head INTEGER NOT NULL,
+  accepted_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE group_states (
+  group_id BLOB PRIMARY KEY REFERENCES groups,
+  state BLOB NOT NULL,
+  group_info BLOB NOT NULL
+) STRICT;
+
+-- A node holds in the epochs from from_epoch on, up to and without to_epoch.
+CREATE TABLE group_nodes (
+  group_id BLOB NOT NULL REFERENCES groups,
+  node_index INTEGER NOT NULL,
+  from_epoch INTEGER NOT NULL,
+  to_epoch INTEGER,
+  node BLOB NOT NULL,
+  PRIMARY KEY (group_id, node_index, from_epoch)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_node_an_index ON group_nodes (group_id, node_index) WHERE to_epoch IS NULL;
+CREATE INDEX replaced_nodes ON group_nodes (group_id, to_epoch) WHERE to_epoch IS NOT NULL;
+
+CREATE TABLE log (
+  group_id BLOB NOT NULL REFERENCES groups,
+  seq INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('commit', 'proposal', 'application')),
+  hash BLOB NOT NULL,
+  message BLOB NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  PRIMARY KEY (group_id, seq),
+  UNIQUE (group_id, hash)
+) STRICT;
+CREATE UNIQUE INDEX one_commit_an_epoch ON log (group_id, epoch) WHERE kind = 'commit';
+CREATE INDEX proposals_of_epoch ON log (group_id, epoch) WHERE kind = 'proposal';
+
+-- Whose leaf it is, from the entry of the commit that added it to that of the one that removed it.
+CREATE TABLE members (
+  group_id BLOB NOT NULL REFERENCES groups,
+  leaf_index INTEGER NOT NULL,
+  device INTEGER NOT NULL REFERENCES devices,
+  from_seq INTEGER NOT NULL,
+  until_seq INTEGER,
+  PRIMARY KEY (group_id, leaf_index, from_seq)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX one_member_a_leaf ON members (group_id, leaf_index) WHERE until_seq IS NULL;
+CREATE INDEX members_of_device ON members (device, group_id);
+
+-- Closed: sealed_group_info is NULL. The row stays, so that its uses stay counted.
+CREATE TABLE links (
+  link_id BLOB PRIMARY KEY,
+  group_id BLOB NOT NULL REFERENCES groups,
+  expires_at INTEGER NOT NULL,
+  max_uses INTEGER NOT NULL,
+  uses INTEGER NOT NULL DEFAULT 0,
+  sealed_group_info BLOB
+) STRICT;
+CREATE INDEX links_of_group ON links (group_id);
+
+-- A Welcome is kept once, as long as it is in an inbox. Its epoch is the one it leads into.
+CREATE TABLE welcomes (
+  group_id BLOB NOT NULL REFERENCES groups,
+  epoch INTEGER NOT NULL,
+  commit_seq INTEGER NOT NULL,
+  welcome BLOB NOT NULL,
+  PRIMARY KEY (group_id, epoch)
+) STRICT;
+
+CREATE TABLE inbox (
+  device INTEGER NOT NULL REFERENCES devices,
+  seq INTEGER NOT NULL,
+  group_id BLOB NOT NULL,
+  epoch INTEGER NOT NULL,
+  PRIMARY KEY (device, seq),
+  FOREIGN KEY (group_id, epoch) REFERENCES welcomes
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_of_group ON inbox (group_id, epoch);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST];

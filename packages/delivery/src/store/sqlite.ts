@@ -1,0 +1,28 @@
+/**
+ * The embedded store: one process, one SQLite file.
+ * @module
+ */
+
+import { sqliteAccounts } from "./sqlite-accounts.ts";
+import { Database } from "./sqlite-database.ts";
+import { sqliteGroups } from "./sqlite-groups.ts";
+import { sqliteInbox } from "./sqlite-inbox.ts";
+import { sqliteKeyPackages } from "./sqlite-key-packages.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * Opens the file, or makes it, with its neighbours `-wal` and `-shm`. Only one process may have it open.
+ * `":memory:"` is a store that is gone when it is closed.
+ */
+export function openSqliteStore(path: string): Store {
+  const db = new Database(path);
+  return {
+    ...sqliteAccounts(db),
+    ...sqliteKeyPackages(db),
+    ...sqliteGroups(db),
+    ...sqliteInbox(db),
+    async close() {
+      db.close();
+    },
+  };
+}

@@ -1,0 +1,255 @@
+/**
+ * What the service remembers. One seam: a store is whatever keeps these promises, and every method is one
+ * transaction. What a method changed is durable when its promise resolves. Times are milliseconds since the Unix
+ * epoch, lifetimes of key packages and links seconds.
+ *
+ * Devices, accounts and groups are named by what they are; `device` is a number that this store gave.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import type { Accepted, Device, InboxEntry, KeyPackageCount, LogEntry } from "../protocol/index.ts";
+
+export interface Store extends AccountStore, KeyPackageStore, GroupStore, InboxStore {
+  close(): Promise<void>;
+}
+
+/** A device that its account's newest list names. */
+export interface ListedDevice extends Device {
+  readonly device: number;
+  readonly accountId: Bytes;
+}
+
+export interface Account {
+  readonly accountId: Bytes;
+  readonly name: string;
+  /** As the root key signed it. */
+  readonly deviceList: Bytes;
+  readonly version: bigint;
+  /** SHA-256 of `deviceList`. */
+  readonly hash: Bytes;
+}
+
+export interface AccountStore {
+  /**
+   * A new account, and the nonce of the sign-in that came with it. The same registration again changes
+   * nothing and is "registered" too.
+   */
+  register(
+    account: Account & {
+      readonly devices: readonly Device[];
+      /** SHA-256 of the sign-in that came with it. */
+      readonly registration: Bytes;
+      readonly nonce: Nonce;
+    },
+  ): Promise<"registered" | "name-taken" | "account-exists" | "key-in-use">;
+
+  account(accountId: Bytes): Promise<Account | undefined>;
+  accountByName(name: string): Promise<Account | undefined>;
+
+  /**
+   * Puts the list in the place of its predecessor. Devices that are not in it any more, or have other keys in
+   * it, lose their sessions and key packages: they are the answer.
+   */
+  replaceDeviceList(
+    next: Account & { readonly previousHash: Bytes; readonly devices: readonly Device[] },
+  ): Promise<{ readonly revoked: readonly number[] } | "device-list-conflict" | "key-in-use">;
+
+  device(accountId: Bytes, deviceId: Bytes): Promise<ListedDevice | undefined>;
+  devicesBySignatureKey(keys: readonly Bytes[]): Promise<readonly (ListedDevice | undefined)[]>;
+
+  /** Without a nonce: the sign-in has one that was taken at registration. */
+  startSession(session: {
+    readonly device: number;
+    readonly nonce?: Nonce;
+    readonly tokenHash: Bytes;
+    readonly expiresAt: number;
+    readonly now: number;
+  }): Promise<"started" | "nonce-used">;
+  session(
+    tokenHash: Bytes,
+    now: number,
+  ): Promise<{ readonly device: ListedDevice; readonly expiresAt: number } | undefined>;
+  endSession(tokenHash: Bytes): Promise<void>;
+}
+
+export interface Nonce {
+  readonly nonce: Bytes;
+  /** From when on it need not be remembered. */
+  readonly expiresAt: number;
+}
+
+export interface StoredKeyPackage {
+  /** The KeyPackageRef. */
+  readonly ref: Bytes;
+  readonly suite: number;
+  /** Seconds since the Unix epoch. */
+  readonly notBefore: bigint;
+  readonly notAfter: bigint;
+  /** The MLSMessage. */
+  readonly keyPackage: Bytes;
+}
+
+export interface KeyPackageStore {
+  /** One that was ever added is not added again, so that none is served twice. */
+  addKeyPackages(
+    device: number,
+    added: {
+      readonly keyPackages: readonly StoredKeyPackage[];
+      readonly lastResort?: StoredKeyPackage;
+      /** How many the device may have, the last resort apart. */
+      readonly limit: number;
+      readonly now: number;
+    },
+  ): Promise<KeyPackageCount | "full">;
+  countKeyPackages(device: number, now: number): Promise<KeyPackageCount>;
+  /** One for each listed device that has one in a suite of `suites`; gone with this, but a last resort. */
+  claimKeyPackages(
+    accountId: Bytes,
+    suites: readonly number[],
+    now: number,
+  ): Promise<readonly { readonly deviceId: Bytes; readonly keyPackage: Bytes }[]>;
+}
+
+/** A node of the ratchet tree: its index in the array (RFC 9420 App. C), and its encoding. */
+export type StoredNode = readonly [nodeIndex: number, node: Bytes];
+
+/** What the service follows a group by, without its tree. */
+export interface StoredGroup {
+  readonly epoch: bigint;
+  /** One more with every change of `state`. */
+  readonly version: number;
+  readonly head: number;
+  readonly state: Bytes;
+}
+
+/** What one commit changes. */
+export interface AppendCommit {
+  readonly groupId: Bytes;
+  /** The group's version that the commit was checked against. */
+  readonly version: number;
+  /** The epoch that the commit ends. */
+  readonly epoch: bigint;
+  readonly hash: Bytes;
+  readonly message: Bytes;
+  readonly now: number;
+  readonly state: Bytes;
+  readonly groupInfo: Bytes;
+  readonly nodes: readonly { readonly nodeIndex: number; readonly node: Bytes | undefined }[];
+  readonly removed: readonly number[];
+  readonly added: readonly { readonly leafIndex: number; readonly device: number }[];
+  readonly welcome:
+    | { readonly message: Bytes; readonly devices: readonly number[]; readonly limit: number }
+    | undefined;
+  /** The links of the new epoch; all others of the group close. */
+  readonly links: readonly StoredLink[];
+  /** The link by which the commit joins: counted here. */
+  readonly linkUsed: Bytes | undefined;
+}
+
+export interface StoredLink {
+  readonly linkId: Bytes;
+  readonly expiresAt: bigint;
+  readonly maxUses: number;
+  readonly sealedGroupInfo: Bytes;
+}
+
+export interface AppendMessage {
+  readonly groupId: Bytes;
+  readonly device: number;
+  readonly epoch: bigint;
+  readonly hash: Bytes;
+  readonly message: Bytes;
+  readonly now: number;
+}
+
+export type EntryKind = LogEntry["kind"];
+
+export interface GroupStore {
+  /** The same group again from the same device is "created" too. */
+  createGroup(group: {
+    readonly groupId: Bytes;
+    readonly device: number;
+    readonly leafIndex: number;
+    readonly state: Bytes;
+    readonly groupInfo: Bytes;
+    readonly nodes: readonly StoredNode[];
+    readonly now: number;
+  }): Promise<"created" | "group-exists">;
+
+  group(groupId: Bytes): Promise<StoredGroup | undefined>;
+  /** The tree of the epoch, in the order of indices; the current one where no epoch is named. */
+  tree(
+    groupId: Bytes,
+    epoch?: bigint,
+  ): Promise<{ readonly epoch: bigint; readonly nodes: readonly StoredNode[] } | undefined>;
+
+  /** The leaf that is the device's now. */
+  leafOf(groupId: Bytes, device: number): Promise<number | undefined>;
+  /** The device whose leaf this is now. */
+  deviceOfLeaf(groupId: Bytes, leafIndex: number): Promise<number | undefined>;
+
+  /** Where the log has the message with this hash, if the device may read that place. */
+  findEntry(groupId: Bytes, device: number, hash: Bytes): Promise<Accepted | undefined>;
+  /** The commit that ended the epoch. */
+  winner(
+    groupId: Bytes,
+    epoch: bigint,
+  ): Promise<{ readonly seq: number; readonly hash: Bytes } | undefined>;
+
+  /** "moved": the group is not in that version any more. */
+  appendCommit(
+    commit: AppendCommit,
+  ): Promise<Accepted | "moved" | "link-closed" | "link-taken" | "inbox-full">;
+  /** "moved" as above; `limit` proposals may wait in an epoch. */
+  appendProposal(
+    proposal: AppendMessage & {
+      readonly version: number;
+      readonly state: Bytes;
+      readonly limit: number;
+    },
+  ): Promise<Accepted | "moved" | "not-member" | "full">;
+  appendApplication(
+    message: AppendMessage,
+  ): Promise<Accepted | "not-member" | { readonly currentEpoch: bigint }>;
+
+  /** What follows `after` and the device may read, at most so many entries and bytes, but one at least. */
+  log(
+    groupId: Bytes,
+    device: number,
+    page: { readonly after: number; readonly limit: number; readonly bytes: number },
+  ): Promise<{ readonly entries: readonly LogEntry[]; readonly head: number } | undefined>;
+  /** Those the device is or was in. */
+  groupsOf(device: number): Promise<
+    readonly {
+      readonly groupId: Bytes;
+      readonly head: number;
+      readonly epoch: bigint;
+      readonly member: boolean;
+    }[]
+  >;
+
+  /** "closed": expired, used up or revoked. */
+  link(
+    linkId: Bytes,
+    now: number,
+  ): Promise<
+    | {
+        readonly groupId: Bytes;
+        readonly epoch: bigint;
+        readonly sealedGroupInfo: Bytes;
+        readonly nodes: readonly StoredNode[];
+        readonly usesLeft: number;
+      }
+    | "closed"
+    | undefined
+  >;
+}
+
+export interface InboxStore {
+  inbox(device: number, after: number, limit: number): Promise<readonly InboxEntry[]>;
+  /** Whether a Welcome into this epoch waits for the device. */
+  hasWelcome(device: number, groupId: Bytes, epoch: bigint): Promise<boolean>;
+  /** "beyond-end": there was never that much. */
+  acknowledge(device: number, upTo: number): Promise<"acknowledged" | "beyond-end">;
+}

@@ -1,0 +1,301 @@
+import { bytesToText, openDeviceList } from "@conclave/delivery/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  type Answer,
+  call,
+  newPerson,
+  ORIGIN,
+  type Person,
+  proveSignIn,
+  random,
+  register,
+  signList,
+  signNextList,
+  startWorld,
+  type World,
+} from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+
+let count = 0;
+const aPerson = (): Promise<Person> => newPerson(`Person ${++count}`);
+const listOf = (person: Person): string =>
+  `/v1/accounts/${bytesToText(person.accountId)}/device-list`;
+
+describe("registration", () => {
+  const post = (body: unknown): Promise<Answer> => call(world, "POST", "/v1/accounts", { body });
+
+  it("takes a list and a proof by a device of it, and signs that device in", async () => {
+    const person = await aPerson();
+    const token = await register(world, person);
+    const answer = await call(world, "GET", listOf(person), { token });
+    expect(answer.status).toBe(200);
+  });
+
+  it("answers the same request again, after a lost answer", async () => {
+    const person = await aPerson();
+    const body = { deviceList: await signList(person), signIn: await proveSignIn(person) };
+    expect((await post(body)).status).toBe(201);
+    const again = await post(body);
+    expect(again.status).toBe(201);
+    expect((await call(world, "GET", listOf(person), { token: again.body.token })).status).toBe(
+      200,
+    );
+  });
+
+  it("refuses a second registration of the account, and the reuse of its proof to sign in", async () => {
+    const person = await aPerson();
+    const deviceList = await signList(person);
+    const signIn = await proveSignIn(person);
+    await post({ deviceList, signIn });
+    const other = await post({ deviceList, signIn: await proveSignIn(person) });
+    expect(other.problem.code).toBe("account-exists");
+    const reused = await call(world, "POST", "/v1/sessions", { body: { signIn } });
+    expect(reused.problem.code).toBe("invalid-signature");
+  });
+
+  it("gives a name once", async () => {
+    const [first, second] = [await newPerson("Taken"), await newPerson("Taken")];
+    await register(world, first);
+    const answer = await post({
+      deviceList: await signList(second),
+      signIn: await proveSignIn(second),
+    });
+    expect(answer.status).toBe(409);
+    expect(answer.problem.code).toBe("name-taken");
+  });
+
+  it("refuses the signature key of another device", async () => {
+    const [first, second] = [await aPerson(), await aPerson()];
+    await register(world, first);
+    const device = { ...second.device, signatureKey: first.device.signatureKey };
+    const answer = await post({
+      deviceList: await signList(second, { devices: [device] }),
+      signIn: await proveSignIn(second),
+    });
+    expect(answer.problem.code).toBe("key-in-use");
+  });
+
+  it.each([
+    ["expired", { expiresAt: BigInt(Math.floor(Date.now() / 1000)) - 1n }],
+    ["of a later version", { version: 2n, previousHash: random(32) }],
+    ["without devices", { devices: [] }],
+    ["with a name that is not normalized", { name: " padded" }],
+  ])("refuses a list that is %s", async (_, change) => {
+    const person = await aPerson();
+    const deviceList = await signList(person, change);
+    const answer = await post({ deviceList, signIn: await proveSignIn(person) });
+    expect(answer.status).toBe(400);
+    expect(answer.problem.code).toBe("bad-request");
+  });
+
+  it("refuses a list that names a device twice, or too many", async () => {
+    const person = await aPerson();
+    const signIn = await proveSignIn(person);
+    const twice = await signList(person, { devices: [person.device, person.device] });
+    expect((await post({ deviceList: twice, signIn })).status).toBe(400);
+    const many = Array.from({ length: 33 }, () => ({
+      deviceId: random(16),
+      signatureKey: random(32),
+      signInKey: random(32),
+    }));
+    const tooMany = await signList(person, { devices: many });
+    expect((await post({ deviceList: tooMany, signIn })).status).toBe(400);
+  });
+
+  it("refuses a list whose signature does not verify", async () => {
+    const person = await aPerson();
+    const deviceList = await signList(person);
+    deviceList[deviceList.length - 1] = (deviceList.at(-1) ?? 0) ^ 1;
+    const answer = await post({ deviceList, signIn: await proveSignIn(person) });
+    expect(answer.status).toBe(400);
+  });
+
+  it("refuses a proof by a device that is not in the list", async () => {
+    const [person, stranger] = [await aPerson(), await aPerson()];
+    const deviceList = await signList(person);
+    const answer = await post({ deviceList, signIn: await proveSignIn(stranger) });
+    expect(answer.problem.code).toBe("invalid-signature");
+  });
+});
+
+describe("signing in", () => {
+  const post = (signIn: Uint8Array): Promise<Answer> =>
+    call(world, "POST", "/v1/sessions", { body: { signIn } });
+
+  it("takes a proof once", async () => {
+    const person = await aPerson();
+    await register(world, person);
+    const proof = await proveSignIn(person);
+    expect((await post(proof)).status).toBe(201);
+    const again = await post(proof);
+    expect(again.status).toBe(401);
+    expect(again.problem.code).toBe("invalid-signature");
+  });
+
+  it("refuses a proof for another service", async () => {
+    const person = await aPerson();
+    await register(world, person);
+    const answer = await post(await proveSignIn(person, { service: `${ORIGIN}.evil.example` }));
+    expect(answer.problem.code).toBe("invalid-signature");
+  });
+
+  it("refuses a proof by another key, also by the key of the device's leaves", async () => {
+    const [person, other] = [await aPerson(), await aPerson()];
+    await register(world, person);
+    for (const key of [other.signInKey, person.signatureKey]) {
+      const answer = await post(await proveSignIn(person, {}, key));
+      expect(answer.problem.code).toBe("invalid-signature");
+    }
+  });
+
+  it.each([-301n, 301n])(
+    "refuses a proof that is %i seconds off, and says what time it is",
+    async (off) => {
+      const person = await aPerson();
+      await register(world, person);
+      const issuedAt = BigInt(Math.floor(world.clock.now / 1000)) + off;
+      const answer = await post(await proveSignIn(person, { issuedAt }));
+      expect(answer.problem.code).toBe("clock-skew");
+      expect(answer.problem["now"]).toBe(world.clock.now);
+    },
+  );
+
+  it("answers for an unknown device as for a wrong key", async () => {
+    const answer = await post(await proveSignIn(await aPerson()));
+    expect(answer.problem.code).toBe("invalid-signature");
+  });
+
+  it("refuses bytes that are no proof", async () => {
+    expect((await post(random(40))).problem.code).toBe("bad-request");
+  });
+
+  it("ends a session at sign-out and after its time", async () => {
+    const person = await aPerson();
+    const token = await register(world, person);
+    const read = async (): Promise<number> =>
+      (await call(world, "GET", listOf(person), { token })).status;
+    expect(await read()).toBe(200);
+    world.clock.now += 60 * 60 * 1000;
+    expect(await read()).toBe(401);
+    world.clock.now -= 60 * 60 * 1000;
+    expect(await read()).toBe(200);
+    expect((await call(world, "DELETE", "/v1/sessions", { token })).status).toBe(204);
+    expect(await read()).toBe(401);
+  });
+
+  it("refuses a request without a token, or with one that was never given", async () => {
+    const person = await aPerson();
+    await register(world, person);
+    for (const token of [undefined, bytesToText(random(32)), "x"]) {
+      const answer = await call(world, "GET", listOf(person), token === undefined ? {} : { token });
+      expect(answer.problem.code).toBe("not-signed-in");
+    }
+  });
+});
+
+describe("device lists", () => {
+  const put = (person: Person, token: string, deviceList: Uint8Array): Promise<Answer> =>
+    call(world, "PUT", listOf(person), { token, body: { deviceList } });
+
+  it("are replaced by the one that follows, and again without harm", async () => {
+    const person = await aPerson();
+    const first = await signList(person);
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const second = await aPerson();
+    const next = await signNextList(person, first, { devices: [person.device, second.device] });
+    expect((await put(person, token, next)).status).toBe(204);
+    expect((await put(person, token, next)).status).toBe(204);
+    const held = (await call(world, "GET", listOf(person), { token })).body.deviceList;
+    expect(held).toBe(bytesToText(next));
+    const asSecond = { ...second, accountId: person.accountId };
+    const signIn = await proveSignIn(asSecond);
+    expect((await call(world, "POST", "/v1/sessions", { body: { signIn } })).status).toBe(201);
+  });
+
+  it("are refused where they do not follow", async () => {
+    const person = await aPerson();
+    const first = await signList(person);
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    for (const change of [{ version: 3n }, { previousHash: random(32) }]) {
+      const answer = await put(person, token, await signNextList(person, first, change));
+      expect(answer.status).toBe(409);
+      expect(answer.problem.code).toBe("device-list-conflict");
+      expect(answer.problem["currentVersion"]).toBe("1");
+    }
+  });
+
+  it("are refused under another name or root, or for another account", async () => {
+    const [person, other] = [await aPerson(), await aPerson()];
+    const first = await signList(person);
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const renamed = await signNextList(person, first, { name: "Somebody else" });
+    expect((await put(person, token, renamed)).problem.code).toBe("not-allowed");
+    const swapped = await signNextList({ ...person, rootKey: other.rootKey }, first);
+    expect((await put(person, token, swapped)).problem.code).toBe("not-allowed");
+    const othersToken = await register(world, other);
+    const next = await signNextList(person, first);
+    expect((await put(person, othersToken, next)).problem.code).toBe("not-allowed");
+  });
+
+  it("take the session of a device that they no longer name", async () => {
+    const [person, second] = [await aPerson(), await aPerson()];
+    const first = await signList(person, { devices: [person.device, second.device] });
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const signIn = await proveSignIn({ ...second, accountId: person.accountId });
+    const lost = (await call(world, "POST", "/v1/sessions", { body: { signIn } })).body.token;
+    expect((await call(world, "GET", listOf(person), { token: lost })).status).toBe(200);
+    await put(person, token, await signNextList(person, first));
+    expect((await call(world, "GET", listOf(person), { token: lost })).status).toBe(401);
+    expect((await call(world, "GET", listOf(person), { token })).status).toBe(200);
+  });
+});
+
+describe("the directory", () => {
+  const lookUp = (token: string, name: string): Promise<Answer> =>
+    call(world, "POST", "/v1/directory/lookup", { token, body: { name } });
+
+  it("knows people by their exact name, however it is typed", async () => {
+    const person = await newPerson("Ada Ångström");
+    const token = await register(world, person);
+    for (const name of ["Ada Ångström", " Ada  A\u030angstro\u0308m "]) {
+      const answer = await lookUp(token, name);
+      const list = await openDeviceList(
+        new Uint8Array(Buffer.from(answer.body.deviceList, "base64url")),
+      );
+      expect(list.rootKey).toEqual(person.rootKey.publicKey);
+    }
+  });
+
+  it("finds nothing by a part of a name, nor in another case", async () => {
+    const token = await register(world, await newPerson("Grace Hopper"));
+    for (const name of ["Grace", "grace hopper", "Grace%"]) {
+      expect((await lookUp(token, name)).problem.code).toBe("not-found");
+    }
+  });
+
+  it("is for those who are signed in, and limits how often they ask", async () => {
+    const limited = await startWorld({ limits: { lookUp: { burst: 2, perSecond: 0.01 } } });
+    try {
+      const token = await register(limited, await aPerson());
+      const ask = (): Promise<Answer> =>
+        call(limited, "POST", "/v1/directory/lookup", { token, body: { name: "Nobody" } });
+      expect((await ask()).status).toBe(404);
+      expect((await ask()).status).toBe(404);
+      const refused = await ask();
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    } finally {
+      await limited.close();
+    }
+    expect((await lookUp("", "Grace Hopper")).problem.code).toBe("not-signed-in");
+  });
+});
