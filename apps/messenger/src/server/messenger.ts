@@ -1,0 +1,141 @@
+/**
+ * The whole messenger in one process: page, delivery service and operator's page, each on an origin of its own, and
+ * one data folder.
+ * @module
+ */
+
+import { randomBytes } from "node:crypto";
+import { access, constants, mkdir, readFile } from "node:fs/promises";
+import { hostname, networkInterfaces } from "node:os";
+import { join } from "node:path";
+import { createSecureContext } from "node:tls";
+import { createDeliveryService, openSqliteStore } from "@conclave/delivery";
+import { readBundle } from "./bundle.ts";
+import { type Certificate, fingerprint, keptCertificate } from "./certificate.ts";
+import { createCollector } from "./collector.ts";
+import { createCounters } from "./counters.ts";
+import { listen } from "./listener.ts";
+import { createOperatorServer } from "./operator-server.ts";
+import type { Options, Tls } from "./options.ts";
+import { createPageServer } from "./page-server.ts";
+import { StartError } from "./start-error.ts";
+import { openViolationStore } from "./violation-store.ts";
+
+export interface Messenger {
+  /** Where the operator opens their page: the token follows `#`. */
+  readonly operatorUrl: string;
+  /** SHA-256 of the self-signed certificate, for people to compare. */
+  readonly fingerprint?: string;
+  close(): Promise<void>;
+}
+
+/** Throws `StartError` for what a person can mend. */
+export async function startMessenger(options: Options, bundleFolder: string): Promise<Messenger> {
+  const { data, host, pageOrigin, serviceOrigin, behindProxy } = options;
+  await provideFolder(data);
+  const bundle = await readBundle(bundleFolder);
+  const tls = await certificateFor(options);
+  const token = randomBytes(24).toString("base64url");
+
+  // In the order of their making; closed in the opposite one.
+  const parts: { close(): void | Promise<void> }[] = [];
+  const close = async () => {
+    for (const part of parts.splice(0).reverse()) await part.close();
+  };
+  const started = <T extends { close(): void | Promise<void> }>(part: T): T => {
+    parts.push(part);
+    return part;
+  };
+  try {
+    const store = started(openSqliteStore(join(data, "conclave.sqlite")));
+    const violations = started(openViolationStore(join(data, "violations.sqlite")));
+    const counters = createCounters();
+    const service = started(
+      createDeliveryService({
+        store,
+        publicOrigin: serviceOrigin,
+        allowedOrigins: [pageOrigin],
+        log(line) {
+          counters.count(line);
+          if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);
+        },
+      }),
+    );
+    const page = createPageServer({
+      bundle,
+      origins: options,
+      behindProxy,
+      collect: createCollector({
+        origin: pageOrigin,
+        paths: new Set(bundle.files.keys()),
+        store: violations,
+        now: Date.now,
+      }),
+    });
+    const operator = await createOperatorServer({
+      token,
+      violations,
+      counters: counters.list,
+      startedAt: Date.now(),
+    });
+    started(await listen(operator, { host: "localhost", port: options.operatorPort }));
+    started(await listen(service, { host, port: options.servicePort, tls, behindProxy }));
+    started(await listen(page, { host, port: options.pagePort, tls, behindProxy }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    operatorUrl: `http://localhost:${options.operatorPort}/#${token}`,
+    ...(tls && options.tls?.kind === "self-signed" && { fingerprint: fingerprint(tls) }),
+    close,
+  };
+}
+
+/** Databases, and perhaps a private key: for the one who runs the server alone. */
+async function provideFolder(data: string): Promise<void> {
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    await access(data, constants.W_OK);
+  } catch (error) {
+    throw new StartError(`The data folder ${data} can't be written to.`, { cause: error });
+  }
+}
+
+async function readCertificate({
+  certFile,
+  keyFile,
+}: Extract<Tls, { kind: "files" }>): Promise<Certificate> {
+  try {
+    const pair = { cert: await readFile(certFile, "utf8"), key: await readFile(keyFile, "utf8") };
+    createSecureContext(pair);
+    return pair;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`The certificate and its key can't be used: ${reason}`, { cause: error });
+  }
+}
+
+async function certificateFor({
+  data,
+  tls,
+  pageOrigin,
+  serviceOrigin,
+}: Options): Promise<Certificate | undefined> {
+  switch (tls?.kind) {
+    case undefined:
+      return undefined;
+    case "files":
+      return readCertificate(tls);
+    case "self-signed": {
+      const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+      const names = new Set([
+        "localhost",
+        hostname(),
+        ...[pageOrigin, serviceOrigin].map((origin) => new URL(origin).hostname),
+        ...addresses.filter(({ scopeid }) => !scopeid).map(({ address }) => address),
+      ]);
+      return keptCertificate(data, [...names], Date.now());
+    }
+  }
+}
