@@ -33,8 +33,8 @@ export interface Messenger {
 export async function startMessenger(options: Options, bundleFolder: string): Promise<Messenger> {
   const { data, host, pageOrigin, serviceOrigin, behindProxy } = options;
   await provideFolder(data);
-  const bundle = await readBundle(bundleFolder);
   const tls = await certificateFor(options);
+  const bundle = await readBundle(bundleFolder);
   const token = randomBytes(24).toString("base64url");
 
   // In the order of their making; closed in the opposite one.
