@@ -138,7 +138,7 @@ export function parseAncestorSource(token: Token): AncestorSource {
 
 // Every pattern below is one class under one star, or fixed in length: no token, however long, makes one backtrack.
 const base64Value = /^[A-Za-z0-9+/_-]+={0,2}$/;
-const scheme = /^[a-z][a-z0-9+.-]*$/;
+const scheme = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 const notHostChar = /[^a-z0-9.-]/;
 const emptyLabel = /^\.|\.\./;
 const digits = /^[0-9]+$/;
@@ -167,17 +167,14 @@ function parseQuoted(token: Token): SourceExpression {
 function parseSchemeOrHost(token: Token): SourceExpression {
   const invalid = { ...token, type: "invalid" } as const;
   const { text } = token;
-  const colon = text.indexOf(":");
-  const beforeColon = text.slice(0, Math.max(colon, 0)).toLowerCase();
-  if (colon === text.length - 1) {
-    if (!scheme.test(beforeColon)) return invalid;
-    return { ...token, type: "scheme-source", schemePart: beforeColon };
+  if (text.endsWith(":") && scheme.test(text.slice(0, -1))) {
+    return { ...token, type: "scheme-source", schemePart: text.slice(0, -1).toLowerCase() };
   }
 
-  const hasScheme = text.startsWith("://", colon);
-  if (hasScheme && !scheme.test(beforeColon)) return invalid;
-  const schemePart = hasScheme ? beforeColon : null;
-  const rest = hasScheme ? text.slice(colon + 3) : text;
+  const separator = text.indexOf("://");
+  const hasScheme = separator > 0 && scheme.test(text.slice(0, separator));
+  const schemePart = hasScheme ? text.slice(0, separator).toLowerCase() : null;
+  const rest = hasScheme ? text.slice(separator + 3) : text;
 
   const slash = rest.indexOf("/");
   const authority = slash < 0 ? rest : rest.slice(0, slash);
