@@ -62,7 +62,7 @@ export async function install() {
   const outside = path
     .split(delimiter)
     .filter((entry) => !entry.endsWith(join("node_modules", ".bin")));
-  const code = await run("npm", ["ci", "--no-audit", "--no-fund"], {
+  const code = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     env: { PATH: outside.join(delimiter) },
   });
   if (code !== 0) {

@@ -40,7 +40,6 @@ test("the page: nothing but what is named", () => {
     "frame-ancestors": "'none'",
     "require-trusted-types-for": "'script'",
     "trusted-types": "conclave",
-    "report-to": "violations",
     "report-uri": "https://chat.example/reports",
   });
 });
@@ -54,7 +53,6 @@ test("the worker: the service, and no code but its own", () => {
     "frame-ancestors": "'none'",
     "require-trusted-types-for": "'script'",
     "trusted-types": "'none'",
-    "report-to": "violations",
     "report-uri": "https://chat.example/reports",
   });
 });
