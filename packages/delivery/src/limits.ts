@@ -32,6 +32,8 @@ export interface Limits {
   readonly proposals: number;
   /** Bytes of messages in one page of a log, when it has more than one entry. */
   readonly logPageBytes: number;
+  /** Commits and proposals that wait for their turn in one group. */
+  readonly waiting: number;
   /** Groups whose public state is kept in memory. */
   readonly groupsInMemory: number;
   readonly sockets: number;
@@ -57,6 +59,7 @@ export const DEFAULT_LIMITS: Limits = {
   inbox: 1000,
   proposals: 256,
   logPageBytes: 1024 * 1024,
+  waiting: 128,
   groupsInMemory: 256,
   sockets: 20_000,
   socketsPerAddress: 1000,

@@ -229,13 +229,20 @@ export function sqliteGroups(db: Database): GroupStore {
       });
     },
 
-    async group(groupId) {
-      const row = db.one<GroupRow & { readonly state: Bytes }>(
-        `SELECT epoch, version, head, state FROM groups JOIN group_states USING (group_id)
-         WHERE group_id = ?`,
-        groupId,
-      );
-      return row && { ...row, epoch: BigInt(row.epoch) };
+    async group(groupId, heldVersion) {
+      return db.transaction(() => {
+        const held = group(groupId);
+        if (held === undefined) return undefined;
+        const epoch = BigInt(held.epoch);
+        const { version } = held;
+        if (version === heldVersion) return { epoch, version, parts: undefined };
+        const state = db.one<{ state: Bytes }>(
+          "SELECT state FROM group_states WHERE group_id = ?",
+          groupId,
+        )?.state;
+        if (state === undefined) return undefined;
+        return { epoch, version, parts: { state, nodes: nodesAt(groupId, epoch) } };
+      });
     },
 
     async tree(groupId, epoch) {

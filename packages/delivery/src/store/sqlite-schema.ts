@@ -110,6 +110,7 @@ CREATE TABLE members (
   PRIMARY KEY (group_id, leaf_index, from_seq)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX one_member_a_leaf ON members (group_id, leaf_index) WHERE until_seq IS NULL;
+CREATE UNIQUE INDEX one_leaf_a_device ON members (group_id, device) WHERE until_seq IS NULL;
 CREATE INDEX members_of_device ON members (device, group_id);
 
 -- Closed: sealed_group_info is NULL. The row stays, so that its uses stay counted.

@@ -114,13 +114,13 @@ export interface KeyPackageStore {
 /** A node of the ratchet tree: its index in the array (RFC 9420 App. C), and its encoding. */
 export type StoredNode = readonly [nodeIndex: number, node: Bytes];
 
-/** What the service follows a group by, without its tree. */
+/** What the service follows a group by. */
 export interface StoredGroup {
   readonly epoch: bigint;
-  /** One more with every change of `state`. */
+  /** One more with every change of `parts`. */
   readonly version: number;
-  readonly head: number;
-  readonly state: Bytes;
+  /** Absent where the caller holds this version already. */
+  readonly parts: { readonly state: Bytes; readonly nodes: readonly StoredNode[] } | undefined;
 }
 
 /** What one commit changes. */
@@ -177,7 +177,7 @@ export interface GroupStore {
     readonly now: number;
   }): Promise<"created" | "group-exists">;
 
-  group(groupId: Bytes): Promise<StoredGroup | undefined>;
+  group(groupId: Bytes, heldVersion?: number): Promise<StoredGroup | undefined>;
   /** The tree of the epoch, in the order of indices; the current one where no epoch is named. */
   tree(
     groupId: Bytes,

@@ -1,0 +1,256 @@
+import { request as httpRequest } from "node:http";
+import { bytesToText, ROUTES } from "@conclave/delivery/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  call,
+  newPerson,
+  ORIGIN,
+  PAGE,
+  proveSignIn,
+  random,
+  register,
+  signList,
+  startWorld,
+  type World,
+} from "./world.ts";
+
+let world: World;
+let token: string;
+beforeAll(async () => {
+  world = await startWorld();
+  token = await register(world, await newPerson("Somebody"));
+});
+afterAll(() => world.close());
+
+describe("every answer", () => {
+  it("is data that no browser shows, guesses at or keeps", async () => {
+    for (const path of ["/health", "/nowhere"]) {
+      const { headers } = await call(world, "GET", path);
+      expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+      expect(headers.get("cache-control")).toBe("no-store");
+      expect(headers.get("cross-origin-resource-policy")).toBe("cross-origin");
+      expect(headers.get("set-cookie")).toBeNull();
+    }
+  });
+
+  it("that refuses is a problem with a type, a title, its status and a code", async () => {
+    const { headers, status, problem } = await call(world, "GET", "/nowhere");
+    expect(headers.get("content-type")).toBe("application/problem+json");
+    expect(status).toBe(404);
+    expect(problem).toEqual({
+      type: "urn:conclave:problem:not-found",
+      title: "there is nothing here",
+      status: 404,
+      code: "not-found",
+    });
+  });
+});
+
+describe("pages of other origins", () => {
+  const preflight = { "access-control-request-method": "POST" };
+
+  it("may use the service where they are allowed, without cookies", async () => {
+    const headers = { origin: PAGE, ...preflight };
+    const asked = await call(world, "OPTIONS", "/v1/sessions", { headers });
+    expect(asked.status).toBe(204);
+    expect(asked.headers.get("access-control-allow-origin")).toBe(PAGE);
+    expect(asked.headers.get("access-control-allow-headers")).toBe("authorization,content-type");
+    expect(asked.headers.get("access-control-allow-credentials")).toBeNull();
+    const answer = await call(world, "GET", "/health", { headers: { origin: PAGE } });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("access-control-allow-origin")).toBe(PAGE);
+  });
+
+  it("are refused otherwise", async () => {
+    for (const origin of ["https://evil.example", "null", `${PAGE}.evil.example`, ORIGIN]) {
+      const headers = { origin, ...preflight };
+      const asked = await call(world, "OPTIONS", "/v1/sessions", { headers });
+      expect(asked.headers.get("access-control-allow-origin")).toBeNull();
+      const answer = await call(world, "GET", "/health", { headers: { origin } });
+      expect(answer.problem.code).toBe("origin-not-allowed");
+      expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+    }
+  });
+});
+
+describe("requests that are none", () => {
+  it("say which methods there are", async () => {
+    const answer = await call(world, "PATCH", "/v1/sessions", { body: {} });
+    expect(answer.status).toBe(405);
+    expect(answer.problem.code).toBe("method-not-allowed");
+    expect(answer.headers.get("allow")).toBe("POST, DELETE");
+  });
+
+  it("have another content type", async () => {
+    const headers = { "content-type": "text/plain" };
+    const answer = await call(world, "POST", "/v1/sessions", { body: {}, headers });
+    expect(answer.status).toBe(415);
+    expect(answer.problem.code).toBe("unsupported-media-type");
+  });
+
+  it("have a body of another form, which is not repeated in the answer", async () => {
+    for (const body of [{}, { signIn: 7 }, { signIn: "***" }, [], "secret", null]) {
+      const answer = await call(world, "POST", "/v1/sessions", { body });
+      expect(answer.status).toBe(400);
+      expect(JSON.stringify(answer.body)).not.toContain("secret");
+    }
+  });
+
+  it("are not JSON at all, or not UTF-8", async () => {
+    for (const body of ["{", "[".repeat(50_000), new Uint8Array([0x22, 0xff, 0x22])]) {
+      const response = await fetch(`${world.url}/v1/sessions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      expect(response.status).toBe(400);
+    }
+  });
+
+  it("name things by what is no id, or numbers by what is none", async () => {
+    const answer = await call(world, "GET", "/v1/accounts/!!/device-list", { token });
+    expect(answer.problem.code).toBe("not-found");
+    for (const after of ["-1", "x", "1e9", "9".repeat(30)]) {
+      const inbox = await call(world, "GET", `/v1/inbox?after=${after}`, { token });
+      expect(inbox.problem.code).toBe("bad-request");
+    }
+  });
+
+  it("want the socket without being one", async () => {
+    const answer = await call(world, "GET", "/v1/socket", { token });
+    expect(answer.status).toBe(426);
+  });
+});
+
+describe("large bodies", () => {
+  it("are refused by what they say of themselves", async () => {
+    const body = { signIn: "A".repeat(70_000) };
+    const answer = await call(world, "POST", "/v1/sessions", { body });
+    expect(answer.status).toBe(413);
+    expect(answer.problem.code).toBe("too-large");
+  });
+
+  it("are refused while they come, when they say nothing", async () => {
+    let sent = 0;
+    const status = await new Promise<number>((resolve, reject) => {
+      const outgoing = httpRequest(`${world.url}/v1/sessions`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "transfer-encoding": "chunked" },
+      });
+      outgoing.on("response", (response) => {
+        resolve(response.statusCode ?? 0);
+        outgoing.destroy();
+      });
+      outgoing.on("error", reject);
+      const more = (): void => {
+        if (outgoing.destroyed || sent > 64 * 1024 * 1024) return;
+        sent += 16 * 1024;
+        outgoing.write("A".repeat(16 * 1024), () => setImmediate(more));
+      };
+      more();
+    });
+    expect(status).toBe(413);
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+  });
+});
+
+describe("limits", () => {
+  it("hold for an address, and say when to come again", async () => {
+    const limited = await startWorld({ limits: { address: { burst: 3, perSecond: 0.5 } } });
+    try {
+      for (let i = 0; i < 3; i++) expect((await call(limited, "GET", "/health")).status).toBe(200);
+      const refused = await call(limited, "GET", "/health");
+      expect(refused.problem.code).toBe("too-many-requests");
+      expect(refused.headers.get("retry-after")).toBe("2");
+      limited.clock.now += 2000;
+      expect((await call(limited, "GET", "/health")).status).toBe(200);
+    } finally {
+      await limited.close();
+    }
+  });
+
+  it("hold for a device", async () => {
+    const limited = await startWorld({ limits: { device: { burst: 2, perSecond: 0.5 } } });
+    try {
+      const mine = await register(limited, await newPerson("One"));
+      const other = await register(limited, await newPerson("Other"));
+      const ask = async (bearer: string): Promise<number> =>
+        (await call(limited, "GET", "/v1/inbox", { token: bearer })).status;
+      expect([await ask(mine), await ask(mine), await ask(mine)]).toEqual([200, 200, 429]);
+      expect(await ask(other)).toBe(200);
+    } finally {
+      await limited.close();
+    }
+  });
+});
+
+describe("the log of the service", () => {
+  it("has a line a request, which says neither who nor what", async () => {
+    const person = await newPerson("Very Private Name");
+    const bearer = await register(world, person);
+    const id = bytesToText(person.accountId);
+    await call(world, "GET", `/v1/accounts/${id}/device-list?secret=query`, { token: bearer });
+    await call(world, "POST", "/v1/directory/lookup", { token: bearer, body: { name: "Nobody" } });
+    await call(world, "GET", `/v1/links/${bytesToText(random(16))}`, { token: bearer });
+    const lines = world.lines.slice(-4);
+    expect(lines.map((line) => [line.route, line.status, line.code])).toEqual([
+      [ROUTES.register, 201, undefined],
+      [ROUTES.deviceList, 200, undefined],
+      [ROUTES.lookUp, 404, "not-found"],
+      [ROUTES.link, 404, "not-found"],
+    ]);
+    const text = JSON.stringify(world.lines);
+    for (const secret of ["Private", "Nobody", id, bearer, "query", "127.0.0.1"]) {
+      expect(text).not.toContain(secret);
+    }
+  });
+
+  it("tells where an unforeseen error arose, and not what it says", async () => {
+    const { store } = world;
+    const broken = await startWorld({
+      store: {
+        ...store,
+        account: async () => {
+          throw new Error("a value that was sent");
+        },
+        close: async () => undefined,
+      },
+    });
+    try {
+      const path = `/v1/accounts/${bytesToText(random(32))}/device-list`;
+      const answer = await call(broken, "GET", path, { token });
+      expect(answer.problem.code).toBe("internal");
+      expect(JSON.stringify(answer.body)).not.toContain("a value");
+      expect(broken.lines.at(-1)?.error).toContain("service.test.ts");
+      expect(JSON.stringify(broken.lines)).not.toContain("a value");
+    } finally {
+      await broken.close();
+    }
+  });
+});
+
+describe("shutting down", () => {
+  it("is told to those who ask meanwhile", async () => {
+    const ending = await startWorld();
+    await ending.service.close();
+    expect((await call(ending, "GET", "/health")).problem.code).toBe("shutting-down");
+    await ending.close();
+  });
+});
+
+describe("a restart", () => {
+  it("forgets neither accounts nor sessions", async () => {
+    const first = await startWorld();
+    const person = await newPerson("Persistent");
+    const bearer = await register(first, person);
+    const second = await startWorld({ store: first.store });
+    await first.server.close();
+    const path = `/v1/accounts/${bytesToText(person.accountId)}/device-list`;
+    expect((await call(second, "GET", path, { token: bearer })).status).toBe(200);
+    const taken = await newPerson("Persistent");
+    const body = { deviceList: await signList(taken), signIn: await proveSignIn(taken) };
+    expect((await call(second, "POST", "/v1/accounts", { body })).problem.code).toBe("name-taken");
+    await second.close();
+  });
+});

@@ -1,0 +1,177 @@
+import { bytesToText, SocketFrame } from "@conclave/delivery/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
+import {
+  call,
+  eventually,
+  newPerson,
+  PAGE,
+  proveSignIn,
+  register,
+  signList,
+  signNextList,
+  startWorld,
+  type World,
+} from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld({ limits: { socketsPerDevice: 2 } });
+});
+afterAll(() => world.close());
+
+interface Listener {
+  readonly socket: WebSocket;
+  readonly frames: SocketFrame[];
+  readonly closed: Promise<number>;
+}
+
+function listen(at: World, options: { origin?: string; path?: string } = {}): Listener {
+  const url = at.url.replace("http", "ws") + (options.path ?? "/v1/socket");
+  const socket = new WebSocket(url, options.origin === undefined ? {} : { origin: options.origin });
+  const frames: SocketFrame[] = [];
+  socket.on("message", (data: Buffer) =>
+    frames.push(SocketFrame.parse(JSON.parse(data.toString()))),
+  );
+  const closed = new Promise<number>((resolve) => {
+    socket.on("close", resolve);
+    socket.on("error", () => undefined);
+  });
+  return { socket, frames, closed };
+}
+
+async function greet(listener: Listener, token: string): Promise<void> {
+  const { socket } = listener;
+  if (socket.readyState !== WebSocket.OPEN) {
+    await new Promise((resolve) => socket.once("open", resolve));
+  }
+  socket.send(JSON.stringify({ type: "hello", token }));
+}
+
+/** A listener that was told it is ready. */
+async function listenReady(at: World, token: string): Promise<Listener> {
+  const listener = listen(at);
+  await greet(listener, token);
+  await eventually(() => listener.frames.some((frame) => frame.type === "ready"));
+  return listener;
+}
+
+async function refusedWith(listener: Listener): Promise<number> {
+  return new Promise((resolve) =>
+    listener.socket.on("unexpected-response", (_, response) => resolve(response.statusCode ?? 0)),
+  );
+}
+
+let count = 0;
+const aToken = async (at: World = world): Promise<string> =>
+  register(at, await newPerson(`Listener ${++count}`));
+
+describe("a socket", () => {
+  it("is ready once it has said hello with a token, from a page or from elsewhere", async () => {
+    const token = await aToken();
+    for (const options of [{ origin: PAGE }, {}]) {
+      const listener = listen(world, options);
+      await greet(listener, token);
+      await eventually(() => listener.frames.length > 0);
+      expect(listener.frames).toEqual([{ type: "ready" }]);
+      listener.socket.close();
+      await listener.closed;
+    }
+  });
+
+  it("is refused to pages of other origins, and on other paths", async () => {
+    expect(await refusedWith(listen(world, { origin: "https://evil.example" }))).toBe(403);
+    expect(await refusedWith(listen(world, { path: "/v1/groups" }))).toBe(404);
+  });
+
+  it("is closed for a wrong token, and for what is no hello", async () => {
+    const wrong = listen(world);
+    await greet(wrong, "wrong");
+    expect(await wrong.closed).toBe(4401);
+    for (const frame of ["{", JSON.stringify({ type: "bye" }), Buffer.from([1])]) {
+      const listener = listen(world);
+      await new Promise((resolve) => listener.socket.once("open", resolve));
+      listener.socket.send(frame);
+      expect(await listener.closed).toBe(1008);
+    }
+  });
+
+  it("is closed for a frame that is too large, and for too many", async () => {
+    const large = await listenReady(world, await aToken());
+    large.socket.send("A".repeat(2000));
+    expect(await large.closed).toBe(1009);
+    const many = await listenReady(world, await aToken());
+    for (let i = 0; i < 30; i++) many.socket.send("{}");
+    expect(await many.closed).toBe(1008);
+  });
+
+  it("is closed when no hello comes in time", async () => {
+    const hasty = await startWorld({ limits: { hello: 20 } });
+    expect(await listen(hasty).closed).toBe(4408);
+    await hasty.close();
+  });
+
+  it("is one of few that a device has", async () => {
+    const token = await aToken();
+    await listenReady(world, token);
+    const second = await listenReady(world, token);
+    const third = listen(world);
+    await greet(third, token);
+    expect(await third.closed).toBe(4429);
+    second.socket.close();
+    await second.closed;
+    await listenReady(world, token);
+  });
+
+  it("is one of few from an address", async () => {
+    const small = await startWorld({ limits: { socketsPerAddress: 1 } });
+    await listenReady(small, await aToken(small));
+    expect(await listen(small).closed).toBe(4429);
+    await small.close();
+  });
+
+  it("ends with its session: at sign-out, when its time is over, when the device is revoked", async () => {
+    const short = await startWorld({ limits: { heartbeat: 20 } });
+    const token = await aToken(short);
+    const listener = await listenReady(short, token);
+    await call(short, "DELETE", "/v1/sessions", { token });
+    expect(await listener.closed).toBe(4401);
+
+    const expiring = await listenReady(short, await aToken(short));
+    short.clock.now += 60 * 60 * 1000;
+    expect(await expiring.closed).toBe(4401);
+    short.clock.now -= 60 * 60 * 1000;
+
+    const [person, second] = [await newPerson("With two"), await newPerson("Second")];
+    const deviceList = await signList(person, { devices: [person.device, second.device] });
+    const body = { deviceList, signIn: await proveSignIn(person) };
+    const mine = (await call(short, "POST", "/v1/accounts", { body })).body.token;
+    const signIn = await proveSignIn({ ...second, accountId: person.accountId });
+    const theirs = (await call(short, "POST", "/v1/sessions", { body: { signIn } })).body.token;
+    const revoked = await listenReady(short, theirs);
+    await call(short, "PUT", `/v1/accounts/${bytesToText(person.accountId)}/device-list`, {
+      token: mine,
+      body: { deviceList: await signNextList(person, deviceList) },
+    });
+    expect(await revoked.closed).toBe(4401);
+    await short.close();
+  });
+
+  it("is given up when it does not answer pings", async () => {
+    const short = await startWorld({ limits: { heartbeat: 20 } });
+    const url = short.url.replace("http", "ws");
+    const silent = new WebSocket(`${url}/v1/socket`, { autoPong: false });
+    const closed = new Promise((resolve) => silent.on("close", resolve));
+    await new Promise((resolve) => silent.once("open", resolve));
+    silent.send(JSON.stringify({ type: "hello", token: await aToken(short) }));
+    expect(await closed).toBe(1006);
+    await short.close();
+  });
+
+  it("is closed when the service shuts down", async () => {
+    const ending = await startWorld();
+    const listener = await listenReady(ending, await aToken(ending));
+    await ending.close();
+    expect(await listener.closed).toBe(1001);
+  });
+});

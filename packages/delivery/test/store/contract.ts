@@ -1,0 +1,654 @@
+/**
+ * What every store promises, as tests. A store's own test file calls it with a way to open an empty one.
+ * @module
+ */
+
+import type { Account, AppendCommit, Store, StoredKeyPackage } from "@conclave/delivery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+const SECONDS = BigInt(NOW / 1000);
+
+type Registration = Parameters<Store["register"]>[0];
+
+export function storeContract(name: string, open: () => Promise<Store>): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  let count = 0;
+  const aRegistration = (change: Partial<Registration> = {}): Registration => ({
+    accountId: random(32),
+    name: `name ${++count}`,
+    deviceList: random(100),
+    version: 1n,
+    hash: random(32),
+    devices: [{ deviceId: random(16), signatureKey: random(32), signInKey: random(32) }],
+    registration: random(32),
+    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+    ...change,
+  });
+
+  /** A new account; answers with its one device. */
+  async function aDevice(account = aRegistration()): Promise<{ account: Account; device: number }> {
+    expect(await store.register(account)).toBe("registered");
+    const deviceId = account.devices[0]?.deviceId ?? random(0);
+    const listed = await store.device(account.accountId, deviceId);
+    return { account, device: listed?.device ?? -1 };
+  }
+
+  describe(`${name}: accounts`, () => {
+    it("are found by id and by exact name, and their devices by id and key", async () => {
+      const account = aRegistration();
+      await store.register(account);
+      const { accountId, deviceList, version, hash } = account;
+      const held = { accountId, name: account.name, deviceList, version, hash };
+      expect(await store.account(accountId)).toEqual(held);
+      expect(await store.accountByName(account.name)).toEqual(held);
+      expect(await store.account(random(32))).toBeUndefined();
+      expect(await store.accountByName(account.name.toUpperCase())).toBeUndefined();
+      const [device] = account.devices;
+      const listed = await store.device(accountId, device?.deviceId ?? random(0));
+      expect(listed).toMatchObject({ ...device, accountId });
+      const keys = [random(32), device?.signatureKey ?? random(0)];
+      expect(await store.devicesBySignatureKey(keys)).toEqual([undefined, listed]);
+    });
+
+    it("register once, and the same registration again", async () => {
+      const account = aRegistration();
+      expect(await store.register(account)).toBe("registered");
+      expect(await store.register(account)).toBe("registered");
+      const other = { ...account, registration: random(32) };
+      expect(await store.register(other)).toBe("account-exists");
+    });
+
+    it("have a name each, and keys that no other device has; a refusal leaves nothing", async () => {
+      const account = aRegistration();
+      await store.register(account);
+      const sameName = aRegistration({ name: account.name });
+      expect(await store.register(sameName)).toBe("name-taken");
+      const sameKey = aRegistration({
+        devices: account.devices.map((device) => ({ ...device, deviceId: random(16) })),
+      });
+      expect(await store.register(sameKey)).toBe("key-in-use");
+      expect(await store.account(sameKey.accountId)).toBeUndefined();
+      expect(await store.accountByName(sameKey.name)).toBeUndefined();
+    });
+
+    it("replace their list by the one that follows, of two at once only one", async () => {
+      const { account } = await aDevice();
+      const next = (): Parameters<Store["replaceDeviceList"]>[0] => ({
+        ...account,
+        deviceList: random(100),
+        version: 2n,
+        hash: random(32),
+        previousHash: account.hash,
+        devices: [{ deviceId: random(16), signatureKey: random(32), signInKey: random(32) }],
+      });
+      const wrongHash = { ...next(), previousHash: random(32) };
+      expect(await store.replaceDeviceList(wrongHash)).toBe("device-list-conflict");
+      const both = await Promise.all([
+        store.replaceDeviceList(next()),
+        store.replaceDeviceList(next()),
+      ]);
+      expect(both.filter((result) => result === "device-list-conflict")).toHaveLength(1);
+      expect((await store.account(account.accountId))?.version).toBe(2n);
+    });
+
+    it("take everything from a device that is not listed any more, or has other keys", async () => {
+      const [kept, rekeyed, gone] = [1, 2, 3].map(() => ({
+        deviceId: random(16),
+        signatureKey: random(32),
+        signInKey: random(32),
+      }));
+      if (!kept || !rekeyed || !gone) throw new Error("three devices");
+      const account = aRegistration({ devices: [kept, rekeyed, gone] });
+      await store.register(account);
+      const numbers: number[] = [];
+      const tokens: Bytes[] = [];
+      for (const { deviceId } of [kept, rekeyed, gone]) {
+        const listed = await store.device(account.accountId, deviceId);
+        const device = listed?.device ?? -1;
+        const tokenHash = random(32);
+        await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
+        await store.addKeyPackages(device, { keyPackages: [aKeyPackage()], limit: 9, now: NOW });
+        numbers.push(device);
+        tokens.push(tokenHash);
+      }
+      const replaced = await store.replaceDeviceList({
+        ...account,
+        version: 2n,
+        hash: random(32),
+        previousHash: account.hash,
+        devices: [kept, { ...rekeyed, signatureKey: random(32) }],
+      });
+      expect(replaced).toEqual({ revoked: numbers.slice(1) });
+      const sessions = await Promise.all(tokens.map((token) => store.session(token, NOW)));
+      expect(sessions.map((session) => session !== undefined)).toEqual([true, false, false]);
+      expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toHaveLength(1);
+      expect(await store.device(account.accountId, gone.deviceId)).toBeUndefined();
+      expect(await store.devicesBySignatureKey([gone.signatureKey])).toEqual([undefined]);
+    });
+  });
+
+  describe(`${name}: sessions`, () => {
+    it("are found by their token's hash until they end", async () => {
+      const { device } = await aDevice();
+      const tokenHash = random(32);
+      await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
+      expect(await store.session(tokenHash, NOW)).toMatchObject({
+        device: { device },
+        expiresAt: NOW + 1000,
+      });
+      expect(await store.session(tokenHash, NOW + 1000)).toBeUndefined();
+      expect(await store.session(random(32), NOW)).toBeUndefined();
+      await store.endSession(tokenHash);
+      expect(await store.session(tokenHash, NOW)).toBeUndefined();
+    });
+
+    it("start once with a nonce, also with that of the registration", async () => {
+      const account = aRegistration();
+      const { device } = await aDevice(account);
+      const start = (nonce: Bytes): Promise<string> =>
+        store.startSession({
+          device,
+          nonce: { nonce, expiresAt: NOW + 1000 },
+          tokenHash: random(32),
+          expiresAt: NOW + 1000,
+          now: NOW,
+        });
+      const nonce = random(16);
+      expect(await start(nonce)).toBe("started");
+      expect(await start(nonce)).toBe("nonce-used");
+      expect(await start(account.nonce.nonce)).toBe("nonce-used");
+    });
+
+    it("are few for a device: the oldest go", async () => {
+      const { device } = await aDevice();
+      const tokens = Array.from({ length: 20 }, () => random(32));
+      for (const [i, tokenHash] of tokens.entries()) {
+        await store.startSession({ device, tokenHash, expiresAt: NOW + 1000 + i, now: NOW });
+      }
+      expect(await store.session(tokens[0] ?? random(0), NOW)).toBeUndefined();
+      expect(await store.session(tokens[19] ?? random(0), NOW)).toBeDefined();
+    });
+  });
+
+  const aKeyPackage = (change: Partial<StoredKeyPackage> = {}): StoredKeyPackage => ({
+    ref: random(32),
+    suite: 1,
+    notBefore: SECONDS - 10n,
+    notAfter: SECONDS + 10n,
+    keyPackage: random(50),
+    ...change,
+  });
+
+  describe(`${name}: key packages`, () => {
+    it("are served once each, whoever asks at once, and then the last resort again and again", async () => {
+      const { account, device } = await aDevice();
+      const keyPackages = Array.from({ length: 20 }, () => aKeyPackage());
+      const lastResort = aKeyPackage();
+      const added = { keyPackages, lastResort, limit: 100, now: NOW };
+      const counted = { available: 20, lastResort: true };
+      expect(await store.addKeyPackages(device, added)).toEqual(counted);
+      expect(await store.countKeyPackages(device, NOW)).toEqual(counted);
+      const claims = await Promise.all(
+        Array.from({ length: 23 }, () => store.claimKeyPackages(account.accountId, [1, 3], NOW)),
+      );
+      const served = claims
+        .flat()
+        .map((claimed) => Buffer.from(claimed.keyPackage).toString("hex"));
+      const hex = (one: StoredKeyPackage): string => Buffer.from(one.keyPackage).toString("hex");
+      expect(served).toHaveLength(23);
+      expect(new Set(served.slice(0, 20))).toEqual(new Set(keyPackages.map(hex)));
+      expect(served.slice(20)).toEqual(Array.from({ length: 3 }, () => hex(lastResort)));
+    });
+
+    it("are not served again when they are added again", async () => {
+      const { account, device } = await aDevice();
+      const added = { keyPackages: [aKeyPackage()], limit: 100, now: NOW };
+      await store.addKeyPackages(device, added);
+      expect(await store.addKeyPackages(device, added)).toMatchObject({ available: 1 });
+      expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toHaveLength(1);
+      expect(await store.addKeyPackages(device, added)).toMatchObject({ available: 0 });
+      expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toEqual([]);
+    });
+
+    it("are served while they are valid, in a suite that is wanted", async () => {
+      const { account, device } = await aDevice();
+      const keyPackages = [
+        aKeyPackage({ notAfter: SECONDS }),
+        aKeyPackage({ notBefore: SECONDS + 1n }),
+        aKeyPackage({ suite: 3 }),
+      ];
+      const lastResort = aKeyPackage({ notAfter: SECONDS });
+      await store.addKeyPackages(device, { keyPackages, lastResort, limit: 100, now: NOW - 1000 });
+      expect(await store.claimKeyPackages(account.accountId, [1, 2], NOW)).toEqual([]);
+      expect(await store.countKeyPackages(device, NOW)).toEqual({
+        available: 2,
+        lastResort: false,
+      });
+      expect(await store.claimKeyPackages(account.accountId, [1], NOW + 1000)).toHaveLength(1);
+    });
+
+    it("are bounded for a device; the last resort takes the place of the one before", async () => {
+      const { account, device } = await aDevice();
+      const two = { keyPackages: [aKeyPackage(), aKeyPackage()], limit: 2, now: NOW };
+      await store.addKeyPackages(device, two);
+      const more = { keyPackages: [aKeyPackage()], limit: 2, now: NOW };
+      expect(await store.addKeyPackages(device, more)).toBe("full");
+      expect(await store.countKeyPackages(device, NOW)).toMatchObject({ available: 2 });
+      for (let i = 0; i < 2; i++) await store.claimKeyPackages(account.accountId, [1], NOW);
+      const [first, second] = [aKeyPackage(), aKeyPackage()];
+      for (const lastResort of [first, second]) {
+        await store.addKeyPackages(device, { keyPackages: [], lastResort, limit: 2, now: NOW });
+      }
+      const [served] = await store.claimKeyPackages(account.accountId, [1], NOW);
+      expect(served?.keyPackage).toEqual(second.keyPackage);
+    });
+
+    it("come one from each device of an account", async () => {
+      const devices = [1, 2].map(() => ({
+        deviceId: random(16),
+        signatureKey: random(32),
+        signInKey: random(32),
+      }));
+      const account = aRegistration({ devices });
+      await store.register(account);
+      for (const { deviceId } of devices) {
+        const listed = await store.device(account.accountId, deviceId);
+        const keyPackages = [aKeyPackage(), aKeyPackage()];
+        await store.addKeyPackages(listed?.device ?? -1, { keyPackages, limit: 9, now: NOW });
+      }
+      const claimed = await store.claimKeyPackages(account.accountId, [1], NOW);
+      const ids = (all: readonly { readonly deviceId: Bytes }[]): string[] =>
+        all.map(({ deviceId }) => Buffer.from(deviceId).toString("hex")).toSorted();
+      expect(ids(claimed)).toEqual(ids(devices));
+    });
+  });
+
+  const node = (text: string): Bytes => new Uint8Array(Buffer.from(text));
+
+  /** A group with one member at leaf 0. */
+  async function aGroup(): Promise<{ groupId: Bytes; device: number; account: Account }> {
+    const { account, device } = await aDevice();
+    const groupId = random(16);
+    const created = await store.createGroup({
+      groupId,
+      device,
+      leafIndex: 0,
+      state: node("state 0"),
+      groupInfo: node("info 0"),
+      nodes: [[0, node("leaf 0")]],
+      now: NOW,
+    });
+    expect(created).toBe("created");
+    return { groupId, device, account };
+  }
+
+  /** A commit that changes nothing but the epoch. */
+  const aCommit = (
+    groupId: Bytes,
+    epoch: number,
+    change: Partial<AppendCommit> = {},
+  ): AppendCommit => ({
+    groupId,
+    version: epoch,
+    epoch: BigInt(epoch),
+    hash: random(32),
+    message: random(40),
+    now: NOW,
+    state: node(`state ${epoch + 1}`),
+    groupInfo: node(`info ${epoch + 1}`),
+    nodes: [],
+    removed: [],
+    added: [],
+    welcome: undefined,
+    links: [],
+    linkUsed: undefined,
+    ...change,
+  });
+
+  const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
+  const seqs = async (groupId: Bytes, device: number, page = PAGE): Promise<number[] | undefined> =>
+    (await store.log(groupId, device, page))?.entries.map((entry) => entry.seq);
+
+  describe(`${name}: groups`, () => {
+    it("are made once, and the same group again", async () => {
+      const { device } = await aDevice();
+      const group = {
+        groupId: random(16),
+        device,
+        leafIndex: 0,
+        state: node("state"),
+        groupInfo: node("info"),
+        nodes: [],
+        now: NOW,
+      };
+      expect(await store.createGroup(group)).toBe("created");
+      expect(await store.createGroup(group)).toBe("created");
+      expect(await store.createGroup({ ...group, groupInfo: node("other") })).toBe("group-exists");
+      const other = await aDevice();
+      expect(await store.createGroup({ ...group, device: other.device })).toBe("group-exists");
+    });
+
+    it("are read whole, or only their version where that is held", async () => {
+      const { groupId } = await aGroup();
+      expect(await store.group(groupId)).toEqual({
+        epoch: 0n,
+        version: 0,
+        parts: { state: node("state 0"), nodes: [[0, node("leaf 0")]] },
+      });
+      expect(await store.group(groupId, 0)).toEqual({ epoch: 0n, version: 0, parts: undefined });
+      expect((await store.group(groupId, 7))?.parts).toBeDefined();
+      expect(await store.group(random(16))).toBeUndefined();
+    });
+
+    it("take one commit an epoch, whoever comes at once", async () => {
+      const { groupId, device } = await aGroup();
+      for (let epoch = 0; epoch < 3; epoch++) {
+        const results = await Promise.all(
+          Array.from({ length: 8 }, () => store.appendCommit(aCommit(groupId, epoch))),
+        );
+        expect(results.filter((result) => result === "moved")).toHaveLength(7);
+      }
+      expect(await seqs(groupId, device)).toEqual([1, 2, 3]);
+      expect(await store.group(groupId)).toMatchObject({
+        epoch: 3n,
+        version: 3,
+        parts: { state: node("state 3") },
+      });
+    });
+
+    it("name the winner of an epoch, and find an entry by its hash for those who may read it", async () => {
+      const { groupId, device } = await aGroup();
+      const commit = aCommit(groupId, 0);
+      const accepted = await store.appendCommit(commit);
+      expect(accepted).toEqual({ seq: 1, acceptedAt: NOW });
+      expect(await store.winner(groupId, 0n)).toEqual({ seq: 1, hash: commit.hash });
+      expect(await store.winner(groupId, 1n)).toBeUndefined();
+      expect(await store.findEntry(groupId, device, commit.hash)).toEqual(accepted);
+      expect(await store.findEntry(groupId, device, random(32))).toBeUndefined();
+      const stranger = await aDevice();
+      expect(await store.findEntry(groupId, stranger.device, commit.hash)).toBeUndefined();
+    });
+
+    it("order messages and commits without gaps, and never back in time", async () => {
+      const { groupId, device } = await aGroup();
+      const message = (now: number): Parameters<Store["appendApplication"]>[0] => ({
+        groupId,
+        device,
+        epoch: 0n,
+        hash: random(32),
+        message: random(10),
+        now,
+      });
+      const first = message(NOW + 5);
+      expect(await store.appendApplication(first)).toEqual({ seq: 1, acceptedAt: NOW + 5 });
+      expect(await store.appendApplication(first)).toEqual({ seq: 1, acceptedAt: NOW + 5 });
+      expect(await store.appendApplication(message(NOW))).toEqual({ seq: 2, acceptedAt: NOW + 5 });
+      await store.appendCommit(aCommit(groupId, 0));
+      expect(await store.appendApplication(message(NOW))).toEqual({ currentEpoch: 1n });
+      const page = await store.log(groupId, device, PAGE);
+      expect(page?.entries.map(({ seq, kind, epoch }) => [seq, kind, epoch])).toEqual([
+        [1, "application", 0n],
+        [2, "application", 0n],
+        [3, "commit", 0n],
+      ]);
+      expect(page?.entries[0]?.message).toEqual(first.message);
+      expect(page?.head).toBe(3);
+    });
+
+    it("take proposals into their state, so many an epoch", async () => {
+      const { groupId, device } = await aGroup();
+      const proposal = (version: number): Parameters<Store["appendProposal"]>[0] => ({
+        groupId,
+        device,
+        epoch: 0n,
+        hash: random(32),
+        message: random(10),
+        now: NOW,
+        version,
+        state: node("with proposal"),
+        limit: 2,
+      });
+      expect(await store.appendProposal(proposal(1))).toBe("moved");
+      expect(await store.appendProposal(proposal(0))).toMatchObject({ seq: 1 });
+      expect(await store.appendProposal(proposal(0))).toBe("moved");
+      expect(await store.appendProposal(proposal(1))).toMatchObject({ seq: 2 });
+      expect(await store.appendProposal(proposal(2))).toBe("full");
+      const held = await store.group(groupId);
+      expect(held).toMatchObject({ version: 2, parts: { state: node("with proposal") } });
+      // A commit that was checked before the proposal came is checked again.
+      expect(await store.appendCommit(aCommit(groupId, 0))).toBe("moved");
+      expect(await store.appendCommit(aCommit(groupId, 0, { version: 2 }))).toMatchObject({
+        seq: 3,
+      });
+      const stranger = await aDevice();
+      const others = { ...proposal(3), epoch: 1n, device: stranger.device };
+      expect(await store.appendProposal(others)).toBe("not-member");
+    });
+
+    it("are read by a device from the commit that added it to the one that removed it", async () => {
+      const { groupId, device } = await aGroup();
+      const { device: guest } = await aDevice();
+      await store.appendCommit(aCommit(groupId, 0));
+      const added = { added: [{ leafIndex: 1, device: guest }] };
+      await store.appendCommit(aCommit(groupId, 1, added));
+      expect(await store.leafOf(groupId, guest)).toBe(1);
+      expect(await store.deviceOfLeaf(groupId, 1)).toBe(guest);
+      await store.appendCommit(aCommit(groupId, 2));
+      expect(await seqs(groupId, guest)).toEqual([2, 3]);
+      await store.appendCommit(aCommit(groupId, 3, { removed: [1] }));
+      const hidden = aCommit(groupId, 4);
+      await store.appendCommit(hidden);
+      expect(await seqs(groupId, guest)).toEqual([2, 3, 4]);
+      expect((await store.log(groupId, guest, PAGE))?.head).toBe(4);
+      expect(await store.findEntry(groupId, guest, hidden.hash)).toBeUndefined();
+      expect(await store.leafOf(groupId, guest)).toBeUndefined();
+      expect(await store.deviceOfLeaf(groupId, 1)).toBeUndefined();
+      expect(await store.groupsOf(guest)).toEqual([{ groupId, head: 4, epoch: 3n, member: false }]);
+      expect(await store.groupsOf(device)).toEqual([{ groupId, head: 5, epoch: 5n, member: true }]);
+      const out = {
+        groupId,
+        device: guest,
+        epoch: 5n,
+        hash: random(32),
+        message: random(9),
+        now: NOW,
+      };
+      expect(await store.appendApplication(out)).toBe("not-member");
+      expect(await store.appendApplication({ ...out, groupId: random(16) })).toBe("not-member");
+      // Back again, it reads from its return, and still what it could read before.
+      await store.appendCommit(aCommit(groupId, 5, added));
+      expect(await seqs(groupId, guest)).toEqual([2, 3, 4, 6]);
+      const stranger = await aDevice();
+      expect(await seqs(groupId, stranger.device)).toBeUndefined();
+      expect(await seqs(random(16), device)).toBeUndefined();
+      expect(await store.groupsOf(stranger.device)).toEqual([]);
+    });
+
+    it("let a device change its leaf in one commit", async () => {
+      const { groupId, device } = await aGroup();
+      const change = { removed: [0], added: [{ leafIndex: 1, device }] };
+      await store.appendCommit(aCommit(groupId, 0, change));
+      expect(await store.leafOf(groupId, device)).toBe(1);
+      expect(await seqs(groupId, device)).toEqual([1]);
+      expect(await store.groupsOf(device)).toMatchObject([{ member: true, head: 1 }]);
+    });
+
+    it("are read in pages of so many entries and so many bytes, one at least", async () => {
+      const { groupId, device } = await aGroup();
+      for (let i = 0; i < 5; i++) {
+        const message = random(1000);
+        const entry = { groupId, device, epoch: 0n, hash: random(32), message, now: NOW };
+        await store.appendApplication(entry);
+      }
+      expect(await seqs(groupId, device, { ...PAGE, limit: 2 })).toEqual([1, 2]);
+      expect(await seqs(groupId, device, { ...PAGE, after: 3 })).toEqual([4, 5]);
+      expect(await seqs(groupId, device, { ...PAGE, bytes: 2500 })).toEqual([1, 2]);
+      expect(await seqs(groupId, device, { ...PAGE, bytes: 10 })).toEqual([1]);
+      expect(await seqs(groupId, device, { ...PAGE, after: 9 })).toEqual([]);
+    });
+  });
+
+  describe(`${name}: trees`, () => {
+    const treeAt = async (groupId: Bytes, epoch?: bigint): Promise<unknown> =>
+      (await store.tree(groupId, epoch))?.nodes.map(([i, bytes]) => [
+        i,
+        Buffer.from(bytes).toString(),
+      ]);
+
+    it("follow the changes of each commit", async () => {
+      const { groupId } = await aGroup();
+      const nodes = [
+        { nodeIndex: 0, node: node("leaf 0, new") },
+        { nodeIndex: 2, node: node("leaf 1") },
+      ];
+      await store.appendCommit(aCommit(groupId, 0, { nodes }));
+      expect(await treeAt(groupId)).toEqual([
+        [0, "leaf 0, new"],
+        [2, "leaf 1"],
+      ]);
+      const blank = [{ nodeIndex: 2, node: undefined }];
+      await store.appendCommit(aCommit(groupId, 1, { nodes: blank }));
+      expect(await treeAt(groupId)).toEqual([[0, "leaf 0, new"]]);
+      expect((await store.tree(groupId))?.epoch).toBe(2n);
+      expect(await store.tree(random(16))).toBeUndefined();
+    });
+
+    it("of an earlier epoch stay while a Welcome into it waits", async () => {
+      const { groupId } = await aGroup();
+      const { device: guest } = await aDevice();
+      const change = (text: string): Partial<AppendCommit> => ({
+        nodes: [{ nodeIndex: 0, node: node(text) }],
+      });
+      await store.appendCommit(aCommit(groupId, 0, change("at 1")));
+      expect(await treeAt(groupId, 0n)).toEqual([]);
+      await store.appendCommit(
+        aCommit(groupId, 1, {
+          ...change("at 2"),
+          added: [{ leafIndex: 1, device: guest }],
+          welcome: { message: node("welcome"), devices: [guest], limit: 9 },
+        }),
+      );
+      await store.appendCommit(aCommit(groupId, 2, change("at 3")));
+      await store.appendCommit(aCommit(groupId, 3, change("at 4")));
+      expect(await treeAt(groupId, 2n)).toEqual([[0, "at 2"]]);
+      expect(await treeAt(groupId, 1n)).toEqual([]);
+      expect(await treeAt(groupId)).toEqual([[0, "at 4"]]);
+      expect(await store.acknowledge(guest, 1)).toBe("acknowledged");
+      expect(await treeAt(groupId, 2n)).toEqual([]);
+      expect(await treeAt(groupId)).toEqual([[0, "at 4"]]);
+    });
+  });
+
+  describe(`${name}: links`, () => {
+    const aLink = (
+      change: Partial<AppendCommit["links"][number]> = {},
+    ): AppendCommit["links"][number] => ({
+      linkId: random(16),
+      expiresAt: SECONDS + 10n,
+      maxUses: 2,
+      sealedGroupInfo: random(60),
+      ...change,
+    });
+
+    it("open with a commit, with the tree of the epoch, and close when the next has them no more", async () => {
+      const { groupId } = await aGroup();
+      const link = aLink();
+      await store.appendCommit(aCommit(groupId, 0, { links: [link] }));
+      expect(await store.link(link.linkId, NOW)).toEqual({
+        groupId,
+        epoch: 1n,
+        sealedGroupInfo: link.sealedGroupInfo,
+        nodes: [[0, node("leaf 0")]],
+        usesLeft: 2,
+      });
+      expect(await store.link(random(16), NOW)).toBeUndefined();
+      expect(await store.link(link.linkId, NOW + 10_000)).toBe("closed");
+      await store.appendCommit(aCommit(groupId, 1));
+      expect(await store.link(link.linkId, NOW)).toBe("closed");
+    });
+
+    it("are counted, however many come at once, and over epochs", async () => {
+      const { groupId } = await aGroup();
+      const link = aLink();
+      await store.appendCommit(aCommit(groupId, 0, { links: [link] }));
+      const results: unknown[] = [];
+      for (let epoch = 1; epoch < 4; epoch++) {
+        const join = aCommit(groupId, epoch, { links: [link], linkUsed: link.linkId });
+        results.push(await store.appendCommit(join));
+      }
+      expect(results).toMatchObject([{ seq: 2 }, { seq: 3 }, "link-closed"]);
+      expect(await store.group(groupId)).toMatchObject({ epoch: 3n });
+      expect(await store.link(link.linkId, NOW)).toBe("closed");
+    });
+
+    it("let nobody in by one that expired, was revoked or is another group's", async () => {
+      const { groupId } = await aGroup();
+      const { groupId: otherId } = await aGroup();
+      const [open, other] = [aLink(), aLink()];
+      await store.appendCommit(aCommit(groupId, 0, { links: [open] }));
+      await store.appendCommit(aCommit(otherId, 0, { links: [other] }));
+      const join = (linkUsed: Bytes, now = NOW): Promise<unknown> =>
+        store.appendCommit(aCommit(groupId, 1, { links: [open], linkUsed, now }));
+      expect(await join(other.linkId)).toBe("link-closed");
+      expect(await join(open.linkId, NOW + 10_000)).toBe("link-closed");
+      expect(await store.appendCommit(aCommit(groupId, 1, { links: [other] }))).toBe("link-taken");
+      expect(await store.link(other.linkId, NOW)).toMatchObject({ groupId: otherId });
+      expect(await join(open.linkId)).toMatchObject({ seq: 2 });
+    });
+  });
+
+  describe(`${name}: inboxes`, () => {
+    it("get a Welcome with its commit or not at all, each device in its order", async () => {
+      const { groupId } = await aGroup();
+      const { device: guest } = await aDevice();
+      const { device: other } = await aDevice();
+      const welcome = { message: node("welcome"), devices: [guest, other], limit: 9 };
+      expect(await store.appendCommit(aCommit(groupId, 7, { welcome }))).toBe("moved");
+      expect(await store.inbox(guest, 0, 9)).toEqual([]);
+      await store.appendCommit(aCommit(groupId, 0, { welcome }));
+      const entry = { seq: 1, groupId, epoch: 1n, commitSeq: 1, welcome: node("welcome") };
+      expect(await store.inbox(guest, 0, 9)).toEqual([entry]);
+      expect(await store.inbox(other, 0, 9)).toEqual([entry]);
+      expect(await store.hasWelcome(guest, groupId, 1n)).toBe(true);
+      expect(await store.hasWelcome(guest, groupId, 2n)).toBe(false);
+      await store.acknowledge(guest, 1);
+      expect(await store.inbox(guest, 0, 9)).toEqual([]);
+      expect(await store.inbox(other, 0, 9)).toEqual([entry]);
+      expect(await store.hasWelcome(guest, groupId, 1n)).toBe(false);
+    });
+
+    it("are read in pages, acknowledged to their end at most, and number on afterwards", async () => {
+      const { groupId } = await aGroup();
+      const { device: guest } = await aDevice();
+      const welcome = { message: node("welcome"), devices: [guest], limit: 9 };
+      for (let epoch = 0; epoch < 3; epoch++) {
+        await store.appendCommit(aCommit(groupId, epoch, { welcome }));
+      }
+      const read = async (after: number, limit: number): Promise<number[]> =>
+        (await store.inbox(guest, after, limit)).map((entry) => entry.seq);
+      expect(await read(0, 2)).toEqual([1, 2]);
+      expect(await read(2, 2)).toEqual([3]);
+      expect(await store.acknowledge(guest, 4)).toBe("beyond-end");
+      expect(await store.acknowledge(guest, 3)).toBe("acknowledged");
+      expect(await store.acknowledge(guest, 3)).toBe("acknowledged");
+      await store.appendCommit(aCommit(groupId, 3, { welcome }));
+      expect(await read(0, 9)).toEqual([4]);
+    });
+
+    it("are bounded: a commit that would overfill one is refused whole", async () => {
+      const { groupId } = await aGroup();
+      const { device: guest } = await aDevice();
+      const welcome = { message: node("welcome"), devices: [guest], limit: 1 };
+      await store.appendCommit(aCommit(groupId, 0, { welcome }));
+      expect(await store.appendCommit(aCommit(groupId, 1, { welcome }))).toBe("inbox-full");
+      expect(await store.group(groupId)).toMatchObject({ epoch: 1n });
+    });
+  });
+}
