@@ -1,1 +1,69 @@
-export {};
+/**
+ * Messaging Layer Security (RFC 9420). Begin with `createKeyPackage` and `createGroup`; a member then holds a `Group`.
+ * The service's side is in `@conclave/mls/public-group`, Node's own crypto in `@conclave/mls/node`.
+ * @module
+ */
+
+// §2.1
+export type { Bytes } from "./codec.ts";
+// §5.1: suites and their platform
+export {
+  decryptWithLabel,
+  deriveKeyPair,
+  encryptWithLabel,
+  HpkeCiphertext,
+  hpkeOpen,
+  hpkeSeal,
+} from "./crypto/hpke.ts";
+export { type Signer, signerOf } from "./crypto/signature.ts";
+export {
+  type CipherSuite,
+  type CryptoProvider,
+  type DhKeyPair,
+  SUITES,
+  type Suite,
+  suiteOf,
+} from "./crypto/suite.ts";
+export { webCrypto } from "./crypto/webcrypto.ts";
+export { MlsError, type MlsErrorCode } from "./errors.ts";
+// §6, §12.1: what is said
+export type { Sender } from "./framing/content.ts";
+export type { Proposal } from "./framing/proposal.ts";
+// §11, §12: groups
+export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
+export type { MlsContext } from "./group/epoch.ts";
+export type { And, CommitOptions, Group, Received } from "./group/group.ts";
+export {
+  createGroup,
+  createKeyPackage,
+  type Joiner,
+  joinExternally,
+  joinGroup,
+  loadGroup,
+  readGroupInfo,
+  readKeyPackage,
+} from "./group/join.ts";
+export type {
+  CommitPolicy,
+  CommitSummary,
+  PendingProposal,
+  PublicContext,
+} from "./group/public-state.ts";
+export type { GroupStatus } from "./group/stored-group.ts";
+// §5.3: credentials
+export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
+// §13.4: extensions
+export { type Extension, findExtension, RequiredCapabilities } from "./key/extension.ts";
+// §10: key packages
+export type { KeyPackage } from "./key/key-package.ts";
+export { CREDENTIAL, EXTENSION, PROPOSAL } from "./registry.ts";
+// Storage
+export { type Batch, memoryStorage, mergeBatches, type Storage } from "./storage.ts";
+// §7: members
+export {
+  type Capabilities,
+  defaultCapabilities,
+  type LeafNode,
+  type Lifetime,
+} from "./tree/leaf-node.ts";
+export type { Member } from "./tree/ratchet-tree.ts";

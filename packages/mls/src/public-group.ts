@@ -1,1 +1,321 @@
-export {};
+/**
+ * A group as someone follows it who is no member: the service that orders its messages, or an observer. It holds no secret
+ * and can make no message. RFC 9420 §6.2, §12.4.2, §12.4.3; RFC 9750 §5.
+ * @module
+ */
+
+import { bytesEqual } from "./bytes.ts";
+import { type Bytes, type Codec, decode, encode, opaque, struct, uint8, vector } from "./codec.ts";
+import { suiteOf } from "./crypto/suite.ts";
+import { MlsError } from "./errors.ts";
+import {
+  AuthenticatedContent,
+  type ContentType,
+  type Sender,
+  verifyContent,
+  type WireFormat,
+} from "./framing/content.ts";
+import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
+import { readPublic } from "./framing/public-message.ts";
+import { validateProposal } from "./group/proposal-list.ts";
+import {
+  type CommitSummary,
+  type PublicContext,
+  type PublicState,
+  withProposal,
+} from "./group/public-state.ts";
+import { stageCommit } from "./group/staged-commit.ts";
+import { pendingProposal } from "./group/stored-group.ts";
+import { checkNoDuplicateExtension, type Extension } from "./key/extension.ts";
+import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
+import { verifyGroupInfo } from "./key/group-info.ts";
+import { keyPackageRef, validateKeyPackage as validate } from "./key/key-package.ts";
+import { checkLifetime, type LeafNode, type Lifetime } from "./tree/leaf-node.ts";
+import {
+  changedNodes,
+  decodeNode,
+  decodeRatchetTree,
+  encodedNodes,
+  encodeRatchetTree,
+  type Member,
+  membersOf,
+  type NodeChange,
+  treeFromNodes,
+} from "./tree/ratchet-tree.ts";
+import { validateTree } from "./tree/tree-validation.ts";
+
+export type { Bytes } from "./codec.ts";
+export { type CryptoProvider, SUITES } from "./crypto/suite.ts";
+export { webCrypto } from "./crypto/webcrypto.ts";
+export { MlsError, type MlsErrorCode } from "./errors.ts";
+export type { ContentType, Sender, WireFormat } from "./framing/content.ts";
+export type { CommitPolicy, CommitSummary, PublicContext } from "./group/public-state.ts";
+export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
+export { type Extension, findExtension } from "./key/extension.ts";
+export { EXTENSION } from "./registry.ts";
+export type { LeafNode, Lifetime } from "./tree/leaf-node.ts";
+export type { Member, NodeChange } from "./tree/ratchet-tree.ts";
+
+const VERSION = 1;
+
+interface StoredPublicState {
+  readonly version: number;
+  readonly groupContext: GroupContext;
+  readonly confirmationTag: Bytes;
+  readonly proposals: readonly AuthenticatedContent[];
+}
+const StoredPublicState: Codec<StoredPublicState> = struct({
+  version: uint8,
+  groupContext: GroupContext,
+  confirmationTag: opaque,
+  proposals: vector(AuthenticatedContent),
+});
+
+export type PublicEvent =
+  | { readonly type: "proposal"; readonly ref: Bytes; readonly sender: Sender }
+  | { readonly type: "commit"; readonly summary: CommitSummary };
+
+/** The public state of a group in one epoch. A value: following the group gives the next one. */
+export class PublicGroup {
+  readonly #context: PublicContext;
+  readonly #state: PublicState;
+
+  private constructor(context: PublicContext, state: PublicState) {
+    this.#context = context;
+    this.#state = state;
+  }
+
+  /** From a GroupInfo (an MLSMessage) and the tree beside it, both checked whole. Throws `MlsError`. */
+  static async open(
+    context: PublicContext,
+    options: { readonly groupInfo: Bytes; readonly ratchetTree: Bytes },
+  ): Promise<PublicGroup> {
+    const { groupInfo } = decodeMessageOf(options.groupInfo, "mls_group_info");
+    const { groupContext, confirmationTag } = groupInfo;
+    const suite = suiteOf(context.crypto, groupContext.cipherSuite);
+    const tree = decodeRatchetTree(suite, options.ratchetTree);
+    checkNoDuplicateExtension(groupContext.extensions);
+    await verifyGroupInfo(suite, groupInfo, tree);
+    await validateTree(suite, tree, groupContext);
+    await context.authentication.validate(membersOf(tree).map(({ leafNode }) => leafNode));
+    const confirmed = groupContext.confirmedTranscriptHash;
+    return new PublicGroup(context, {
+      suite,
+      groupContext,
+      tree,
+      confirmationTag,
+      interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
+      proposals: new Map(),
+    });
+  }
+
+  /** From what `state` and `nodes` gave; nothing is verified again. Throws `MlsError` with `storage` or `decode`. */
+  static load(
+    context: PublicContext,
+    stored: {
+      readonly state: Bytes;
+      readonly nodes: Iterable<readonly [index: number, node: Bytes]>;
+    },
+  ): PublicGroup {
+    if (stored.state[0] !== VERSION) {
+      throw new MlsError("storage", "14", `stored public group of version ${stored.state[0]}`);
+    }
+    const { groupContext, confirmationTag, proposals } = decode(StoredPublicState, stored.state);
+    const suite = suiteOf(context.crypto, groupContext.cipherSuite);
+    const nodes = [...stored.nodes].map(([index, node]) => [index, decodeNode(node)] as const);
+    const confirmed = groupContext.confirmedTranscriptHash;
+    let state: PublicState = {
+      suite,
+      groupContext,
+      tree: treeFromNodes(suite, nodes),
+      confirmationTag,
+      interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
+      proposals: new Map(),
+    };
+    for (const authenticated of proposals) {
+      const pending = pendingProposal(suite, authenticated);
+      if (pending) state = withProposal(state, pending);
+    }
+    return new PublicGroup(context, state);
+  }
+
+  get groupId(): Bytes {
+    return this.#state.groupContext.groupId;
+  }
+  get suite(): number {
+    return this.#state.suite.number;
+  }
+  get epoch(): bigint {
+    return this.#state.groupContext.epoch;
+  }
+  /** Of the GroupContext. */
+  get extensions(): readonly Extension[] {
+    return this.#state.groupContext.extensions;
+  }
+
+  members(): readonly Member[] {
+    return membersOf(this.#state.tree);
+  }
+
+  /** The `ratchet_tree`, encoded (§12.4.3.3). */
+  ratchetTree(): Bytes {
+    return encodeRatchetTree(this.#state.tree);
+  }
+
+  /** Everything but the nodes of the tree: small, and rewritten with each change. */
+  state(): Bytes {
+    const { groupContext, confirmationTag, proposals } = this.#state;
+    return encode(StoredPublicState, {
+      version: VERSION,
+      groupContext,
+      confirmationTag,
+      proposals: [...proposals.values()].map(({ authenticated }) => authenticated),
+    });
+  }
+
+  /** The nodes that are not blank, encoded, by node index. */
+  nodes(): Iterable<readonly [index: number, node: Bytes]> {
+    return encodedNodes(this.#state.tree);
+  }
+
+  /**
+   * Follows a proposal or commit (an MLSMessage with a PublicMessage of this epoch). Its membership tag and the secrets in
+   * its path are for members to check; everything else is checked here. Throws `MlsError`; this value stays as it is.
+   */
+  async process(message: Bytes): Promise<{
+    readonly group: PublicGroup;
+    readonly event: PublicEvent;
+    readonly changes: readonly NodeChange[];
+  }> {
+    const { publicMessage } = decodeMessageOf(message, "mls_public_message");
+    const authenticated = readPublic(publicMessage);
+    const { content } = authenticated;
+    const { groupContext } = this.#state;
+    if (!bytesEqual(content.groupId, groupContext.groupId)) {
+      throw new MlsError("wrong-group", "6.1", "a message of another group");
+    }
+    if (content.epoch !== groupContext.epoch) {
+      throw new MlsError(
+        "wrong-epoch",
+        "6.1",
+        `a message of epoch ${content.epoch}, the group is at ${groupContext.epoch}`,
+      );
+    }
+    await verifyContent(this.#state.suite, authenticated, this.#state.tree, groupContext);
+    const { content: inner, sender } = content;
+    if (inner.contentType === "commit") {
+      const staged = await stageCommit(this.#context, this.#state, authenticated, inner.commit);
+      return {
+        group: new PublicGroup(this.#context, staged.next),
+        event: { type: "commit", summary: staged.summary },
+        changes: changedNodes(this.#state.tree, staged.next.tree),
+      };
+    }
+    const pending = pendingProposal(this.#state.suite, authenticated);
+    if (!pending)
+      throw new MlsError("content-type-not-allowed", "6.2", "no proposal and no commit");
+    await validateProposal(this.#state, pending.proposal, sender);
+    return {
+      group: new PublicGroup(this.#context, withProposal(this.#state, pending)),
+      event: { type: "proposal", ref: pending.ref, sender },
+      changes: [],
+    };
+  }
+
+  /** Throws `MlsError` unless this GroupInfo (an MLSMessage) is of exactly this state and signed by a member. */
+  async checkGroupInfo(message: Bytes): Promise<{ readonly extensions: readonly Extension[] }> {
+    const { groupInfo } = decodeMessageOf(message, "mls_group_info");
+    const { groupContext, confirmationTag, suite, tree } = this.#state;
+    if (
+      !bytesEqual(
+        encode(GroupContext, groupInfo.groupContext),
+        encode(GroupContext, groupContext),
+      ) ||
+      !bytesEqual(groupInfo.confirmationTag, confirmationTag)
+    ) {
+      throw new MlsError("group-info-signature", "12.4.3", "a GroupInfo of another state");
+    }
+    await verifyGroupInfo(suite, groupInfo, tree);
+    return { extensions: groupInfo.extensions };
+  }
+}
+
+/** What the head of a message says, before anything is verified. Throws `MlsError` with `decode`. */
+export function readMessage(message: Bytes): {
+  readonly wireFormat: WireFormat;
+  readonly groupId?: Bytes;
+  readonly epoch?: bigint;
+  readonly contentType?: ContentType;
+  readonly sender?: Sender;
+} {
+  const decoded = decodeMessage(message);
+  const { wireFormat } = decoded;
+  switch (decoded.wireFormat) {
+    case "mls_public_message": {
+      const { groupId, epoch, sender, content } = decoded.publicMessage.content;
+      return { wireFormat, groupId, epoch, contentType: content.contentType, sender };
+    }
+    case "mls_private_message": {
+      const { groupId, epoch, contentType } = decoded.privateMessage;
+      return { wireFormat, groupId, epoch, contentType };
+    }
+    case "mls_group_info": {
+      const { groupId, epoch } = decoded.groupInfo.groupContext;
+      return { wireFormat, groupId, epoch };
+    }
+    case "mls_welcome":
+    case "mls_key_package":
+      return { wireFormat };
+  }
+}
+
+/** For whom a Welcome (an MLSMessage) is. Throws `MlsError` with `decode` or `wrong-wire-format`. */
+export function readWelcome(message: Bytes): {
+  readonly suite: number;
+  readonly keyPackageRefs: readonly Bytes[];
+} {
+  const { welcome } = decodeMessageOf(message, "mls_welcome");
+  return {
+    suite: welcome.cipherSuite,
+    keyPackageRefs: welcome.secrets.map(({ newMember }) => newMember),
+  };
+}
+
+/** The context and extensions of a GroupInfo (an MLSMessage), unverified. */
+export function readGroupInfo(message: Bytes): {
+  readonly groupId: Bytes;
+  readonly epoch: bigint;
+  readonly suite: number;
+  readonly extensions: readonly Extension[];
+} {
+  const { groupContext, extensions } = decodeMessageOf(message, "mls_group_info").groupInfo;
+  const { groupId, epoch, cipherSuite: suite } = groupContext;
+  return { groupId, epoch, suite, extensions };
+}
+
+/** Checks a key package (an MLSMessage) as §10.1 demands, and that its lifetime contains now. Throws `MlsError`. */
+export async function validateKeyPackage(
+  context: Pick<PublicContext, "crypto" | "now">,
+  message: Bytes,
+): Promise<{
+  readonly ref: Bytes;
+  readonly suite: number;
+  readonly leafNode: LeafNode;
+  readonly lifetime: Lifetime;
+}> {
+  const { keyPackage } = decodeMessageOf(message, "mls_key_package");
+  const suite = suiteOf(context.crypto, keyPackage.cipherSuite);
+  await validate(suite, keyPackage);
+  const { leafNode } = keyPackage;
+  const { source } = leafNode;
+  if (source.leafNodeSource !== "key_package") {
+    throw new MlsError("leaf-source", "7.3", "a key package whose leaf is of another source");
+  }
+  checkLifetime(source.lifetime, context.now());
+  return {
+    ref: keyPackageRef(suite, keyPackage),
+    suite: suite.number,
+    leafNode,
+    lifetime: source.lifetime,
+  };
+}

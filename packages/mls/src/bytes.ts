@@ -1,0 +1,51 @@
+/**
+ * What is done with bytes everywhere: compare, join, print, overwrite.
+ * @module
+ */
+
+import type { Bytes } from "./codec.ts";
+
+export const EMPTY: Bytes = new Uint8Array(0);
+
+/** Whether two byte strings are the same. For public values: it stops at the first difference. */
+export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** The same for secrets and tags: the time depends on the lengths alone, which are compared too. */
+export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return difference === 0;
+}
+
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) =>
+  i.toString(16).padStart(2, "0"),
+);
+
+export function toHex(bytes: Uint8Array): string {
+  let hex = "";
+  for (const byte of bytes) hex += HEX[byte];
+  return hex;
+}
+
+export function utf8Bytes(text: string): Bytes {
+  return new TextEncoder().encode(text);
+}
+
+/** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */
+export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
+  for (const secret of secrets) secret?.fill(0);
+}

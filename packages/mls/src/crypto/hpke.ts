@@ -1,0 +1,237 @@
+/**
+ * Hybrid public key encryption in base mode, with the secret export that external joins need.
+ * RFC 9180 §4.1 (DHKEM), §5.1 (key schedule), §6 (single shot); RFC 9420 §5.1.3 (encryptWithLabel).
+ * @module
+ */
+
+import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { type Bytes, type Codec, encode, opaque, struct } from "../codec.ts";
+import { MlsError } from "../errors.ts";
+import { hkdfExpand, hkdfExtract } from "./kdf.ts";
+import { AEADS, type DhKeyPair, HASHES, type HashName, type KemName, type Suite } from "./suite.ts";
+
+/** RFC 9180 §7.1: numbers, key size in bytes, and the hash of the KEM's own KDF. */
+const KEMS: Readonly<
+  Record<KemName, { readonly id: number; readonly nsk: number; readonly hash: HashName }>
+> = { x25519: { id: 0x0020, nsk: 32, hash: "sha256" } };
+
+/** §5.1.3, `HPKECiphertext`. */
+export interface HpkeCiphertext {
+  readonly kemOutput: Bytes;
+  readonly ciphertext: Bytes;
+}
+export const HpkeCiphertext: Codec<HpkeCiphertext> = struct({
+  kemOutput: opaque,
+  ciphertext: opaque,
+});
+
+function i2osp(value: number, size: 1 | 2): Bytes {
+  return size === 1 ? Uint8Array.of(value) : Uint8Array.of(value >> 8, value & 0xff);
+}
+
+/** One KDF with the suite id that separates its uses (RFC 9180 §4). */
+interface LabeledKdf {
+  readonly suite: Suite;
+  readonly hash: HashName;
+  readonly suiteId: Bytes;
+}
+
+function kemKdf(suite: Suite): LabeledKdf {
+  const kem = KEMS[suite.kem];
+  return { suite, hash: kem.hash, suiteId: concat(utf8Bytes("KEM"), i2osp(kem.id, 2)) };
+}
+
+function hpkeKdf(suite: Suite): LabeledKdf {
+  const ids = [KEMS[suite.kem].id, HASHES[suite.hash].hkdfId, AEADS[suite.aead].id];
+  const suiteId = concat(utf8Bytes("HPKE"), ...ids.map((id) => i2osp(id, 2)));
+  return { suite, hash: suite.hash, suiteId };
+}
+
+const VERSION = utf8Bytes("HPKE-v1");
+
+function labeledExtract(kdf: LabeledKdf, salt: Bytes, label: string, ikm: Bytes): Bytes {
+  const labeled = concat(VERSION, kdf.suiteId, utf8Bytes(label), ikm);
+  const prk = hkdfExtract(kdf.suite.provider, kdf.hash, salt, labeled);
+  wipe(labeled);
+  return prk;
+}
+
+function labeledExpand(
+  kdf: LabeledKdf,
+  prk: Bytes,
+  label: string,
+  info: Bytes,
+  length: number,
+): Bytes {
+  const labeled = concat(i2osp(length, 2), VERSION, kdf.suiteId, utf8Bytes(label), info);
+  return hkdfExpand(kdf.suite.provider, kdf.hash, prk, labeled, length);
+}
+
+/** `DeriveKeyPair` (RFC 9180 §7.1.3). The seed stays the caller's. */
+export async function deriveKeyPair(suite: Suite, seed: Bytes): Promise<DhKeyPair> {
+  const kdf = kemKdf(suite);
+  const prk = labeledExtract(kdf, EMPTY, "dkp_prk", seed);
+  const privateKey = labeledExpand(kdf, prk, "sk", EMPTY, KEMS[suite.kem].nsk);
+  wipe(prk);
+  return { privateKey, publicKey: await suite.provider.dhPublicKey(suite.kem, privateKey) };
+}
+
+/** `ExtractAndExpand` (RFC 9180 §4.1). */
+function kemSharedSecret(suite: Suite, dh: Bytes, enc: Bytes, recipient: Bytes): Bytes {
+  const kdf = kemKdf(suite);
+  const prk = labeledExtract(kdf, EMPTY, "eae_prk", dh);
+  const length = HASHES[KEMS[suite.kem].hash].nh;
+  const secret = labeledExpand(kdf, prk, "shared_secret", concat(enc, recipient), length);
+  wipe(prk, dh);
+  return secret;
+}
+
+async function encap(suite: Suite, recipient: Bytes): Promise<{ enc: Bytes; secret: Bytes }> {
+  try {
+    const ephemeral = await suite.provider.generateDhKeyPair(suite.kem);
+    const dh = await suite.provider.dh(suite.kem, ephemeral.privateKey, recipient);
+    wipe(ephemeral.privateKey);
+    const enc = ephemeral.publicKey;
+    return { enc, secret: kemSharedSecret(suite, dh, enc, recipient) };
+  } catch (cause) {
+    throw new MlsError("crypto", "5.1", "the public key cannot be encrypted to", { cause });
+  }
+}
+
+async function decap(suite: Suite, enc: Bytes, recipient: DhKeyPair): Promise<Bytes> {
+  try {
+    const dh = await suite.provider.dh(suite.kem, recipient.privateKey, enc);
+    return kemSharedSecret(suite, dh, enc, recipient.publicKey);
+  } catch (cause) {
+    throw new MlsError("hpke-open", "5.1.3", "the KEM output does not fit the key", { cause });
+  }
+}
+
+interface HpkeContext {
+  readonly key: Bytes;
+  readonly nonce: Bytes;
+  readonly exporterSecret: Bytes;
+}
+
+/** `KeySchedule` in base mode (RFC 9180 §5.1). */
+function keySchedule(suite: Suite, sharedSecret: Bytes, info: Bytes): HpkeContext {
+  const kdf = hpkeKdf(suite);
+  const context = concat(
+    Uint8Array.of(0),
+    labeledExtract(kdf, EMPTY, "psk_id_hash", EMPTY),
+    labeledExtract(kdf, EMPTY, "info_hash", info),
+  );
+  const secret = labeledExtract(kdf, sharedSecret, "secret", EMPTY);
+  wipe(sharedSecret);
+  const derived = {
+    key: labeledExpand(kdf, secret, "key", context, suite.nk),
+    nonce: labeledExpand(kdf, secret, "base_nonce", context, suite.nn),
+    exporterSecret: labeledExpand(kdf, secret, "exp", context, suite.nh),
+  };
+  wipe(secret);
+  return derived;
+}
+
+function wipeContext(context: HpkeContext): void {
+  wipe(context.key, context.nonce, context.exporterSecret);
+}
+
+/** `SealBase`: one message to the holder of `publicKey`. */
+export async function hpkeSeal(
+  suite: Suite,
+  publicKey: Bytes,
+  info: Bytes,
+  aad: Bytes,
+  plaintext: Bytes,
+): Promise<HpkeCiphertext> {
+  const { enc, secret } = await encap(suite, publicKey);
+  const context = keySchedule(suite, secret, info);
+  const { key, nonce } = context;
+  const ciphertext = await suite.provider.seal(suite.aead, key, nonce, aad, plaintext);
+  wipeContext(context);
+  return { kemOutput: enc, ciphertext };
+}
+
+/** `OpenBase`. Throws `MlsError` with `hpke-open`. */
+export async function hpkeOpen(
+  suite: Suite,
+  keyPair: DhKeyPair,
+  info: Bytes,
+  aad: Bytes,
+  sealed: HpkeCiphertext,
+): Promise<Bytes> {
+  const secret = await decap(suite, sealed.kemOutput, keyPair);
+  const context = keySchedule(suite, secret, info);
+  const { key, nonce } = context;
+  try {
+    return await suite.provider.open(suite.aead, key, nonce, aad, sealed.ciphertext);
+  } catch (cause) {
+    throw new MlsError("hpke-open", "5.1.3", "the ciphertext does not open", { cause });
+  } finally {
+    wipeContext(context);
+  }
+}
+
+function exportSecret(suite: Suite, context: HpkeContext, label: string, length: number): Bytes {
+  return labeledExpand(hpkeKdf(suite), context.exporterSecret, "sec", utf8Bytes(label), length);
+}
+
+/** `SendExportBase`: a secret of `length` bytes that the holder of `publicKey` can derive too (RFC 9420 §8.3). */
+export async function hpkeSendExport(
+  suite: Suite,
+  publicKey: Bytes,
+  label: string,
+  length: number,
+): Promise<{ readonly kemOutput: Bytes; readonly secret: Bytes }> {
+  const { enc, secret } = await encap(suite, publicKey);
+  const context = keySchedule(suite, secret, EMPTY);
+  const exported = exportSecret(suite, context, label, length);
+  wipeContext(context);
+  return { kemOutput: enc, secret: exported };
+}
+
+/** `ReceiveExportBase`. Throws `MlsError` with `hpke-open`. */
+export async function hpkeReceiveExport(
+  suite: Suite,
+  keyPair: DhKeyPair,
+  kemOutput: Bytes,
+  label: string,
+  length: number,
+): Promise<Bytes> {
+  const context = keySchedule(suite, await decap(suite, kemOutput, keyPair), EMPTY);
+  const exported = exportSecret(suite, context, label, length);
+  wipeContext(context);
+  return exported;
+}
+
+interface EncryptContext {
+  readonly label: Bytes;
+  readonly context: Bytes;
+}
+const EncryptContext = struct<EncryptContext>({ label: opaque, context: opaque });
+
+function encryptInfo(label: string, context: Bytes): Bytes {
+  return encode(EncryptContext, { label: utf8Bytes(`MLS 1.0 ${label}`), context });
+}
+
+/** RFC 9420 §5.1.3. */
+export function encryptWithLabel(
+  suite: Suite,
+  publicKey: Bytes,
+  label: string,
+  context: Bytes,
+  plaintext: Bytes,
+): Promise<HpkeCiphertext> {
+  return hpkeSeal(suite, publicKey, encryptInfo(label, context), EMPTY, plaintext);
+}
+
+/** RFC 9420 §5.1.3. Throws `MlsError` with `hpke-open`. */
+export function decryptWithLabel(
+  suite: Suite,
+  keyPair: DhKeyPair,
+  label: string,
+  context: Bytes,
+  sealed: HpkeCiphertext,
+): Promise<Bytes> {
+  return hpkeOpen(suite, keyPair, encryptInfo(label, context), EMPTY, sealed);
+}

@@ -1,0 +1,98 @@
+/**
+ * Hash, HKDF and the derivations that MLS makes with them.
+ * RFC 9420 §5.2 (references), §8 (expandWithLabel), §9 (deriveTreeSecret); RFC 5869.
+ * @module
+ */
+
+import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { type Bytes, encode, opaque, struct, uint16, uint32 } from "../codec.ts";
+import type { CryptoProvider, HashName, Suite } from "./suite.ts";
+
+export function hash(suite: Suite, data: Uint8Array): Bytes {
+  return suite.provider.hash(suite.hash, data);
+}
+
+/** The MAC of confirmation and membership tags (§6.2, §8.1). */
+export function mac(suite: Suite, key: Bytes, data: Bytes): Bytes {
+  return suite.provider.hmac(suite.hash, key, data);
+}
+
+/** HKDF-Extract (RFC 5869 §2.2). */
+export function hkdfExtract(
+  provider: CryptoProvider,
+  name: HashName,
+  salt: Bytes,
+  ikm: Bytes,
+): Bytes {
+  return provider.hmac(name, salt, ikm);
+}
+
+/** HKDF-Expand (RFC 5869 §2.3), `length` bytes. */
+export function hkdfExpand(
+  provider: CryptoProvider,
+  name: HashName,
+  prk: Bytes,
+  info: Bytes,
+  length: number,
+): Bytes {
+  const output = new Uint8Array(length);
+  let block: Bytes = EMPTY;
+  for (let at = 0, counter = 1; at < length; at += block.length, counter++) {
+    const next = provider.hmac(name, prk, concat(block, info, Uint8Array.of(counter)));
+    wipe(block);
+    block = next;
+    output.set(block.subarray(0, length - at), at);
+  }
+  wipe(block);
+  return output;
+}
+
+export function extract(suite: Suite, salt: Bytes, ikm: Bytes): Bytes {
+  return hkdfExtract(suite.provider, suite.hash, salt, ikm);
+}
+
+interface KDFLabel {
+  readonly length: number;
+  readonly label: Bytes;
+  readonly context: Bytes;
+}
+const KDFLabel = struct<KDFLabel>({ length: uint16, label: opaque, context: opaque });
+
+/** `ExpandWithLabel` (§8), `length` bytes. */
+export function expandWithLabel(
+  suite: Suite,
+  secret: Bytes,
+  label: string,
+  context: Bytes,
+  length: number,
+): Bytes {
+  const info = encode(KDFLabel, { length, label: utf8Bytes(`MLS 1.0 ${label}`), context });
+  return hkdfExpand(suite.provider, suite.hash, secret, info, length);
+}
+
+/** `DeriveSecret` (§8), `nh` bytes. */
+export function deriveSecret(suite: Suite, secret: Bytes, label: string): Bytes {
+  return expandWithLabel(suite, secret, label, EMPTY, suite.nh);
+}
+
+/** `DeriveTreeSecret` (§9), `length` bytes. */
+export function deriveTreeSecret(
+  suite: Suite,
+  secret: Bytes,
+  label: string,
+  generation: number,
+  length: number,
+): Bytes {
+  return expandWithLabel(suite, secret, label, encode(uint32, generation), length);
+}
+
+interface RefHashInput {
+  readonly label: Bytes;
+  readonly value: Bytes;
+}
+const RefHashInput = struct<RefHashInput>({ label: opaque, value: opaque });
+
+/** `RefHash` (§5.2), `nh` bytes. */
+export function refHash(suite: Suite, label: string, value: Bytes): Bytes {
+  return hash(suite, encode(RefHashInput, { label: utf8Bytes(label), value }));
+}

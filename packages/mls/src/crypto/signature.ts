@@ -1,0 +1,50 @@
+/**
+ * Signatures under a label. RFC 9420 §5.1.2.
+ * @module
+ */
+
+import { utf8Bytes } from "../bytes.ts";
+import { type Bytes, encode, opaque, struct } from "../codec.ts";
+import type { CryptoProvider, SignatureName, Suite } from "./suite.ts";
+
+/** A signature key, wherever its private half is kept: in memory, in a non-extractable CryptoKey, in hardware. */
+export interface Signer {
+  readonly publicKey: Bytes;
+  readonly sign: (message: Bytes) => Promise<Bytes>;
+}
+
+/** A signer with its private key in memory. The array is kept, do not reuse it. */
+export function signerOf(
+  provider: CryptoProvider,
+  signature: SignatureName,
+  keyPair: { readonly privateKey: Bytes; readonly publicKey: Bytes },
+): Signer {
+  return {
+    publicKey: keyPair.publicKey,
+    sign: async (message) => provider.sign(signature, keyPair.privateKey, message),
+  };
+}
+
+interface SignContent {
+  readonly label: Bytes;
+  readonly content: Bytes;
+}
+const SignContent = struct<SignContent>({ label: opaque, content: opaque });
+
+function signContent(label: string, content: Bytes): Bytes {
+  return encode(SignContent, { label: utf8Bytes(`MLS 1.0 ${label}`), content });
+}
+
+export function signWithLabel(signer: Signer, label: string, content: Bytes): Promise<Bytes> {
+  return signer.sign(signContent(label, content));
+}
+
+export async function verifyWithLabel(
+  suite: Suite,
+  publicKey: Bytes,
+  label: string,
+  content: Bytes,
+  signature: Bytes,
+): Promise<boolean> {
+  return suite.provider.verify(suite.signature, publicKey, signContent(label, content), signature);
+}

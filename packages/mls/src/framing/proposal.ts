@@ -1,0 +1,83 @@
+/**
+ * Proposals and commits as they stand on the wire. RFC 9420 §12.1, §12.4.
+ * @module
+ */
+
+import {
+  type Bytes,
+  type Codec,
+  encode,
+  opaque,
+  optional,
+  select,
+  struct,
+  uint8,
+  uint16,
+  uint32,
+  vector,
+} from "../codec.ts";
+import { type Extension, Extensions } from "../key/extension.ts";
+import { KeyPackage } from "../key/key-package.ts";
+import { PreSharedKeyID } from "../key/psk.ts";
+import { PROPOSAL } from "../registry.ts";
+import { LeafNode } from "../tree/leaf-node.ts";
+import { UpdatePath } from "../tree/update-path.ts";
+
+/** §12.1. */
+export type Proposal =
+  | { readonly proposalType: "add"; readonly keyPackage: KeyPackage }
+  | { readonly proposalType: "update"; readonly leafNode: LeafNode }
+  /** `removed`: a leaf index. */
+  | { readonly proposalType: "remove"; readonly removed: number }
+  | { readonly proposalType: "psk"; readonly psk: PreSharedKeyID }
+  | {
+      readonly proposalType: "reinit";
+      readonly groupId: Bytes;
+      readonly version: number;
+      readonly cipherSuite: number;
+      readonly extensions: readonly Extension[];
+    }
+  | { readonly proposalType: "external_init"; readonly kemOutput: Bytes }
+  | { readonly proposalType: "group_context_extensions"; readonly extensions: readonly Extension[] }
+  /** A type that the application gave a meaning to: its content is an opaque vector. */
+  | { readonly proposalType: "other"; readonly number: number; readonly data: Bytes };
+export const Proposal: Codec<Proposal> = select<"proposalType", Proposal>(
+  "proposalType",
+  uint16,
+  {
+    add: [PROPOSAL.add, struct({ keyPackage: KeyPackage })],
+    update: [PROPOSAL.update, struct({ leafNode: LeafNode })],
+    remove: [PROPOSAL.remove, struct({ removed: uint32 })],
+    psk: [PROPOSAL.psk, struct({ psk: PreSharedKeyID })],
+    reinit: [
+      PROPOSAL.reinit,
+      struct({ groupId: opaque, version: uint16, cipherSuite: uint16, extensions: Extensions }),
+    ],
+    external_init: [PROPOSAL.externalInit, struct({ kemOutput: opaque })],
+    group_context_extensions: [PROPOSAL.groupContextExtensions, struct({ extensions: Extensions })],
+  },
+  struct({ data: opaque }),
+);
+
+/** §12.4 `ProposalOrRef`. */
+export type ProposalOrRef =
+  | { readonly type: "proposal"; readonly proposal: Proposal }
+  | { readonly type: "reference"; readonly reference: Bytes };
+const ProposalOrRef: Codec<ProposalOrRef> = select<"type", ProposalOrRef>("type", uint8, {
+  proposal: [1, struct({ proposal: Proposal })],
+  reference: [2, struct({ reference: opaque })],
+});
+
+/** §12.4. */
+export interface Commit {
+  readonly proposals: readonly ProposalOrRef[];
+  readonly path: UpdatePath | undefined;
+}
+export const Commit: Codec<Commit> = struct({
+  proposals: vector(ProposalOrRef),
+  path: optional(UpdatePath),
+});
+
+export function encodeLeafNode(leafNode: LeafNode): Bytes {
+  return encode(LeafNode, leafNode);
+}

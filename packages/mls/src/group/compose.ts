@@ -1,0 +1,221 @@
+/**
+ * Composing a commit, by a member or by someone who joins with it. RFC 9420 §12.4.1, §12.4.3.2.
+ * @module
+ */
+
+import { EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import type { Signer } from "../crypto/signature.ts";
+import type { DhKeyPair } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { type AuthenticatedContent, type Sender, signContent } from "../framing/content.ts";
+import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
+import { encodeLeafNode } from "../framing/proposal.ts";
+import { protectPublic } from "../framing/public-message.ts";
+import type { Credential } from "../key/credential.ts";
+import type { Extension } from "../key/extension.ts";
+import { GroupContext } from "../key/group-context.ts";
+import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
+import { type Capabilities, type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
+import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
+import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
+import {
+  externalPubExtension,
+  keysAfterPath,
+  type MlsContext,
+  makeGroupInfo,
+  type NextEpoch,
+  zeroSecret,
+} from "./epoch.ts";
+import { applyProposals, type ListedProposal } from "./proposal-list.ts";
+import type { CommitSummary, PublicState } from "./public-state.ts";
+import { judge, nextContext, nextState, provisionalContext, summarize } from "./staged-commit.ts";
+import { makeWelcome } from "./welcome.ts";
+
+/** Everything that leaves this client because of one commit. Each an MLSMessage. */
+export interface CommitBundle {
+  readonly commit: Bytes;
+  /** For those whom the commit adds; without the tree. */
+  readonly welcome: Bytes | undefined;
+  /** Of the new epoch, with neither `external_pub` nor `ratchet_tree`: nobody can join by it. */
+  readonly groupInfo: Bytes;
+  /** The same with `external_pub` and the extensions for joiners. Not for everyone's eyes. */
+  readonly groupInfoForJoiners: Bytes;
+}
+
+/** What an application may sign along with a commit, made when the committer's new leaf is known. */
+export type AuthenticatedData =
+  | Bytes
+  | ((path: {
+      readonly groupId: Bytes;
+      readonly epoch: bigint;
+      /** Encoded; undefined for a commit without a path. */
+      readonly leafNode: Bytes | undefined;
+    }) => Promise<Bytes>);
+
+export interface Composition {
+  readonly state: PublicState;
+  readonly list: readonly ListedProposal[];
+  readonly signer: Signer;
+  /** A member by its leaf, or someone who joins, by what its leaf is to say. */
+  readonly committer:
+    | {
+        readonly leafIndex: number;
+        readonly membershipKey: Bytes;
+        readonly keys: ReadonlyMap<number, DhKeyPair>;
+      }
+    | { readonly credential: Credential; readonly capabilities: Capabilities };
+  /** Of the current epoch, or from `external_pub`. Stays the caller's. */
+  readonly initSecret: Bytes;
+  readonly pskSecret: Bytes;
+  readonly forcePath: boolean;
+  readonly authenticatedData: AuthenticatedData;
+  readonly joinerExtensions: readonly Extension[];
+}
+
+export interface ComposedCommit {
+  readonly bundle: CommitBundle;
+  readonly summary: CommitSummary;
+  readonly next: NextEpoch;
+}
+
+/** What the committer's new leaf says, but for its keys. */
+function leafTemplate(
+  composition: Composition,
+): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
+  const { committer, state } = composition;
+  if ("credential" in committer) return { ...committer, extensions: [] };
+  const leaf = leafAt(state.tree, committer.leafIndex);
+  if (!leaf) throw new MlsError("blank-leaf", "12.4.1", "the committer has no leaf");
+  return leaf;
+}
+
+async function leafFor(
+  composition: Composition,
+  leafIndex: number,
+  encryptionKey: Bytes,
+  parentHash: Bytes,
+): Promise<LeafNode> {
+  const { credential, capabilities, extensions } = leafTemplate(composition);
+  const { signer, state } = composition;
+  const source = { leafNodeSource: "commit", parentHash } as const;
+  const { publicKey: signatureKey } = signer;
+  return signLeafNode(
+    { encryptionKey, signatureKey, credential, capabilities, source, extensions },
+    signer,
+    { groupId: state.groupContext.groupId, leafIndex },
+  );
+}
+
+/** Composes a commit and the epoch after it; `state` and the committer's keys stay as they are. */
+export async function composeCommit(
+  context: MlsContext,
+  composition: Composition,
+): Promise<ComposedCommit> {
+  const { state, list, signer, committer, pskSecret } = composition;
+  const { suite } = state;
+  const { groupId, epoch } = state.groupContext;
+  const external = "credential" in committer;
+  const applied = await applyProposals(state, list, external ? undefined : committer.leafIndex);
+
+  // Someone who joins takes the leftmost blank leaf; until its path is made, a leaf without keys stands there.
+  let provisionalTree = applied.tree;
+  let leafIndex = external ? -1 : committer.leafIndex;
+  if (external) {
+    const source = { leafNodeSource: "commit", parentHash: EMPTY } as const;
+    const keys = { encryptionKey: EMPTY, signatureKey: EMPTY, signature: EMPTY };
+    const placed = addLeaf(applied.tree, { ...leafTemplate(composition), ...keys, source });
+    provisionalTree = placed.tree;
+    leafIndex = placed.leafIndex;
+  }
+
+  const newLeaves = new Set(applied.added.map((one) => one.leafIndex));
+  const withPath = external || applied.pathRequired || composition.forcePath;
+  const made: NewPath | undefined = withPath
+    ? await createPath(suite, provisionalTree, leafIndex, (encryptionKey, parentHash) =>
+        leafFor(composition, leafIndex, encryptionKey, parentHash),
+      )
+    : undefined;
+  const tree = made?.tree ?? provisionalTree;
+  const provisional = provisionalContext(state, applied, tree);
+  const encodedProvisional = encode(GroupContext, provisional);
+  const path =
+    made &&
+    (await encryptPath(suite, provisionalTree, leafIndex, made, newLeaves, encodedProvisional));
+
+  const leafNode = made && encodeLeafNode(made.leafNode);
+  const authenticatedData =
+    typeof composition.authenticatedData === "function"
+      ? await composition.authenticatedData({ groupId, epoch, leafNode })
+      : composition.authenticatedData;
+  const summary = summarize(state, applied, {
+    committer: leafIndex,
+    external,
+    authenticatedData,
+    pathLeaf: made?.leafNode,
+  });
+  await judge(context, state, summary);
+
+  const sender: Sender = external
+    ? { senderType: "new_member_commit" }
+    : { senderType: "member", leafIndex };
+  const proposals = list.map(({ proposal, ref }) =>
+    ref
+      ? ({ type: "reference", reference: ref } as const)
+      : ({ type: "proposal", proposal } as const),
+  );
+  const content = { contentType: "commit", commit: { proposals, path } } as const;
+  const encodedContext = encode(GroupContext, state.groupContext);
+  const signed = await signContent(
+    signer,
+    "mls_public_message",
+    { groupId, epoch, sender, authenticatedData, content },
+    encodedContext,
+  );
+
+  // The key schedule of the epoch after it (§8).
+  const groupContext = nextContext(state, provisional, signed);
+  const encodedNext = encode(GroupContext, groupContext);
+  const commitSecret = made?.commitSecret ?? zeroSecret(suite);
+  const joiner = joinerSecret(suite, composition.initSecret, commitSecret, encodedNext);
+  const { secrets, encryptionSecret } = epochSecrets(suite, joiner, pskSecret, encodedNext);
+  const tag = confirmationTag(suite, secrets.confirmationKey, groupContext.confirmedTranscriptHash);
+  const authenticated: AuthenticatedContent = {
+    ...signed,
+    auth: { signature: signed.auth.signature, confirmationTag: tag },
+  };
+  const membershipKey = external ? EMPTY : committer.membershipKey;
+  const publicMessage = protectPublic(suite, membershipKey, authenticated, encodedContext);
+  const next = nextState(state, tree, groupContext, tag);
+
+  const keys = keysAfterPath(tree, external ? new Map() : committer.keys, made?.path ?? []);
+  if (made) keys.set(2 * leafIndex, made.leafKeyPair);
+  const forWelcome = await makeGroupInfo(signer, next, leafIndex, composition.joinerExtensions);
+  const welcome = await makeWelcome(
+    suite,
+    {
+      list,
+      added: applied.added,
+      committer: leafIndex,
+      path: made?.path ?? [],
+      psks: applied.psks,
+    },
+    { joinerSecret: joiner, pskSecret },
+    decodeMessageOf(forWelcome, "mls_group_info").groupInfo,
+  );
+  const bundle: CommitBundle = {
+    commit: encodeMessage({ wireFormat: "mls_public_message", publicMessage }),
+    welcome,
+    groupInfo: await makeGroupInfo(signer, next, leafIndex, []),
+    groupInfoForJoiners: await makeGroupInfo(signer, next, leafIndex, [
+      await externalPubExtension(suite, secrets),
+      ...composition.joinerExtensions,
+    ]),
+  };
+  wipe(joiner, commitSecret, ...(made?.path ?? []).map(({ secret }) => secret));
+  return {
+    bundle,
+    summary,
+    next: { state: next, ownLeaf: leafIndex, keys, secrets, encryptionSecret },
+  };
+}

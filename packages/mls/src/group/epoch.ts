@@ -1,0 +1,118 @@
+/**
+ * A member's side of an epoch: the public state, and the secrets that one member owns.
+ * RFC 9420 §8, §7.5 (private keys of the tree), §12.4.3 (GroupInfo).
+ * @module
+ */
+
+import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, encode, opaque } from "../codec.ts";
+import type { Signer } from "../crypto/signature.ts";
+import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { encodeMessage } from "../framing/message.ts";
+import type { Extension } from "../key/extension.ts";
+import { signGroupInfo } from "../key/group-info.ts";
+import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
+import { type PreSharedKeyID, type Psk, pskSecret } from "../key/psk.ts";
+import { EXTENSION } from "../registry.ts";
+import type { Storage } from "../storage.ts";
+import { isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import { nodeWidth } from "../tree/tree-math.ts";
+import type { PathSecret } from "../tree/update-path.ts";
+import type { PublicContext, PublicState } from "./public-state.ts";
+
+/** What every operation of a member needs. */
+export interface MlsContext extends PublicContext {
+  readonly storage: Storage;
+  /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */
+  readonly externalPsk?: (pskId: Bytes) => Promise<Bytes | undefined>;
+}
+
+/** An epoch that was computed and is not yet lived in. */
+export interface NextEpoch {
+  readonly state: PublicState;
+  readonly ownLeaf: number;
+  /** Private keys of the tree, by node index. */
+  readonly keys: ReadonlyMap<number, DhKeyPair>;
+  readonly secrets: EpochSecrets;
+  readonly encryptionSecret: Bytes;
+}
+
+/** The keys that still fit: those whose public half the tree shows at their node. */
+export function fittingKeys(
+  tree: RatchetTree,
+  keys: Iterable<readonly [number, DhKeyPair]>,
+): Map<number, DhKeyPair> {
+  const fitting = new Map<number, DhKeyPair>();
+  for (const [index, keyPair] of keys) {
+    if (index >= nodeWidth(tree.leafCount)) continue;
+    const node = nodeAt(tree, index);
+    const shown = isSubtree(node) ? node.parent?.encryptionKey : node.leaf?.encryptionKey;
+    if (shown && bytesEqual(shown, keyPair.publicKey)) fitting.set(index, keyPair);
+  }
+  return fitting;
+}
+
+/** The keys after a path: those that still fit, and the path's own. */
+export function keysAfterPath(
+  tree: RatchetTree,
+  keys: ReadonlyMap<number, DhKeyPair>,
+  path: readonly PathSecret[],
+): Map<number, DhKeyPair> {
+  const all = new Map(keys);
+  for (const { index, keyPair } of path) all.set(index, keyPair);
+  return fittingKeys(tree, all);
+}
+
+/** `psk_secret` over the PSKs that a list names, in its order (§8.4). Throws `MlsError` with `psk-unknown`. */
+export async function resolvePsks(
+  context: MlsContext,
+  suite: Suite,
+  ids: readonly PreSharedKeyID[],
+  resumption: (groupId: Bytes, epoch: bigint) => Promise<Bytes | undefined>,
+): Promise<Bytes> {
+  const psks: Psk[] = [];
+  for (const id of ids) {
+    const secret =
+      id.pskType === "external"
+        ? await context.externalPsk?.(id.pskId)
+        : await resumption(id.pskGroupId, id.pskEpoch);
+    if (!secret) throw new MlsError("psk-unknown", "8.4", "a PSK that this client does not have");
+    psks.push({ id, secret });
+  }
+  const secret = pskSecret(suite, psks);
+  wipe(...psks.map((psk) => psk.secret));
+  return secret;
+}
+
+/** A signed GroupInfo as an MLSMessage (§12.4.3). */
+export async function makeGroupInfo(
+  signer: Signer,
+  state: PublicState,
+  ownLeaf: number,
+  extensions: readonly Extension[],
+): Promise<Bytes> {
+  const { groupContext, confirmationTag } = state;
+  const content = { groupContext, extensions, confirmationTag, signer: ownLeaf };
+  return encodeMessage({
+    wireFormat: "mls_group_info",
+    groupInfo: await signGroupInfo(content, signer),
+  });
+}
+
+/** The extension that lets outsiders in (§12.4.3.2). */
+export async function externalPubExtension(
+  suite: Suite,
+  secrets: EpochSecrets,
+): Promise<Extension> {
+  const { publicKey, privateKey } = await externalKeyPair(suite, secrets.externalSecret);
+  wipe(privateKey);
+  return { extensionType: EXTENSION.externalPub, extensionData: encode(opaque, publicKey) };
+}
+
+/** `nh` zero bytes: the commit secret of a commit without a path (§8). */
+export function zeroSecret(suite: Suite): Bytes {
+  return new Uint8Array(suite.nh);
+}
+
+export const NO_DATA: Bytes = EMPTY;

@@ -1,0 +1,79 @@
+/**
+ * The public side of a group in one epoch, as members and the service both follow it; and what an operation needs from
+ * its caller. RFC 9420 §8.1, §8.2, §12.4.
+ * @module
+ */
+
+import { toHex } from "../bytes.ts";
+import type { Bytes } from "../codec.ts";
+import type { CryptoProvider, Suite } from "../crypto/suite.ts";
+import type { AuthenticatedContent, Sender } from "../framing/content.ts";
+import type { Proposal } from "../framing/proposal.ts";
+import type { AuthenticationService } from "../key/credential.ts";
+import type { Extension } from "../key/extension.ts";
+import type { GroupContext } from "../key/group-context.ts";
+import type { LeafNode } from "../tree/leaf-node.ts";
+import type { Member, RatchetTree } from "../tree/ratchet-tree.ts";
+
+/** A proposal that may be committed by reference in this epoch. */
+export interface PendingProposal {
+  readonly ref: Bytes;
+  readonly proposal: Proposal;
+  readonly sender: Sender;
+  /** As it came: what `ref` is the hash of. */
+  readonly authenticated: AuthenticatedContent;
+}
+
+/** A value: an operation takes one and gives the next. */
+export interface PublicState {
+  readonly suite: Suite;
+  readonly groupContext: GroupContext;
+  readonly tree: RatchetTree;
+  /** Of the commit that began the epoch. */
+  readonly confirmationTag: Bytes;
+  readonly interimTranscriptHash: Bytes;
+  /** By `ref` in hexadecimal, in the order they came. */
+  readonly proposals: ReadonlyMap<string, PendingProposal>;
+}
+
+export function withProposal(state: PublicState, pending: PendingProposal): PublicState {
+  const proposals = new Map(state.proposals).set(toHex(pending.ref), pending);
+  return { ...state, proposals };
+}
+
+/** What a commit does, in public terms: what a policy judges and an application tells its users. */
+export interface CommitSummary {
+  readonly groupId: Bytes;
+  /** The epoch that the commit ends. */
+  readonly epoch: bigint;
+  /** The committer's leaf index; for an external commit the new one. */
+  readonly committer: number;
+  readonly external: boolean;
+  /** Signed by the committer, and visible to everyone. */
+  readonly authenticatedData: Bytes;
+  readonly pathLeaf: LeafNode | undefined;
+  /** As it stands on the wire. */
+  readonly encodedPathLeaf: Bytes | undefined;
+  readonly added: readonly (Member & { readonly keyPackageRef: Bytes })[];
+  readonly removed: readonly Member[];
+  readonly updated: readonly {
+    readonly leafIndex: number;
+    readonly previous: LeafNode;
+    readonly next: LeafNode;
+  }[];
+  /** Of the GroupContext. */
+  readonly extensionsBefore: readonly Extension[];
+  readonly extensionsAfter: readonly Extension[];
+}
+
+/** Throws to refuse a commit. It sees public things alone, so all who follow the group can come to the same answer. */
+export type CommitPolicy = (commit: CommitSummary) => Promise<void>;
+
+/** What following a group takes. */
+export interface PublicContext {
+  readonly crypto: CryptoProvider;
+  readonly authentication: AuthenticationService;
+  readonly policy?: CommitPolicy;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}

@@ -1,0 +1,227 @@
+/**
+ * A commit, checked and computed as far as its public part goes; members add the secrets, the service does not need them.
+ * RFC 9420 §12.4.2, §12.4.3.2.
+ * @module
+ */
+
+import { bytesEqual } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import { MlsError } from "../errors.ts";
+import { type AuthenticatedContent, transcriptInput } from "../framing/content.ts";
+import { type Commit, encodeLeafNode } from "../framing/proposal.ts";
+import { externalSendersOf } from "../key/extension.ts";
+import {
+  confirmedTranscriptHash,
+  GroupContext,
+  interimTranscriptHash,
+} from "../key/group-context.ts";
+import { keyCount } from "../tree/key-index.ts";
+import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
+import { addLeaf, leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import { rootHash } from "../tree/tree-hash.ts";
+import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
+import { mergePath } from "../tree/update-path.ts";
+import {
+  type AppliedProposals,
+  applyProposals,
+  type ListedProposal,
+  listProposals,
+} from "./proposal-list.ts";
+import type { CommitSummary, PublicContext, PublicState } from "./public-state.ts";
+
+export interface StagedCommit {
+  readonly summary: CommitSummary;
+  readonly applied: AppliedProposals;
+  /** With the proposals applied, the external committer's leaf included: what the path was encrypted under. */
+  readonly provisionalTree: RatchetTree;
+  /** The leaves that came by Add: the path is not for them. */
+  readonly newLeaves: ReadonlySet<number>;
+  /** The encoded provisional GroupContext, which path secrets are encrypted under (§12.4.1). */
+  readonly provisionalContext: Bytes;
+  /** The public state of the next epoch. */
+  readonly next: PublicState;
+}
+
+/** The GroupContext that a path is encrypted under: of the next epoch, but for the transcript (§12.4.1). */
+export function provisionalContext(
+  state: PublicState,
+  applied: AppliedProposals,
+  tree: RatchetTree,
+): GroupContext {
+  return {
+    ...state.groupContext,
+    epoch: state.groupContext.epoch + 1n,
+    treeHash: rootHash(state.suite, tree),
+    extensions: applied.extensions,
+  };
+}
+
+/** The next epoch's GroupContext, once the commit is signed (§8.2). */
+export function nextContext(
+  state: PublicState,
+  provisional: GroupContext,
+  commit: AuthenticatedContent,
+): GroupContext {
+  const input = transcriptInput(commit);
+  return {
+    ...provisional,
+    confirmedTranscriptHash: confirmedTranscriptHash(
+      state.suite,
+      state.interimTranscriptHash,
+      input,
+    ),
+  };
+}
+
+/** The next epoch's public state, once the confirmation tag is known too. */
+export function nextState(
+  state: PublicState,
+  tree: RatchetTree,
+  groupContext: GroupContext,
+  confirmationTag: Bytes,
+): PublicState {
+  const confirmed = groupContext.confirmedTranscriptHash;
+  return {
+    suite: state.suite,
+    groupContext,
+    tree,
+    confirmationTag,
+    interimTranscriptHash: interimTranscriptHash(state.suite, confirmed, confirmationTag),
+    proposals: new Map(),
+  };
+}
+
+export function summarize(
+  state: PublicState,
+  applied: AppliedProposals,
+  commit: {
+    readonly committer: number;
+    readonly external: boolean;
+    readonly authenticatedData: Bytes;
+    readonly pathLeaf: LeafNode | undefined;
+  },
+): CommitSummary {
+  const { added, removed, updated, extensions } = applied;
+  return {
+    groupId: state.groupContext.groupId,
+    epoch: state.groupContext.epoch,
+    ...commit,
+    encodedPathLeaf: commit.pathLeaf && encodeLeafNode(commit.pathLeaf),
+    added,
+    removed,
+    updated,
+    extensionsBefore: state.groupContext.extensions,
+    extensionsAfter: extensions,
+  };
+}
+
+/** The application's word on a commit: on every credential it brings in, on every leaf it replaces, on what it does. */
+export async function judge(
+  context: PublicContext,
+  state: PublicState,
+  summary: CommitSummary,
+): Promise<void> {
+  const { pathLeaf, committer, external } = summary;
+  const replacements = [...summary.updated];
+  const previous = external ? summary.removed[0]?.leafNode : leafAt(state.tree, committer);
+  if (pathLeaf && previous) replacements.push({ leafIndex: committer, previous, next: pathLeaf });
+  const leaves = [
+    ...summary.added.map(({ leafNode }) => leafNode),
+    ...summary.updated.map(({ next }) => next),
+    ...(pathLeaf ? [pathLeaf] : []),
+  ];
+  const senders =
+    summary.extensionsAfter === summary.extensionsBefore
+      ? []
+      : externalSendersOf(summary.extensionsAfter);
+  if (leaves.length + senders.length > 0) {
+    await context.authentication.validate([...leaves, ...senders]);
+  }
+  for (const replacement of replacements) {
+    if (!(await context.authentication.isSuccessor(replacement.previous, replacement.next))) {
+      throw new MlsError(
+        "authentication",
+        "5.3.1",
+        "a leaf is replaced by one that is no successor",
+      );
+    }
+  }
+  await context.policy?.(summary);
+}
+
+/**
+ * Checks a commit whose signature has been verified, and computes the next public state. `state` stays as it is.
+ * Throws `MlsError`.
+ */
+export async function stageCommit(
+  context: PublicContext,
+  state: PublicState,
+  authenticated: AuthenticatedContent,
+  commit: Commit,
+): Promise<StagedCommit> {
+  const { sender, authenticatedData } = authenticated.content;
+  if (sender.senderType !== "member" && sender.senderType !== "new_member_commit") {
+    throw new MlsError(
+      "sender-not-allowed",
+      "6.1",
+      `a commit from a sender of type ${sender.senderType}`,
+    );
+  }
+  const { confirmationTag } = authenticated.auth;
+  if (!confirmationTag) throw new MlsError("confirmation-tag", "6.1", "a commit without its tag");
+  const external = sender.senderType === "new_member_commit";
+  const list: readonly ListedProposal[] = listProposals(state, commit, sender);
+  const applied = await applyProposals(state, list, external ? undefined : sender.leafIndex);
+  if (!commit.path && (external || applied.pathRequired)) {
+    throw new MlsError("path-required", "12.4", "this commit must have a path");
+  }
+
+  const { suite } = state;
+  const { groupId } = state.groupContext;
+  let provisionalTree = applied.tree;
+  let committer = external ? -1 : sender.leafIndex;
+  if (external && commit.path) {
+    const placed = addLeaf(provisionalTree, commit.path.leafNode);
+    provisionalTree = placed.tree;
+    committer = placed.leafIndex;
+  }
+  const newLeaves = new Set(applied.added.map(({ leafIndex }) => leafIndex));
+  let tree = provisionalTree;
+  if (commit.path) {
+    const { leafNode, nodes } = commit.path;
+    checkLeafNode(suite, leafNode, "commit");
+    const before = external ? undefined : leafAt(state.tree, committer);
+    if (before && bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {
+      throw new MlsError(
+        "leaf-encryption-key",
+        "12.4.2",
+        "a path that keeps its leaf's encryption key",
+      );
+    }
+    await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer });
+    for (const { encryptionKey } of nodes) {
+      // §12.4.2: not even a key that this very path replaces may come back.
+      if (keyCount(state.tree.keys, encryptionKey) > 0) {
+        throw new MlsError("update-path", "12.4.2", "a path with a public key that is in use");
+      }
+    }
+    tree = mergePath(suite, provisionalTree, committer, commit.path, newLeaves);
+    for (const key of [leafNode.encryptionKey, leafNode.signatureKey]) checkUnique(tree, key);
+    for (const { encryptionKey } of nodes) checkUnique(tree, encryptionKey);
+    checkSupport(tree, applied.extensions);
+  }
+  const pathLeaf = commit.path?.leafNode;
+  const summary = summarize(state, applied, { committer, external, authenticatedData, pathLeaf });
+  await judge(context, state, summary);
+
+  const provisional = provisionalContext(state, applied, tree);
+  const groupContext = nextContext(state, provisional, authenticated);
+  return {
+    summary,
+    applied,
+    provisionalTree,
+    newLeaves,
+    provisionalContext: encode(GroupContext, provisional),
+    next: nextState(state, tree, groupContext, confirmationTag),
+  };
+}

@@ -1,0 +1,352 @@
+/**
+ * The form in which a member keeps a group: many small records, so that what does not change is not written again.
+ *
+ * ```
+ * group/ID/state                 version, status, own leaf, GroupContext, transcript
+ * group/ID/secrets               the epoch's secrets
+ * group/ID/node/N                a node of the tree that is not blank
+ * group/ID/key/N                 the private key of a node of our path
+ * group/ID/tree/EPOCH/…          the secret tree: nodes, ratchets, kept message keys
+ * group/ID/proposal/N            a proposal that may still be committed, by the order they came
+ * group/ID/update/KEY            the private key of an Update of ours that is not committed yet
+ * group/ID/resumption/EPOCH      a resumption PSK
+ * group/ID/pending               a commit of ours that the service has not decided on
+ * ```
+ * @module
+ */
+
+import { toHex } from "../bytes.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  enumeration,
+  opaque,
+  optional,
+  struct,
+  uint8,
+  uint32,
+  vector,
+} from "../codec.ts";
+import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
+import { encodeLeafNode } from "../framing/proposal.ts";
+import { GroupContext } from "../key/group-context.ts";
+import { EpochSecrets } from "../key/key-schedule.ts";
+import type { Batch } from "../storage.ts";
+import {
+  changedNodes,
+  decodeNode,
+  encodedNodes,
+  leafAt,
+  type RatchetTree,
+  treeFromNodes,
+} from "../tree/ratchet-tree.ts";
+import type { CommitBundle, ComposedCommit } from "./compose.ts";
+import type { PendingProposal, PublicState } from "./public-state.ts";
+
+const VERSION = 1;
+
+/** `joining`: by an external commit that is not accepted yet. `closed`: re-initialised (§11.2). */
+export type GroupStatus = "joining" | "active" | "removed" | "closed";
+const GroupStatus: Codec<GroupStatus> = enumeration(uint8, {
+  joining: 1,
+  active: 2,
+  removed: 3,
+  closed: 4,
+});
+
+interface StoredState {
+  readonly version: number;
+  readonly status: GroupStatus;
+  readonly ownLeaf: number;
+  readonly groupContext: GroupContext;
+  readonly confirmationTag: Bytes;
+  readonly interimTranscriptHash: Bytes;
+}
+const StoredState: Codec<StoredState> = struct({
+  version: uint8,
+  status: GroupStatus,
+  ownLeaf: uint32,
+  groupContext: GroupContext,
+  confirmationTag: opaque,
+  interimTranscriptHash: opaque,
+});
+
+const StoredKeyPair: Codec<DhKeyPair> = struct({ privateKey: opaque, publicKey: opaque });
+
+/** The keys of the records of one group. */
+export interface GroupKeys {
+  readonly all: string;
+  readonly state: string;
+  readonly secrets: string;
+  readonly pending: string;
+  readonly node: (index: number) => string;
+  readonly key: (index: number) => string;
+  readonly tree: (epoch: bigint) => string;
+  readonly proposal: (position: number) => string;
+  readonly update: (publicKey: Bytes) => string;
+  readonly resumption: (epoch: bigint) => string;
+}
+
+export function groupKeys(groupId: Bytes): GroupKeys {
+  const all = `group/${toHex(groupId)}/`;
+  return {
+    all,
+    state: `${all}state`,
+    secrets: `${all}secrets`,
+    pending: `${all}pending`,
+    node: (index) => `${all}node/${index}`,
+    key: (index) => `${all}key/${index}`,
+    tree: (epoch) => `${all}tree/${epoch}/`,
+    proposal: (position) => `${all}proposal/${position}`,
+    update: (publicKey) => `${all}update/${toHex(publicKey)}`,
+    resumption: (epoch) => `${all}resumption/${epoch}`,
+  };
+}
+
+export function encodeState(state: PublicState, status: GroupStatus, ownLeaf: number): Bytes {
+  const { groupContext, confirmationTag, interimTranscriptHash } = state;
+  return encode(StoredState, {
+    version: VERSION,
+    status,
+    ownLeaf,
+    groupContext,
+    confirmationTag,
+    interimTranscriptHash,
+  });
+}
+
+/** Throws `MlsError` with `storage` for a version that this package does not know. */
+export function decodeState(bytes: Bytes): StoredState {
+  if (bytes[0] !== VERSION) {
+    throw new MlsError("storage", "14", `stored group of version ${bytes[0]}`);
+  }
+  return decode(StoredState, bytes);
+}
+
+export function encodeKeyPair(keyPair: DhKeyPair): Bytes {
+  return encode(StoredKeyPair, keyPair);
+}
+
+export function decodeKeyPair(bytes: Bytes): DhKeyPair {
+  return decode(StoredKeyPair, bytes);
+}
+
+/** The nodes that differ, as records. */
+export function nodeRecords(
+  keys: GroupKeys,
+  before: RatchetTree | undefined,
+  after: RatchetTree,
+): Batch {
+  const put = new Map<string, Bytes>();
+  const deleted: string[] = [];
+  for (const { index, node } of changedNodes(before, after)) {
+    if (node) put.set(keys.node(index), node);
+    else deleted.push(keys.node(index));
+  }
+  return { put, delete: deleted };
+}
+
+/** The private keys that differ, as records. */
+export function keyRecords(
+  keys: GroupKeys,
+  before: ReadonlyMap<number, DhKeyPair>,
+  after: ReadonlyMap<number, DhKeyPair>,
+): Batch {
+  const put = new Map<string, Bytes>();
+  for (const [index, keyPair] of after) {
+    if (before.get(index) !== keyPair) put.set(keys.key(index), encodeKeyPair(keyPair));
+  }
+  const gone = [...before.keys()].filter((index) => !after.has(index));
+  return { put, delete: gone.map((index) => keys.key(index)) };
+}
+
+/** What stands behind a prefix among records, by the rest of the key. */
+function below(records: ReadonlyMap<string, Bytes>, prefix: string): [rest: string, Bytes][] {
+  return [...records]
+    .filter(([key]) => key.startsWith(prefix))
+    .map(([key, value]) => [key.slice(prefix.length), value]);
+}
+
+export function loadTree(
+  suite: Suite,
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+): RatchetTree {
+  const nodes = below(records, `${keys.all}node/`);
+  return treeFromNodes(
+    suite,
+    nodes.map(([index, node]) => [Number(index), decodeNode(node)]),
+  );
+}
+
+export function loadKeys(
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+): Map<number, DhKeyPair> {
+  const stored = below(records, `${keys.all}key/`);
+  return new Map(stored.map(([index, keyPair]) => [Number(index), decodeKeyPair(keyPair)]));
+}
+
+export function loadUpdates(
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+): Map<string, DhKeyPair> {
+  const stored = below(records, `${keys.all}update/`);
+  return new Map(stored.map(([publicKey, keyPair]) => [publicKey, decodeKeyPair(keyPair)]));
+}
+
+/** A proposal as it came, with what names it. */
+export function pendingProposal(
+  suite: Suite,
+  authenticated: AuthenticatedContent,
+): PendingProposal | undefined {
+  const { content, sender } = authenticated.content;
+  if (content.contentType !== "proposal") return undefined;
+  const ref = proposalRef(suite, authenticated);
+  return { ref, proposal: content.proposal, sender, authenticated };
+}
+
+/** The pending proposals among a group's records, in the order they came. */
+export function loadProposals(
+  suite: Suite,
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+): ReadonlyMap<string, PendingProposal> {
+  const pending = below(records, `${keys.all}proposal/`)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, stored]) => pendingProposal(suite, decode(AuthenticatedContent, stored)));
+  return new Map(pending.flatMap((one) => (one ? [[toHex(one.ref), one] as const] : [])));
+}
+
+/** A commit of ours, with all that is needed to go on once it is accepted. */
+interface StoredPending {
+  readonly version: number;
+  readonly bundle: CommitBundle;
+  readonly summary: StoredSummary;
+  readonly ownLeaf: number;
+  readonly groupContext: GroupContext;
+  readonly confirmationTag: Bytes;
+  readonly interimTranscriptHash: Bytes;
+  readonly nodes: readonly { readonly index: number; readonly node: Bytes | undefined }[];
+  readonly keys: readonly { readonly index: number; readonly keyPair: DhKeyPair }[];
+  readonly secrets: EpochSecrets;
+  readonly encryptionSecret: Bytes;
+}
+/** A summary by leaf indices: the leaves themselves stand in the trees before and after. */
+interface StoredSummary {
+  readonly external: number;
+  readonly authenticatedData: Bytes;
+  readonly path: number;
+  readonly added: readonly { readonly leafIndex: number; readonly keyPackageRef: Bytes }[];
+  readonly removed: readonly number[];
+  readonly updated: readonly number[];
+}
+export const StoredBundle: Codec<CommitBundle> = struct({
+  commit: opaque,
+  welcome: optional(opaque),
+  groupInfo: opaque,
+  groupInfoForJoiners: opaque,
+});
+const StoredPending: Codec<StoredPending> = struct({
+  version: uint8,
+  bundle: StoredBundle,
+  summary: struct<StoredSummary>({
+    external: uint8,
+    authenticatedData: opaque,
+    path: uint8,
+    added: vector(struct({ leafIndex: uint32, keyPackageRef: opaque })),
+    removed: vector(uint32),
+    updated: vector(uint32),
+  }),
+  ownLeaf: uint32,
+  groupContext: GroupContext,
+  confirmationTag: opaque,
+  interimTranscriptHash: opaque,
+  nodes: vector(struct({ index: uint32, node: optional(opaque) })),
+  keys: vector(struct({ index: uint32, keyPair: StoredKeyPair })),
+  secrets: EpochSecrets,
+  encryptionSecret: opaque,
+});
+
+export function encodePending(before: RatchetTree, composed: ComposedCommit): Bytes {
+  const { bundle, summary, next } = composed;
+  const { state, ownLeaf, secrets, encryptionSecret } = next;
+  return encode(StoredPending, {
+    version: VERSION,
+    bundle,
+    summary: {
+      external: summary.external ? 1 : 0,
+      authenticatedData: summary.authenticatedData,
+      path: summary.pathLeaf ? 1 : 0,
+      added: summary.added,
+      removed: summary.removed.map(({ leafIndex }) => leafIndex),
+      updated: summary.updated.map(({ leafIndex }) => leafIndex),
+    },
+    ownLeaf,
+    groupContext: state.groupContext,
+    confirmationTag: state.confirmationTag,
+    interimTranscriptHash: state.interimTranscriptHash,
+    nodes: changedNodes(before, state.tree),
+    keys: [...next.keys].map(([index, keyPair]) => ({ index, keyPair })),
+    secrets,
+    encryptionSecret,
+  });
+}
+
+export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
+  const stored = decode(StoredPending, bytes);
+  const { suite } = before;
+  const nodes = new Map(encodedNodes(before.tree));
+  for (const { index, node } of stored.nodes) {
+    if (node) nodes.set(index, node);
+    else nodes.delete(index);
+  }
+  const decoded = [...nodes].map(([index, node]) => [index, decodeNode(node)] as const);
+  const tree = treeFromNodes(suite, decoded);
+  const { groupContext, confirmationTag, interimTranscriptHash, summary, ownLeaf } = stored;
+  const leafIn = (from: RatchetTree, leafIndex: number) => {
+    const leafNode = leafAt(from, leafIndex);
+    if (!leafNode) throw new MlsError("storage", "14", "a stored commit does not fit its group");
+    return { leafIndex, leafNode };
+  };
+  const pathLeaf = summary.path === 1 ? leafAt(tree, ownLeaf) : undefined;
+  return {
+    bundle: stored.bundle,
+    summary: {
+      groupId: groupContext.groupId,
+      epoch: groupContext.epoch - 1n,
+      committer: ownLeaf,
+      external: summary.external === 1,
+      authenticatedData: summary.authenticatedData,
+      pathLeaf,
+      encodedPathLeaf: pathLeaf && encodeLeafNode(pathLeaf),
+      added: summary.added.map((one) => ({ ...one, ...leafIn(tree, one.leafIndex) })),
+      removed: summary.removed.map((leafIndex) => leafIn(before.tree, leafIndex)),
+      updated: summary.updated.map((leafIndex) => ({
+        leafIndex,
+        previous: leafIn(before.tree, leafIndex).leafNode,
+        next: leafIn(tree, leafIndex).leafNode,
+      })),
+      extensionsBefore: before.groupContext.extensions,
+      extensionsAfter: groupContext.extensions,
+    },
+    next: {
+      state: {
+        suite,
+        groupContext,
+        tree,
+        confirmationTag,
+        interimTranscriptHash,
+        proposals: new Map(),
+      },
+      ownLeaf,
+      keys: new Map(stored.keys.map(({ index, keyPair }) => [index, keyPair])),
+      secrets: stored.secrets,
+      encryptionSecret: stored.encryptionSecret,
+    },
+  };
+}

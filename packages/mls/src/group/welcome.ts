@@ -1,0 +1,128 @@
+/**
+ * Welcomes: made by who adds, opened by who is added. RFC 9420 §12.4.3.1.
+ * @module
+ */
+
+import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, decode, encode } from "../codec.ts";
+import { decryptWithLabel, encryptWithLabel } from "../crypto/hpke.ts";
+import { expandWithLabel } from "../crypto/kdf.ts";
+import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { encodeMessage } from "../framing/message.ts";
+import { GroupInfo, GroupSecrets, type Welcome } from "../key/group-info.ts";
+import { keyPackageRef } from "../key/key-package.ts";
+import { welcomeSecret } from "../key/key-schedule.ts";
+import type { PreSharedKeyID } from "../key/psk.ts";
+import { commonAncestor } from "../tree/tree-math.ts";
+import type { PathSecret } from "../tree/update-path.ts";
+import type { ListedProposal } from "./proposal-list.ts";
+import type { CommitSummary } from "./public-state.ts";
+
+function welcomeKey(suite: Suite, secret: Bytes): { readonly key: Bytes; readonly nonce: Bytes } {
+  return {
+    key: expandWithLabel(suite, secret, "key", EMPTY, suite.nk),
+    nonce: expandWithLabel(suite, secret, "nonce", EMPTY, suite.nn),
+  };
+}
+
+/** One Welcome for all whom a commit adds, as an MLSMessage; undefined where it adds nobody. */
+export async function makeWelcome(
+  suite: Suite,
+  commit: {
+    readonly list: readonly ListedProposal[];
+    readonly added: CommitSummary["added"];
+    readonly committer: number;
+    readonly path: readonly PathSecret[];
+    readonly psks: readonly PreSharedKeyID[];
+  },
+  secrets: { readonly joinerSecret: Bytes; readonly pskSecret: Bytes },
+  groupInfo: GroupInfo,
+): Promise<Bytes | undefined> {
+  if (commit.added.length === 0) return undefined;
+  const secret = welcomeSecret(suite, secrets.joinerSecret, secrets.pskSecret);
+  const { key, nonce } = welcomeKey(suite, secret);
+  const plaintext = encode(GroupInfo, groupInfo);
+  const encryptedGroupInfo = await suite.provider.seal(suite.aead, key, nonce, EMPTY, plaintext);
+  wipe(secret, key, nonce);
+  const leafOf = new Map(commit.added.map((one) => [refKey(one.keyPackageRef), one.leafIndex]));
+  const entries = commit.list.flatMap(async ({ proposal }) => {
+    if (proposal.proposalType !== "add") return [];
+    const newMember = keyPackageRef(suite, proposal.keyPackage);
+    const leafIndex = leafOf.get(refKey(newMember)) ?? 0;
+    const ancestor = commonAncestor(2 * leafIndex, 2 * commit.committer);
+    const known = commit.path.find(({ index }) => index === ancestor);
+    const groupSecrets = encode(GroupSecrets, {
+      joinerSecret: secrets.joinerSecret,
+      pathSecret: known && { pathSecret: known.secret },
+      psks: commit.psks,
+    });
+    const { initKey } = proposal.keyPackage;
+    const encryptedGroupSecrets = await encryptWithLabel(
+      suite,
+      initKey,
+      "Welcome",
+      encryptedGroupInfo,
+      groupSecrets,
+    );
+    wipe(groupSecrets);
+    return [{ newMember, encryptedGroupSecrets }];
+  });
+  const welcome: Welcome = {
+    cipherSuite: suite.number,
+    secrets: (await Promise.all(entries)).flat(),
+    encryptedGroupInfo,
+  };
+  return encodeMessage({ wireFormat: "mls_welcome", welcome });
+}
+
+function refKey(ref: Bytes): string {
+  return String.fromCharCode(...ref);
+}
+
+/** The secrets in a Welcome for the holder of a key package. Throws `MlsError` with `welcome` or `hpke-open`. */
+export async function openGroupSecrets(
+  suite: Suite,
+  welcome: Welcome,
+  ref: Bytes,
+  initKeyPair: DhKeyPair,
+): Promise<GroupSecrets> {
+  const entry = welcome.secrets.find(({ newMember }) => bytesEqual(newMember, ref));
+  if (!entry)
+    throw new MlsError("welcome", "12.4.3.1", "a Welcome that is not for this key package");
+  const opened = await decryptWithLabel(
+    suite,
+    initKeyPair,
+    "Welcome",
+    welcome.encryptedGroupInfo,
+    entry.encryptedGroupSecrets,
+  );
+  const groupSecrets = decode(GroupSecrets, opened);
+  wipe(opened);
+  return groupSecrets;
+}
+
+/** The GroupInfo in a Welcome; its signature is still to be verified. */
+export async function openGroupInfo(
+  suite: Suite,
+  welcome: Welcome,
+  joinerSecret: Bytes,
+  pskSecret: Bytes,
+): Promise<GroupInfo> {
+  const secret = welcomeSecret(suite, joinerSecret, pskSecret);
+  const { key, nonce } = welcomeKey(suite, secret);
+  try {
+    const { encryptedGroupInfo } = welcome;
+    return decode(
+      GroupInfo,
+      await suite.provider.open(suite.aead, key, nonce, EMPTY, encryptedGroupInfo),
+    );
+  } catch (cause) {
+    if (cause instanceof MlsError) throw cause;
+    throw new MlsError("welcome", "12.4.3.1", "the GroupInfo in a Welcome does not open", {
+      cause,
+    });
+  } finally {
+    wipe(secret, key, nonce);
+  }
+}

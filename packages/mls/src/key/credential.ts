@@ -1,0 +1,43 @@
+/**
+ * Credentials, and who judges them. RFC 9420 §5.3.
+ * @module
+ */
+
+import { type Bytes, type Codec, opaque, select, struct, uint16, vector } from "../codec.ts";
+import { CREDENTIAL } from "../registry.ts";
+
+export type Credential =
+  | { readonly credentialType: "basic"; readonly identity: Bytes }
+  | { readonly credentialType: "x509"; readonly certificates: readonly Bytes[] }
+  /** A type this package has no name for, kept as it came. */
+  | { readonly credentialType: "other"; readonly number: number; readonly data: Bytes };
+
+export const Credential: Codec<Credential> = select<"credentialType", Credential>(
+  "credentialType",
+  uint16,
+  {
+    basic: [CREDENTIAL.basic, struct({ identity: opaque })],
+    x509: [CREDENTIAL.x509, struct({ certificates: vector(opaque) })],
+  },
+  struct({ data: opaque }),
+);
+
+export function credentialTypeOf(credential: Credential): number {
+  return credential.credentialType === "other"
+    ? credential.number
+    : CREDENTIAL[credential.credentialType];
+}
+
+/** What is judged: a credential, and the key that it is said to belong to. */
+export interface Credentialed {
+  readonly credential: Credential;
+  readonly signatureKey: Bytes;
+}
+
+/** §5.3.1. The application's judgement; there is no default that accepts. */
+export interface AuthenticationService {
+  /** Throws to refuse. All leaves that are to enter the group by one step come in one call. */
+  readonly validate: (leaves: readonly Credentialed[]) => Promise<void>;
+  /** Whether `next` may stand where `previous` stood: the same client, a valid successor. */
+  readonly isSuccessor: (previous: Credentialed, next: Credentialed) => Promise<boolean>;
+}

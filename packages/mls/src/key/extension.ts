@@ -1,0 +1,71 @@
+/**
+ * Extensions, and those that the RFC defines for the group's context.
+ * RFC 9420 §13.4 (extensions), §11.1 (required_capabilities), §12.1.8.1 (external_senders), §12.4.3.3 (ratchet_tree).
+ * @module
+ */
+
+import { type Bytes, type Codec, decode, opaque, struct, uint16, vector } from "../codec.ts";
+import { MlsError } from "../errors.ts";
+import { EXTENSION } from "../registry.ts";
+import { Credential } from "./credential.ts";
+
+export interface Extension {
+  readonly extensionType: number;
+  readonly extensionData: Bytes;
+}
+export const Extension: Codec<Extension> = struct({ extensionType: uint16, extensionData: opaque });
+export const Extensions: Codec<readonly Extension[]> = vector(Extension);
+
+/** §11.1. */
+export interface RequiredCapabilities {
+  readonly extensionTypes: readonly number[];
+  readonly proposalTypes: readonly number[];
+  readonly credentialTypes: readonly number[];
+}
+export const RequiredCapabilities: Codec<RequiredCapabilities> = struct({
+  extensionTypes: vector(uint16),
+  proposalTypes: vector(uint16),
+  credentialTypes: vector(uint16),
+});
+
+/** §12.1.8.1. */
+export interface ExternalSender {
+  readonly signatureKey: Bytes;
+  readonly credential: Credential;
+}
+const ExternalSender: Codec<ExternalSender> = struct({
+  signatureKey: opaque,
+  credential: Credential,
+});
+const ExternalSenders: Codec<readonly ExternalSender[]> = vector(ExternalSender);
+
+export function findExtension(
+  extensions: readonly Extension[],
+  extensionType: number,
+): Bytes | undefined {
+  return extensions.find((extension) => extension.extensionType === extensionType)?.extensionData;
+}
+
+/** §13.4: at most one of each type. Throws `MlsError` with `duplicate-extension`. */
+export function checkNoDuplicateExtension(extensions: readonly Extension[]): void {
+  const types = new Set(extensions.map((extension) => extension.extensionType));
+  if (types.size !== extensions.length) {
+    throw new MlsError("duplicate-extension", "13.4", "an extension type stands twice in a list");
+  }
+}
+
+const NOTHING_REQUIRED: RequiredCapabilities = {
+  extensionTypes: [],
+  proposalTypes: [],
+  credentialTypes: [],
+};
+
+export function requiredCapabilitiesOf(extensions: readonly Extension[]): RequiredCapabilities {
+  const data = findExtension(extensions, EXTENSION.requiredCapabilities);
+  return data ? decode(RequiredCapabilities, data) : NOTHING_REQUIRED;
+}
+
+export function externalSendersOf(extensions: readonly Extension[]): readonly ExternalSender[] {
+  const data = findExtension(extensions, EXTENSION.externalSenders);
+  return data ? decode(ExternalSenders, data) : [];
+}

@@ -1,0 +1,44 @@
+/**
+ * What all members agree on in an epoch, and the transcript that led there. RFC 9420 §8.1, §8.2.
+ * @module
+ */
+
+import { concat } from "../bytes.ts";
+import { type Bytes, type Codec, encode, opaque, struct, uint16, uint64 } from "../codec.ts";
+import { hash } from "../crypto/kdf.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { type Extension, Extensions } from "./extension.ts";
+
+/** §8.1. */
+export interface GroupContext {
+  readonly version: number;
+  readonly cipherSuite: number;
+  readonly groupId: Bytes;
+  readonly epoch: bigint;
+  readonly treeHash: Bytes;
+  readonly confirmedTranscriptHash: Bytes;
+  readonly extensions: readonly Extension[];
+}
+export const GroupContext: Codec<GroupContext> = struct({
+  version: uint16,
+  cipherSuite: uint16,
+  groupId: opaque,
+  epoch: uint64,
+  treeHash: opaque,
+  confirmedTranscriptHash: opaque,
+  extensions: Extensions,
+});
+
+/** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
+export function confirmedTranscriptHash(suite: Suite, interim: Bytes, input: Bytes): Bytes {
+  return hash(suite, concat(interim, input));
+}
+
+/** §8.2: over the confirmed hash, and the commit's confirmation tag. */
+export function interimTranscriptHash(
+  suite: Suite,
+  confirmed: Bytes,
+  confirmationTag: Bytes,
+): Bytes {
+  return hash(suite, concat(confirmed, encode(opaque, confirmationTag)));
+}

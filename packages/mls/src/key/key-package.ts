@@ -1,0 +1,84 @@
+/**
+ * Key packages: how a client can be added while it is away. RFC 9420 §10.
+ * @module
+ */
+
+import { bytesEqual } from "../bytes.ts";
+import { type Bytes, type Codec, encode, opaque, struct, uint16 } from "../codec.ts";
+import { refHash } from "../crypto/kdf.ts";
+import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { MLS10 } from "../registry.ts";
+import { checkLeafNode, checkTotalLifetime, LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
+import { checkNoDuplicateExtension, type Extension, Extensions } from "./extension.ts";
+
+/** §10, all but the signature. */
+interface KeyPackageContent {
+  readonly version: number;
+  readonly cipherSuite: number;
+  readonly initKey: Bytes;
+  readonly leafNode: LeafNode;
+  readonly extensions: readonly Extension[];
+}
+const KeyPackageTBS: Codec<KeyPackageContent> = struct({
+  version: uint16,
+  cipherSuite: uint16,
+  initKey: opaque,
+  leafNode: LeafNode,
+  extensions: Extensions,
+});
+export interface KeyPackage extends KeyPackageContent {
+  readonly signature: Bytes;
+}
+export const KeyPackage: Codec<KeyPackage> = {
+  write: (w, keyPackage) => {
+    KeyPackageTBS.write(w, keyPackage);
+    opaque.write(w, keyPackage.signature);
+  },
+  read: (r) => ({ ...KeyPackageTBS.read(r), signature: opaque.read(r) }),
+};
+
+const LABEL = "KeyPackageTBS";
+
+export async function signKeyPackage(
+  content: KeyPackageContent,
+  signer: Signer,
+): Promise<KeyPackage> {
+  return {
+    ...content,
+    signature: await signWithLabel(signer, LABEL, encode(KeyPackageTBS, content)),
+  };
+}
+
+/** `KeyPackageRef` (§5.2), `nh` bytes. */
+export function keyPackageRef(suite: Suite, keyPackage: KeyPackage): Bytes {
+  return refHash(suite, "MLS 1.0 KeyPackage Reference", encode(KeyPackage, keyPackage));
+}
+
+/** §10.1. That its lifetime contains now is a sender's to check, its credential the application's to judge. */
+export async function validateKeyPackage(suite: Suite, keyPackage: KeyPackage): Promise<void> {
+  const { version, cipherSuite, initKey, leafNode } = keyPackage;
+  if (version !== MLS10) {
+    throw new MlsError("key-package-version", "10.1", `a key package of version ${version}`);
+  }
+  if (cipherSuite !== suite.number) {
+    throw new MlsError("key-package-suite", "10.1", `a key package of suite ${cipherSuite}`);
+  }
+  checkLeafNode(suite, leafNode, "key_package");
+  if (leafNode.source.leafNodeSource === "key_package")
+    checkTotalLifetime(leafNode.source.lifetime);
+  checkNoDuplicateExtension(keyPackage.extensions);
+  if (bytesEqual(initKey, leafNode.encryptionKey)) {
+    throw new MlsError("key-package-init-key", "10.1", "init key and encryption key are the same");
+  }
+  await verifyLeafNode(suite, leafNode);
+  const tbs = encode(KeyPackageTBS, keyPackage);
+  if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {
+    throw new MlsError(
+      "key-package-signature",
+      "10.1",
+      "the signature of a key package does not verify",
+    );
+  }
+}

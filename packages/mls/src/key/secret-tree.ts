@@ -1,0 +1,308 @@
+/**
+ * The secret tree: a key and nonce for each message, each usable once. RFC 9420 §9.
+ *
+ * A tree owns its secrets. Asking for a key changes nothing: the answer says what to write and delete, and only when
+ * that is stored does `settle` take the step in memory, overwriting what §9.2 wants deleted. `discard` gives the key back unused.
+ * @module
+ */
+
+import { utf8Bytes, wipe } from "../bytes.ts";
+import { type Bytes, type Codec, decode, encode, opaque, struct, uint32 } from "../codec.ts";
+import { deriveTreeSecret, expandWithLabel } from "../crypto/kdf.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import type { Batch } from "../storage.ts";
+import { directPath, left, right, root } from "../tree/tree-math.ts";
+
+export type RatchetType = "handshake" | "application";
+
+/** How many generations a message may be ahead of the last one seen. */
+const MAX_FORWARD = 1024;
+/** How many keys of messages that did not come yet are kept for a sender. */
+const MAX_SKIPPED = 1024;
+/** A ratchet ends before its generation would not fit into 32 bits. */
+const MAX_GENERATION = 2 ** 32 - 1;
+
+interface Ratchet {
+  /** The generation whose key comes next. */
+  readonly generation: number;
+  readonly secret: Bytes;
+}
+const Ratchet: Codec<Ratchet> = struct({ generation: uint32, secret: opaque });
+
+interface MessageKey {
+  readonly key: Bytes;
+  readonly nonce: Bytes;
+}
+const MessageKey: Codec<MessageKey> = struct({ key: opaque, nonce: opaque });
+
+/** A key that was asked for, and what taking it means. */
+export interface TakenKey extends MessageKey {
+  readonly generation: number;
+  readonly batch: Batch;
+  /** The batch is stored: forget what was used. */
+  readonly settle: () => void;
+  /** The message was no good: nothing was taken. */
+  readonly discard: () => void;
+}
+
+/** Where a ratchet is to be read from: as it stands, or yet to be derived from a node above. */
+interface Found {
+  readonly ratchet: Ratchet;
+  /** Records that opening the path to a leaf for the first time makes and unmakes. */
+  readonly opened: ReadonlyMap<string, Bytes>;
+  readonly closed: readonly string[];
+  readonly settle: () => void;
+  readonly discard: () => void;
+}
+
+export class SecretTree {
+  readonly #suite: Suite;
+  readonly #leafCount: number;
+  readonly #prefix: string;
+  /** All records, by key without prefix: node secrets, ratchets, kept message keys. */
+  readonly #records: Map<string, Bytes>;
+
+  private constructor(
+    suite: Suite,
+    leafCount: number,
+    prefix: string,
+    records: Map<string, Bytes>,
+  ) {
+    this.#suite = suite;
+    this.#leafCount = leafCount;
+    this.#prefix = prefix;
+    this.#records = records;
+  }
+
+  /** A new epoch's tree. `encryptionSecret` is its root from now on. */
+  static create(
+    suite: Suite,
+    leafCount: number,
+    prefix: string,
+    encryptionSecret: Bytes,
+  ): SecretTree {
+    const records = new Map([[nodeKey(root(leafCount)), encryptionSecret]]);
+    return new SecretTree(suite, leafCount, prefix, records);
+  }
+
+  /** A tree from the records under its prefix. */
+  static load(
+    suite: Suite,
+    leafCount: number,
+    prefix: string,
+    stored: ReadonlyMap<string, Bytes>,
+  ): SecretTree {
+    const records = new Map(
+      [...stored]
+        .filter(([key]) => key.startsWith(prefix))
+        .map(([key, value]) => [key.slice(prefix.length), value]),
+    );
+    return new SecretTree(suite, leafCount, prefix, records);
+  }
+
+  /** Everything, to be stored when the epoch begins. */
+  records(): Batch {
+    return { put: new Map([...this.#records].map(([key, value]) => [this.#prefix + key, value])) };
+  }
+
+  /** The next key of a sender: for sending. Throws `MlsError` with `exhausted`. */
+  next(leafIndex: number, type: RatchetType): TakenKey {
+    return this.#take(leafIndex, type, undefined);
+  }
+
+  /**
+   * The key of a generation: for receiving. Throws `MlsError` with `generation-used`, or with `generation-too-far`
+   * (at once: what is too far is not walked to).
+   */
+  at(leafIndex: number, type: RatchetType, generation: number): TakenKey {
+    const kept = this.#records.get(skippedKey(leafIndex, type, generation));
+    return kept
+      ? this.#takeSkipped(skippedKey(leafIndex, type, generation), kept, generation)
+      : this.#take(leafIndex, type, generation);
+  }
+
+  #takeSkipped(recordKey: string, kept: Bytes, generation: number): TakenKey {
+    const { key, nonce } = decode(MessageKey, kept);
+    return {
+      generation,
+      key,
+      nonce,
+      batch: { delete: [this.#prefix + recordKey] },
+      settle: () => {
+        wipe(kept, key, nonce);
+        this.#records.delete(recordKey);
+      },
+      discard: () => wipe(key, nonce),
+    };
+  }
+
+  #take(leafIndex: number, type: RatchetType, wanted: number | undefined): TakenKey {
+    const found = this.#find(leafIndex, type);
+    const { ratchet } = found;
+    const generation = wanted ?? ratchet.generation;
+    if (generation < ratchet.generation) {
+      found.discard();
+      throw new MlsError("generation-used", "9.1", `the key of generation ${generation} was used`);
+    }
+    if (generation - ratchet.generation > MAX_FORWARD) {
+      found.discard();
+      throw new MlsError("generation-too-far", "9.1", `generation ${generation} is too far ahead`);
+    }
+    if (generation >= MAX_GENERATION) {
+      found.discard();
+      throw new MlsError("exhausted", "9.1", "this sender has used all its generations");
+    }
+    // Keys that are passed over are kept, for the messages that are still under way.
+    const put = new Map(found.opened);
+    const skipped: (readonly [string, Bytes])[] = [];
+    const passed: Bytes[] = [];
+    let secret = ratchet.secret;
+    for (let at = ratchet.generation; at < generation; at++) {
+      const kept = this.#messageKey(secret, at);
+      skipped.push([skippedKey(leafIndex, type, at), encode(MessageKey, kept)]);
+      wipe(kept.key, kept.nonce);
+      secret = this.#step(secret, at);
+      passed.push(secret);
+    }
+    const { key, nonce } = this.#messageKey(secret, generation);
+    const nextSecret = this.#step(secret, generation);
+    const next = encode(Ratchet, { generation: generation + 1, secret: nextSecret });
+    wipe(nextSecret, ...passed);
+    const recordKey = ratchetKey(leafIndex, type);
+    put.set(recordKey, next);
+    for (const [skippedAt, kept] of skipped) put.set(skippedAt, kept);
+    const dropped = skipped.length === 0 ? [] : this.#overflow(leafIndex, type, skipped.length);
+    const prefixed = [...put].map(([at, value]) => [this.#prefix + at, value] as const);
+    return {
+      generation,
+      key,
+      nonce,
+      batch: {
+        put: new Map(prefixed),
+        delete: [...found.closed, ...dropped].map((at) => this.#prefix + at),
+      },
+      settle: () => {
+        found.settle();
+        wipe(key, nonce, ratchet.secret);
+        for (const at of [...found.closed, ...dropped]) {
+          wipe(this.#records.get(at));
+          this.#records.delete(at);
+        }
+        for (const [at, value] of put) {
+          wipe(this.#records.get(at));
+          this.#records.set(at, value);
+        }
+      },
+      discard: () => {
+        found.discard();
+        wipe(key, nonce, ratchet.secret, ...put.values());
+      },
+    };
+  }
+
+  /** The oldest kept keys of a ratchet, as many as are too many once `coming` are added. */
+  #overflow(leafIndex: number, type: RatchetType, coming: number): string[] {
+    const prefix = `k/${leafIndex}/${type}/`;
+    const kept = [...this.#records.keys()].filter((key) => key.startsWith(prefix));
+    const generationOf = (key: string): number => Number(key.slice(prefix.length));
+    kept.sort((a, b) => generationOf(a) - generationOf(b));
+    return kept.slice(0, Math.max(0, kept.length + coming - MAX_SKIPPED));
+  }
+
+  #messageKey(secret: Bytes, generation: number): MessageKey {
+    return {
+      key: deriveTreeSecret(this.#suite, secret, "key", generation, this.#suite.nk),
+      nonce: deriveTreeSecret(this.#suite, secret, "nonce", generation, this.#suite.nn),
+    };
+  }
+
+  #step(secret: Bytes, generation: number): Bytes {
+    return deriveTreeSecret(this.#suite, secret, "secret", generation, this.#suite.nh);
+  }
+
+  #find(leafIndex: number, type: RatchetType): Found {
+    const stored = this.#records.get(ratchetKey(leafIndex, type));
+    if (stored) {
+      const ratchet = decode(Ratchet, stored);
+      const none = (): void => undefined;
+      return {
+        ratchet,
+        opened: new Map(),
+        closed: [],
+        settle: none,
+        discard: () => wipe(ratchet.secret),
+      };
+    }
+    return this.#open(leafIndex, type);
+  }
+
+  /** Derives a leaf's two ratchets from the lowest secret above it; every node passed loses its secret (§9.2). */
+  #open(leafIndex: number, type: RatchetType): Found {
+    const leaf = 2 * leafIndex;
+    if (!Number.isInteger(leafIndex) || leafIndex < 0 || leafIndex >= this.#leafCount) {
+      throw new MlsError("unknown-sender", "6.3.2", `the tree has no leaf ${leafIndex}`);
+    }
+    const above = [leaf, ...directPath(leaf, this.#leafCount)];
+    const from = above.findIndex((node) => this.#records.has(nodeKey(node)));
+    const start = above[from];
+    let secret = start === undefined ? undefined : this.#records.get(nodeKey(start));
+    if (start === undefined || !secret) {
+      throw new MlsError("generation-used", "9.2", "the secrets of this sender are gone");
+    }
+    const opened = new Map<string, Bytes>();
+    const passed: Bytes[] = [];
+    for (let i = from; i > 0; i--) {
+      const node = above[i] ?? 0;
+      const toLeft = left(node) === above[i - 1];
+      const [down, beside] = toLeft ? ["left", "right"] : ["right", "left"];
+      const siblingNode = (toLeft ? right(node) : left(node)) ?? 0;
+      opened.set(nodeKey(siblingNode), this.#child(secret, "tree", beside ?? ""));
+      secret = this.#child(secret, "tree", down ?? "");
+      passed.push(secret);
+    }
+    const secrets = {
+      handshake: this.#child(secret, "handshake", ""),
+      application: this.#child(secret, "application", ""),
+    };
+    wipe(...passed);
+    const other = type === "handshake" ? "application" : "handshake";
+    const otherRatchet = encode(Ratchet, { generation: 0, secret: secrets[other] });
+    wipe(secrets[other]);
+    opened.set(ratchetKey(leafIndex, other), otherRatchet);
+    return {
+      ratchet: { generation: 0, secret: secrets[type] },
+      opened,
+      closed: [nodeKey(start)],
+      settle: () => undefined,
+      discard: () => wipe(secrets[type], ...opened.values()),
+    };
+  }
+
+  #child(secret: Bytes, label: string, context: string): Bytes {
+    return expandWithLabel(this.#suite, secret, label, utf8Bytes(context), this.#suite.nh);
+  }
+
+  /** Overwrites everything; the records are the storage's to delete: `keys` says which. */
+  wipe(): void {
+    wipe(...this.#records.values());
+    this.#records.clear();
+  }
+
+  /** The keys of all records, with prefix. */
+  keys(): string[] {
+    return [...this.#records.keys()].map((key) => this.#prefix + key);
+  }
+}
+
+function nodeKey(node: number): string {
+  return `n/${node}`;
+}
+
+function ratchetKey(leafIndex: number, type: RatchetType): string {
+  return `r/${leafIndex}/${type}`;
+}
+
+function skippedKey(leafIndex: number, type: RatchetType, generation: number): string {
+  return `k/${leafIndex}/${type}/${generation}`;
+}

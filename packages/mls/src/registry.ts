@@ -1,0 +1,39 @@
+/**
+ * Numbers with names. RFC 9420 §17.
+ * @module
+ */
+
+/** §17.2 and §6: the one version there is. */
+export const MLS10 = 1;
+
+/** §17.3. */
+export const EXTENSION = {
+  applicationId: 1,
+  ratchetTree: 2,
+  requiredCapabilities: 3,
+  externalPub: 4,
+  externalSenders: 5,
+} as const;
+
+/** §17.4. */
+export const PROPOSAL = {
+  add: 1,
+  update: 2,
+  remove: 3,
+  psk: 4,
+  reinit: 5,
+  externalInit: 6,
+  groupContextExtensions: 7,
+} as const;
+
+/** §17.5. */
+export const CREDENTIAL = { basic: 1, x509: 2 } as const;
+
+/** Those that every member supports without saying so (§7.2): they are not listed in capabilities. */
+export const DEFAULT_EXTENSIONS: ReadonlySet<number> = new Set(Object.values(EXTENSION));
+export const DEFAULT_PROPOSALS: ReadonlySet<number> = new Set(Object.values(PROPOSAL));
+
+/** §13.5: values that mean nothing and are there so that nobody relies on knowing all. */
+export function isGrease(value: number): boolean {
+  return (value & 0x0f0f) === 0x0a0a && value >> 8 === (value & 0xff) && value < 0xf000;
+}

@@ -1,0 +1,61 @@
+/**
+ * Where a client keeps its state: small records under keys, changed by atomic batches.
+ * @module
+ */
+
+import type { Bytes } from "./codec.ts";
+
+/** What changes together. Where a key is both put and deleted, it is put. */
+export interface Batch {
+  readonly put?: ReadonlyMap<string, Bytes>;
+  readonly delete?: readonly string[];
+}
+
+export interface Storage {
+  readonly get: (key: string) => Promise<Bytes | undefined>;
+  /** The records whose keys begin with `prefix`, in the order of their keys. */
+  readonly list: (prefix: string) => Promise<ReadonlyMap<string, Bytes>>;
+  /** All of it or nothing, and durable when the promise is fulfilled. What it deletes should be overwritten too, where the medium can. */
+  readonly apply: (batch: Batch) => Promise<void>;
+}
+
+/** One batch out of several; the later wins. */
+export function mergeBatches(...batches: readonly (Batch | undefined)[]): Batch {
+  const put = new Map<string, Bytes>();
+  const deleted = new Set<string>();
+  for (const batch of batches) {
+    for (const key of batch?.delete ?? []) {
+      put.delete(key);
+      deleted.add(key);
+    }
+    for (const [key, value] of batch?.put ?? []) {
+      deleted.delete(key);
+      put.set(key, value);
+    }
+  }
+  return { put, delete: [...deleted] };
+}
+
+/** Storage that is gone with the process: for tests, and for groups that need not outlive it. */
+export function memoryStorage(): Storage {
+  const records = new Map<string, Bytes>();
+  return {
+    get: async (key) => records.get(key)?.slice(),
+    list: async (prefix) => {
+      const found = [...records].filter(([key]) => key.startsWith(prefix));
+      return new Map(
+        found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.slice()]),
+      );
+    },
+    apply: async (batch) => {
+      for (const key of batch.delete ?? []) {
+        records.get(key)?.fill(0);
+        records.delete(key);
+      }
+      for (const [key, value] of batch.put ?? []) {
+        records.get(key)?.fill(0);
+        records.set(key, value.slice());
+      }
+    },
+  };
+}

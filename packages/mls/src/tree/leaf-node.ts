@@ -1,0 +1,219 @@
+/**
+ * Leaf nodes: what a member publishes about itself in the ratchet tree.
+ * RFC 9420 §7.2 (contents), §7.3 (validation).
+ * @module
+ */
+
+import { bytesEqual } from "../bytes.ts";
+import {
+  type Bytes,
+  type Codec,
+  encode,
+  opaque,
+  select,
+  struct,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  vector,
+} from "../codec.ts";
+import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
+import { SUITES, type Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { Credential, credentialTypeOf } from "../key/credential.ts";
+import { checkNoDuplicateExtension, type Extension, Extensions } from "../key/extension.ts";
+import { CREDENTIAL, DEFAULT_EXTENSIONS, MLS10 } from "../registry.ts";
+
+/** §7.2. What a client can do, beyond what every client must. */
+export interface Capabilities {
+  readonly versions: readonly number[];
+  readonly cipherSuites: readonly number[];
+  readonly extensions: readonly number[];
+  readonly proposals: readonly number[];
+  readonly credentials: readonly number[];
+}
+export const Capabilities: Codec<Capabilities> = struct({
+  versions: vector(uint16),
+  cipherSuites: vector(uint16),
+  extensions: vector(uint16),
+  proposals: vector(uint16),
+  credentials: vector(uint16),
+});
+
+/** What this package can do; an application adds its own extensions and proposals. */
+export function defaultCapabilities(own: Partial<Capabilities> = {}): Capabilities {
+  return {
+    versions: [MLS10],
+    cipherSuites: [...SUITES.keys()],
+    extensions: [],
+    proposals: [],
+    credentials: [CREDENTIAL.basic],
+    ...own,
+  };
+}
+
+/** §7.2. Seconds since the Unix epoch, both ends included. */
+export interface Lifetime {
+  readonly notBefore: bigint;
+  readonly notAfter: bigint;
+}
+export const Lifetime: Codec<Lifetime> = struct({ notBefore: uint64, notAfter: uint64 });
+
+/** §7.2 `select (leaf_node_source)`. */
+export type LeafNodeSource =
+  | { readonly leafNodeSource: "key_package"; readonly lifetime: Lifetime }
+  | { readonly leafNodeSource: "update" }
+  | { readonly leafNodeSource: "commit"; readonly parentHash: Bytes };
+const LeafNodeSource: Codec<LeafNodeSource> = select<"leafNodeSource", LeafNodeSource>(
+  "leafNodeSource",
+  uint8,
+  {
+    key_package: [1, struct({ lifetime: Lifetime })],
+    update: [2, struct({})],
+    commit: [3, struct({ parentHash: opaque })],
+  },
+);
+
+/** §7.2, all but the signature. */
+export interface LeafNodeContent {
+  readonly encryptionKey: Bytes;
+  readonly signatureKey: Bytes;
+  readonly credential: Credential;
+  readonly capabilities: Capabilities;
+  readonly source: LeafNodeSource;
+  readonly extensions: readonly Extension[];
+}
+const LeafNodeContent: Codec<LeafNodeContent> = struct({
+  encryptionKey: opaque,
+  signatureKey: opaque,
+  credential: Credential,
+  capabilities: Capabilities,
+  source: LeafNodeSource,
+  extensions: Extensions,
+});
+
+export interface LeafNode extends LeafNodeContent {
+  readonly signature: Bytes;
+}
+export const LeafNode: Codec<LeafNode> = {
+  write: (w, leaf) => {
+    LeafNodeContent.write(w, leaf);
+    opaque.write(w, leaf.signature);
+  },
+  read: (r) => ({ ...LeafNodeContent.read(r), signature: opaque.read(r) }),
+};
+
+/** Where a leaf of source `update` or `commit` stands: its signature covers that. */
+export interface LeafPosition {
+  readonly groupId: Bytes;
+  readonly leafIndex: number;
+}
+const LeafPosition: Codec<LeafPosition> = struct({ groupId: opaque, leafIndex: uint32 });
+
+const LABEL = "LeafNodeTBS";
+
+function leafNodeTbs(leaf: LeafNodeContent, position: LeafPosition | undefined): Bytes {
+  const positioned: Codec<LeafNodeContent> = {
+    write: (w, content) => {
+      LeafNodeContent.write(w, content);
+      if (content.source.leafNodeSource === "key_package") return;
+      if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
+      LeafPosition.write(w, position);
+    },
+    read: LeafNodeContent.read,
+  };
+  return encode(positioned, leaf);
+}
+
+export async function signLeafNode(
+  content: LeafNodeContent,
+  signer: Signer,
+  position?: LeafPosition,
+): Promise<LeafNode> {
+  const signature = await signWithLabel(signer, LABEL, leafNodeTbs(content, position));
+  return { ...content, signature };
+}
+
+/** The signature (§7.3). Throws `MlsError` with `leaf-signature`. */
+export async function verifyLeafNode(
+  suite: Suite,
+  leaf: LeafNode,
+  position?: LeafPosition,
+): Promise<void> {
+  const tbs = leafNodeTbs(leaf, position);
+  if (!(await verifyWithLabel(suite, leaf.signatureKey, LABEL, tbs, leaf.signature))) {
+    throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
+  }
+}
+
+/** What §7.3 asks of a leaf by itself, but for its signature and lifetime. */
+export function checkLeafNode(
+  suite: Suite,
+  leaf: LeafNode,
+  source: LeafNodeSource["leafNodeSource"],
+): void {
+  if (leaf.source.leafNodeSource !== source) {
+    throw new MlsError(
+      "leaf-source",
+      "7.3",
+      `a leaf of source ${leaf.source.leafNodeSource} where ${source} is due`,
+    );
+  }
+  checkNoDuplicateExtension(leaf.extensions);
+  const { capabilities } = leaf;
+  const credentialType = credentialTypeOf(leaf.credential);
+  if (!capabilities.credentials.includes(credentialType)) {
+    throw new MlsError(
+      "leaf-capabilities",
+      "7.2",
+      `a leaf with a credential of type ${credentialType} does not list it`,
+    );
+  }
+  if (!capabilities.versions.includes(MLS10) || !capabilities.cipherSuites.includes(suite.number)) {
+    throw new MlsError(
+      "leaf-capabilities",
+      "7.2",
+      "a leaf does not support the group's version and suite",
+    );
+  }
+  for (const { extensionType } of leaf.extensions) {
+    if (
+      !DEFAULT_EXTENSIONS.has(extensionType) &&
+      !capabilities.extensions.includes(extensionType)
+    ) {
+      throw new MlsError(
+        "leaf-extensions",
+        "7.3",
+        `a leaf has extension ${extensionType} and does not list it`,
+      );
+    }
+  }
+}
+
+/** The longest lifetime accepted, in seconds: 400 days, and an hour for clocks that differ (§7.2). */
+export const MAX_LIFETIME: bigint = 400n * 86_400n + 3_600n;
+
+/** Whether the leaf of a key package may be used now (§7.3). Throws `MlsError` with `leaf-lifetime`. */
+export function checkLifetime(lifetime: Lifetime, now: number): void {
+  const seconds = BigInt(Math.floor(now / 1000));
+  if (lifetime.notBefore > seconds || lifetime.notAfter < seconds) {
+    throw new MlsError(
+      "leaf-lifetime",
+      "7.3",
+      "the lifetime of a key package does not contain now",
+    );
+  }
+  checkTotalLifetime(lifetime);
+}
+
+/** §7.2: applications bound the total lifetime. */
+export function checkTotalLifetime(lifetime: Lifetime): void {
+  if (lifetime.notAfter - lifetime.notBefore > MAX_LIFETIME) {
+    throw new MlsError("leaf-lifetime", "7.2", "the lifetime of a key package is too long");
+  }
+}
+
+export function sameLeaf(a: LeafNode, b: LeafNode): boolean {
+  return a === b || bytesEqual(encode(LeafNode, a), encode(LeafNode, b));
+}

@@ -1,0 +1,481 @@
+/**
+ * The ratchet tree: its nodes, its shape, and how members come and go.
+ * RFC 9420 §4.1 (terms), §7.1 (parent nodes), §7.7 (adding and removing leaves), §12.4.3.3 (encoding).
+ *
+ * A tree is a value. A change copies the path to what changed and shares the rest, with the hashes and
+ * summaries that were computed there; so cost follows the change, and an older tree stays whole.
+ * @module
+ */
+
+import { bytesEqual } from "../bytes.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  opaque,
+  optional,
+  select,
+  struct,
+  uint8,
+  uint32,
+  vector,
+} from "../codec.ts";
+import { hash } from "../crypto/kdf.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { emptyKeyIndex, type KeyIndex, withKey, withoutKey } from "./key-index.ts";
+import { LeafNode } from "./leaf-node.ts";
+import { nodeWidth } from "./tree-math.ts";
+
+/** §7.1. */
+export interface ParentNode {
+  readonly encryptionKey: Bytes;
+  readonly parentHash: Bytes;
+  /** Leaf indices below this node whose members don't know its private key; increasing. */
+  readonly unmergedLeaves: readonly number[];
+}
+export const ParentNode: Codec<ParentNode> = struct({
+  encryptionKey: opaque,
+  parentHash: opaque,
+  unmergedLeaves: vector(uint32),
+});
+
+/** §12.4.3.3. */
+export type Node =
+  | { readonly nodeType: "leaf"; readonly leafNode: LeafNode }
+  | { readonly nodeType: "parent"; readonly parentNode: ParentNode };
+export const Node: Codec<Node> = select<"nodeType", Node>("nodeType", uint8, {
+  leaf: [1, struct({ leafNode: LeafNode })],
+  parent: [2, struct({ parentNode: ParentNode })],
+});
+const RatchetTreeExtension: Codec<readonly (Node | undefined)[]> = vector(optional(Node));
+
+/** A place for a member. What was computed of it is kept in `memo`. */
+export interface LeafSlot {
+  readonly level: 0;
+  readonly index: number;
+  readonly leaf: LeafNode | undefined;
+  readonly members: number;
+  readonly memo: Memo;
+}
+/** An inner node with its subtrees, blank or not. */
+export interface Subtree {
+  readonly level: number;
+  readonly index: number;
+  readonly parent: ParentNode | undefined;
+  readonly left: TreeNode;
+  readonly right: TreeNode;
+  /** Leaves below that are not blank. */
+  readonly members: number;
+  readonly memo: Memo;
+}
+export type TreeNode = LeafSlot | Subtree;
+
+/** What follows from a node and all below it: computed once, when it is first asked for. */
+export interface Memo {
+  treeHash?: Bytes;
+  resolution?: readonly number[];
+  support?: Support;
+}
+
+/** What all members below a node can do, and the credential types that they use. */
+export interface Support {
+  readonly extensions: ReadonlySet<number>;
+  readonly proposals: ReadonlySet<number>;
+  readonly credentials: ReadonlySet<number>;
+  readonly credentialTypes: ReadonlySet<number>;
+}
+
+export interface RatchetTree {
+  readonly root: TreeNode;
+  /** Always a power of two. */
+  readonly leafCount: number;
+  readonly keys: KeyIndex;
+}
+
+export function isSubtree(node: TreeNode): node is Subtree {
+  return node.level > 0;
+}
+
+function leafSlot(leafIndex: number, leaf: LeafNode | undefined): LeafSlot {
+  return { level: 0, index: 2 * leafIndex, leaf, members: leaf ? 1 : 0, memo: {} };
+}
+
+function subtree(
+  index: number,
+  parent: ParentNode | undefined,
+  left: TreeNode,
+  right: TreeNode,
+): Subtree {
+  const members = left.members + right.members;
+  return { level: left.level + 1, index, parent, left, right, members, memo: {} };
+}
+
+function blankSubtree(level: number, firstLeaf: number): TreeNode {
+  if (level === 0) return leafSlot(firstLeaf, undefined);
+  const half = 2 ** (level - 1);
+  const left = blankSubtree(level - 1, firstLeaf);
+  const right = blankSubtree(level - 1, firstLeaf + half);
+  return subtree(2 * (firstLeaf + half) - 1, undefined, left, right);
+}
+
+/** The tree of one member (§11). */
+export function treeOf(suite: Suite, leaf: LeafNode): RatchetTree {
+  const empty: RatchetTree = {
+    root: leafSlot(0, undefined),
+    leafCount: 1,
+    keys: emptyKeyIndex((key) => hash(suite, key)),
+  };
+  return withLeaf(empty, 0, leaf);
+}
+
+/** The node at an index, blank or not. Throws `MlsError` with `tree-shape` beyond the tree. */
+export function nodeAt(tree: RatchetTree, index: number): TreeNode {
+  if (!Number.isInteger(index) || index < 0 || index >= nodeWidth(tree.leafCount)) {
+    throw new MlsError("tree-shape", "4.1", `the tree has no node ${index}`);
+  }
+  let node = tree.root;
+  while (node.index !== index && isSubtree(node))
+    node = index < node.index ? node.left : node.right;
+  return node;
+}
+
+/** The leaf of a member, or undefined: blank, or beyond the tree. */
+export function leafAt(tree: RatchetTree, leafIndex: number): LeafNode | undefined {
+  if (!Number.isInteger(leafIndex) || leafIndex < 0 || leafIndex >= tree.leafCount)
+    return undefined;
+  const node = nodeAt(tree, 2 * leafIndex);
+  return isSubtree(node) ? undefined : node.leaf;
+}
+
+export function parentAt(tree: RatchetTree, index: number): ParentNode | undefined {
+  const node = nodeAt(tree, index);
+  return isSubtree(node) ? node.parent : undefined;
+}
+
+/** The inner nodes above a leaf, from its parent to the root. */
+export function pathAt(tree: RatchetTree, leafIndex: number): Subtree[] {
+  const path: Subtree[] = [];
+  for (let node = tree.root; isSubtree(node); ) {
+    path.push(node);
+    node = 2 * leafIndex < node.index ? node.left : node.right;
+  }
+  return path.reverse();
+}
+
+export interface Member {
+  readonly leafIndex: number;
+  readonly leafNode: LeafNode;
+}
+
+/** The members, by leaf index. */
+export function membersOf(tree: RatchetTree): Member[] {
+  const members: Member[] = [];
+  const pending: TreeNode[] = [tree.root];
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    if (node.members === 0) continue;
+    if (isSubtree(node)) pending.push(node.right, node.left);
+    else if (node.leaf) members.push({ leafIndex: node.index / 2, leafNode: node.leaf });
+  }
+  return members;
+}
+
+function replaced(node: TreeNode, index: number, change: (at: TreeNode) => TreeNode): TreeNode {
+  if (node.index === index || !isSubtree(node)) return change(node);
+  const { parent, left, right } = node;
+  return index < node.index
+    ? subtree(node.index, parent, replaced(left, index, change), right)
+    : subtree(node.index, parent, left, replaced(right, index, change));
+}
+
+/** The keys that stand at a node. */
+function leafKeys(leaf: LeafNode | undefined): readonly Bytes[] {
+  return leaf ? [leaf.encryptionKey, leaf.signatureKey] : [];
+}
+
+function reindexed(keys: KeyIndex, gone: readonly Bytes[], come: readonly Bytes[]): KeyIndex {
+  return come.reduce(withKey, gone.reduce(withoutKey, keys));
+}
+
+/** The tree with a leaf set or blanked, and nothing else changed. */
+export function withLeaf(
+  tree: RatchetTree,
+  leafIndex: number,
+  leaf: LeafNode | undefined,
+): RatchetTree {
+  const before = leafAt(tree, leafIndex);
+  const root = replaced(tree.root, 2 * leafIndex, () => leafSlot(leafIndex, leaf));
+  return { ...tree, root, keys: reindexed(tree.keys, leafKeys(before), leafKeys(leaf)) };
+}
+
+/** The tree with an inner node set or blanked, and nothing else changed. */
+export function withParent(
+  tree: RatchetTree,
+  index: number,
+  parent: ParentNode | undefined,
+): RatchetTree {
+  const before = parentAt(tree, index);
+  if (!before && !parent) return tree;
+  const root = replaced(tree.root, index, (at) =>
+    isSubtree(at) ? subtree(index, parent, at.left, at.right) : at,
+  );
+  const gone = before ? [before.encryptionKey] : [];
+  return { ...tree, root, keys: reindexed(tree.keys, gone, parent ? [parent.encryptionKey] : []) };
+}
+
+/** The index of the leftmost blank leaf, or undefined in a full tree. */
+function leftmostBlank(tree: RatchetTree): number | undefined {
+  let node = tree.root;
+  if (node.members === tree.leafCount) return undefined;
+  while (isSubtree(node)) {
+    node = node.left.members < 2 ** node.left.level ? node.left : node.right;
+  }
+  return node.index / 2;
+}
+
+/** Adds a leaf at the leftmost blank place; the tree doubles where there is none (§7.7). */
+export function addLeaf(
+  tree: RatchetTree,
+  leaf: LeafNode,
+): { readonly tree: RatchetTree; readonly leafIndex: number } {
+  const blank = leftmostBlank(tree);
+  if (blank === undefined) {
+    const { root, leafCount } = tree;
+    const right = blankSubtree(root.level, leafCount);
+    const doubled = subtree(2 * leafCount - 1, undefined, root, right);
+    return addLeaf({ ...tree, root: doubled, leafCount: 2 * leafCount }, leaf);
+  }
+  // One walk down: the leaf enters, and each parent above lists it as unmerged.
+  const enter = (node: TreeNode): TreeNode => {
+    if (!isSubtree(node)) return leafSlot(blank, leaf);
+    const { parent, left, right } = node;
+    const unmerged = parent && {
+      ...parent,
+      unmergedLeaves: [...parent.unmergedLeaves, blank].sort((a, b) => a - b),
+    };
+    return 2 * blank < node.index
+      ? subtree(node.index, unmerged, enter(left), right)
+      : subtree(node.index, unmerged, left, enter(right));
+  };
+  const keys = reindexed(tree.keys, [], leafKeys(leaf));
+  return { tree: { ...tree, root: enter(tree.root), keys }, leafIndex: blank };
+}
+
+/** Blanks the inner nodes above a leaf. */
+function blankPath(tree: RatchetTree, leafIndex: number): RatchetTree {
+  return pathAt(tree, leafIndex).reduce((at, node) => withParent(at, node.index, undefined), tree);
+}
+
+/** Replaces a member's leaf and blanks the path above it (§12.1.2). */
+export function updateLeaf(tree: RatchetTree, leafIndex: number, leaf: LeafNode): RatchetTree {
+  return withLeaf(blankPath(tree, leafIndex), leafIndex, leaf);
+}
+
+/** Blanks a leaf and the path above it, and cuts the tree in half while its right half is empty (§7.7, §12.1.3). */
+export function removeLeaf(tree: RatchetTree, leafIndex: number): RatchetTree {
+  let { root, leafCount, keys } = withLeaf(blankPath(tree, leafIndex), leafIndex, undefined);
+  while (isSubtree(root) && root.right.members === 0) {
+    root = root.left;
+    leafCount /= 2;
+  }
+  return { root, leafCount, keys };
+}
+
+/** §4.1.1: the nodes that together stand for all members below, as node indices from left to right. */
+export function resolution(node: TreeNode): readonly number[] {
+  node.memo.resolution ??= computeResolution(node);
+  return node.memo.resolution;
+}
+
+function computeResolution(node: TreeNode): readonly number[] {
+  if (!isSubtree(node)) return node.leaf ? [node.index] : [];
+  if (node.parent) return [node.index, ...node.parent.unmergedLeaves.map((leaf) => 2 * leaf)];
+  const left = resolution(node.left);
+  const right = resolution(node.right);
+  if (right.length === 0) return left;
+  return left.length === 0 ? right : [...left, ...right];
+}
+
+/** The encryption key at a node of a resolution. */
+export function encryptionKeyAt(tree: RatchetTree, index: number): Bytes {
+  const node = nodeAt(tree, index);
+  const key = isSubtree(node) ? node.parent?.encryptionKey : node.leaf?.encryptionKey;
+  if (!key) throw new MlsError("tree-shape", "4.1.1", `node ${index} is blank`);
+  return key;
+}
+
+/** What all members can do. */
+export function support(tree: RatchetTree): Support {
+  return supportBelow(tree.root);
+}
+
+const NO_MEMBERS: Support = {
+  extensions: new Set(),
+  proposals: new Set(),
+  credentials: new Set(),
+  credentialTypes: new Set(),
+};
+
+function supportBelow(node: TreeNode): Support {
+  node.memo.support ??= computeSupport(node);
+  return node.memo.support;
+}
+
+function computeSupport(node: TreeNode): Support {
+  if (!isSubtree(node)) {
+    if (!node.leaf) return NO_MEMBERS;
+    const { capabilities, credential } = node.leaf;
+    const type =
+      credential.credentialType === "basic"
+        ? 1
+        : credential.credentialType === "x509"
+          ? 2
+          : credential.number;
+    return {
+      extensions: new Set(capabilities.extensions),
+      proposals: new Set(capabilities.proposals),
+      credentials: new Set(capabilities.credentials),
+      credentialTypes: new Set([type]),
+    };
+  }
+  if (node.left.members === 0) return supportBelow(node.right);
+  if (node.right.members === 0) return supportBelow(node.left);
+  const left = supportBelow(node.left);
+  const right = supportBelow(node.right);
+  const credentialTypes = left.credentialTypes.union(right.credentialTypes);
+  const both: Support = {
+    extensions: left.extensions.intersection(right.extensions),
+    proposals: left.proposals.intersection(right.proposals),
+    credentials: left.credentials.intersection(right.credentials),
+    credentialTypes,
+  };
+  // Where both sides say the same, they share one object: memory follows the differences.
+  return sameSupport(both, left) ? left : sameSupport(both, right) ? right : both;
+}
+
+function sameSupport(a: Support, b: Support): boolean {
+  return (
+    a.extensions.size === b.extensions.size &&
+    a.proposals.size === b.proposals.size &&
+    a.credentials.size === b.credentials.size &&
+    a.credentialTypes.size === b.credentialTypes.size
+  );
+}
+
+function nodeOf(node: TreeNode): Node | undefined {
+  if (isSubtree(node)) return node.parent && { nodeType: "parent", parentNode: node.parent };
+  return node.leaf && { nodeType: "leaf", leafNode: node.leaf };
+}
+
+/** The nodes that are not blank, encoded, by node index. */
+export function* encodedNodes(tree: RatchetTree): Generator<readonly [index: number, node: Bytes]> {
+  for (const { index, node } of changedNodes(undefined, tree)) if (node) yield [index, node];
+}
+
+export interface NodeChange {
+  readonly index: number;
+  /** The node now, encoded; undefined where it is blank. */
+  readonly node: Bytes | undefined;
+}
+
+/** What differs between two trees, found by what they don't share: in time of the change, not of the tree. */
+export function changedNodes(before: RatchetTree | undefined, after: RatchetTree): NodeChange[] {
+  const changes: NodeChange[] = [];
+  const walk = (old: TreeNode | undefined, now: TreeNode | undefined): void => {
+    if (old === now) return;
+    // A subtree that doubled keeps its old self on the left, one that was halved is that.
+    if (old && now && old.level < now.level && isSubtree(now)) {
+      compare(now.index, undefined, now);
+      walk(old, now.left);
+      walk(undefined, now.right);
+      return;
+    }
+    if (old && now && old.level > now.level && isSubtree(old)) {
+      compare(old.index, old, undefined);
+      walk(old.left, now);
+      walk(old.right, undefined);
+      return;
+    }
+    compare((now ?? old)?.index ?? 0, old, now);
+    const oldBelow = old && isSubtree(old) ? old : undefined;
+    const nowBelow = now && isSubtree(now) ? now : undefined;
+    if (!oldBelow && !nowBelow) return;
+    walk(oldBelow?.left, nowBelow?.left);
+    walk(oldBelow?.right, nowBelow?.right);
+  };
+  const compare = (index: number, old: TreeNode | undefined, now: TreeNode | undefined): void => {
+    const oldNode = old && nodeOf(old);
+    const nowNode = now && nodeOf(now);
+    if (!oldNode && !nowNode) return;
+    const encoded = nowNode && encode(Node, nowNode);
+    if (oldNode && encoded && bytesEqual(encode(Node, oldNode), encoded)) return;
+    changes.push({ index, node: encoded });
+  };
+  walk(before?.root, after.root);
+  return changes;
+}
+
+/** A tree from its nodes; those that are not named are blank. Throws `MlsError` with `tree-shape` or `decode`. */
+export function treeFromNodes(
+  suite: Suite,
+  nodes: Iterable<readonly [index: number, node: Node]>,
+): RatchetTree {
+  const byIndex = new Map(nodes);
+  let last = -1;
+  for (const [index, node] of byIndex) {
+    last = Math.max(last, index);
+    if ((index % 2 === 0) !== (node.nodeType === "leaf")) {
+      throw new MlsError("tree-shape", "12.4.3.3", `a ${node.nodeType} node at index ${index}`);
+    }
+  }
+  if (last < 0) throw new MlsError("tree-shape", "12.4.3.3", "a tree without nodes");
+  let leafCount = 1;
+  while (nodeWidth(leafCount) <= last) leafCount *= 2;
+  let keys = emptyKeyIndex((key) => hash(suite, key));
+  const build = (level: number, index: number): TreeNode => {
+    const node = byIndex.get(index);
+    if (level === 0) {
+      const leaf = node?.nodeType === "leaf" ? node.leafNode : undefined;
+      keys = reindexed(keys, [], leafKeys(leaf));
+      return leafSlot(index / 2, leaf);
+    }
+    const parent = node?.nodeType === "parent" ? node.parentNode : undefined;
+    if (parent) keys = withKey(keys, parent.encryptionKey);
+    const reach = 2 ** (level - 1);
+    return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
+  };
+  const root = build(Math.log2(leafCount), leafCount - 1);
+  return { root, leafCount, keys };
+}
+
+/** The content of a `ratchet_tree` extension (§12.4.3.3): up to the last node that is not blank. */
+export function encodeRatchetTree(tree: RatchetTree): Bytes {
+  const nodes: (Node | undefined)[] = [];
+  const walk = (node: TreeNode): void => {
+    if (isSubtree(node)) walk(node.left);
+    nodes.push(nodeOf(node));
+    if (isSubtree(node)) walk(node.right);
+  };
+  walk(tree.root);
+  while (nodes.length > 0 && nodes.at(-1) === undefined) nodes.pop();
+  return encode(RatchetTreeExtension, nodes);
+}
+
+/** Reads a `ratchet_tree` extension. Throws `MlsError` with `decode` or `tree-shape`; nothing is verified. */
+export function decodeRatchetTree(suite: Suite, bytes: Bytes): RatchetTree {
+  const nodes = decode(RatchetTreeExtension, bytes);
+  if (nodes.at(-1) === undefined) {
+    throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
+  }
+  return treeFromNodes(suite, present(nodes));
+}
+
+function* present(nodes: readonly (Node | undefined)[]): Generator<readonly [number, Node]> {
+  for (const [index, node] of nodes.entries()) if (node) yield [index, node];
+}
+
+/** One stored node. Throws `MlsError` with `decode`. */
+export function decodeNode(bytes: Bytes): Node {
+  return decode(Node, bytes);
+}

@@ -1,0 +1,176 @@
+/**
+ * Tree hashes and parent hashes. RFC 9420 §7.8, §7.9.
+ * @module
+ */
+
+import { bytesEqual, EMPTY } from "../bytes.ts";
+import {
+  type Bytes,
+  type Codec,
+  encode,
+  opaque,
+  optional,
+  struct,
+  uint8,
+  uint32,
+} from "../codec.ts";
+import { hash } from "../crypto/kdf.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { LeafNode } from "./leaf-node.ts";
+import {
+  isSubtree,
+  type LeafSlot,
+  ParentNode,
+  type RatchetTree,
+  resolution,
+  type Subtree,
+  type TreeNode,
+} from "./ratchet-tree.ts";
+
+/** §7.8 `TreeHashInput`, its two arms. */
+interface LeafNodeHashInput {
+  readonly nodeType: number;
+  readonly leafIndex: number;
+  readonly leafNode: LeafNode | undefined;
+}
+const LeafNodeHashInput: Codec<LeafNodeHashInput> = struct({
+  nodeType: uint8,
+  leafIndex: uint32,
+  leafNode: optional(LeafNode),
+});
+interface ParentNodeHashInput {
+  readonly nodeType: number;
+  readonly parentNode: ParentNode | undefined;
+  readonly leftHash: Bytes;
+  readonly rightHash: Bytes;
+}
+const ParentNodeHashInput: Codec<ParentNodeHashInput> = struct({
+  nodeType: uint8,
+  parentNode: optional(ParentNode),
+  leftHash: opaque,
+  rightHash: opaque,
+});
+
+function hashLeaf(suite: Suite, slot: LeafSlot, leafNode: LeafNode | undefined): Bytes {
+  const input = { nodeType: 1, leafIndex: slot.index / 2, leafNode };
+  return hash(suite, encode(LeafNodeHashInput, input));
+}
+
+function hashParent(
+  suite: Suite,
+  parentNode: ParentNode | undefined,
+  leftHash: Bytes,
+  rightHash: Bytes,
+): Bytes {
+  return hash(suite, encode(ParentNodeHashInput, { nodeType: 2, parentNode, leftHash, rightHash }));
+}
+
+/** The tree hash of a node (§7.8): kept with the node once it is computed. */
+export function treeHash(suite: Suite, node: TreeNode): Bytes {
+  node.memo.treeHash ??= isSubtree(node)
+    ? hashParent(suite, node.parent, treeHash(suite, node.left), treeHash(suite, node.right))
+    : hashLeaf(suite, node, node.leaf);
+  return node.memo.treeHash;
+}
+
+export function rootHash(suite: Suite, tree: RatchetTree): Bytes {
+  return treeHash(suite, tree.root);
+}
+
+/** Those of some leaf indices, which increase, that lie below a node. */
+function below(leaves: readonly number[], node: TreeNode): readonly number[] {
+  const reach = 2 ** node.level - 1;
+  return leaves.filter((leaf) => Math.abs(2 * leaf - node.index) <= reach);
+}
+
+/** The tree hash as it would be had these leaves never been added (§7.9 `original_sibling_tree_hash`). */
+function originalTreeHash(suite: Suite, node: TreeNode, without: readonly number[]): Bytes {
+  const here = below(without, node);
+  if (here.length === 0) return treeHash(suite, node);
+  if (!isSubtree(node)) return hashLeaf(suite, node, undefined);
+  const parent = node.parent && {
+    ...node.parent,
+    unmergedLeaves: node.parent.unmergedLeaves.filter((leaf) => !here.includes(leaf)),
+  };
+  const left = originalTreeHash(suite, node.left, here);
+  return hashParent(suite, parent, left, originalTreeHash(suite, node.right, here));
+}
+
+/** §7.9. */
+interface ParentHashInput {
+  readonly encryptionKey: Bytes;
+  readonly parentHash: Bytes;
+  readonly originalSiblingTreeHash: Bytes;
+}
+const ParentHashInput: Codec<ParentHashInput> = struct({
+  encryptionKey: opaque,
+  parentHash: opaque,
+  originalSiblingTreeHash: opaque,
+});
+
+/** The parent hash of `parent` with copath child `sibling` (§7.9). */
+export function parentHash(suite: Suite, parent: ParentNode, sibling: TreeNode): Bytes {
+  return hash(
+    suite,
+    encode(ParentHashInput, {
+      encryptionKey: parent.encryptionKey,
+      parentHash: parent.parentHash,
+      originalSiblingTreeHash: originalTreeHash(suite, sibling, parent.unmergedLeaves),
+    }),
+  );
+}
+
+/** The parent hash that a node carries: empty for a leaf that no commit made. */
+function carriedParentHash(node: TreeNode): Bytes {
+  if (isSubtree(node)) return node.parent?.parentHash ?? EMPTY;
+  const source = node.leaf?.source;
+  return source?.leafNodeSource === "commit" ? source.parentHash : EMPTY;
+}
+
+function nodeBelow(subtree: TreeNode, index: number): TreeNode {
+  let node = subtree;
+  while (node.index !== index && isSubtree(node))
+    node = index < node.index ? node.left : node.right;
+  return node;
+}
+
+/** Whether a node below `child` vouches for `parent`: the three conditions of §7.9.2. */
+function isVouchedBelow(
+  suite: Suite,
+  parent: ParentNode,
+  child: TreeNode,
+  sibling: TreeNode,
+): boolean {
+  // D is what the resolution of the child holds beside the leaves that came later; there must be just one.
+  const unmerged = new Set(below(parent.unmergedLeaves, child).map((leaf) => 2 * leaf));
+  const rest = resolution(child).filter((index) => !unmerged.has(index));
+  const [index] = rest;
+  if (index === undefined || rest.length > 1) return false;
+  if (resolution(child).length !== unmerged.size + 1) return false;
+  const carried = carriedParentHash(nodeBelow(child, index));
+  return carried.length > 0 && bytesEqual(carried, parentHash(suite, parent, sibling));
+}
+
+function checkParent(suite: Suite, node: Subtree, parent: ParentNode): void {
+  if (
+    !isVouchedBelow(suite, parent, node.left, node.right) &&
+    !isVouchedBelow(suite, parent, node.right, node.left)
+  ) {
+    throw new MlsError(
+      "parent-hash",
+      "7.9.2",
+      `parent node ${node.index} is not parent-hash valid`,
+    );
+  }
+}
+
+/** Checks every parent node of a tree that came from outside (§7.9.2). Throws `MlsError` with `parent-hash`. */
+export function checkParentHashes(suite: Suite, tree: RatchetTree): void {
+  const pending: TreeNode[] = [tree.root];
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    if (!isSubtree(node)) continue;
+    if (node.parent) checkParent(suite, node, node.parent);
+    pending.push(node.left, node.right);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * A tree from outside, checked whole before it is used. RFC 9420 §12.4.3.1, §7.3, §7.9.2.
+ * @module
+ */
+
+import { bytesEqual } from "../bytes.ts";
+import type { Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { type Extension, requiredCapabilitiesOf } from "../key/extension.ts";
+import type { GroupContext } from "../key/group-context.ts";
+import { DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS } from "../registry.ts";
+import { keyCount } from "./key-index.ts";
+import { checkLeafNode, verifyLeafNode } from "./leaf-node.ts";
+import {
+  isSubtree,
+  membersOf,
+  type ParentNode,
+  type RatchetTree,
+  type Subtree,
+  support,
+  type TreeNode,
+} from "./ratchet-tree.ts";
+import { checkParentHashes, rootHash } from "./tree-hash.ts";
+
+/** Throws `MlsError` for the first rule that the tree breaks. Credentials are the application's to judge. */
+export async function validateTree(
+  suite: Suite,
+  tree: RatchetTree,
+  groupContext: GroupContext,
+): Promise<void> {
+  if (!bytesEqual(rootHash(suite, tree), groupContext.treeHash)) {
+    throw new MlsError("tree-hash", "12.4.3.1", "the tree is not the one of the group context");
+  }
+  if (isSubtree(tree.root) && tree.root.right.members === 0) {
+    throw new MlsError("tree-shape", "7.7", "the right half of the tree is empty");
+  }
+  checkParentHashes(suite, tree);
+  checkParentNodes(tree);
+  checkSupport(tree, groupContext.extensions);
+  const { groupId } = groupContext;
+  await Promise.all(
+    membersOf(tree).map(({ leafIndex, leafNode }) => {
+      checkLeafNode(suite, leafNode, leafNode.source.leafNodeSource);
+      checkUnique(tree, leafNode.encryptionKey);
+      checkUnique(tree, leafNode.signatureKey);
+      return verifyLeafNode(suite, leafNode, { groupId, leafIndex });
+    }),
+  );
+}
+
+/** §7.3, §16.7: no public key stands in a tree twice. Throws `MlsError` with `leaf-key-reused`. */
+export function checkUnique(tree: RatchetTree, key: Uint8Array): void {
+  if (keyCount(tree.keys, key) !== 1) {
+    throw new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice");
+  }
+}
+
+function checkParentNodes(tree: RatchetTree): void {
+  const pending: { readonly node: TreeNode; readonly above: readonly Subtree[] }[] = [
+    { node: tree.root, above: [] },
+  ];
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    const { node, above } = next;
+    if (!isSubtree(node)) continue;
+    if (node.parent) {
+      checkUnique(tree, node.parent.encryptionKey);
+      checkUnmergedLeaves(node, node.parent);
+    }
+    const below = [...above, node];
+    pending.push({ node: node.left, above: below }, { node: node.right, above: below });
+  }
+}
+
+/** §7.1, §12.4.3.1: increasing; members below the node; listed in every node between that is not blank. */
+function checkUnmergedLeaves(node: Subtree, parent: ParentNode): void {
+  const refuse = (why: string): never => {
+    throw new MlsError(
+      "unmerged-leaves",
+      "12.4.3.1",
+      `unmerged leaves of node ${node.index}: ${why}`,
+    );
+  };
+  let previous = -1;
+  for (const leaf of parent.unmergedLeaves) {
+    if (leaf <= previous) refuse("not increasing");
+    previous = leaf;
+    if (Math.abs(2 * leaf - node.index) > 2 ** node.level - 1) refuse("a leaf elsewhere");
+    let at: TreeNode = node;
+    while (isSubtree(at)) {
+      if (at.parent && !at.parent.unmergedLeaves.includes(leaf)) refuse("a node between lacks it");
+      at = 2 * leaf < at.index ? at.left : at.right;
+    }
+    if (!at.leaf) refuse("a blank leaf");
+  }
+}
+
+/**
+ * Whether all members can do what the group asks: its required capabilities (§11.1), its extensions (§13.4),
+ * and the credential types of all (§7.3). Throws `MlsError` with `leaf-capabilities` or `extension-unsupported`.
+ */
+export function checkSupport(tree: RatchetTree, extensions: readonly Extension[]): void {
+  const all = support(tree);
+  const required = requiredCapabilitiesOf(extensions);
+  const lacking = (what: string, type: number): never => {
+    throw new MlsError("leaf-capabilities", "7.3", `a member does not support ${what} ${type}`);
+  };
+  for (const type of required.extensionTypes) {
+    if (!DEFAULT_EXTENSIONS.has(type) && !all.extensions.has(type)) lacking("extension", type);
+  }
+  for (const type of required.proposalTypes) {
+    if (!DEFAULT_PROPOSALS.has(type) && !all.proposals.has(type)) lacking("proposal", type);
+  }
+  for (const type of required.credentialTypes) {
+    if (!all.credentials.has(type)) lacking("credential", type);
+  }
+  for (const type of all.credentialTypes) {
+    if (!all.credentials.has(type)) lacking("credential", type);
+  }
+  for (const { extensionType } of extensions) {
+    if (!DEFAULT_EXTENSIONS.has(extensionType) && !all.extensions.has(extensionType)) {
+      throw new MlsError(
+        "extension-unsupported",
+        "13.4",
+        `a member does not support extension ${extensionType} of the group`,
+      );
+    }
+  }
+}

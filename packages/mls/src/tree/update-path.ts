@@ -1,0 +1,306 @@
+/**
+ * TreeKEM: a member replaces the keys on its path and tells the others, each by a key it has.
+ * RFC 9420 §4.1.2 (filtered direct path), §7.4 (path secrets), §7.5 (merging), §7.6 (UpdatePath).
+ * @module
+ */
+
+import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, type Codec, opaque, struct, vector } from "../codec.ts";
+import {
+  decryptWithLabel,
+  deriveKeyPair,
+  encryptWithLabel,
+  HpkeCiphertext,
+} from "../crypto/hpke.ts";
+import { deriveSecret } from "../crypto/kdf.ts";
+import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { LeafNode } from "./leaf-node.ts";
+import {
+  encryptionKeyAt,
+  parentAt,
+  pathAt,
+  type RatchetTree,
+  resolution,
+  type Subtree,
+  type TreeNode,
+  withLeaf,
+  withParent,
+} from "./ratchet-tree.ts";
+import { parentHash } from "./tree-hash.ts";
+import { isBelow } from "./tree-math.ts";
+
+/** §7.6. */
+export interface UpdatePathNode {
+  readonly encryptionKey: Bytes;
+  readonly encryptedPathSecret: readonly HpkeCiphertext[];
+}
+const UpdatePathNode: Codec<UpdatePathNode> = struct({
+  encryptionKey: opaque,
+  encryptedPathSecret: vector(HpkeCiphertext),
+});
+export interface UpdatePath {
+  readonly leafNode: LeafNode;
+  readonly nodes: readonly UpdatePathNode[];
+}
+export const UpdatePath: Codec<UpdatePath> = struct({
+  leafNode: LeafNode,
+  nodes: vector(UpdatePathNode),
+});
+
+/** A node that a path replaces, and its child off the path, for whose members the secret is encrypted. */
+interface PathStep {
+  readonly node: Subtree;
+  readonly copath: TreeNode;
+}
+
+/** §4.1.2: the direct path of a leaf without the nodes whose copath child nobody stands below; upwards. */
+export function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
+  return pathAt(tree, leafIndex)
+    .map((node) => ({ node, copath: 2 * leafIndex < node.index ? node.right : node.left }))
+    .filter(({ copath }) => copath.members > 0);
+}
+
+/** A path secret, and the node whose key pair comes from it. */
+export interface PathSecret {
+  readonly index: number;
+  readonly secret: Bytes;
+  readonly keyPair: DhKeyPair;
+}
+
+/** The path secrets for some nodes, upwards, from the first one's; and the commit secret above them (§7.4). */
+export async function derivePathSecrets(
+  suite: Suite,
+  first: Bytes,
+  indices: readonly number[],
+): Promise<{ readonly path: readonly PathSecret[]; readonly commitSecret: Bytes }> {
+  const path: PathSecret[] = [];
+  let secret = first;
+  for (const index of indices) {
+    const nodeSecret = deriveSecret(suite, secret, "node");
+    path.push({ index, secret, keyPair: await deriveKeyPair(suite, nodeSecret) });
+    wipe(nodeSecret);
+    secret = deriveSecret(suite, secret, "path");
+  }
+  return { path, commitSecret: secret };
+}
+
+export function wipePath(path: readonly PathSecret[]): void {
+  for (const { secret, keyPair } of path) wipe(secret, keyPair.privateKey);
+}
+
+/**
+ * The tree with new public keys on a member's path, everything else above it blank, and the parent hashes
+ * that follow; and the parent hash for the member's new leaf, which still has to be put in (§7.5, §7.9).
+ */
+function withPathKeys(
+  suite: Suite,
+  tree: RatchetTree,
+  leafIndex: number,
+  publicKeys: readonly Bytes[],
+): { readonly tree: RatchetTree; readonly parentHash: Bytes } {
+  const steps = filteredDirectPath(tree, leafIndex);
+  if (steps.length !== publicKeys.length) {
+    throw new MlsError(
+      "update-path",
+      "7.5",
+      `a path of ${publicKeys.length} nodes where ${steps.length} are due`,
+    );
+  }
+  let next = pathAt(tree, leafIndex).reduce(
+    (at, { index }) => withParent(at, index, undefined),
+    tree,
+  );
+  let above: Bytes = EMPTY;
+  for (const [i, step] of [...steps.entries()].reverse()) {
+    const encryptionKey = publicKeys[i] ?? EMPTY;
+    const parent = { encryptionKey, parentHash: above, unmergedLeaves: [] };
+    next = withParent(next, step.node.index, parent);
+    above = parentHash(suite, parent, step.copath);
+  }
+  return { tree: next, parentHash: above };
+}
+
+/** What a committer makes before it can sign or encrypt anything. */
+export interface NewPath {
+  readonly path: readonly PathSecret[];
+  readonly leafKeyPair: DhKeyPair;
+  readonly commitSecret: Bytes;
+  /** With the new leaf in place. */
+  readonly tree: RatchetTree;
+  readonly leafNode: LeafNode;
+}
+
+/**
+ * New keys on the path of a leaf. `signLeaf` gets the leaf's new encryption key and parent hash.
+ * `tree` has the proposals applied, and for an external commit a leaf at `leafIndex`.
+ */
+export async function createPath(
+  suite: Suite,
+  tree: RatchetTree,
+  leafIndex: number,
+  signLeaf: (encryptionKey: Bytes, parentHash: Bytes) => Promise<LeafNode>,
+): Promise<NewPath> {
+  const indices = filteredDirectPath(tree, leafIndex).map(({ node }) => node.index);
+  const first = suite.provider.random(suite.nh);
+  const { path, commitSecret } = await derivePathSecrets(suite, first, indices);
+  const leafKeyPair = await suite.provider.generateDhKeyPair(suite.kem);
+  const publicKeys = path.map(({ keyPair }) => keyPair.publicKey);
+  const withKeys = withPathKeys(suite, tree, leafIndex, publicKeys);
+  const leafNode = await signLeaf(leafKeyPair.publicKey, withKeys.parentHash);
+  return {
+    path,
+    leafKeyPair,
+    commitSecret,
+    leafNode,
+    tree: withLeaf(withKeys.tree, leafIndex, leafNode),
+  };
+}
+
+/** The resolution of a node without the leaves that this commit adds (§7.6). */
+function recipients(node: TreeNode, added: ReadonlySet<number>): readonly number[] {
+  const all = resolution(node);
+  if (added.size === 0) return all;
+  return all.filter((index) => index % 2 === 1 || !added.has(index / 2));
+}
+
+/** Encrypts each path secret to those below the copath child of its node (§7.6), in parallel. */
+export async function encryptPath(
+  suite: Suite,
+  tree: RatchetTree,
+  leafIndex: number,
+  made: NewPath,
+  added: ReadonlySet<number>,
+  groupContext: Bytes,
+): Promise<UpdatePath> {
+  const steps = filteredDirectPath(tree, leafIndex);
+  const nodes = await Promise.all(
+    made.path.map(async ({ secret, keyPair }, i): Promise<UpdatePathNode> => {
+      const copath = steps[i]?.copath;
+      const encryptedPathSecret = await Promise.all(
+        (copath ? recipients(copath, added) : []).map((index) =>
+          encryptWithLabel(
+            suite,
+            encryptionKeyAt(tree, index),
+            "UpdatePathNode",
+            groupContext,
+            secret,
+          ),
+        ),
+      );
+      return { encryptionKey: keyPair.publicKey, encryptedPathSecret };
+    }),
+  );
+  return { leafNode: made.leafNode, nodes };
+}
+
+/** The tree after a path from outside, with its form and parent hash checked (§7.5, §12.4.2). */
+export function mergePath(
+  suite: Suite,
+  tree: RatchetTree,
+  leafIndex: number,
+  path: UpdatePath,
+  added: ReadonlySet<number>,
+): RatchetTree {
+  const publicKeys = path.nodes.map(({ encryptionKey }) => encryptionKey);
+  const merged = withPathKeys(suite, tree, leafIndex, publicKeys);
+  for (const [i, { copath }] of filteredDirectPath(tree, leafIndex).entries()) {
+    const due = recipients(copath, added).length;
+    const found = path.nodes[i]?.encryptedPathSecret.length;
+    if (found !== due) {
+      throw new MlsError("update-path", "7.6", `${found} path secrets for ${due} recipients`);
+    }
+  }
+  const { source } = path.leafNode;
+  if (source.leafNodeSource !== "commit" || !bytesEqual(source.parentHash, merged.parentHash)) {
+    throw new MlsError(
+      "parent-hash",
+      "7.9.2",
+      "the new leaf does not carry the parent hash of its path",
+    );
+  }
+  return withLeaf(merged.tree, leafIndex, path.leafNode);
+}
+
+/** Private keys that a member holds, by node index. */
+export type PrivateKeys = ReadonlyMap<number, DhKeyPair>;
+
+/** The key pair for a node, if it is the one that the tree shows there. */
+function heldKey(tree: RatchetTree, keys: PrivateKeys, index: number): DhKeyPair | undefined {
+  const held = keys.get(index);
+  return held && bytesEqual(held.publicKey, encryptionKeyAt(tree, index)) ? held : undefined;
+}
+
+/**
+ * What a path tells the member at `ownLeaf` (§7.5, §12.4.2): the keys of the nodes above both, and the commit secret.
+ * `tree` has the proposals applied and not yet the path. Throws `MlsError` with `path-secret` or `hpke-open`.
+ */
+export async function decryptPath(
+  suite: Suite,
+  tree: RatchetTree,
+  received: {
+    readonly leafIndex: number;
+    readonly path: UpdatePath;
+    readonly added: ReadonlySet<number>;
+    readonly groupContext: Bytes;
+  },
+  own: { readonly leafIndex: number; readonly keys: PrivateKeys },
+): Promise<{ readonly path: readonly PathSecret[]; readonly commitSecret: Bytes }> {
+  const steps = filteredDirectPath(tree, received.leafIndex);
+  const at = steps.findIndex(({ node }) => isBelow(2 * own.leafIndex, node.index));
+  const step = steps[at];
+  if (!step) throw new MlsError("path-secret", "7.5", "the path has no node above this member");
+  const among = recipients(step.copath, received.added);
+  for (const [i, index] of among.entries()) {
+    const keyPair = heldKey(tree, own.keys, index);
+    const sealed = received.path.nodes[at]?.encryptedPathSecret[i];
+    if (!keyPair || !sealed) continue;
+    const context = received.groupContext;
+    const secret = await decryptWithLabel(suite, keyPair, "UpdatePathNode", context, sealed);
+    const indices = steps.slice(at).map(({ node }) => node.index);
+    const derived = await derivePathSecrets(suite, secret, indices);
+    for (const [j, { keyPair: made }] of derived.path.entries()) {
+      if (!bytesEqual(made.publicKey, received.path.nodes[at + j]?.encryptionKey ?? EMPTY)) {
+        throw new MlsError(
+          "path-secret",
+          "7.5",
+          "a path secret does not lead to the path's public key",
+        );
+      }
+    }
+    return derived;
+  }
+  throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
+}
+
+/** What a path secret in a Welcome tells its receiver (§12.4.3.1). Throws `MlsError` with `path-secret`. */
+export async function openWelcomePath(
+  suite: Suite,
+  tree: RatchetTree,
+  pathSecret: Bytes,
+  ancestor: number,
+  ownLeaf: number,
+): Promise<readonly PathSecret[]> {
+  const indices = pathAt(tree, ownLeaf)
+    .filter((node) => node.parent && (node.index === ancestor || isBelow(ancestor, node.index)))
+    .map((node) => node.index);
+  if (indices[0] !== ancestor) {
+    throw new MlsError(
+      "path-secret",
+      "12.4.3.1",
+      "the common ancestor with the committer is blank",
+    );
+  }
+  const { path, commitSecret } = await derivePathSecrets(suite, pathSecret, indices);
+  wipe(commitSecret);
+  for (const { index, keyPair } of path) {
+    if (!bytesEqual(keyPair.publicKey, parentAt(tree, index)?.encryptionKey ?? EMPTY)) {
+      throw new MlsError(
+        "path-secret",
+        "12.4.3.1",
+        `the path secret does not lead to node ${index}`,
+      );
+    }
+  }
+  return path;
+}
