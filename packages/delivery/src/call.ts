@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { MlsError } from "@conclave/mls/public-group";
 import type { z } from "zod";
 import { bytesFromText, type ROUTES, toJson } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
@@ -89,7 +90,7 @@ export async function readStructure<T>(read: () => T | Promise<T>, title: string
   try {
     return await read();
   } catch (error) {
-    if (error instanceof TypeError || (error instanceof Error && error.name === "MlsError")) {
+    if (error instanceof TypeError || error instanceof MlsError) {
       throw new Refusal("bad-request", title);
     }
     throw error;

@@ -5,13 +5,18 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { nodeCrypto } from "@conclave/mls/node";
+import type { PublicContext } from "@conclave/mls/public-group";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { bearerOf, createAccounts } from "./accounts.ts";
 import { type Call, type Handler, idFromPath, json, type RouteName } from "./call.ts";
+import { deviceAuthentication } from "./device-authentication.ts";
 import { type Doorbell, localDoorbell } from "./doorbell.ts";
+import { createGroupLog } from "./group-log.ts";
 import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
+import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { ROUTES } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
@@ -80,15 +85,22 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const now = options.now ?? Date.now;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const doorbell: Doorbell = localDoorbell();
-  const service = { store, publicOrigin, limits, now, doorbell };
+  const context: PublicContext = {
+    crypto: nodeCrypto,
+    authentication: deviceAuthentication(store),
+    now,
+  };
+  const service = { store, publicOrigin, limits, now, doorbell, context };
   const accounts = createAccounts(service);
   const sockets = createSockets({ ...service, accounts });
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   let closing = false;
 
-  const handlers: { readonly [name in RouteName]?: Handler } = {
+  const handlers: { readonly [name in RouteName]: Handler } = {
     ...accounts.handlers,
+    ...createKeyPackages(service),
+    ...createGroupLog(service),
     ...createGroups(service),
     ...createInbox(service),
     socket: async () => {
@@ -162,9 +174,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
           return device;
         },
       };
-      const handler = handlers[name];
-      if (handler === undefined) throw new Refusal("not-found", "there is nothing here");
-      return handler(call);
+      return handlers[name](call);
     });
   }
   for (const [path, allowed] of methods) {

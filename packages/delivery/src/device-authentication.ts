@@ -1,0 +1,56 @@
+/**
+ * Which leaves are those of registered devices. The service lets no other into a tree.
+ * @module
+ */
+
+import type { AuthenticationService, Credential } from "@conclave/mls/public-group";
+import { accountIdOf, decodeDeviceIdentity } from "./protocol/index.ts";
+import { Refusal } from "./refusal.ts";
+import type { ListedDevice, Store } from "./store/store.ts";
+
+/** Whether the credential names just this device, with its account and its key. */
+export async function isCredentialOf(
+  credential: Credential,
+  device: ListedDevice,
+): Promise<boolean> {
+  if (credential.credentialType !== "basic") return false;
+  try {
+    const { rootKey, deviceId, signatureKey } = decodeDeviceIdentity(credential.identity);
+    return (
+      Buffer.compare(await accountIdOf(rootKey), device.accountId) === 0 &&
+      Buffer.compare(deviceId, device.deviceId) === 0 &&
+      Buffer.compare(signatureKey, device.signatureKey) === 0
+    );
+  } catch {
+    return false;
+  }
+}
+
+export function deviceAuthentication(store: Store): AuthenticationService {
+  return {
+    async validate(leaves) {
+      const keys = leaves.map((leaf) => leaf.signatureKey);
+      const devices = await store.devicesBySignatureKey(keys);
+      for (const [i, { credential }] of leaves.entries()) {
+        const device = devices[i];
+        if (device === undefined || !(await isCredentialOf(credential, device))) {
+          throw new Refusal("not-allowed", "a leaf is not that of a registered device");
+        }
+      }
+    },
+
+    /** A device may change its key; its leaf stays its own. */
+    async isSuccessor(previous, next) {
+      const { credential: before } = previous;
+      const { credential: after } = next;
+      if (before.credentialType !== "basic" || after.credentialType !== "basic") return false;
+      const [was, is] = [before, after].map(({ identity }) => decodeDeviceIdentity(identity));
+      return (
+        was !== undefined &&
+        is !== undefined &&
+        Buffer.compare(was.rootKey, is.rootKey) === 0 &&
+        Buffer.compare(was.deviceId, is.deviceId) === 0
+      );
+    },
+  };
+}
