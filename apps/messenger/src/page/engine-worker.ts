@@ -1,0 +1,32 @@
+/**
+ * Starts this tab's candidate for the engine. Its script is the one URL that the page's Trusted
+ * Types policy lets through.
+ * @module
+ */
+import engineUrl from "./worker.ts?worker&url";
+
+/** The part of Trusted Types that is needed; TypeScript's DOM library doesn't have it. */
+interface TrustedTypes {
+  createPolicy(
+    name: string,
+    rules: { readonly createScriptURL: (url: string) => string },
+  ): { createScriptURL(url: string): URL };
+}
+declare global {
+  // Browsers without it enforce no such policy either.
+  var trustedTypes: TrustedTypes | undefined;
+}
+
+export function startEngineWorker(serviceOrigin: string): void {
+  const url =
+    globalThis.trustedTypes
+      ?.createPolicy("conclave", { createScriptURL: onlyTheEngine })
+      .createScriptURL(engineUrl) ?? engineUrl;
+  const worker = new Worker(url, { type: "module", name: "engine" });
+  worker.postMessage({ serviceOrigin });
+}
+
+function onlyTheEngine(url: string): string {
+  if (url !== engineUrl) throw new TypeError("not the engine's URL");
+  return url;
+}

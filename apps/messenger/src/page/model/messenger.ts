@@ -1,0 +1,212 @@
+/**
+ * The page's state, and what a person can do in it. No DOM: the views read the signals and call
+ * the functions. All functions that ask the engine fail with its `ClientError`.
+ * @module
+ */
+import type {
+  AccountId,
+  ClientErrorCode,
+  ConversationId,
+  ConversationSummary,
+  Invitation,
+  InvitationPreview,
+} from "@conclave/client";
+import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { createDraft, type Draft } from "./draft.ts";
+import type { Engine } from "./engine.ts";
+import type { Navigation } from "./place.ts";
+import { createReplica, type Replica } from "./replica.ts";
+import { errorCodeOf } from "./sentences.ts";
+import { createThread, type Thread } from "./thread.ts";
+
+/** What lies over the page until it is answered. */
+export type Overlay =
+  | { readonly type: "new-conversation" }
+  | { readonly type: "invite"; readonly conversation: ConversationId }
+  | {
+      readonly type: "remove";
+      readonly conversation: ConversationId;
+      readonly accountId: AccountId;
+    }
+  | { readonly type: "leave"; readonly conversation: ConversationId }
+  | {
+      readonly type: "safety-number";
+      readonly conversation: ConversationId;
+      readonly accountId: AccountId;
+    };
+
+export type Screen = "starting" | "failed" | "sign-up" | "recovery-phrase" | "join" | "home";
+
+export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popped"> {
+  readonly screen: ReadonlySignal<Screen>;
+  /** Why the engine didn't start. */
+  readonly failure: ReadonlySignal<ClientErrorCode | undefined>;
+  /** Known from sign-up until it is written down or the page is left, then nowhere. */
+  readonly recoveryPhrase: ReadonlySignal<string | undefined>;
+  /** The secret part of the link that was opened. In memory alone. */
+  readonly invitation: ReadonlySignal<string | undefined>;
+  readonly conversation: ReadonlySignal<ConversationSummary | undefined>;
+  readonly thread: ReadonlySignal<Thread | undefined>;
+  readonly overlay: ReadonlySignal<Overlay | undefined>;
+  /** For those who listen: what was just received in the open conversation. */
+  readonly announcement: ReadonlySignal<string>;
+
+  start(): Promise<void>;
+  show(overlay: Overlay): void;
+  closeOverlay(): void;
+
+  signUp(name: string): Promise<void>;
+  confirmRecoveryPhrase(): Promise<void>;
+
+  openInvitation(fragment: string): void;
+  previewInvitation(): Promise<InvitationPreview>;
+  acceptInvitation(): Promise<void>;
+  declineInvitation(): void;
+
+  createConversation(title: string): Promise<void>;
+  draft(id: ConversationId): Draft;
+  /** The newest messages of the open conversation are before the person's eyes. */
+  markRead(): Promise<void>;
+  createInvitation(
+    id: ConversationId,
+    terms: { readonly expiresInSeconds: number; readonly maxUses: number },
+  ): Promise<Invitation>;
+  revokeInvitations(id: ConversationId): Promise<void>;
+  addByName(id: ConversationId, name: string): Promise<void>;
+  removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
+  leave(id: ConversationId): Promise<void>;
+  safetyNumber(accountId: AccountId): Promise<string>;
+  setVerified(accountId: AccountId, verified: boolean): Promise<void>;
+  dismissConversationWarnings(id: ConversationId): Promise<void>;
+}
+
+export function createMessenger(
+  engine: Engine,
+  navigation: Navigation,
+  newKey: () => string,
+): Messenger {
+  const { load, ...replica } = createReplica(engine);
+  const started = signal(false);
+  const failure = signal<ClientErrorCode>();
+  const signingUp = signal(false);
+  const recoveryPhrase = signal<string>();
+  const invitation = signal<string>();
+  const thread = signal<Thread>();
+  const overlay = signal<Overlay>();
+  const announcement = signal("");
+  const drafts = new Map<ConversationId, Draft>();
+
+  const screen = computed<Screen>(() => {
+    if (failure.value !== undefined) return "failed";
+    if (!started.value) return "starting";
+    if (recoveryPhrase.value !== undefined) return "recovery-phrase";
+    // The account may be there before the call that made it answers with the phrase.
+    if (replica.account.value === undefined || signingUp.value) return "sign-up";
+    return invitation.value === undefined ? "home" : "join";
+  });
+  const conversation = computed(() => {
+    const id = navigation.place.value.conversation;
+    return replica.conversations.value.find((c) => c.id === id);
+  });
+  const openId = computed(() => conversation.value?.id);
+
+  effect(() => {
+    const id = openId.value;
+    if (id === undefined) return;
+    const opened = createThread(engine, id);
+    opened.onReceived(({ body, senderName }) => {
+      if (body.type === "text") announcement.value = `${senderName}: ${body.text}`;
+    });
+    thread.value = opened;
+    void opened.load();
+    return () => {
+      opened.close();
+      thread.value = undefined;
+      announcement.value = "";
+    };
+  });
+
+  return {
+    ...replica,
+    place: navigation.place,
+    go: navigation.go,
+    up: navigation.up,
+    screen,
+    failure,
+    recoveryPhrase,
+    invitation,
+    conversation,
+    thread,
+    overlay,
+    announcement,
+
+    async start() {
+      try {
+        await load();
+        started.value = true;
+      } catch (reason) {
+        failure.value = errorCodeOf(reason);
+      }
+    },
+
+    show(next) {
+      overlay.value = next;
+    },
+    closeOverlay() {
+      overlay.value = undefined;
+    },
+
+    async signUp(name) {
+      signingUp.value = true;
+      try {
+        ({ recoveryPhrase: recoveryPhrase.value } = await engine.signUp(name));
+      } finally {
+        signingUp.value = false;
+      }
+    },
+    async confirmRecoveryPhrase() {
+      await engine.confirmRecoveryPhrase();
+      recoveryPhrase.value = undefined;
+    },
+
+    openInvitation(fragment) {
+      batch(() => {
+        overlay.value = undefined;
+        invitation.value = fragment;
+      });
+    },
+    previewInvitation: () => engine.previewInvitation(invitation.peek() ?? ""),
+    async acceptInvitation() {
+      const id = await engine.acceptInvitation(invitation.peek() ?? "");
+      batch(() => {
+        invitation.value = undefined;
+        navigation.go({ conversation: id, members: false });
+      });
+    },
+    declineInvitation() {
+      invitation.value = undefined;
+    },
+
+    async createConversation(title) {
+      const id = await engine.createConversation(title);
+      navigation.go({ conversation: id, members: false });
+    },
+    draft(id) {
+      const draft = drafts.get(id) ?? createDraft(engine, id, newKey);
+      drafts.set(id, draft);
+      return draft;
+    },
+    async markRead() {
+      const open = conversation.peek();
+      if (open !== undefined && open.unread > 0) await engine.markRead(open.id);
+    },
+    createInvitation: (id, terms) => engine.createInvitation(id, terms),
+    revokeInvitations: (id) => engine.revokeInvitations(id),
+    addByName: (id, name) => engine.addByName(id, name),
+    removeMember: (id, accountId) => engine.removeMember(id, accountId),
+    leave: (id) => engine.leave(id),
+    safetyNumber: (accountId) => engine.safetyNumber(accountId),
+    setVerified: (accountId, verified) => engine.setVerified(accountId, verified),
+    dismissConversationWarnings: (id) => engine.dismissWarnings(id),
+  };
+}

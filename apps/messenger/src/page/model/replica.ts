@@ -1,0 +1,92 @@
+/**
+ * The account as the engine tells it: its snapshot, kept up to date by its events.
+ * @module
+ */
+import type {
+  AccountState,
+  ClientEvent,
+  Connection,
+  ConversationId,
+  ConversationSummary,
+  Warning,
+} from "@conclave/client";
+import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
+import type { Engine } from "./engine.ts";
+
+export interface Replica {
+  readonly account: ReadonlySignal<AccountState | undefined>;
+  readonly connection: ReadonlySignal<Connection>;
+  /** The one with the newest message first. */
+  readonly conversations: ReadonlySignal<readonly ConversationSummary[]>;
+  /** Those that belong to no conversation. */
+  readonly warnings: ReadonlySignal<readonly Warning[]>;
+  /** Unread messages of all conversations. */
+  readonly unread: ReadonlySignal<number>;
+  /** Fails with what `Engine.snapshot` fails with; until it is done the signals are empty. */
+  load(): Promise<void>;
+  dismissWarnings(): Promise<void>;
+}
+
+export function createReplica(engine: Engine): Replica {
+  const account = signal<AccountState>();
+  const connection = signal<Connection>("connecting");
+  const byId = signal<ReadonlyMap<ConversationId, ConversationSummary>>(new Map());
+  const warnings = signal<readonly Warning[]>([]);
+
+  const apply = (event: ClientEvent): void => {
+    switch (event.type) {
+      case "account":
+        account.value = event.account;
+        return;
+      case "connection":
+        connection.value = event.connection;
+        return;
+      case "conversation":
+        byId.value = new Map(byId.value).set(event.conversation.id, event.conversation);
+        return;
+      case "warning":
+        warnings.value = [...warnings.value, event.warning];
+        return;
+      case "messages":
+        return;
+    }
+  };
+
+  return {
+    account,
+    connection,
+    conversations: computed(() => [...byId.value.values()].toSorted(newestFirst)),
+    warnings,
+    unread: computed(() => [...byId.value.values()].reduce((sum, { unread }) => sum + unread, 0)),
+
+    async load() {
+      // An event that overtakes the snapshot is newer than it, or repeats it: applied after it, it is right.
+      const early: ClientEvent[] = [];
+      let loaded = false;
+      engine.subscribe((event) => {
+        if (loaded) apply(event);
+        else early.push(event);
+      });
+      const snapshot = await engine.snapshot();
+      batch(() => {
+        account.value = snapshot.account;
+        connection.value = snapshot.connection;
+        byId.value = new Map(snapshot.conversations.map((c) => [c.id, c]));
+        warnings.value = snapshot.warnings;
+        loaded = true;
+        for (const event of early) apply(event);
+      });
+    },
+
+    async dismissWarnings() {
+      await engine.dismissWarnings(undefined);
+      warnings.value = [];
+    },
+  };
+}
+
+/** One without a message is being made or joined at this moment: it stands above the others. */
+function newestFirst(a: ConversationSummary, b: ConversationSummary): number {
+  const [atA, atB] = [a, b].map((c) => c.lastMessage?.at ?? Number.MAX_SAFE_INTEGER);
+  return (atB ?? 0) - (atA ?? 0);
+}

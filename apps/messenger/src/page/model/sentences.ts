@@ -1,0 +1,201 @@
+/**
+ * What the page says: a sentence for each thing that can go wrong, and for each change in a group.
+ * @module
+ */
+import type {
+  AccountId,
+  ClientErrorCode,
+  Connection,
+  Message,
+  MessageBody,
+  Warning,
+  WarningCode,
+} from "@conclave/client";
+
+const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
+  "no-account": "Choose a name first.",
+  "account-exists": "This browser already has an account.",
+  "name-taken": "Somebody already has this name. Please choose another.",
+  "name-invalid": "A name has 1 to 48 characters, all of them visible.",
+  "name-unknown": "Nobody has this name. It must be spelled exactly.",
+  "no-key-packages": "This person can't be added right now. They need to open Conclave once.",
+  "link-invalid": "This link isn't complete. Please ask for it again.",
+  "link-closed": "This link is no longer open: it expired, was used up, or was closed.",
+  "already-member": "Already in this conversation.",
+  "not-member": "You are no longer in this conversation.",
+  "unknown-conversation": "This conversation isn't on this device.",
+  "root-key-changed":
+    "This name belonged to somebody else when you first met it, so nothing was done. Ask the person, face to face or by phone.",
+  offline: "There is no connection. Please try again when you are online.",
+  busy: "Too much at once. Please wait a moment and try again.",
+  "text-too-long": "This message is too long. Please send it in parts.",
+  storage: "This browser could not save it: storage is full, or closed to this page.",
+  fenced:
+    "This tab was asleep while another one took over. Reload the page to go on; nothing is lost.",
+  "phrase-wrong": "These aren't the words of this account's recovery phrase.",
+  refused: "The service refused this.",
+  internal: "Something went wrong here. Please try again; if it stays so, reload the page.",
+};
+
+/** The code of what a call failed with; `internal` for what isn't the client's. */
+export function errorCodeOf(error: unknown): ClientErrorCode {
+  const code: unknown =
+    typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
+  return isErrorCode(code) ? code : "internal";
+}
+
+export function errorSentence(code: ClientErrorCode): string {
+  return ERRORS[code];
+}
+
+/** Why a message wasn't sent: `Message.failure`. */
+export function failureSentence(failure: string | undefined): string {
+  return ERRORS[isErrorCode(failure) ? failure : "internal"];
+}
+
+function isErrorCode(code: unknown): code is ClientErrorCode {
+  return typeof code === "string" && Object.hasOwn(ERRORS, code);
+}
+
+export interface WarningWords {
+  readonly title: string;
+  /** What it means, and what to do. */
+  readonly text: string;
+  /** Somebody may be lying, as opposed to something being lost. */
+  readonly grave: boolean;
+}
+
+const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>> = {
+  "message-refused": (who) => ({
+    title: "Something that broke the rules was refused",
+    text: `It claimed to come from ${who}. The conversation is as it was before.`,
+    grave: false,
+  }),
+  "uninvited-member": (who) => ({
+    title: "Someone tried to get in without an invitation",
+    text: `${capitalised(who)} was kept out, and can't read anything. If this goes on, ask whoever runs this service.`,
+    grave: true,
+  }),
+  "unlisted-device": (who) => ({
+    title: `A device that isn't on the list of ${who} was refused`,
+    text: `Only a device that ${who} has signed for may take part. This one was kept out.`,
+    grave: true,
+  }),
+  "root-key-changed": (who) => ({
+    title: `The name ${who} now leads to somebody else`,
+    text: `It had another key when you first met it, so it isn't trusted here. Ask ${who}, face to face or by phone, before you write anything you would not write to a stranger.`,
+    grave: true,
+  }),
+  "device-list-old": (who) => ({
+    title: `The service showed an outdated list of devices of ${who}`,
+    text: "The newer list, which this browser knows, stays in force.",
+    grave: true,
+  }),
+  "device-list-fork": (who) => ({
+    title: `There are two different lists of devices of ${who}`,
+    text: `One of them is false. Compare the safety number with ${who} before you go on.`,
+    grave: true,
+  }),
+  "message-replayed": (who) => ({
+    title: "A message came a second time",
+    text: `The repetition of what ${who} wrote isn't shown.`,
+    grave: false,
+  }),
+  "message-missing": (who) => ({
+    title: "Messages are missing",
+    text: `The service has not handed out everything ${who} wrote. Ask them to send it again.`,
+    grave: true,
+  }),
+  "history-differs": (who) => ({
+    title: "You don't all see the same conversation",
+    text: `What ${who} has seen differs from what you have seen. The service may be showing each of you something else: compare notes another way.`,
+    grave: true,
+  }),
+  "message-unreadable": (who) => ({
+    title: "A message can't be read",
+    text: `It came from ${who}, and could not be decrypted. Ask them to send it again.`,
+    grave: false,
+  }),
+  "state-restored": () => ({
+    title: "This browser's data is older than what it once sent",
+    text: "It looks like a restored copy. To keep your messages safe, nothing more is sent here from this device.",
+    grave: true,
+  }),
+};
+
+export function warningWords(warning: Warning): WarningWords {
+  return WARNINGS[warning.code](warning.subject ?? "a member");
+}
+
+export function connectionSentence(connection: Connection): string {
+  switch (connection) {
+    case "online":
+      return "Online";
+    case "connecting":
+      return "Connecting…";
+    case "offline":
+      return "No connection. What you write waits here, and is sent when it is back.";
+  }
+}
+
+export function messageStateSentence(state: Message["state"]): string {
+  switch (state) {
+    case "waiting":
+      return "Waiting to be sent";
+    case "sent":
+      return "Sent";
+    case "delivered":
+      return "Delivered to everyone";
+    case "failed":
+      return "Not sent";
+    case "received":
+      return "Received";
+  }
+}
+
+export interface Self {
+  readonly accountId: AccountId;
+  readonly name: string;
+}
+
+/** A change in the group, or a message that couldn't be read. */
+export function noticeSentence(
+  body: Exclude<MessageBody, { readonly type: "text" }>,
+  senderName: string,
+  self: Self,
+): string {
+  if (body.type === "unreadable") return `A message from ${senderName} can't be read`;
+  const isSelf = body.accountId === self.accountId;
+  const who = isSelf ? "You" : body.name;
+  const whom = isSelf ? "you" : body.name;
+  const by = body.by === self.name ? "You" : body.by;
+  switch (body.change) {
+    case "created":
+      return `${who} began this conversation`;
+    case "joined":
+      return `${who} joined by a link`;
+    case "added":
+      return by === undefined ? `${who} ${isSelf ? "were" : "was"} added` : `${by} added ${whom}`;
+    case "removed":
+      return by === undefined
+        ? `${who} ${isSelf ? "were" : "was"} removed`
+        : `${by} removed ${whom}`;
+    case "left":
+      return `${who} left`;
+  }
+}
+
+/** The last thing that happened, for the list of conversations. */
+export function previewSentence(message: Message, self: Self): string {
+  if (message.body.type !== "text") return noticeSentence(message.body, message.senderName, self);
+  return `${message.own ? "You" : message.senderName}: ${message.body.text}`;
+}
+
+/** "3 members", "1 member". */
+export function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function capitalised(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}

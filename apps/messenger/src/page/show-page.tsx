@@ -1,0 +1,53 @@
+/**
+ * Puts the messenger onto the document and ties it to the browser: history, address, links.
+ * @module
+ */
+import { render } from "preact";
+import type { Engine } from "./model/engine.ts";
+import { invitationOfHash } from "./model/invitation-link.ts";
+import { createMessenger } from "./model/messenger.ts";
+import { createNavigation } from "./model/place.ts";
+import { MessengerContext } from "./view/messenger-context.ts";
+import { Failure, Page } from "./view/page.tsx";
+
+export async function showPage(engine: Engine): Promise<void> {
+  const navigation = createNavigation(history);
+  const messenger = createMessenger(engine, navigation, () => crypto.randomUUID());
+  addEventListener("popstate", () => navigation.popped());
+  render(
+    <MessengerContext value={messenger}>
+      <Page />
+    </MessengerContext>,
+    root(),
+  );
+
+  const takeInvitation = (): void => {
+    const fragment = takeFragment();
+    if (fragment !== undefined) messenger.openInvitation(fragment);
+  };
+  addEventListener("hashchange", takeInvitation);
+  takeInvitation();
+  await messenger.start();
+}
+
+export function showFailure(reason: string): void {
+  render(<Failure reason={reason} />, root());
+}
+
+/**
+ * The invitation in the address. It is removed from there at once: an address gets synchronised,
+ * photographed and pasted.
+ */
+function takeFragment(): string | undefined {
+  const fragment = invitationOfHash(location.hash);
+  if (fragment !== undefined) {
+    history.replaceState(history.state, "", location.pathname);
+  }
+  return fragment;
+}
+
+function root(): HTMLElement {
+  const element = document.getElementById("page");
+  if (element === null) throw new TypeError("the document has no #page");
+  return element;
+}

@@ -1,0 +1,88 @@
+/**
+ * The open conversation: what it is called, what needs to be known about it, what was written,
+ * and where to write.
+ * @module
+ */
+import type { ConversationSummary } from "@conclave/client";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { counted } from "../../model/sentences.ts";
+import type { Thread } from "../../model/thread.ts";
+import { Icon } from "../controls/icon.tsx";
+import { useMessenger } from "../messenger-context.ts";
+import { Warnings } from "../warnings/warnings.tsx";
+import { Composer } from "./composer.tsx";
+import { Timeline } from "./timeline.tsx";
+import "./conversation.css";
+
+export function Conversation({
+  conversation,
+  thread,
+}: {
+  readonly conversation: ConversationSummary;
+  readonly thread: Thread;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const { id, title, status, members, warnings } = conversation;
+  const membersOpen = messenger.place.value.members;
+  const heading = useRef<HTMLHeadingElement>(null);
+
+  // Where a keyboard covers half of the screen, the person decides when to write.
+  useEffect(() => {
+    if (matchMedia("(pointer: coarse)").matches) heading.current?.focus();
+  }, []);
+
+  return (
+    <main class="conversation">
+      <header class="conversation-header">
+        <button
+          type="button"
+          class="icon-button conversation-back"
+          aria-label="Back to the conversations"
+          onClick={() => messenger.up()}
+        >
+          <Icon name="back" />
+        </button>
+        <div class="conversation-name">
+          <h2 dir="auto" tabIndex={-1} ref={heading}>
+            {title}
+          </h2>
+          <p>
+            <Icon name="lock" />
+            {counted(members.length, "member", "members")}
+          </p>
+        </div>
+        {status === "active" && (
+          <button
+            type="button"
+            class="button small"
+            onClick={() => messenger.show({ type: "invite", conversation: id })}
+          >
+            <Icon name="link" />
+            Invite
+          </button>
+        )}
+        <button
+          type="button"
+          class="icon-button"
+          aria-label="Members"
+          aria-expanded={membersOpen}
+          onClick={() =>
+            membersOpen ? messenger.up() : messenger.go({ conversation: id, members: true })
+          }
+        >
+          <Icon name="people" />
+        </button>
+      </header>
+      <Warnings warnings={warnings} onDismiss={() => messenger.dismissConversationWarnings(id)} />
+      <Timeline thread={thread} unread={conversation.unread} />
+      {status === "active" && <Composer draft={messenger.draft(id)} />}
+      {status === "joining" && <p class="conversation-closed">Joining…</p>}
+      {status === "left" && (
+        <p class="conversation-closed">
+          You are no longer in this conversation. What you received stays readable here.
+        </p>
+      )}
+    </main>
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * One message, or one notice of what happened to the group.
+ * @module
+ */
+import type { Message } from "@conclave/client";
+import type { JSX } from "preact";
+import { timeOf } from "../../model/calendar.ts";
+import { linkedText } from "../../model/linked-text.ts";
+import { failureSentence, messageStateSentence, noticeSentence } from "../../model/sentences.ts";
+import type { Thread } from "../../model/thread.ts";
+import type { TimelineItem } from "../../model/timeline.ts";
+import { Avatar } from "../controls/avatar.tsx";
+import { TaskError } from "../controls/form.tsx";
+import { Icon } from "../controls/icon.tsx";
+import { useTask } from "../controls/task.ts";
+import { useMessenger } from "../messenger-context.ts";
+
+export function MessageBubble({
+  item: { message, text, first, last },
+  thread,
+}: {
+  readonly item: Extract<TimelineItem, { readonly type: "message" }>;
+  readonly thread: Thread;
+}): JSX.Element {
+  const sides = ["message", message.own ? "message-own" : "message-other"];
+  if (first) sides.push("message-first");
+  if (last) sides.push("message-last");
+  return (
+    <li class={sides.join(" ")} data-state={message.state} data-message={message.id}>
+      {!message.own && first && <Avatar id={message.accountId} name={message.senderName} />}
+      <div class="bubble">
+        <span class={first && !message.own ? "message-sender" : "visually-hidden"}>
+          <bdi>{message.own ? "You" : message.senderName}</bdi>
+        </span>
+        <p class="message-text" dir="auto">
+          {linkedText(text).map((part, i) =>
+            part.href === undefined ? (
+              part.text
+            ) : (
+              <a key={i} href={part.href} target="_blank" rel="noopener noreferrer">
+                {part.text}
+              </a>
+            ),
+          )}
+        </p>
+        <span class="message-meta">
+          <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>
+          {message.state !== "received" && (
+            <Icon name={message.state} label={messageStateSentence(message.state)} />
+          )}
+        </span>
+      </div>
+      {message.state === "failed" && <Failed message={message} thread={thread} />}
+    </li>
+  );
+}
+
+function Failed({
+  message,
+  thread,
+}: {
+  readonly message: Message;
+  readonly thread: Thread;
+}): JSX.Element {
+  const task = useTask();
+  return (
+    <div class="message-failed">
+      <p>Not sent. {failureSentence(message.failure)}</p>
+      <button
+        type="button"
+        class="button small"
+        disabled={task.running.value}
+        onClick={() => task.run(() => thread.discard(message.id))}
+      >
+        Discard
+      </button>
+      <TaskError task={task} />
+    </div>
+  );
+}
+
+export function Notice({ message }: { readonly message: Message }): JSX.Element | null {
+  const account = useMessenger().account.value;
+  if (account === undefined || message.body.type === "text") return null;
+  return (
+    <li class="notice" data-message={message.id}>
+      {message.body.type === "unreadable" && <Icon name="warning" />}
+      {noticeSentence(message.body, message.senderName, account)}
+      <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>
+    </li>
+  );
+}

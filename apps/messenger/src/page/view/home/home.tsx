@@ -1,0 +1,131 @@
+/**
+ * The list of conversations, the one that is open, and its members: side by side where there is
+ * room, else one at a time.
+ * @module
+ */
+import type { JSX } from "preact";
+import { connectionSentence } from "../../model/sentences.ts";
+import { Confirmation } from "../confirm/confirmation.tsx";
+import { TaskError } from "../controls/form.tsx";
+import { Emblem, Icon } from "../controls/icon.tsx";
+import { useTask } from "../controls/task.ts";
+import { Conversation } from "../conversation/conversation.tsx";
+import { ConversationList } from "../conversation-list/conversation-list.tsx";
+import { Invite } from "../invite/invite.tsx";
+import { Members } from "../members/members.tsx";
+import { useMessenger } from "../messenger-context.ts";
+import { NewConversation } from "../new-conversation/new-conversation.tsx";
+import { SafetyNumber } from "../safety-number/safety-number.tsx";
+import { Warnings } from "../warnings/warnings.tsx";
+import "./home.css";
+
+export function Home(): JSX.Element {
+  const messenger = useMessenger();
+  const conversation = messenger.conversation.value;
+  const thread = messenger.thread.value;
+  const showsMembers = conversation !== undefined && messenger.place.value.members;
+  const depth = conversation === undefined ? "list" : showsMembers ? "members" : "conversation";
+  return (
+    <div class={`home home-${depth}`}>
+      <Banners />
+      <div class="columns">
+        <ConversationList />
+        {conversation !== undefined && thread !== undefined ? (
+          <Conversation key={conversation.id} conversation={conversation} thread={thread} />
+        ) : (
+          <Nothing />
+        )}
+        {showsMembers && <Members key={conversation.id} conversation={conversation} />}
+      </div>
+      <TopOverlay />
+      <p class="visually-hidden" role="log" aria-live="polite">
+        {messenger.announcement.value}
+      </p>
+    </div>
+  );
+}
+
+function Banners(): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <div class="banners">
+      <div class="banner-always" role="status">
+        {messenger.connection.value === "offline" && (
+          <p class="banner">
+            <Icon name="waiting" />
+            {connectionSentence("offline")}
+          </p>
+        )}
+      </div>
+      {messenger.account.value?.recoveryPhrasePending === true && <PhrasePending />}
+      <Warnings warnings={messenger.warnings.value} onDismiss={() => messenger.dismissWarnings()} />
+    </div>
+  );
+}
+
+/** The page was left between sign-up and the confirmation. */
+function PhrasePending(): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  return (
+    <div class="banner">
+      <Icon name="warning" />
+      <p>
+        Did you write down your recovery phrase? It can't be shown again.
+        <TaskError task={task} />
+      </p>
+      <button
+        type="button"
+        class="button small"
+        onClick={() => task.run(() => messenger.confirmRecoveryPhrase())}
+      >
+        I have it
+      </button>
+    </div>
+  );
+}
+
+function Nothing(): JSX.Element {
+  return (
+    <main class="nothing">
+      <Emblem />
+      <p>Choose a conversation, or begin a new one.</p>
+    </main>
+  );
+}
+
+function TopOverlay(): JSX.Element | null {
+  const messenger = useMessenger();
+  const overlay = messenger.overlay.value;
+  if (overlay === undefined) return null;
+  if (overlay.type === "new-conversation") return <NewConversation />;
+  const conversation = messenger.conversations.value.find((c) => c.id === overlay.conversation);
+  if (conversation === undefined) return null;
+  switch (overlay.type) {
+    case "invite":
+      return <Invite conversation={conversation} />;
+    case "leave":
+      return (
+        <Confirmation
+          title="Leave this conversation?"
+          text="You won't receive what is written from then on. What you have received stays readable on this device."
+          action="Leave"
+          onConfirm={() => messenger.leave(conversation.id)}
+        />
+      );
+    case "remove":
+    case "safety-number": {
+      const member = conversation.members.find((m) => m.accountId === overlay.accountId);
+      if (member === undefined) return null;
+      if (overlay.type === "safety-number") return <SafetyNumber member={member} />;
+      return (
+        <Confirmation
+          title={`Remove ${member.name}?`}
+          text={`${member.name} won't be able to read what is written from then on. What was written before can't be taken back. Open invitation links are closed.`}
+          action="Remove"
+          onConfirm={() => messenger.removeMember(conversation.id, member.accountId)}
+        />
+      );
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Who is in the conversation, and what can be done about it.
+ * @module
+ */
+import type { ConversationSummary, Member } from "@conclave/client";
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { counted } from "../../model/sentences.ts";
+import { Avatar } from "../controls/avatar.tsx";
+import { useFocusAtFirst } from "../controls/focus.ts";
+import { Form, TextField } from "../controls/form.tsx";
+import { Icon } from "../controls/icon.tsx";
+import { useTask } from "../controls/task.ts";
+import { useMessenger } from "../messenger-context.ts";
+import "./members.css";
+
+export function Members({
+  conversation,
+}: {
+  readonly conversation: ConversationSummary;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const { id, members, status } = conversation;
+  const heading = useFocusAtFirst<HTMLHeadingElement>();
+  return (
+    <aside class="members" aria-label="Members">
+      <header class="members-header">
+        <h2 tabIndex={-1} ref={heading}>
+          {counted(members.length, "member", "members")}
+        </h2>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label="Close the members"
+          onClick={() => messenger.up()}
+        >
+          <Icon name="close" />
+        </button>
+      </header>
+      <ul class="members-list">
+        {members.map((member) => (
+          <MemberEntry key={member.accountId} member={member} conversation={conversation} />
+        ))}
+      </ul>
+      {status === "active" && (
+        <div class="members-more">
+          <AddByName conversation={conversation} />
+          <button
+            type="button"
+            class="button wide"
+            onClick={() => messenger.show({ type: "invite", conversation: id })}
+          >
+            <Icon name="link" />
+            Invite by a link
+          </button>
+          <button
+            type="button"
+            class="button wide quiet-danger"
+            onClick={() => messenger.show({ type: "leave", conversation: id })}
+          >
+            Leave the conversation
+          </button>
+        </div>
+      )}
+    </aside>
+  );
+}
+
+function MemberEntry({
+  member,
+  conversation,
+}: {
+  readonly member: Member;
+  readonly conversation: ConversationSummary;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const { accountId, name, devices, self, verified } = member;
+  const about = { conversation: conversation.id, accountId } as const;
+  return (
+    <li class="member">
+      <Avatar id={accountId} name={name} />
+      <div class="member-name">
+        <bdi>{name}</bdi>
+        {self && <span class="tag">You</span>}
+        {verified && (
+          <span class="tag tag-verified">
+            <Icon name="verified" />
+            Verified
+          </span>
+        )}
+      </div>
+      {!self && (
+        <div class="member-actions">
+          {devices > 1 && <span>{counted(devices, "device", "devices")}</span>}
+          <button
+            type="button"
+            class="text-button"
+            onClick={() => messenger.show({ type: "safety-number", ...about })}
+          >
+            Safety number<span class="visually-hidden"> of {name}</span>
+          </button>
+          {conversation.status === "active" && (
+            <button
+              type="button"
+              class="text-button"
+              onClick={() => messenger.show({ type: "remove", ...about })}
+            >
+              Remove<span class="visually-hidden"> {name}</span>
+            </button>
+          )}
+        </div>
+      )}
+    </li>
+  );
+}
+
+function AddByName({ conversation }: { readonly conversation: ConversationSummary }): JSX.Element {
+  const messenger = useMessenger();
+  const name = useSignal("");
+  const task = useTask();
+  return (
+    <Form
+      task={task}
+      onSubmit={async () => {
+        await messenger.addByName(conversation.id, name.value.trim());
+        name.value = "";
+      }}
+    >
+      <div class="members-add">
+        <TextField
+          label="Add by name"
+          value={name.value}
+          maxLength={48}
+          onInput={(value) => {
+            name.value = value;
+          }}
+        />
+        <button type="submit" class="button" disabled={task.running.value}>
+          {task.running.value ? "Adding…" : "Add"}
+        </button>
+      </div>
+    </Form>
+  );
+}

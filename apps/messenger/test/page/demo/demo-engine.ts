@@ -1,0 +1,260 @@
+/**
+ * An engine without keys, service or disk, that tells the page what a test wants told: so that
+ * every state of the page can be reached in a moment. It is in no product bundle; what the real
+ * engine does is tested with the real one in test/browser.
+ * @module
+ */
+import type {
+  AccountState,
+  ClientErrorCode,
+  ClientEvent,
+  Connection,
+  ConversationId,
+  ConversationSummary,
+  Invitation,
+  InvitationPreview,
+  Member,
+  Message,
+  MessageBody,
+  Warning,
+} from "@conclave/client";
+import type { Engine } from "../../../src/page/model/engine.ts";
+
+export interface DemoState {
+  readonly account: AccountState | undefined;
+  readonly conversations: readonly ConversationSummary[];
+  readonly messages: readonly Message[];
+  readonly warnings: readonly Warning[];
+  readonly preview: InvitationPreview;
+}
+
+export interface DemoEngine extends Engine {
+  /** The next call of this function fails with this code. */
+  failNext(method: keyof Engine, code: ClientErrorCode): void;
+  connect(connection: Connection): void;
+  /** Somebody else wrote. */
+  receive(id: ConversationId, from: Member, text: string): void;
+  warn(warning: Warning, id?: ConversationId): void;
+  /** Every call, in order, with its arguments. */
+  readonly calls: readonly (readonly [keyof Engine, ...unknown[]])[];
+}
+
+export const PHRASE =
+  "lantern orchard violet mosaic harbour ribbon amber cabin willow saddle copper meadow";
+
+export function createDemoEngine(initial: DemoState): DemoEngine {
+  let account = initial.account;
+  let connection: Connection = "online";
+  let serial = 1;
+  const conversations = new Map(initial.conversations.map((c) => [c.id, c]));
+  let messages = initial.messages;
+  const listeners = new Set<(event: ClientEvent) => void>();
+  const failures = new Map<keyof Engine, ClientErrorCode>();
+  const calls: (readonly [keyof Engine, ...unknown[]])[] = [];
+
+  const tell = (event: ClientEvent): void => {
+    for (const listener of listeners) listener(event);
+  };
+  const called = async (method: keyof Engine, ...args: unknown[]): Promise<void> => {
+    calls.push([method, ...args]);
+    const code = failures.get(method);
+    failures.delete(method);
+    if (code !== undefined) throw Object.assign(new Error(code), { code });
+  };
+  const find = (id: ConversationId): ConversationSummary => {
+    const conversation = conversations.get(id);
+    if (conversation === undefined) {
+      throw Object.assign(new Error(id), { code: "unknown-conversation" });
+    }
+    return conversation;
+  };
+  const change = (id: ConversationId, changes: Partial<ConversationSummary>): void => {
+    const conversation = { ...find(id), ...changes };
+    conversations.set(id, conversation);
+    tell({ type: "conversation", conversation });
+  };
+  const place = (message: Message): void => {
+    messages = [...messages.filter((m) => m.id !== message.id), message];
+    tell({ type: "messages", messages: [message] });
+    change(message.conversationId, {
+      lastMessage: message,
+      unread: find(message.conversationId).unread + (message.state === "received" ? 1 : 0),
+    });
+  };
+  const lastSeq = (id: ConversationId): number =>
+    Math.max(0, ...messages.filter((m) => m.conversationId === id).map((m) => m.seq ?? 0));
+  const write = (id: ConversationId, body: MessageBody, own: boolean, from: Author): Message => ({
+    id: (serial++).toString(16).padStart(8, "0"),
+    conversationId: id,
+    seq: lastSeq(id) + 1,
+    accountId: from.accountId,
+    senderName: from.name,
+    own,
+    at: Date.now(),
+    body,
+    state: own ? "sent" : "received",
+  });
+  const self = (): AccountState => {
+    if (account === undefined) throw Object.assign(new Error("none"), { code: "no-account" });
+    return account;
+  };
+  const selfMember = (): Member => ({
+    accountId: self().accountId,
+    name: self().name,
+    devices: 1,
+    self: true,
+    verified: false,
+  });
+
+  return {
+    calls,
+    failNext: (method, code) => failures.set(method, code),
+    connect(next) {
+      connection = next;
+      tell({ type: "connection", connection });
+    },
+    receive: (id, from, text) => place(write(id, { type: "text", text }, false, from)),
+    warn(warning, id) {
+      if (id === undefined) tell({ type: "warning", warning });
+      else change(id, { warnings: [...find(id).warnings, warning] });
+    },
+
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async snapshot() {
+      await called("snapshot");
+      return {
+        account,
+        connection,
+        conversations: [...conversations.values()],
+        warnings: initial.warnings,
+      };
+    },
+    async messages(id, page) {
+      await called("messages", id, page);
+      const all = messages.filter((m) => m.conversationId === id);
+      const placed = all.filter((m) => m.seq !== undefined && m.seq < (page.before ?? Infinity));
+      const waiting = page.before === undefined ? all.filter((m) => m.seq === undefined) : [];
+      return [...placed.slice(-page.limit), ...waiting];
+    },
+    async signUp(name) {
+      await called("signUp", name);
+      account = { accountId: "0a11ce00", name, recoveryPhrasePending: true };
+      tell({ type: "account", account });
+      return { recoveryPhrase: PHRASE };
+    },
+    async confirmRecoveryPhrase() {
+      await called("confirmRecoveryPhrase");
+      account = { ...self(), recoveryPhrasePending: false };
+      tell({ type: "account", account });
+    },
+    async createConversation(title) {
+      await called("createConversation", title);
+      const id = (serial++).toString(16).padStart(8, "c");
+      conversations.set(id, {
+        id,
+        title,
+        status: "active",
+        members: [selfMember()],
+        unread: 0,
+        warnings: [],
+        links: 0,
+      });
+      const { accountId, name } = self();
+      place(
+        write(id, { type: "membership", change: "created", accountId, name }, true, {
+          accountId,
+          name,
+        }),
+      );
+      return id;
+    },
+    async sendText(id, text, messageKey) {
+      await called("sendText", id, text, messageKey);
+      const message = write(id, { type: "text", text }, true, self());
+      if (connection === "online") {
+        place(message);
+      } else {
+        const { seq, ...unplaced } = message;
+        place({ ...unplaced, state: "waiting" });
+      }
+    },
+    async discardFailed(id, messageId) {
+      await called("discardFailed", id, messageId);
+      messages = messages.filter((m) => m.id !== messageId);
+    },
+    async markRead(id) {
+      await called("markRead", id);
+      change(id, { unread: 0 });
+    },
+    async createInvitation(id, terms): Promise<Invitation> {
+      await called("createInvitation", id, terms);
+      change(id, { links: find(id).links + 1 });
+      return {
+        fragment: "AX3b".repeat(22),
+        expiresAt: Date.now() + terms.expiresInSeconds * 1_000,
+        maxUses: terms.maxUses,
+      };
+    },
+    async revokeInvitations(id) {
+      await called("revokeInvitations", id);
+      change(id, { links: 0 });
+    },
+    async previewInvitation(fragment) {
+      await called("previewInvitation", fragment);
+      return initial.preview;
+    },
+    async acceptInvitation(fragment) {
+      await called("acceptInvitation", fragment);
+      const id = "000000fe";
+      conversations.set(id, {
+        id,
+        title: initial.preview.title,
+        status: "active",
+        members: [selfMember()],
+        unread: 0,
+        warnings: [],
+        links: 0,
+      });
+      const { accountId, name } = self();
+      place(write(id, { type: "membership", change: "joined", accountId, name }, true, self()));
+      return id;
+    },
+    async addByName(id, name) {
+      await called("addByName", id, name);
+      const member = { accountId: "add0", name, devices: 1, self: false, verified: false };
+      change(id, { members: [...find(id).members, member] });
+    },
+    async removeMember(id, accountId) {
+      await called("removeMember", id, accountId);
+      change(id, { members: find(id).members.filter((m) => m.accountId !== accountId) });
+    },
+    async leave(id) {
+      await called("leave", id);
+      change(id, { status: "left" });
+    },
+    async safetyNumber(accountId) {
+      await called("safetyNumber", accountId);
+      return "30571 90226 41873 55012 76394 18840 62175 09358 44716 83021 57690 21438";
+    },
+    async setVerified(accountId, verified) {
+      await called("setVerified", accountId, verified);
+      for (const { id, members } of conversations.values()) {
+        change(id, {
+          members: members.map((m) => (m.accountId === accountId ? { ...m, verified } : m)),
+        });
+      }
+    },
+    async dismissWarnings(id) {
+      await called("dismissWarnings", id);
+      if (id !== undefined) change(id, { warnings: [] });
+    },
+  };
+}
+
+interface Author {
+  readonly accountId: string;
+  readonly name: string;
+}

@@ -1,0 +1,64 @@
+/**
+ * Every view of the page: the scene it begins in, and how one gets there. For the pictures, and
+ * for what must hold of all of them.
+ * @module
+ */
+import type { Page } from "playwright-core";
+import type { SceneName } from "./scenes.ts";
+
+export interface View {
+  readonly name: string;
+  readonly scene: SceneName;
+  readonly hash?: string;
+  readonly act?: (page: Page) => Promise<void>;
+}
+
+/** An invitation's secret, as it stands in a link. */
+export const FRAGMENT = "AX3b".repeat(22);
+
+/** Opens a conversation from the list, then presses buttons by their names. */
+export const open =
+  (title: string, ...buttons: readonly string[]) =>
+  async (page: Page): Promise<void> => {
+    await page.getByRole("navigation").getByRole("button", { name: title }).click();
+    for (const name of buttons) await page.getByRole("button", { name }).first().click();
+  };
+
+export async function signUp(page: Page): Promise<void> {
+  await page.getByLabel("Your name").fill("Alma Reyes");
+  await page.getByRole("button", { name: "Begin" }).click();
+  await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
+}
+
+export const views: readonly View[] = [
+  { name: "sign-up", scene: "new" },
+  { name: "recovery-phrase", scene: "new", act: signUp },
+  { name: "empty", scene: "empty" },
+  {
+    name: "new-conversation",
+    scene: "home",
+    act: (page) => page.getByRole("button", { name: "New conversation" }).click(),
+  },
+  { name: "list", scene: "home" },
+  { name: "join", scene: "home", hash: `#${FRAGMENT}` },
+  { name: "false-link", scene: "false-link", hash: `#${FRAGMENT}` },
+  { name: "conversation", scene: "home", act: open("Reading circle") },
+  { name: "members", scene: "home", act: open("Reading circle", "Members") },
+  { name: "invite", scene: "home", act: open("Reading circle", "Invite") },
+  { name: "invitation", scene: "home", act: open("Reading circle", "Invite", "Make a link") },
+  {
+    name: "safety-number",
+    scene: "home",
+    act: open("Reading circle", "Members", "Safety number of Priya Nair"),
+  },
+  { name: "remove", scene: "home", act: open("Reading circle", "Members", "Remove Tomasz") },
+  {
+    name: "trouble",
+    scene: "trouble",
+    async act(page) {
+      await page.evaluate(() => globalThis.demo.connect("offline"));
+      await open("Committee")(page);
+    },
+  },
+  { name: "left", scene: "home", act: open("Moving day") },
+];
