@@ -127,6 +127,12 @@ interface DirectiveOf<G extends Grammar> extends Span {
 /** #framework-directives. Told apart by `type`, and within a type by `name`. */
 export type Directive = { [G in Grammar]: DirectiveOf<G> }[Grammar];
 
+/** The directive of a known name. */
+export type DirectiveNamed<N extends DirectiveName> = Extract<
+  Directive,
+  { type: (typeof directiveGrammars)[N] }
+> & { readonly name: N };
+
 /** Whether a specification has a directive of this name. Lower case is expected. */
 export function isDirectiveName(name: string): name is DirectiveName {
   return Object.hasOwn(directiveGrammars, name);

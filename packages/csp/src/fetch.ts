@@ -23,8 +23,8 @@ export function withSecurityHeaders(
   return async (request) => {
     const nonce = createNonce();
     const response = await handler(request, { nonce });
-    // A network error and a switch of protocols have no headers to add to, and cannot be copied.
-    if (response.type === "error" || response.status === 101) return response;
+    // A switch of protocols, a network error and an opaque response (status 0) cannot be copied.
+    if (response.status < 200) return response;
     // Copied because the headers of `fetch` and `Response.redirect` are immutable.
     const secured = new Response(response.body, response);
     for (const [name, value] of headersFor(nonce)) {

@@ -19,6 +19,7 @@ export {
 export {
   type Directive,
   type DirectiveName,
+  type DirectiveNamed,
   directiveGrammars,
   type EndpointName,
   isDirectiveName,
@@ -35,6 +36,7 @@ export { CspError, type CspErrorCode } from "./errors.ts";
 export {
   type CspList,
   type Disposition,
+  getDirective,
   type IgnoredDirective,
   type Policy,
   type PolicySource,

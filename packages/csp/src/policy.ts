@@ -3,7 +3,12 @@
  * CSP #framework-policy, #parse-serialized-policy, #parse-response-csp, #meta-element.
  * @module
  */
-import { type Directive, parseDirective } from "./directives.ts";
+import {
+  type Directive,
+  type DirectiveName,
+  type DirectiveNamed,
+  parseDirective,
+} from "./directives.ts";
 import { type Token, token } from "./source-list.ts";
 
 export type Disposition = "enforce" | "report";
@@ -83,6 +88,16 @@ export function parseMetaPolicy(content: string): Policy {
     directiveSet: policy.directiveSet.filter(({ name }) => !notInMeta.has(name)),
     ignored: [...policy.ignored, ...ignored],
   };
+}
+
+/** The policy's directive of that name, if it has one. */
+export function getDirective<N extends DirectiveName>(
+  policy: Policy,
+  name: N,
+): DirectiveNamed<N> | undefined {
+  const found = policy.directiveSet.find((directive) => directive.name === name);
+  // `parseDirective` gives a known name the type that the table has for it.
+  return found as DirectiveNamed<N> | undefined;
 }
 
 /**

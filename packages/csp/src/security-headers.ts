@@ -6,7 +6,7 @@
  */
 import { buildPolicy, createNonce, type PolicyDirectives } from "./build.ts";
 import { CspError } from "./errors.ts";
-import { type Policy, serializePolicy } from "./policy.ts";
+import { getDirective, type Policy, serializePolicy } from "./policy.ts";
 
 /** A policy, or what makes one for a response from its nonce. */
 export type PolicyOption = PolicyDirectives | ((nonce: string) => PolicyDirectives);
@@ -145,29 +145,30 @@ function policyFor(option: PolicyOption | undefined, nonce: string): Policy | un
 }
 
 function endpointsOf(policy: Policy | undefined): string[] {
-  const reportTo = policy?.directiveSet.find((directive) => directive.name === "report-to");
+  const reportTo = policy && getDirective(policy, "report-to");
   return reportTo?.value.map((token) => token.text) ?? [];
 }
 
 /** RFC 7034 has words for two of `frame-ancestors`' values. */
 function frameOptionsOf(policy: Policy | undefined): "DENY" | "SAMEORIGIN" | undefined {
-  const ancestors = policy?.directiveSet.find((directive) => directive.name === "frame-ancestors");
-  const text = ancestors?.value.map((token) => token.text.toLowerCase()).join(" ");
-  if (text === "'none'") return "DENY";
-  return text === "'self'" ? "SAMEORIGIN" : undefined;
+  const ancestors = policy && getDirective(policy, "frame-ancestors");
+  const [only, ...others] = ancestors?.value ?? [];
+  if (others.length > 0) return undefined;
+  if (only?.type === "none") return "DENY";
+  return only?.type === "keyword-source" ? "SAMEORIGIN" : undefined;
 }
 
 /** A dictionary of strings, by name. */
 function reportingEndpoints(endpoints: Readonly<Record<string, string>>): string {
   return Object.entries(endpoints)
-    .map(([name, url]) => `${key(name)}=${string(url)}`)
+    .map(([name, url]) => `${serializeKey(name)}=${serializeString(url)}`)
     .join(", ");
 }
 
 function serializeIntegrityPolicy(policy: IntegrityPolicy): string {
   const { blockedDestinations, endpoints = [] } = policy;
-  const members = [`blocked-destinations=(${blockedDestinations.map(key).join(" ")})`];
-  if (endpoints.length > 0) members.push(`endpoints=(${endpoints.map(key).join(" ")})`);
+  const members = [`blocked-destinations=(${blockedDestinations.map(serializeKey).join(" ")})`];
+  if (endpoints.length > 0) members.push(`endpoints=(${endpoints.map(serializeKey).join(" ")})`);
   return members.join(", ");
 }
 
@@ -175,13 +176,13 @@ function permissionsPolicy(option: SecurityHeadersOptions["permissionsPolicy"]):
   if (option === false) return "";
   const denied = Object.fromEntries(deniedFeatures.map((feature) => [feature, []]));
   return Object.entries<readonly string[]>({ ...denied, ...option })
-    .map(([feature, allowed]) => `${key(feature)}=${allowlist(allowed)}`)
+    .map(([feature, allowed]) => `${serializeKey(feature)}=${allowlist(allowed)}`)
     .join(", ");
 }
 
 function allowlist(allowed: readonly string[]): string {
   if (allowed.includes("*")) return "*";
-  return `(${allowed.map((origin) => (origin === "self" ? origin : string(origin))).join(" ")})`;
+  return `(${allowed.map((origin) => (origin === "self" ? origin : serializeString(origin))).join(" ")})`;
 }
 
 function strictTransportSecurity(option: StrictTransportSecurity | false | undefined): string {
@@ -196,14 +197,14 @@ function strictTransportSecurity(option: StrictTransportSecurity | false | undef
   return parts.join("; ");
 }
 
-/** RFC 9651 §3.1.2; also good as a token (§3.3.4), the wider of the two. */
-function key(text: string): string {
+/** RFC 9651 §4.1.1.3. Every key is a token, too. */
+function serializeKey(text: string): string {
   if (/^[a-z*][a-z0-9_.*-]*$/.test(text)) return text;
   throw new CspError("invalid-header", `${JSON.stringify(text)} is no name in lower case`);
 }
 
-/** RFC 9651 §3.3.3. */
-function string(text: string): string {
+/** RFC 9651 §4.1.6. */
+function serializeString(text: string): string {
   if (/^[ -~]+$/.test(text)) return `"${text.replace(/["\\]/g, "\\$&")}"`;
   throw new CspError("invalid-header", `${JSON.stringify(text)} has to be printable ASCII`);
 }

@@ -1,6 +1,7 @@
 import {
   type Directive,
   directiveGrammars,
+  getDirective,
   keywords,
   type Policy,
   parseMetaPolicy,
@@ -12,7 +13,7 @@ import {
   serializePolicyList,
 } from "@conclave/csp";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 
 /** Names and values alone. */
 const outline = (policy: Policy) =>
@@ -128,6 +129,15 @@ describe("#meta-element", () => {
 
   test("the others stay", () => {
     expect(outline(parseMetaPolicy("report-to a; base-uri 'none'"))).toHaveLength(2);
+  });
+});
+
+describe("getDirective", () => {
+  test("finds a directive by name, with its own type", () => {
+    const policy = parsePolicy("SANDBOX allow-forms; x y");
+    expect(getDirective(policy, "sandbox")?.value[0]).toMatchObject({ keyword: "allow-forms" });
+    expect(getDirective(policy, "img-src")).toBeUndefined();
+    expectTypeOf(getDirective(policy, "webrtc")?.name).toEqualTypeOf<"webrtc" | undefined>();
   });
 });
 
