@@ -175,6 +175,7 @@ export type ClientErrorCode =
   | "name-invalid"
   | "name-unknown"
   | "no-key-packages"
+  | "phrase-wrong"
   | "link-invalid"
   | "link-closed"
   | "already-member"
@@ -185,6 +186,8 @@ export type ClientErrorCode =
   | "busy"
   | "text-too-long"
   | "storage"
+  /** Another engine took the profile over; this one has stopped. */
+  | "fenced"
   | "refused"
   | "internal";
 

@@ -1,0 +1,264 @@
+/**
+ * Making commits: what the person wants becomes proposals on the current state, the bundle is kept before
+ * it is posted, and one that lost its epoch is composed again on the winner.
+ * @module
+ */
+
+import type { Accepted, CommitRequest, Link } from "@conclave/delivery/protocol";
+import {
+  type CommitBundle,
+  type Group,
+  MlsError,
+  type Proposal,
+  readGroupInfo,
+  readKeyPackage,
+} from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { validateKeyPackage } from "@conclave/mls/public-group";
+import { ClientError } from "../api.ts";
+import { equal, hex, utf8Bytes } from "../bytes.ts";
+import { SUITE } from "../environment.ts";
+import { linksOf, sealToLinks, titleExtension, withLinks } from "../invitation.ts";
+import { causeOf, Refusal } from "../refusal.ts";
+import { ServiceError } from "../service.ts";
+import { commitData } from "./commit-data.ts";
+import { catchUp, readEntry } from "./reading.ts";
+import { type Intent, KEYS } from "./records.ts";
+import type { ConversationState } from "./state.ts";
+
+/** How often a commit is composed again before its intent is given up. */
+export const MAX_RACES = 20;
+
+/** How a turn at the log ended. */
+export type Outcome = "accepted" | "lost";
+
+/** Whether there are proposals of others that we may commit: nobody can commit its own removal. */
+export function committable(group: Group): boolean {
+  const { pendingProposals } = group;
+  return (
+    pendingProposals.length > 0 &&
+    !pendingProposals.some(
+      ({ proposal }) =>
+        proposal.proposalType === "remove" && proposal.removed === group.ownLeafIndex,
+    )
+  );
+}
+
+/** Commits what is proposed. */
+export async function commitPending(state: ConversationState, group: Group): Promise<Outcome> {
+  return compose(state, group, { proposals: [], links: undefined, intent: undefined });
+}
+
+/** Carries out an intent: with a commit, or by finding that there is nothing left to do. */
+export async function commitIntent(
+  state: ConversationState,
+  group: Group,
+  number: number,
+  intent: Intent,
+): Promise<Outcome> {
+  try {
+    const change = await changeFor(state, group, number, intent);
+    if (change) return await compose(state, group, { ...change, intent: number });
+    await settle(state, number, undefined);
+    return "accepted";
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    state.environment.log("commit", error);
+    await settle(state, number, failure);
+    return "accepted";
+  }
+}
+
+export async function settle(
+  state: ConversationState,
+  number: number,
+  failure: ClientError | undefined,
+): Promise<void> {
+  const step = state.step();
+  step.afterwards(state.intents.stageOutcome(step.batch, number, failure));
+  await step.apply();
+}
+
+/** Errors that end an intent; others are temporary. */
+function failureOf(error: unknown): ClientError | undefined {
+  if (error instanceof ClientError) {
+    return error.code === "storage" || error.code === "fenced" ? undefined : error;
+  }
+  const refusal = causeOf(error, Refusal);
+  if (refusal) return new ClientError("refused", refusal.message, { cause: error });
+  const service = causeOf(error, ServiceError);
+  if (service) {
+    return service.transient
+      ? undefined
+      : new ClientError("refused", service.code, { cause: error });
+  }
+  const mls = causeOf(error, MlsError);
+  return mls && mls.code !== "storage"
+    ? new ClientError("refused", mls.code, { cause: error })
+    : undefined;
+}
+
+interface Change {
+  readonly proposals: readonly Proposal[];
+  /** The group's links behind it; undefined to leave them. */
+  readonly links: readonly Link[] | undefined;
+}
+
+/** What must be proposed for this intent; undefined if the group is that way already. */
+async function changeFor(
+  state: ConversationState,
+  group: Group,
+  number: number,
+  intent: Intent,
+): Promise<Change | undefined> {
+  const links = linksOf(group.extensions);
+  switch (intent.type) {
+    case "add":
+      return addition(state, number, intent);
+    case "remove": {
+      const account = hex(intent.accountId);
+      const leaves = state.roster.filter(({ accountId }) => accountId === account);
+      const proposals = leaves.map(
+        ({ leafIndex }): Proposal => ({ proposalType: "remove", removed: leafIndex }),
+      );
+      return proposals.length > 0 ? { proposals, links: undefined } : undefined;
+    }
+    case "invite": {
+      const open = links.filter((link) => Number(link.expiresAt) * 1000 > state.environment.now());
+      const there = links.some((link) => equal(link.signatureKey, intent.link.signatureKey));
+      return there ? undefined : { proposals: [], links: [...open, intent.link] };
+    }
+    case "revoke":
+      return links.length > 0 ? { proposals: [], links: [] } : undefined;
+  }
+}
+
+/** The account's devices, by key packages that are claimed once and kept until they are used. */
+async function addition(
+  state: ConversationState,
+  number: number,
+  intent: Extract<Intent, { type: "add" }>,
+): Promise<Change | undefined> {
+  const account = hex(intent.accountId);
+  if (state.roster.some(({ accountId }) => accountId === account)) return undefined;
+  let { keyPackages } = intent;
+  if (keyPackages.length === 0) {
+    const claimed = await state.environment.service.claimKeyPackages(intent.accountId, [SUITE]);
+    keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
+    const step = state.step();
+    step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
+    await step.apply();
+  }
+  const proposals: Proposal[] = [];
+  for (const keyPackage of keyPackages) {
+    if (await acceptable(state, keyPackage)) {
+      proposals.push({ proposalType: "add", keyPackage: readKeyPackage(keyPackage) });
+    }
+  }
+  if (proposals.length === 0) {
+    throw new ClientError(
+      "no-key-packages",
+      "the service has no usable key package of the account",
+    );
+  }
+  return { proposals, links: undefined };
+}
+
+/** A device that the account's list doesn't have is left out, and told. */
+async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<boolean> {
+  state.judgeNow();
+  try {
+    const { leafNode } = await validateKeyPackage(state.context, keyPackage);
+    await state.context.authentication.validate([leafNode]);
+    return true;
+  } catch (error) {
+    const refusal = causeOf(error, Refusal);
+    if (!refusal && !(error instanceof MlsError)) throw error;
+    if (causeOf(error, ServiceError)?.transient) throw error;
+    const step = state.step();
+    step.warn({ code: refusal?.code ?? "message-refused", ...refusal?.about });
+    await step.apply();
+    return false;
+  }
+}
+
+async function compose(
+  state: ConversationState,
+  group: Group,
+  { proposals, links, intent }: Change & { readonly intent: number | undefined },
+): Promise<Outcome> {
+  const removes = [...proposals, ...group.pendingProposals.map(({ proposal }) => proposal)].some(
+    ({ proposalType }) => proposalType === "remove",
+  );
+  const before = linksOf(group.extensions);
+  // Who is removed may know the links.
+  const after = removes ? [] : (links ?? before);
+  const relinked: Proposal[] =
+    after === before || (after.length === 0 && before.length === 0)
+      ? []
+      : [
+          {
+            proposalType: "group_context_extensions",
+            extensions: withLinks(group.extensions, after),
+          },
+        ];
+  state.judgeNow();
+  await group.commit({
+    proposals: [...proposals, ...relinked],
+    authenticatedData: commitData(await state.chain(group)),
+    joinerExtensions: [titleExtension(state.record.title)],
+    and: () => {
+      const key = KEYS.composing(state.id);
+      return intent === undefined
+        ? { delete: [key] }
+        : { put: new Map([[key, utf8Bytes(intent.toString(16))]]) };
+    },
+  });
+  return push(state, group);
+}
+
+/** Posts the pending commit. It stays pending where no answer comes (throws `ServiceError`). */
+export async function push(state: ConversationState, group: Group): Promise<Outcome> {
+  const bundle = group.pendingCommit;
+  if (!bundle) return "lost";
+  const { epoch } = group;
+  let accepted: Accepted;
+  try {
+    const request = await requestOf(state, bundle);
+    accepted = await state.environment.service.commit(state.groupId, request);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.transient) throw error;
+    if (error.code === "wrong-epoch") {
+      await catchUp(state);
+      if (group.pendingCommit) await group.discardPendingCommit();
+      return "lost";
+    }
+    await group.discardPendingCommit();
+    throw error;
+  }
+  const { seq, acceptedAt } = accepted;
+  if (seq === state.position.cursor + 1) {
+    await readEntry(state, { seq, epoch, kind: "commit", message: bundle.commit, acceptedAt });
+  } else {
+    await catchUp(state);
+  }
+  return "accepted";
+}
+
+/** All that goes with a commit: every link gets the new epoch's GroupInfo. */
+export async function requestOf(
+  state: ConversationState,
+  bundle: Pick<CommitBundle, "commit" | "groupInfo" | "groupInfoForJoiners"> & {
+    readonly welcome?: Bytes | undefined;
+  },
+): Promise<CommitRequest> {
+  const { extensions } = readGroupInfo(bundle.groupInfo).groupContext;
+  const { crypto } = state.environment;
+  return {
+    commit: bundle.commit,
+    ...(bundle.welcome && { welcome: bundle.welcome }),
+    groupInfo: bundle.groupInfo,
+    links: [...(await sealToLinks(crypto, linksOf(extensions), bundle.groupInfoForJoiners))],
+  };
+}

@@ -1,0 +1,428 @@
+/**
+ * A conversation: what a view may ask of it, and the one worker that does all that changes it. The worker
+ * does one thing after the other, each of which begins and ends with records on disk; so wherever it is
+ * cut off, the next start goes on from there.
+ * @module
+ */
+
+import { sha256 } from "@conclave/delivery/protocol";
+import { createGroup, EXTENSION, type Group, RequiredCapabilities } from "@conclave/mls";
+import { encode } from "@conclave/mls/codec";
+import { ClientError, type ConversationSummary, type Message } from "../api.ts";
+import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
+import { encodeContent, textContent } from "../content/content.ts";
+import { messageIdOf } from "../content/frame.ts";
+import {
+  CAPABILITIES,
+  type Environment,
+  leafLifetime,
+  mlsContext,
+  SUITE,
+  workerError,
+} from "../environment.ts";
+import { withLinks } from "../invitation.ts";
+import { causeOf } from "../refusal.ts";
+import { changes, count, ordinal, put } from "../storage.ts";
+import { AGAIN, IDLE, Worker } from "../worker.ts";
+import {
+  commitIntent,
+  commitPending,
+  committable,
+  MAX_RACES,
+  type Outcome,
+  push,
+  settle,
+} from "./committing.ts";
+import { messagesBefore, messageView, putMessages, waitingView } from "./history.ts";
+import { joinByLink } from "./joining.ts";
+import { catchUp } from "./reading.ts";
+import { stageLeft } from "./reading-commits.ts";
+import { receiptContent, receiptDue } from "./receipts.ts";
+import { ConversationRecord, type Intent, KEYS, type OutboxEntry } from "./records.ts";
+import { sendEntry } from "./sending.ts";
+import { ConversationState } from "./state.ts";
+
+/** The longest text, in UTF-8 bytes. */
+export const MAX_TEXT_LENGTH: number = 32 * 1024;
+
+export class Conversation {
+  readonly state: ConversationState;
+  readonly #worker: Worker;
+  #behind = true;
+  #races = 0;
+  #receiptAt: number | undefined;
+  #proposalsAt: number | undefined;
+  #joining: PromiseWithResolvers<void> | undefined;
+  #leaving: PromiseWithResolvers<void> | undefined;
+
+  constructor(state: ConversationState) {
+    this.state = state;
+    this.#worker = new Worker({
+      turn: () => this.#turn(),
+      retry: state.environment.timing.retry,
+      onError: (error) => workerError(state.environment, error),
+    });
+  }
+
+  start(): void {
+    this.#worker.start();
+  }
+
+  close(): Promise<void> {
+    return this.#worker.close();
+  }
+
+  /** The log may have more than we read. */
+  lookAgain(head?: number): void {
+    if (head !== undefined && head <= this.state.position.cursor) return;
+    this.#behind = true;
+    this.#worker.hurry();
+  }
+
+  summary(): ConversationSummary {
+    return this.state.summary();
+  }
+
+  /** Newest last; what waits in the outbox comes with the newest. */
+  async messages(before: number | undefined, limit: number): Promise<readonly Message[]> {
+    const { state } = this;
+    const stored = await messagesBefore(state, before ?? Number.POSITIVE_INFINITY, limit);
+    const { delivered } = state.position;
+    const views = stored.map((message) => messageView(state, message, delivered));
+    if (before !== undefined) return views;
+    return [...views, ...state.outbox.texts().map((entry) => waitingView(state, entry))];
+  }
+
+  async sendText(text: string, messageKey: string): Promise<void> {
+    const { state } = this;
+    const { id, storage, self } = state;
+    this.#requireActive();
+    const size = utf8Bytes(text).length;
+    if (size === 0 || size > MAX_TEXT_LENGTH) {
+      throw new ClientError("text-too-long", `a text has 1 to ${MAX_TEXT_LENGTH} bytes`);
+    }
+    const written = KEYS.written(id, hex((await sha256(utf8Bytes(messageKey))).slice(0, 16)));
+    if (await storage.get(written)) return;
+    const content = encodeContent(textContent(text, randomBytes(16)));
+    const messageId = await messageIdOf(self.accountIdBytes, state.groupId, content);
+    this.#requireActive();
+    const step = state.step();
+    put(step.batch, written, count, state.environment.now());
+    step.outbox(state.outbox.takeNumber(), this.#entry("text", messageId, content));
+    await step.apply();
+    this.#worker.ring();
+  }
+
+  async discardFailed(messageId: string): Promise<void> {
+    const { state } = this;
+    for (const [number, entry] of state.outbox.entries) {
+      if (entry.id !== messageId || entry.failure === undefined) continue;
+      const step = state.step();
+      step.outbox(number, undefined);
+      await step.apply();
+    }
+  }
+
+  async markRead(): Promise<void> {
+    const { state } = this;
+    const { received } = state.position;
+    if (state.read === received) return;
+    const step = state.step();
+    put(step.batch, KEYS.read(state.id), count, received);
+    step.afterwards(() => {
+      state.read = received;
+    });
+    await step.apply();
+  }
+
+  /** Wants something of the group, and waits until it is so. The same wish twice is one. */
+  async want(intent: Intent): Promise<void> {
+    this.#requireActive();
+    const { state } = this;
+    let number = state.intents.find((other) => sameIntent(other, intent));
+    if (number === undefined) {
+      number = state.intents.takeNumber();
+      const step = state.step();
+      step.afterwards(state.intents.stage(step.batch, number, intent));
+      await step.apply();
+    }
+    const outcome = state.intents.outcome(number);
+    this.#worker.ring();
+    await outcome;
+  }
+
+  /** From now on nothing is sent; the others take this device out when one of them is there. */
+  async leave(): Promise<void> {
+    this.#requireActive();
+    this.#leaving ??= Promise.withResolvers<void>();
+    this.#worker.ring();
+    await this.#leaving.promise;
+  }
+
+  /** Waits until a join by link has come to its end. */
+  joined(): Promise<void> {
+    if (this.state.record.status === "active") return Promise.resolve();
+    this.#joining ??= Promise.withResolvers<void>();
+    this.#worker.ring();
+    return this.#joining.promise;
+  }
+
+  #requireActive(): void {
+    const { record } = this.state;
+    if (record.status !== "active" || record.leaving) {
+      throw new ClientError("not-member", "this device is not in the conversation");
+    }
+    if (record.restored) {
+      throw new ClientError("refused", "this is a restored copy: it may only read");
+    }
+  }
+
+  #entry(kind: OutboxEntry["kind"], id: string, content: OutboxEntry["content"]): OutboxEntry {
+    return {
+      kind,
+      id,
+      content,
+      writtenAt: this.state.environment.now(),
+      sequence: undefined,
+      ciphertext: undefined,
+      acceptedSeq: undefined,
+      failure: undefined,
+    };
+  }
+
+  async #turn(): Promise<number> {
+    const { state } = this;
+    const { record, group } = state;
+    if (record.status === "left") return this.#clear();
+    if (record.status === "joining") return this.#join();
+    if (this.#leaving) return this.#beginLeaving(this.#leaving);
+    if (!group) return IDLE;
+
+    if (this.#behind) {
+      this.#behind = false;
+      try {
+        await catchUp(state);
+      } catch (error) {
+        this.#behind = true;
+        throw error;
+      }
+      return 0;
+    }
+    if (record.restored) return this.#poll();
+    if (group.pendingCommit) return this.#after(await push(state, group));
+    if (record.leaving) await this.#proposeLeaving(group);
+    else {
+      const pause = await this.#commit(group);
+      if (pause !== undefined) return pause;
+    }
+    const first = state.outbox.first();
+    if (first) {
+      await sendEntry(state, group, ...first);
+      return 0;
+    }
+    return record.leaving ? this.#poll() : this.#rest();
+  }
+
+  /** What came into outbox and intents while we were being taken out. */
+  async #clear(): Promise<number> {
+    const { state } = this;
+    if (state.outbox.first() || state.intents.first()) {
+      const step = state.step();
+      stageLeft(state, step);
+      await step.apply();
+    }
+    return IDLE;
+  }
+
+  async #join(): Promise<number> {
+    try {
+      const outcome = await joinByLink(this.state);
+      if (outcome === "lost" && ++this.#races < MAX_RACES) return AGAIN;
+      if (outcome === "lost") throw new ClientError("busy", "too many others joined meanwhile");
+      this.#races = 0;
+      this.#joining?.resolve();
+      this.#behind = true;
+      return 0;
+    } catch (error) {
+      const failure = causeOf(error, ClientError);
+      if (!failure || failure.code === "storage" || failure.code === "fenced") throw error;
+      const step = this.state.step();
+      step.record = { ...step.record, status: "left" };
+      step.batch.delete.push(KEYS.join(this.state.id));
+      await step.apply();
+      this.#joining?.reject(failure);
+      this.#joining = undefined;
+      return IDLE;
+    }
+  }
+
+  /** Commits what is proposed or wanted, if anything is; undefined if not. */
+  async #commit(group: Group): Promise<number | undefined> {
+    const { state } = this;
+    const intent = state.intents.first();
+    if (committable(group)) {
+      // A member with proposals pending commits them before it sends (RFC 9420 §12.4); otherwise it gives
+      // the others a chance to be first.
+      const { now, timing } = state.environment;
+      this.#proposalsAt ??= now() + Math.random() * timing.proposals;
+      if (intent || state.outbox.first() || now() >= this.#proposalsAt) {
+        return this.#after(await commitPending(state, group));
+      }
+    } else {
+      this.#proposalsAt = undefined;
+    }
+    return intent && this.#after(await commitIntent(state, group, ...intent));
+  }
+
+  /** A race that was lost is run again a little later; after too many, what was wanted is given up. */
+  async #after(outcome: Outcome): Promise<number> {
+    if (outcome === "accepted") {
+      this.#races = 0;
+      return 0;
+    }
+    this.#races++;
+    const intent = this.state.intents.first();
+    if (this.#races < MAX_RACES || !intent) return AGAIN;
+    this.#races = 0;
+    const busy = new ClientError("busy", "others kept changing the group");
+    await settle(this.state, intent[0], busy);
+    return 0;
+  }
+
+  async #beginLeaving(leaving: PromiseWithResolvers<void>): Promise<number> {
+    const { state } = this;
+    const step = state.step();
+    stageLeft(state, step);
+    step.record = { ...state.record, leaving: true };
+    await step.apply();
+    this.#leaving = undefined;
+    leaving.resolve();
+    return 0;
+  }
+
+  /** The own removal is proposed in each epoch, until somebody commits it. */
+  async #proposeLeaving(group: Group): Promise<void> {
+    const { state } = this;
+    if (state.roster.length === 1) {
+      const step = state.step();
+      stageLeft(state, step);
+      await step.apply();
+      await group.remove();
+      await state.setGroup(undefined);
+      return;
+    }
+    const removed = group.ownLeafIndex;
+    const proposed = group.pendingProposals.some(
+      ({ proposal }) => proposal.proposalType === "remove" && proposal.removed === removed,
+    );
+    if (proposed) return;
+    const step = state.step();
+    await group.propose(
+      { proposalType: "remove", removed },
+      {
+        and: async (message) => {
+          const ciphertext = { message, hash: await sha256(message) };
+          const entry = this.#entry("proposal", "", new Uint8Array(0));
+          step.outbox(state.outbox.takeNumber(), { ...entry, ciphertext });
+          return step.finish();
+        },
+      },
+    );
+    step.done();
+  }
+
+  /** Nothing to do but what has a time: says when. */
+  async #rest(): Promise<number> {
+    const { state } = this;
+    const { now, timing } = state.environment;
+    let pause = this.#poll();
+    if (this.#proposalsAt !== undefined) pause = Math.min(pause, this.#proposalsAt - now());
+    if (receiptDue(state)) {
+      this.#receiptAt ??= now() + timing.receipt;
+      if (now() >= this.#receiptAt) {
+        this.#receiptAt = undefined;
+        await this.#putReceipt();
+        return 0;
+      }
+      pause = Math.min(pause, this.#receiptAt - now());
+    }
+    return Math.max(1, pause);
+  }
+
+  async #putReceipt(): Promise<void> {
+    const { state } = this;
+    const content = encodeContent(receiptContent(state.position.cursor));
+    const step = state.step();
+    step.position = { ...step.position, reported: step.position.lastReceived };
+    step.outbox(state.outbox.takeNumber(), this.#entry("receipt", "", content));
+    await step.apply();
+  }
+
+  /** Without a doorbell, the log is looked at now and then. */
+  #poll(): number {
+    return this.state.environment.timing.poll;
+  }
+}
+
+function sameIntent(a: Intent, b: Intent): boolean {
+  if (a.type === "revoke") return b.type === "revoke";
+  if (a.type === "invite") return false;
+  return (
+    (b.type === "add" || b.type === "remove") &&
+    a.type === b.type &&
+    equal(a.accountId, b.accountId)
+  );
+}
+
+/** A group with this device alone, at the service and here. Throws `ServiceError`; then there is none. */
+export async function createConversation(
+  environment: Environment,
+  title: string,
+): Promise<ConversationState> {
+  const { self, now, service } = environment;
+  const groupId = randomBytes(16);
+  const id = hex(groupId);
+  const extensionTypes = CAPABILITIES.extensions;
+  const required = { extensionTypes, proposalTypes: [], credentialTypes: [] };
+  const requiredCapabilities = {
+    extensionType: EXTENSION.requiredCapabilities,
+    extensionData: encode(RequiredCapabilities, required),
+  };
+  const group = await createGroup(mlsContext(environment, now), {
+    groupId,
+    suite: SUITE,
+    credential: self.credential,
+    signer: self.leafSigner,
+    capabilities: CAPABILITIES,
+    lifetime: leafLifetime(now()),
+    extensions: withLinks([requiredCapabilities], []),
+  });
+  try {
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    await service.createGroup({ groupInfo, ratchetTree: group.ratchetTree() });
+  } catch (error) {
+    await group.remove();
+    throw error;
+  }
+  const batch = changes();
+  const subject = self.accountIdBytes;
+  const record: ConversationRecord = {
+    title,
+    status: "active",
+    leaving: false,
+    restored: false,
+    createdAt: now(),
+  };
+  put(batch, KEYS.conversation(id), ConversationRecord, record);
+  putMessages(batch, id, [
+    {
+      id: `02${self.accountId}${ordinal(0)}`,
+      seq: 0,
+      accountId: subject,
+      at: now(),
+      body: { type: "membership", change: "created", subject, by: undefined },
+    },
+  ]);
+  await environment.storage.apply(batch);
+  return ConversationState.load(environment, id, record);
+}

@@ -1,0 +1,193 @@
+/**
+ * Coming into a group: by an invitation link (an external commit, RFC 9420 §12.4.3.2) or by a Welcome
+ * that a member made (§12.4.3.1).
+ * @module
+ */
+
+import { type InboxEntry, type LinkResponse, proveLink } from "@conclave/delivery/protocol";
+import { type Group, joinExternally, joinGroup, MlsError, readGroupInfo } from "@conclave/mls";
+import { type Bytes, decode } from "@conclave/mls/codec";
+import { PublicGroup } from "@conclave/mls/public-group";
+import { ClientError, type InvitationPreview } from "../api.ts";
+import { equal, hex } from "../bytes.ts";
+import { CAPABILITIES, type Environment, mlsContext } from "../environment.ts";
+import {
+  type LinkKeys,
+  type LinkSecret,
+  linkKeysOf,
+  openSealed,
+  readTitle,
+  titleExtension,
+} from "../invitation.ts";
+import { causeOf, Refusal } from "../refusal.ts";
+import { ServiceError } from "../service.ts";
+import { ordinal } from "../storage.ts";
+import { type Outcome, requestOf } from "./committing.ts";
+import { JoinRecord, KEYS } from "./records.ts";
+import { rosterOf } from "./roster.ts";
+import { type ConversationState, NOWHERE, type Step } from "./state.ts";
+
+/** A link as the service has it now, opened and checked. */
+export interface OpenedLink {
+  readonly groupId: Bytes;
+  readonly groupInfo: Bytes;
+  readonly ratchetTree: Bytes;
+  readonly keys: LinkKeys;
+  readonly preview: InvitationPreview;
+}
+
+/** Throws `ClientError` (`link-closed`, `link-invalid`, `refused`) and `ServiceError`. */
+export async function openLink(environment: Environment, secret: LinkSecret): Promise<OpenedLink> {
+  const keys = await linkKeysOf(secret.seed);
+  let link: LinkResponse;
+  try {
+    link = await environment.service.link(keys.linkId);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.transient) throw error;
+    const code = error.code === "link-closed" ? "link-closed" : "link-invalid";
+    throw new ClientError(code, "the service doesn't let this link in", { cause: error });
+  }
+  const groupInfo = await openSealed(environment.crypto, keys, link.sealedGroupInfo);
+  const { ratchetTree } = link;
+  const context = mlsContext(environment, environment.now);
+  try {
+    const group = await PublicGroup.open(context, { groupInfo, ratchetTree });
+    const roster = await rosterOf(group);
+    const { inviter } = secret;
+    const found = roster.find(({ accountIdBytes }) => equal(accountIdBytes, inviter));
+    const preview = {
+      title: readTitle(readGroupInfo(groupInfo).extensions),
+      inviterName: environment.directory.nameOf(hex(inviter)),
+      inviterConfirmed: found !== undefined,
+      members: new Set(roster.map(({ accountId }) => accountId)).size,
+    };
+    return { groupId: group.groupId, groupInfo, ratchetTree, keys, preview };
+  } catch (error) {
+    if (causeOf(error, ServiceError)?.transient) throw error;
+    if (!(error instanceof MlsError) && !causeOf(error, Refusal)) throw error;
+    throw new ClientError("refused", "the group behind the link is not in order", { cause: error });
+  }
+}
+
+/**
+ * Goes on with a join by link, from wherever it is. `lost`: somebody else's commit was first.
+ * Throws `ClientError` where the link can't be used (again), `ServiceError` where trying later may help.
+ */
+export async function joinByLink(state: ConversationState): Promise<Outcome> {
+  const bytes = await state.storage.get(KEYS.join(state.id));
+  if (!bytes) throw new ClientError("link-invalid", "there is no link to join by");
+  const group = state.group ?? (await prepare(state, decode(JoinRecord, bytes)));
+  const bundle = group.pendingCommit;
+  if (!bundle) throw new TypeError("a group that is being joined has a commit");
+  try {
+    const request = await requestOf(state, bundle);
+    const { seq, acceptedAt } = await state.environment.service.commit(state.groupId, request);
+    await enter(state, group, seq, acceptedAt);
+    return "accepted";
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.transient) throw error;
+    await group.remove();
+    state.group = undefined;
+    if (error.code === "wrong-epoch") return "lost";
+    const code = error.code === "link-closed" ? "link-closed" : "refused";
+    throw new ClientError(code, `the service refused: ${error.code}`, { cause: error });
+  }
+}
+
+/** The group as it will be, with the external commit to be sent; both are kept. */
+async function prepare(state: ConversationState, secret: LinkSecret): Promise<Group> {
+  const { environment, groupId } = state;
+  const { self } = environment;
+  const link = await openLink(environment, secret);
+  if (!equal(link.groupId, groupId)) {
+    throw new ClientError("link-invalid", "the link leads to another group now");
+  }
+  state.judgeNow();
+  const { group } = await joinExternally(state.context, {
+    groupInfo: link.groupInfo,
+    ratchetTree: link.ratchetTree,
+    credential: self.credential,
+    signer: self.leafSigner,
+    capabilities: CAPABILITIES,
+    joinerExtensions: [titleExtension(state.record.title)],
+    authenticatedData: ({ leafNode = new Uint8Array(0), ...joining }) =>
+      proveLink({ ...joining, leafNode }, link.keys.signer),
+  });
+  state.group = group;
+  return group;
+}
+
+/** In: reading begins behind the entry that brought us in. */
+async function enter(
+  state: ConversationState,
+  group: Group,
+  seq: number,
+  acceptedAt: number,
+): Promise<void> {
+  const step = state.step();
+  step.batch.delete.push(KEYS.join(state.id));
+  beginAt(state, step, { seq, acceptedAt, change: "joined" });
+  await group.confirm({ and: () => step.finish() });
+  step.done();
+  await state.refreshRoster();
+  state.emitSummary();
+}
+
+/** Joins by a Welcome from the inbox. Throws `MlsError` and `Refusal` where it can't be used, `ServiceError`. */
+export async function joinByWelcome(state: ConversationState, entry: InboxEntry): Promise<void> {
+  const { environment, groupId } = state;
+  const ratchetTree = await environment.service.tree(groupId, entry.epoch);
+  state.judgeNow();
+  const step = state.step();
+  const group = await joinGroup(state.context, {
+    welcome: entry.welcome,
+    ratchetTree,
+    signer: environment.self.leafSigner,
+    and: ({ groupInfoExtensions }) => {
+      step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
+      beginAt(state, step, {
+        seq: entry.commitSeq,
+        acceptedAt: environment.now(),
+        change: "added",
+      });
+      return step.finish();
+    },
+  });
+  step.done();
+  await state.setGroup(group);
+  state.emitSummary();
+}
+
+function beginAt(
+  state: ConversationState,
+  step: Step,
+  { seq, acceptedAt, change }: Entrance,
+): void {
+  const subject = state.self.accountIdBytes;
+  for (const signatureKey of state.peers.keys()) step.peer(signatureKey, undefined);
+  // What was received in an earlier stay was received.
+  const { received, lastReceived } = step.position;
+  step.position = {
+    ...NOWHERE,
+    cursor: seq,
+    acceptedAt,
+    received,
+    lastReceived,
+    reported: lastReceived,
+  };
+  step.record = { ...step.record, status: "active", leaving: false, restored: false };
+  step.messages.push({
+    id: `02${state.self.accountId}${ordinal(seq)}`,
+    seq,
+    accountId: subject,
+    at: acceptedAt,
+    body: { type: "membership", change, subject, by: undefined },
+  });
+}
+
+interface Entrance {
+  readonly seq: number;
+  /** Milliseconds. */
+  readonly acceptedAt: number;
+  readonly change: "joined" | "added";
+}

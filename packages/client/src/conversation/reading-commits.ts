@@ -1,0 +1,129 @@
+/**
+ * What follows from a commit in the log: who came and went, and what of our own it settled.
+ * @module
+ */
+
+import type { LogEntry } from "@conclave/delivery/protocol";
+import type { Group, LeafNode, Received } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { ClientError } from "../api.ts";
+import { hex } from "../bytes.ts";
+import { endOf, ordinal } from "../storage.ts";
+import { KEYS, type MembershipChange } from "./records.ts";
+import { deviceOf } from "./roster.ts";
+import type { ConversationState, Step } from "./state.ts";
+
+export interface CommitEvent {
+  readonly event: Extract<Received, { type: "commit" }>;
+  readonly entry: LogEntry;
+  /** Those that were pending before it. */
+  readonly proposals: Group["pendingProposals"];
+}
+
+export async function readCommit(
+  state: ConversationState,
+  step: Step,
+  { event, entry, proposals }: CommitEvent,
+): Promise<void> {
+  await forgetChain(state, step);
+  await tellMembership(state, step, { event, entry, proposals });
+  if (event.removed) {
+    stageLeft(state, step);
+    return;
+  }
+  settleOutbox(state, step);
+  if (event.own) await settleIntent(state, step);
+}
+
+/** The chain begins anew with each epoch. */
+async function forgetChain(state: ConversationState, step: Step): Promise<void> {
+  const from = KEYS.chain(state.id);
+  const old = await state.storage.range({ from, to: endOf(from), limit: Number.MAX_SAFE_INTEGER });
+  for (const [key] of old) step.batch.delete.push(key);
+}
+
+async function tellMembership(
+  state: ConversationState,
+  step: Step,
+  { event, entry, proposals }: CommitEvent,
+): Promise<void> {
+  const { summary } = event;
+  const committer = summary.external
+    ? undefined
+    : state.roster.find(({ leafIndex }) => leafIndex === summary.committer)?.accountIdBytes;
+  const at = step.position.acceptedAt;
+  const told = new Set<string>();
+  const tell = (change: MembershipChange, subject: Bytes, by: Bytes | undefined) => {
+    const name = `${change}/${hex(subject)}`;
+    // An account with several devices comes and goes once.
+    if (told.has(name)) return;
+    told.add(name);
+    step.messages.push({
+      id: `02${hex(subject)}${ordinal(entry.seq)}${ordinal(told.size)}`,
+      seq: entry.seq,
+      accountId: by ?? subject,
+      at,
+      body: { type: "membership", change, subject, by },
+    });
+  };
+  const come = async (leaf: LeafNode) => {
+    const device = await deviceOf(leaf);
+    step.peer(device.signatureKey, { sequence: 0, reported: entry.seq });
+    return device.accountIdBytes;
+  };
+  const remaining = new Set(state.roster.map(({ leafIndex }) => leafIndex));
+  for (const { leafIndex } of summary.removed) remaining.delete(leafIndex);
+
+  for (const { leafIndex, leafNode } of summary.removed) {
+    const { signatureKey, accountId, accountIdBytes } = await deviceOf(leafNode);
+    step.peer(signatureKey, undefined);
+    const stays = state.roster.some((s) => remaining.has(s.leafIndex) && s.accountId === accountId);
+    if (stays || summary.external) continue;
+    const wished = proposals.some(
+      ({ proposal, sender }) =>
+        proposal.proposalType === "remove" &&
+        proposal.removed === leafIndex &&
+        sender.senderType === "member" &&
+        sender.leafIndex === leafIndex,
+    );
+    tell(wished ? "left" : "removed", accountIdBytes, wished ? undefined : committer);
+  }
+  for (const { leafNode } of summary.added) tell("added", await come(leafNode), committer);
+  if (summary.external && summary.pathLeaf) {
+    const account = await come(summary.pathLeaf);
+    const there = state.roster.some(({ accountIdBytes }) => hex(accountIdBytes) === hex(account));
+    if (!there) tell("joined", account, undefined);
+  }
+}
+
+/** We are out: what was to be sent can't be, and what was wanted of the group neither. */
+export function stageLeft(state: ConversationState, step: Step): void {
+  step.record = { ...step.record, status: "left", leaving: false };
+  for (const [number, entry] of state.outbox.entries) {
+    step.outbox(number, entry.kind === "text" ? { ...entry, failure: "not-member" } : undefined);
+  }
+  const gone = new ClientError("not-member", "this device is no longer in the conversation");
+  step.afterwards(state.intents.stageFailureOfAll(step.batch, gone));
+}
+
+/** What was encrypted in the epoch that ended is encrypted anew; a proposal of that epoch is void. */
+function settleOutbox(state: ConversationState, step: Step): void {
+  for (const [number, entry] of state.outbox.entries) {
+    if (!entry.ciphertext || entry.failure !== undefined) continue;
+    const kept =
+      entry.kind === "proposal"
+        ? undefined
+        : { ...entry, ciphertext: undefined, acceptedSeq: undefined };
+    step.outbox(number, kept);
+  }
+}
+
+/** Our commit won: what it was for is done. */
+async function settleIntent(state: ConversationState, step: Step): Promise<void> {
+  const key = KEYS.composing(state.id);
+  const composing = await state.storage.get(key);
+  if (!composing) return;
+  step.batch.delete.push(key);
+  const number = Number.parseInt(new TextDecoder().decode(composing), 16);
+  step.afterwards(state.intents.stageOutcome(step.batch, number));
+}

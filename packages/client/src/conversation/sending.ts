@@ -1,0 +1,91 @@
+/**
+ * Sending what is in the outbox: encrypted in the current epoch, kept, posted until the service answers,
+ * encrypted anew if a commit came in between.
+ * @module
+ */
+
+import { type Accepted, sha256 } from "@conclave/delivery/protocol";
+import type { Group } from "@conclave/mls";
+import { encodeFrame } from "../content/frame.ts";
+import { ServiceError } from "../service.ts";
+import { catchUp, readEntry } from "./reading.ts";
+import type { OutboxEntry } from "./records.ts";
+import type { ConversationState } from "./state.ts";
+
+/** Sends one entry. Throws `ServiceError` where trying again later may help. */
+export async function sendEntry(
+  state: ConversationState,
+  group: Group,
+  number: number,
+  entry: OutboxEntry,
+): Promise<void> {
+  const message = entry.ciphertext?.message ?? (await encrypt(state, group, number, entry));
+  const { epoch } = group;
+  let accepted: Accepted;
+  try {
+    accepted = await state.environment.service.message(state.groupId, message);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.transient) throw error;
+    if (error.code === "wrong-epoch") await nextEpoch(state, group, epoch);
+    else await giveUp(state, number, error.code);
+    return;
+  }
+  const { seq, acceptedAt } = accepted;
+  if (seq === state.position.cursor + 1) {
+    await readEntry(state, { seq, epoch, kind: "application", message, acceptedAt });
+    return;
+  }
+  const current = state.outbox.entries.get(number);
+  if (current) {
+    const step = state.step();
+    step.outbox(number, { ...current, acceptedSeq: seq });
+    await step.apply();
+  }
+  await catchUp(state);
+}
+
+/** The number is used up and the ciphertext kept in one batch, before anything leaves. */
+async function encrypt(
+  state: ConversationState,
+  group: Group,
+  number: number,
+  entry: OutboxEntry,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const step = state.step();
+  const sequence = entry.sequence ?? step.position.nextSequence;
+  if (entry.sequence === undefined) {
+    step.position = { ...step.position, nextSequence: sequence + 1 };
+  }
+  const { length, hash } = await state.chain(group);
+  const own = state.directory.known(state.self.accountId);
+  if (!own) throw new TypeError("the own device list is not known");
+  const frame = encodeFrame({
+    envelope: { sequence, lastSeen: { length, hash }, deviceList: own.head },
+    content: entry.content,
+  });
+  const message = await group.send(frame, {
+    and: async (ciphertext) => {
+      const kept = { message: ciphertext, hash: await sha256(ciphertext) };
+      step.outbox(number, { ...entry, sequence, ciphertext: kept });
+      return step.finish();
+    },
+  });
+  step.done();
+  return message;
+}
+
+/** The service says that the epoch is over: what ended it must be in the log. */
+async function nextEpoch(state: ConversationState, group: Group, epoch: bigint): Promise<void> {
+  await catchUp(state);
+  if (state.group === group && group.epoch === epoch) {
+    throw new ServiceError("bad-answer", "an epoch ended without a commit", { transient: true });
+  }
+}
+
+async function giveUp(state: ConversationState, number: number, failure: string): Promise<void> {
+  const entry = state.outbox.entries.get(number);
+  if (!entry) return;
+  const step = state.step();
+  step.outbox(number, entry.kind === "text" ? { ...entry, failure } : undefined);
+  await step.apply();
+}

@@ -1,0 +1,253 @@
+/**
+ * Who is who, as far as this device can check it: the device lists of accounts, the root key that each
+ * name had when it was first seen, and from both the judgement of credentials (RFC 9420 §5.3.1).
+ *
+ * The service holds the lists but can't sign one. What it can do is show an old list, two lists of one
+ * version, or another account under a name that is known: each is found out here.
+ * @module
+ */
+
+import {
+  accountIdOf,
+  type DeviceIdentity,
+  type DeviceList,
+  type DeviceListHead,
+  decodeDeviceIdentity,
+  headOf,
+  openDeviceList,
+  sha256,
+} from "@conclave/delivery/protocol";
+import type { AuthenticationService, Credential, Storage } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import type { AccountId, Warning } from "./api.ts";
+import { equal, hex, utf8Bytes } from "./bytes.ts";
+import { Refusal } from "./refusal.ts";
+import { ServiceError } from "./service.ts";
+
+/** How many device lists are fetched at a time. */
+const FETCHES = 8;
+
+export interface Leaf {
+  readonly credential: Credential;
+  readonly signatureKey: Bytes;
+}
+
+export interface KnownList {
+  readonly accountId: AccountId;
+  readonly list: DeviceList;
+  readonly head: DeviceListHead;
+  readonly signed: Bytes;
+}
+
+export interface DirectoryOptions {
+  readonly storage: Storage;
+  readonly service: {
+    readonly deviceList: (accountId: Bytes) => Promise<Bytes>;
+    readonly lookUp: (name: string) => Promise<Bytes>;
+  };
+  readonly warn: (warning: Omit<Warning, "at">) => void;
+}
+
+export class Directory {
+  readonly #options: DirectoryOptions;
+  readonly #known = new Map<AccountId, KnownList>();
+  readonly #verified = new Set<AccountId>();
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what was stored. */
+  async load(): Promise<void> {
+    for (const [key, signed] of await this.#options.storage.list(LIST_PREFIX)) {
+      const list = await openDeviceList(signed);
+      const accountId = key.slice(LIST_PREFIX.length);
+      this.#known.set(accountId, { accountId, list, head: await headOf(signed, list), signed });
+    }
+    for (const key of (await this.#options.storage.list(VERIFIED_PREFIX)).keys()) {
+      this.#verified.add(key.slice(VERIFIED_PREFIX.length));
+    }
+  }
+
+  /** The person compared the safety number. An account is its root key, so this holds for as long as it exists. */
+  isVerified(accountId: AccountId): boolean {
+    return this.#verified.has(accountId);
+  }
+
+  async setVerified(accountId: AccountId, verified: boolean): Promise<void> {
+    const key = VERIFIED_PREFIX + accountId;
+    const present = new Map([[key, Uint8Array.of(1)]]);
+    await this.#options.storage.apply(verified ? { put: present } : { delete: [key] });
+    if (verified) this.#verified.add(accountId);
+    else this.#verified.delete(accountId);
+  }
+
+  known(accountId: AccountId): KnownList | undefined {
+    return this.#known.get(accountId);
+  }
+
+  nameOf(accountId: AccountId): string {
+    return this.#known.get(accountId)?.list.name ?? accountId.slice(0, 8);
+  }
+
+  /** As the service has it now. Throws `Refusal`, `ServiceError`. */
+  async fetch(accountId: Bytes): Promise<KnownList> {
+    return this.accept(await this.#options.service.deviceList(accountId), { accountId });
+  }
+
+  /** The account that has this name now. Throws `Refusal` (`root-key-changed`), `ServiceError`. */
+  async lookUp(name: string): Promise<KnownList> {
+    return this.accept(await this.#options.service.lookUp(name), { name });
+  }
+
+  /**
+   * Judges a list that came from outside, and keeps it if it is newer than what is known. The answer is the newest
+   * list that is known, which may be another than this one. Throws `Refusal`.
+   */
+  async accept(
+    signed: Bytes,
+    expected: { readonly accountId?: Bytes; readonly name?: string } = {},
+  ): Promise<KnownList> {
+    const list = await openDeviceList(signed).catch((cause: unknown) => {
+      throw new Refusal("unlisted-device", "no valid device list", {}, { cause });
+    });
+    const id = await accountIdOf(list.rootKey);
+    const accountId = hex(id);
+    const about = { accountId, subject: list.name };
+    if (
+      (expected.accountId && !equal(expected.accountId, id)) ||
+      (expected.name !== undefined && expected.name !== list.name)
+    ) {
+      throw new Refusal("root-key-changed", "the device list of another account", about);
+    }
+    await this.#checkPin(list, about);
+
+    const held = this.#known.get(accountId);
+    const head = await headOf(signed, list);
+    if (held && !this.#follows(held, list, head)) return held;
+    const known = { accountId, list, head, signed };
+    const pin = await pinKey(list.name);
+    await this.#options.storage.apply({
+      put: new Map([
+        [LIST_PREFIX + accountId, signed],
+        [pin, list.rootKey],
+      ]),
+    });
+    this.#known.set(accountId, known);
+    return known;
+  }
+
+  /** Whether the list is newer than the one that is held, and in its chain; a rollback and a fork are told. */
+  #follows(held: KnownList, list: DeviceList, head: DeviceListHead): boolean {
+    const about = { accountId: held.accountId, subject: held.list.name };
+    if (head.version < held.head.version) {
+      this.#options.warn({ code: "device-list-old", ...about });
+      return false;
+    }
+    const forked =
+      head.version === held.head.version
+        ? !equal(head.hash, held.head.hash)
+        : head.version === held.head.version + 1n && !equal(list.previousHash, held.head.hash);
+    if (forked) this.#options.warn({ code: "device-list-fork", ...about });
+    return !forked && head.version > held.head.version;
+  }
+
+  async #checkPin(
+    list: DeviceList,
+    about: { readonly accountId: AccountId; readonly subject: string },
+  ): Promise<void> {
+    const pinned = await this.#options.storage.get(await pinKey(list.name));
+    if (pinned && !equal(pinned, list.rootKey)) {
+      this.#options.warn({ code: "root-key-changed", ...about });
+      throw new Refusal("root-key-changed", "this name belonged to another root key", about);
+    }
+  }
+
+  /** What a member says of its own list: if it is newer than ours, the service must have it. Throws `ServiceError`. */
+  async noticeHead(accountId: Bytes, claimed: DeviceListHead): Promise<void> {
+    const id = hex(accountId);
+    let known = this.#known.get(id);
+    if (!known || claimed.version > known.head.version) {
+      known = await this.fetch(accountId).catch((error: unknown) => {
+        if (error instanceof Refusal) return this.#known.get(id);
+        throw error;
+      });
+    }
+    if (!known) return;
+    const about = { accountId: id, subject: known.list.name };
+    if (claimed.version > known.head.version) {
+      this.#options.warn({ code: "device-list-old", ...about });
+    } else if (claimed.version === known.head.version && !equal(claimed.hash, known.head.hash)) {
+      this.#options.warn({ code: "device-list-fork", ...about });
+    }
+  }
+
+  /**
+   * Judges leaves: bound to an account whose list, unexpired at `at` (milliseconds), has the device with this
+   * very key. Lists are fetched where what is known doesn't have it.
+   */
+  authentication(at: () => number): AuthenticationService {
+    return {
+      validate: async (leaves) => {
+        const pending = [...leaves];
+        const worker = async () => {
+          for (let leaf = pending.pop(); leaf; leaf = pending.pop()) await this.#judge(leaf, at());
+        };
+        await Promise.all(Array.from({ length: FETCHES }, worker));
+      },
+      isSuccessor: async (previous, next) => {
+        const before = identityOf(previous);
+        const after = identityOf(next);
+        return equal(before.rootKey, after.rootKey) && equal(before.deviceId, after.deviceId);
+      },
+    };
+  }
+
+  async #judge(leaf: Leaf, at: number): Promise<void> {
+    const identity = identityOf(leaf);
+    const id = await accountIdOf(identity.rootKey);
+    const held = this.#known.get(hex(id));
+    if (held && lists(held.list, identity, at)) return;
+    const fetched = await this.fetch(id).catch((cause: unknown) => {
+      if (!(cause instanceof ServiceError) || cause.transient) throw cause;
+      const about = { accountId: hex(id) };
+      throw new Refusal("unlisted-device", "the account has no device list", about, { cause });
+    });
+    if (lists(fetched.list, identity, at)) return;
+    const about = { accountId: hex(id), subject: fetched.list.name };
+    throw new Refusal("unlisted-device", "the account's list has no such device", about);
+  }
+}
+
+const LIST_PREFIX = "device-list/";
+const VERIFIED_PREFIX = "verified/";
+
+/** The name's root key at first sight. Names are not ASCII, so their hash stands in the key. */
+async function pinKey(name: string): Promise<string> {
+  return `pin/${hex(await sha256(utf8Bytes(name)))}`;
+}
+
+function lists(list: DeviceList, identity: DeviceIdentity, at: number): boolean {
+  return (
+    Number(list.expiresAt) * 1000 > at &&
+    list.devices.some(
+      ({ deviceId, signatureKey }) =>
+        equal(deviceId, identity.deviceId) && equal(signatureKey, identity.signatureKey),
+    )
+  );
+}
+
+/** Which device of which root key a leaf is. Throws `Refusal`. */
+export function identityOf({ credential, signatureKey }: Leaf): DeviceIdentity {
+  const refuse = (cause?: unknown) =>
+    new Refusal("unlisted-device", "no credential of this application", {}, { cause });
+  if (credential.credentialType !== "basic") throw refuse();
+  let identity: DeviceIdentity;
+  try {
+    identity = decodeDeviceIdentity(credential.identity);
+  } catch (cause) {
+    throw refuse(cause);
+  }
+  if (!equal(identity.signatureKey, signatureKey)) throw refuse();
+  return identity;
+}

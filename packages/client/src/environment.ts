@@ -1,0 +1,107 @@
+/**
+ * What every part of an engine needs from the others.
+ * @module
+ */
+
+import { LINKS_EXTENSION, type SigningKey } from "@conclave/delivery/protocol";
+import {
+  type Capabilities,
+  type Credential,
+  type CryptoProvider,
+  defaultCapabilities,
+  type Lifetime,
+  type MlsContext,
+} from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { type AccountId, ClientError, type ClientEvent } from "./api.ts";
+import { commitPolicy } from "./commit-policy.ts";
+import type { Directory } from "./directory.ts";
+import { causeOf } from "./refusal.ts";
+import { type Service, ServiceError } from "./service.ts";
+import type { ClientStorage } from "./storage.ts";
+import type { Warnings } from "./warnings.ts";
+
+/** ChaCha20-Poly1305 is constant-time in JavaScript too. */
+export const SUITE = 0x0003;
+
+/** Milliseconds. */
+export interface Timing {
+  /** How long a device collects what it received before it says so. */
+  readonly receipt: number;
+  /** The shortest and the longest pause before something is tried again. */
+  readonly retry: readonly [least: number, most: number];
+  /** The longest pause before a member commits what another proposed. */
+  readonly proposals: number;
+  /** How often the log is looked at though no doorbell rang. */
+  readonly poll: number;
+}
+
+export const TIMING: Timing = {
+  receipt: 2_000,
+  retry: [500, 30_000],
+  proposals: 3_000,
+  poll: 60_000,
+};
+
+/** This device, once it has an account. */
+export interface Self {
+  readonly accountId: AccountId;
+  readonly accountIdBytes: Bytes;
+  readonly deviceId: Bytes;
+  readonly credential: Credential;
+  readonly leafSigner: SigningKey;
+}
+
+export interface Environment {
+  readonly storage: ClientStorage;
+  readonly crypto: CryptoProvider;
+  readonly service: Service;
+  readonly directory: Directory;
+  readonly warnings: Warnings;
+  readonly self: Self;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  readonly timing: Timing;
+  readonly emit: (event: ClientEvent) => void;
+  /** Something went wrong that no view is told of; the error holds no content. */
+  readonly log: (what: string, error: unknown) => void;
+  /** The engine can't go on: its profile was taken over, or can't be written. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** What leaves of this application say they can do. */
+export const CAPABILITIES: Capabilities = defaultCapabilities({ extensions: [LINKS_EXTENSION] });
+
+/** Days. */
+const LIFETIME = 90n;
+/** Clocks differ: an hour, in seconds. */
+const LEEWAY = 3600n;
+
+/** Of a new leaf, from `now` (milliseconds). */
+export function leafLifetime(now: number): Lifetime {
+  const seconds = BigInt(Math.floor(now / 1000));
+  return { notBefore: seconds - LEEWAY, notAfter: seconds + LIFETIME * 24n * 3600n };
+}
+
+/** `judgedAt`: the time, in milliseconds, by which credentials and commits are judged. */
+export function mlsContext(environment: Environment, judgedAt: () => number): MlsContext {
+  const { crypto, storage, directory, now } = environment;
+  return {
+    crypto,
+    storage,
+    authentication: directory.authentication(judgedAt),
+    policy: commitPolicy(judgedAt),
+    now,
+  };
+}
+
+/** What a worker does about an error: waits, or stops the engine where storage failed. */
+export function workerError(environment: Environment, error: unknown): number | "stop" {
+  if (causeOf(error, ClientError)) {
+    environment.fail(error);
+    return "stop";
+  }
+  const service = causeOf(error, ServiceError);
+  if (!service) environment.log("worker", error);
+  return service?.retryAfter ?? 0;
+}

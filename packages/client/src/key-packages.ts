@@ -1,0 +1,53 @@
+/**
+ * Key packages: what lets others add this device while it is away. Each is used once; the last resort
+ * serves when the others have run out, and is replaced when it has aged.
+ * @module
+ */
+
+import { createKeyPackage } from "@conclave/mls";
+import { type Codec, encode, struct } from "@conclave/mls/codec";
+import { CAPABILITIES, type Environment, leafLifetime, mlsContext, SUITE } from "./environment.ts";
+import { count, read } from "./storage.ts";
+
+const LEAST = 20;
+const FULL = 40;
+/** How old a last resort may get, in milliseconds. */
+const LAST_RESORT_AGE = 30 * 24 * 3600 * 1000;
+const LAST_RESORT_RECORD = "last-resort";
+
+interface LastResort {
+  readonly madeAt: number;
+}
+const LastResort: Codec<LastResort> = struct({ madeAt: count });
+
+/** Fills up what the service has of ours. Throws `ServiceError`. */
+export async function refillKeyPackages(environment: Environment): Promise<void> {
+  const { service, storage, now, self } = environment;
+  const { available, lastResort } = await service.countKeyPackages();
+  const held = await read(storage, LastResort, LAST_RESORT_RECORD);
+  const replace = !lastResort || !held || held.madeAt + LAST_RESORT_AGE < now();
+  if (available >= LEAST && !replace) return;
+
+  const context = mlsContext(environment, now);
+  const make = async (isLastResort: boolean) => {
+    const { keyPackage } = await createKeyPackage(context, {
+      suite: SUITE,
+      credential: self.credential,
+      signer: self.leafSigner,
+      capabilities: CAPABILITIES,
+      lifetime: leafLifetime(now()),
+      lastResort: isLastResort,
+    });
+    return keyPackage;
+  };
+  const keyPackages = [];
+  if (available < LEAST) {
+    for (let i = available; i < FULL; i++) keyPackages.push(await make(false));
+  }
+  const fresh = replace ? await make(true) : undefined;
+  await service.uploadKeyPackages({ keyPackages, ...(fresh && { lastResort: fresh }) });
+  if (fresh) {
+    const madeAt = encode(LastResort, { madeAt: now() });
+    await storage.apply({ put: new Map([[LAST_RESORT_RECORD, madeAt]]) });
+  }
+}

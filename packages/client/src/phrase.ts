@@ -1,0 +1,75 @@
+/**
+ * The recovery phrase: twelve words (BIP 39, English) that wrap the account's root key. Who has the
+ * words and the wrapped key can change the device list; the device keeps the wrapped key alone.
+ * @module
+ */
+
+import type { SigningKey } from "@conclave/delivery/protocol";
+import type { Bytes } from "@conclave/mls/codec";
+import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { entropyToMnemonic, mnemonicToEntropy } from "@scure/bip39";
+import { wordlist } from "@scure/bip39/wordlists/english.js";
+import { ClientError } from "./api.ts";
+import { concat, randomBytes, utf8Bytes } from "./bytes.ts";
+
+const LABEL = utf8Bytes("Conclave 1 recovery phrase");
+const ENTROPY_LENGTH = 16;
+const NONCE_LENGTH = 24;
+
+export function newEntropy(): Bytes {
+  return randomBytes(ENTROPY_LENGTH);
+}
+
+export function phraseOf(entropy: Bytes): string {
+  return entropyToMnemonic(entropy, wordlist);
+}
+
+/** Takes the words in any case and spacing. Throws `ClientError` with `phrase-wrong`. */
+export function entropyOf(phrase: string): Bytes {
+  try {
+    return mnemonicToEntropy(
+      phrase.trim().toLowerCase().split(/\s+/u).join(" "),
+      wordlist,
+    ) as Bytes;
+  } catch {
+    // The library's error would repeat the words.
+    throw new ClientError("phrase-wrong", "these are not the twelve words of a recovery phrase");
+  }
+}
+
+/** Nonce and ciphertext. */
+export function wrapRootSeed(entropy: Bytes, seed: Bytes): Bytes {
+  const nonce = randomBytes(NONCE_LENGTH);
+  const key = wrappingKey(entropy);
+  const sealed = xchacha20poly1305(key, nonce, LABEL).encrypt(seed);
+  key.fill(0);
+  return concat(nonce, sealed);
+}
+
+/** Throws `ClientError` with `phrase-wrong`. The caller overwrites the seed. */
+export function unwrapRootSeed(entropy: Bytes, wrapped: Bytes): Bytes {
+  const key = wrappingKey(entropy);
+  try {
+    const cipher = xchacha20poly1305(key, wrapped.slice(0, NONCE_LENGTH), LABEL);
+    return cipher.decrypt(wrapped.slice(NONCE_LENGTH)) as Bytes;
+  } catch (cause) {
+    throw new ClientError("phrase-wrong", "the recovery phrase is of another account", { cause });
+  } finally {
+    key.fill(0);
+  }
+}
+
+function wrappingKey(entropy: Bytes): Bytes {
+  return hkdf(sha256, entropy, undefined, LABEL, 32) as Bytes;
+}
+
+/** Signs with a key given by its seed, which the caller keeps until the last signature is made. */
+export function signerOfSeed(seed: Bytes): SigningKey {
+  return {
+    publicKey: ed25519.getPublicKey(seed) as Bytes,
+    sign: async (message) => ed25519.sign(message, seed) as Bytes,
+  };
+}

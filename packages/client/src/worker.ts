@@ -1,0 +1,89 @@
+/**
+ * A worker that does one thing after the other, sleeps when there is nothing to do, and tries again later
+ * and later while something fails.
+ * @module
+ */
+
+/** Sleep until the bell rings. */
+export const IDLE: number = 2 ** 31 - 1;
+/** The same again, after a pause that grows. */
+export const AGAIN = -1;
+
+export interface WorkerOptions {
+  /** Does one thing; answers for how many milliseconds to sleep, `IDLE`, or `AGAIN`. */
+  readonly turn: () => Promise<number>;
+  /** The shortest and the longest pause after a failure, in milliseconds. */
+  readonly retry: readonly [least: number, most: number];
+  /** Judges what a turn threw: how many milliseconds to wait at least, or `stop`. */
+  readonly onError: (error: unknown) => number | "stop";
+}
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  #running: Promise<void> | undefined;
+  #closed = false;
+  #rung = false;
+  #failures = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** There is something to do. */
+  ring(): void {
+    this.#rung = true;
+    this.#wake?.();
+  }
+
+  /** What failed before may succeed now. */
+  hurry(): void {
+    this.#failures = 0;
+    this.ring();
+  }
+
+  /** Resolves when the last turn is over. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.ring();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      this.#rung = false;
+      let pause: number;
+      try {
+        pause = await this.#options.turn();
+        if (pause === AGAIN) pause = this.#backoff(0);
+        else this.#failures = 0;
+      } catch (error) {
+        if (this.#closed) return;
+        const least = this.#options.onError(error);
+        if (least === "stop") return;
+        pause = this.#backoff(least);
+      }
+      if (pause > 0) await this.#sleep(pause);
+    }
+  }
+
+  #backoff(atLeast: number): number {
+    const [least, most] = this.#options.retry;
+    const wait = Math.min(most, least * 2 ** Math.min(this.#failures++, 16));
+    return Math.max(atLeast, wait * (0.5 + Math.random() / 2));
+  }
+
+  async #sleep(milliseconds: number): Promise<void> {
+    if (this.#rung || this.#closed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = setTimeout(resolve, milliseconds);
+    await promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+}
