@@ -30,7 +30,13 @@ import { checkNoDuplicateExtension, type Extension } from "./key/extension.ts";
 import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
 import { verifyGroupInfo } from "./key/group-info.ts";
 import { keyPackageRef, validateKeyPackage as validate } from "./key/key-package.ts";
-import { checkLifetime, type LeafNode, type Lifetime } from "./tree/leaf-node.ts";
+import {
+  checkLifetime,
+  checkTotalLifetime,
+  type LeafNode,
+  type Lifetime,
+  MAX_LIFETIME,
+} from "./tree/leaf-node.ts";
 import {
   changedNodes,
   decodeNode,
@@ -295,7 +301,7 @@ export function readGroupInfo(message: Bytes): {
 
 /** Checks a key package (an MLSMessage) as §10.1 demands, and that its lifetime contains now. Throws `MlsError`. */
 export async function validateKeyPackage(
-  context: Pick<PublicContext, "crypto" | "now">,
+  context: Pick<PublicContext, "crypto" | "now" | "maxLifetime">,
   message: Bytes,
 ): Promise<{
   readonly ref: Bytes;
@@ -311,6 +317,7 @@ export async function validateKeyPackage(
   if (source.leafNodeSource !== "key_package") {
     throw new MlsError("leaf-source", "7.3", "a key package whose leaf is of another source");
   }
+  checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME);
   checkLifetime(source.lifetime, context.now());
   return {
     ref: keyPackageRef(suite, keyPackage),

@@ -18,8 +18,8 @@ import {
   type Storage,
   signerOf,
 } from "@conclave/mls";
-import { nodeCrypto } from "@conclave/mls/node";
 import type { Bytes } from "@conclave/mls/codec";
+import { nodeCrypto } from "@conclave/mls/node";
 
 export const NOW = Date.UTC(2026, 10, 23);
 export const LIFETIME = {

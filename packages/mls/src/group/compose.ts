@@ -16,7 +16,12 @@ import type { Credential } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
-import { type Capabilities, type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
+import {
+  type Capabilities,
+  checkLifetime,
+  type LeafNode,
+  signLeafNode,
+} from "../tree/leaf-node.ts";
 import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
 import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
 import {
@@ -154,6 +159,9 @@ export async function composeCommit(
     authenticatedData,
     pathLeaf: made?.leafNode,
   });
+  for (const { source } of applied.added.map((one) => one.leafNode)) {
+    if (source.leafNodeSource === "key_package") checkLifetime(source.lifetime, context.now());
+  }
   await judge(context, state, summary);
 
   const sender: Sender = external

@@ -78,6 +78,18 @@ function keyPackageKey(ref: Bytes): string {
   return `key-package/${toHex(ref)}`;
 }
 
+/** The private half of a key package as a record, under the reference by which a Welcome finds it. */
+export function privateKeyPackage(
+  suite: Suite,
+  keyPackage: KeyPackage,
+  privateKeys: { readonly initKey: Bytes; readonly encryptionKey: Bytes },
+  lastResort = false,
+): Batch {
+  const ref = keyPackageRef(suite, keyPackage);
+  const stored = { version: 1, lastResort: lastResort ? 1 : 0, keyPackage, ...privateKeys };
+  return { put: new Map([[keyPackageKey(ref), encode(StoredKeyPackage, stored)]]) };
+}
+
 /** Who joins: a credential, the key it belongs to, and what the client can do. */
 export interface Joiner {
   readonly credential: Credential;
@@ -113,16 +125,10 @@ export async function createKeyPackage(
     keyPackage: encodeMessage({ wireFormat: "mls_key_package", keyPackage }),
     ref: keyPackageRef(suite, keyPackage),
   };
-  const stored = encode(StoredKeyPackage, {
-    version: 1,
-    lastResort: options.lastResort ? 1 : 0,
-    keyPackage,
-    initKey: init.privateKey,
-    encryptionKey: keyPair.privateKey,
-  });
-  const put = new Map([[keyPackageKey(made.ref), stored]]);
-  await context.storage.apply(mergeBatches({ put }, await options.and?.(made)));
-  wipe(stored, init.privateKey, keyPair.privateKey);
+  const privateKeys = { initKey: init.privateKey, encryptionKey: keyPair.privateKey };
+  const record = privateKeyPackage(suite, keyPackage, privateKeys, options.lastResort);
+  await context.storage.apply(mergeBatches(record, await options.and?.(made)));
+  wipe(init.privateKey, keyPair.privateKey);
   return made;
 }
 

@@ -74,6 +74,8 @@ export interface PublicContext {
   readonly crypto: CryptoProvider;
   readonly authentication: AuthenticationService;
   readonly policy?: CommitPolicy;
+  /** The longest total lifetime of a key package, in seconds (§7.2); `MAX_LIFETIME` unless given. */
+  readonly maxLifetime?: bigint;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }

@@ -16,7 +16,13 @@ import {
   interimTranscriptHash,
 } from "../key/group-context.ts";
 import { keyCount } from "../tree/key-index.ts";
-import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
+import {
+  checkLeafNode,
+  checkTotalLifetime,
+  type LeafNode,
+  MAX_LIFETIME,
+  verifyLeafNode,
+} from "../tree/leaf-node.ts";
 import { addLeaf, leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
@@ -125,6 +131,9 @@ export async function judge(
   const replacements = [...summary.updated];
   const previous = external ? summary.removed[0]?.leafNode : leafAt(state.tree, committer);
   if (pathLeaf && previous) replacements.push({ leafIndex: committer, previous, next: pathLeaf });
+  for (const { leafNode } of summary.added) {
+    checkTotalLifetime(leafNode.source, context.maxLifetime ?? MAX_LIFETIME);
+  }
   const leaves = [
     ...summary.added.map(({ leafNode }) => leafNode),
     ...summary.updated.map(({ next }) => next),

@@ -10,7 +10,7 @@ import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { MLS10 } from "../registry.ts";
-import { checkLeafNode, checkTotalLifetime, LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
+import { checkLeafNode, LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import { checkNoDuplicateExtension, type Extension, Extensions } from "./extension.ts";
 
 /** §10, all but the signature. */
@@ -66,8 +66,6 @@ export async function validateKeyPackage(suite: Suite, keyPackage: KeyPackage): 
     throw new MlsError("key-package-suite", "10.1", `a key package of suite ${cipherSuite}`);
   }
   checkLeafNode(suite, leafNode, "key_package");
-  if (leafNode.source.leafNodeSource === "key_package")
-    checkTotalLifetime(leafNode.source.lifetime);
   checkNoDuplicateExtension(keyPackage.extensions);
   if (bytesEqual(initKey, leafNode.encryptionKey)) {
     throw new MlsError("key-package-init-key", "10.1", "init key and encryption key are the same");

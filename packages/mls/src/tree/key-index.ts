@@ -47,7 +47,7 @@ function adjusted(trie: Trie, digest: string, by: number, depth: number): Trie {
     const count = trie.count + by;
     return count > 0 ? { digest, count } : undefined;
   }
-  const children: Trie[] = new Array(16).fill(undefined);
+  const children: Trie[] = Array.from({ length: 16 });
   children[digit(trie.digest, depth)] = trie;
   return adjusted({ children }, digest, by, depth);
 }

@@ -191,10 +191,10 @@ export function checkLeafNode(
   }
 }
 
-/** The longest lifetime accepted, in seconds: 400 days, and an hour for clocks that differ (§7.2). */
+/** The longest lifetime accepted unless the application says otherwise, in seconds: 400 days, and an hour for clocks that differ. */
 export const MAX_LIFETIME: bigint = 400n * 86_400n + 3_600n;
 
-/** Whether the leaf of a key package may be used now (§7.3). Throws `MlsError` with `leaf-lifetime`. */
+/** Whether the leaf of a key package may be used now (§7.3): a sender's duty. Throws `MlsError` with `leaf-lifetime`. */
 export function checkLifetime(lifetime: Lifetime, now: number): void {
   const seconds = BigInt(Math.floor(now / 1000));
   if (lifetime.notBefore > seconds || lifetime.notAfter < seconds) {
@@ -204,12 +204,13 @@ export function checkLifetime(lifetime: Lifetime, now: number): void {
       "the lifetime of a key package does not contain now",
     );
   }
-  checkTotalLifetime(lifetime);
 }
 
-/** §7.2: applications bound the total lifetime. */
-export function checkTotalLifetime(lifetime: Lifetime): void {
-  if (lifetime.notAfter - lifetime.notBefore > MAX_LIFETIME) {
+/** §7.2: applications bound the total lifetime, for everyone alike. Throws `MlsError` with `leaf-lifetime`. */
+export function checkTotalLifetime(source: LeafNodeSource, longest: bigint): void {
+  if (source.leafNodeSource !== "key_package") return;
+  const { notBefore, notAfter } = source.lifetime;
+  if (notAfter - notBefore > longest) {
     throw new MlsError("leaf-lifetime", "7.2", "the lifetime of a key package is too long");
   }
 }

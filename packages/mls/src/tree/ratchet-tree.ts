@@ -369,8 +369,10 @@ function nodeOf(node: TreeNode): Node | undefined {
 }
 
 /** The nodes that are not blank, encoded, by node index. */
-export function* encodedNodes(tree: RatchetTree): Generator<readonly [index: number, node: Bytes]> {
-  for (const { index, node } of changedNodes(undefined, tree)) if (node) yield [index, node];
+export function encodedNodes(tree: RatchetTree): (readonly [index: number, node: Bytes])[] {
+  return changedNodes(undefined, tree).flatMap(({ index, node }) =>
+    node ? [[index, node] as const] : [],
+  );
 }
 
 export interface NodeChange {
