@@ -105,7 +105,7 @@ function cell(name, text, className = "") {
 }
 
 function time(at) {
-  return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
 function element(id) {
