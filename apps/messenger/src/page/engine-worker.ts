@@ -3,6 +3,7 @@
  * Types policy lets through.
  * @module
  */
+// oxlint-disable-next-line import/default -- Vite answers with the URL of the bundled worker.
 import engineUrl from "./worker.ts?worker&url";
 
 /** The part of Trusted Types that is needed; TypeScript's DOM library doesn't have it. */

@@ -23,8 +23,8 @@ export interface Replica {
   /** Unread messages of all conversations. */
   readonly unread: ReadonlySignal<number>;
   /** Fails with what `Engine.snapshot` fails with; until it is done the signals are empty. */
-  load(): Promise<void>;
-  dismissWarnings(): Promise<void>;
+  readonly load: () => Promise<void>;
+  readonly dismissWarnings: () => Promise<void>;
 }
 
 export function createReplica(engine: Engine): Replica {

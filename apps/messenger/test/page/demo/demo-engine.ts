@@ -177,7 +177,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       if (connection === "online") {
         place(message);
       } else {
-        const { seq, ...unplaced } = message;
+        const { seq: _, ...unplaced } = message;
         place({ ...unplaced, state: "waiting" });
       }
     },

@@ -33,7 +33,6 @@ for (const view of views) {
       });
       await view.act?.(page);
       await page.screenshot({ path: join(folder, `${view.name}-${size}-${colorScheme}.png`) });
-      await page.context().close();
     }
   }
 }

@@ -28,7 +28,10 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
 };
 
 export interface Site {
-  /** A tab of its own, showing the scene. What the page logs as an error fails the test at close. */
+  /**
+   * A profile of its own, showing the scene; the one before is closed. What a page logs as an error
+   * fails `close`.
+   */
   open(scene: SceneName, options?: BrowserContextOptions & { hash?: string }): Promise<Page>;
   close(): Promise<void>;
 }
@@ -52,6 +55,7 @@ export async function openSite(): Promise<Site> {
 
   return {
     async open(scene, { hash = "", ...options } = {}) {
+      await Promise.all(browser.contexts().map((context) => context.close()));
       const context = await browser.newContext({ locale: "en-GB", ...options });
       const page = await context.newPage();
       page.setDefaultTimeout(10_000);

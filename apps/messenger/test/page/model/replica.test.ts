@@ -60,9 +60,16 @@ describe("createReplica", () => {
   });
 
   test("one that is being joined stands first", async () => {
-    const [first] = scenes.home.conversations;
-    const { lastMessage, ...joining } = { ...first, id: "11", title: "New", status: "joining" };
-    const conversations = [...scenes.home.conversations, joining as ConversationSummary];
+    const joining: ConversationSummary = {
+      id: "11",
+      title: "New",
+      status: "joining",
+      members: [],
+      unread: 0,
+      warnings: [],
+      links: 0,
+    };
+    const conversations = [...scenes.home.conversations, joining];
     const replica = createReplica(createDemoEngine({ ...scenes.home, conversations }));
     await replica.load();
     expect(titles(replica.conversations.value)[0]).toBe("New");

@@ -151,8 +151,11 @@ function Link({ invitation }: { readonly invitation: Invitation }): JSX.Element 
           }
         >
           <Icon name={copied.value ? "sent" : "copy"} />
-          <span role="status">{copied.value ? "Copied" : "Copy"}</span>
+          {copied.value ? "Copied" : "Copy"}
         </button>
+        <span class="visually-hidden" role="status">
+          {copied.value && "Copied"}
+        </span>
       </div>
     </>
   );

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { openSite, type Site } from "../../demo/site.ts";
+import { open } from "../../demo/views.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+let site: Site;
+beforeAll(async () => {
+  site = await openSite();
+});
+afterAll(() => site.close());
+const narrow = { viewport: { width: 390, height: 780 } };
+
+describe("home", () => {
+  test("lists the conversations with what is unread, in the title too", async () => {
+    const page = await site.open("home");
+    const entries = page.getByRole("navigation").getByRole("listitem");
+    expect(await entries.count()).toBe(4);
+    expect(await entries.nth(1).innerText()).toMatch(/Sunday walk[^]*Jonas Lind: Nearly[^]*2/);
+    expect(await page.title()).toBe("(2) Conclave");
+    await open("Sunday walk")(page);
+    await vi.waitFor(async () => expect(await page.title()).toBe("Conclave"));
+  });
+
+  test("where it is narrow, one thing at a time; back leads to the list and to the focus", async () => {
+    const page = await site.open("home", narrow);
+    await open("Sunday walk")(page);
+    const list = page.getByRole("navigation", { name: "Conversations" });
+    await list.waitFor({ state: "hidden" });
+    await page.getByRole("button", { name: "Members" }).click();
+    await page.getByRole("heading", { name: "Sunday walk" }).waitFor({ state: "hidden" });
+    await page.goBack();
+    await page.getByRole("heading", { name: "Sunday walk" }).waitFor();
+    await page.getByRole("button", { name: "Back to the conversations" }).click();
+    await list.waitFor();
+    await vi.waitFor(async () =>
+      expect(await page.locator(":focus").innerText()).toContain("Sunday walk"),
+    );
+  });
+
+  test("where it is wide, list, conversation and members stand side by side", async () => {
+    const page = await site.open("home", { viewport: { width: 1280, height: 800 } });
+    await open("Sunday walk", "Members")(page);
+    await page.getByRole("complementary", { name: "Members" }).waitFor();
+    expect(await page.getByRole("heading", { name: "Sunday walk" }).isVisible()).toBe(true);
+    expect(await page.getByRole("navigation").isVisible()).toBe(true);
+    expect(await page.getByRole("button", { name: "Back to the conversations" }).isVisible()).toBe(
+      false,
+    );
+  });
+
+  test("a reload finds the open conversation again, and the address never names it", async () => {
+    const page = await site.open("home");
+    await open("Sunday walk")(page);
+    expect(page.url()).toMatch(/\/\?home$/);
+    await page.reload();
+    await page.getByRole("heading", { name: "Sunday walk" }).waitFor();
+  });
+
+  test("begins a conversation", async () => {
+    const page = await site.open("empty");
+    await page.getByRole("button", { name: "New conversation" }).click();
+    await page.getByLabel("Title").fill("Tea");
+    await page.getByRole("dialog").getByRole("button", { name: "Begin" }).click();
+    await page.getByRole("heading", { name: "Tea" }).waitFor();
+    await page.getByText("You began this conversation").first().waitFor();
+  });
+
+  test("says when there is no connection, and when it is back", async () => {
+    const page = await site.open("home");
+    await page.evaluate(() => globalThis.demo.connect("offline"));
+    const banner = page.getByRole("status").filter({ hasText: "No connection" });
+    await banner.waitFor();
+    await page.evaluate(() => globalThis.demo.connect("online"));
+    await banner.waitFor({ state: "detached" });
+  });
+
+  test("warnings are told once each, with their number, until they are understood", async () => {
+    const page = await site.open("trouble");
+    await page.getByText("The name Priya Nair now leads to somebody else").waitFor();
+    await open("Committee")(page);
+    const main = page.getByRole("main");
+    await main.getByText("You don't all see the same conversation").waitFor();
+    expect(await main.getByText("A message can't be read").count()).toBe(1);
+    await main.getByText("2 times, last").waitFor();
+    await main.getByRole("button", { name: "Understood" }).click();
+    await main.getByText("A message can't be read").waitFor({ state: "detached" });
+  });
+
+  test("asks again for a phrase that was never confirmed", async () => {
+    const page = await site.open("trouble");
+    await page.getByRole("button", { name: "I have it" }).click();
+    await page.getByText("Did you write down").waitFor({ state: "detached" });
+  });
+});

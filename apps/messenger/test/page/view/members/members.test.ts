@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { openSite, type Site } from "../../demo/site.ts";
+import { FRAGMENT, open } from "../../demo/views.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+let site: Site;
+beforeAll(async () => {
+  site = await openSite();
+});
+afterAll(() => site.close());
+
+describe("members", () => {
+  test("says who is who", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members")(page);
+    const members = page.getByRole("complementary").getByRole("listitem");
+    expect(await members.nth(0).innerText()).toMatch(/Alma Reyes\s*You/);
+    expect(await members.nth(1).innerText()).toMatch(/Jonas Lind\s*Verified[^]*2 devices/);
+    expect(await members.nth(0).getByRole("button").count()).toBe(0);
+  });
+
+  test("removes after a question, and not without it", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members", "Remove Tomasz")(page);
+    const dialog = page.getByRole("dialog", { name: "Remove Tomasz?" });
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    expect(await page.locator(":focus").innerText()).toContain("Remove");
+    await page.keyboard.press("Enter");
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("heading", { name: "3 members" }).waitFor();
+    const removals = await page.evaluate(() =>
+      globalThis.demo.calls.filter(([method]) => method === "removeMember"),
+    );
+    expect(removals).toHaveLength(1);
+  });
+
+  test("adds by name, or says why not", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members")(page);
+    await page.evaluate(() => globalThis.demo.failNext("addByName", "name-unknown"));
+    await page.getByLabel("Add by name").fill("Mira");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByText("Nobody has this name").waitFor();
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByRole("complementary").getByText("Mira", { exact: true }).first().waitFor();
+  });
+
+  test("leaves after a question", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members", "Leave the conversation")(page);
+    await page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
+    await page.getByText("You are no longer in this conversation").waitFor();
+  });
+});
+
+describe("safety number", () => {
+  test("shows sixty digits, and remembers that they were compared", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members", "Safety number of Priya Nair")(page);
+    const dialog = page.getByRole("dialog", { name: "Safety number" });
+    const groups = await dialog.getByRole("listitem").allTextContents();
+    expect(groups).toHaveLength(12);
+    expect(groups.every((group) => /^\d{5}$/.test(group))).toBe(true);
+    await dialog.getByLabel("they match").check();
+    await page.keyboard.press("Escape");
+    expect(await page.getByRole("complementary").getByText("Verified").count()).toBe(2);
+  });
+});
+
+describe("invitations", () => {
+  test("makes a link on the chosen terms, copies it, closes it", async () => {
+    const page = await site.open("home", { permissions: ["clipboard-read", "clipboard-write"] });
+    await open("Sunday walk", "Invite")(page);
+    const dialog = page.getByRole("dialog", { name: "Invite by a link" });
+    await dialog.getByLabel("Open for").selectOption("1 day");
+    await dialog.getByLabel("Lets in").selectOption("1 person");
+    await dialog.getByRole("button", { name: "Make a link" }).click();
+    const link = `${new URL(page.url()).origin}/#${FRAGMENT}`;
+    expect(await dialog.getByLabel("Invitation link").inputValue()).toBe(link);
+    expect(await page.evaluate(() => globalThis.demo.calls.at(-1))).toEqual([
+      "createInvitation",
+      "2c0000a2",
+      { expiresInSeconds: 86_400, maxUses: 1 },
+    ]);
+    await dialog.getByRole("button", { name: "Copy" }).click();
+    await dialog.getByRole("button", { name: "Copied" }).waitFor();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(link);
+    await dialog.getByRole("button", { name: "Close it" }).click();
+    await dialog.getByRole("button", { name: "Make a link" }).waitFor();
+    expect(await dialog.getByText("open.").count()).toBe(0);
+  });
+});

@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { PHRASE } from "../../demo/demo-engine.ts";
+import { openSite, type Site } from "../../demo/site.ts";
+import { FRAGMENT, signUp } from "../../demo/views.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+let site: Site;
+beforeAll(async () => {
+  site = await openSite();
+});
+afterAll(() => site.close());
+
+describe("sign-up", () => {
+  test("asks for a name, shows the phrase once, then the conversations", async () => {
+    const page = await site.open("new");
+    expect(await page.getByLabel("Your name").evaluate((e) => e === document.activeElement)).toBe(
+      true,
+    );
+    await signUp(page);
+    expect(await page.getByRole("listitem").allTextContents()).toEqual(PHRASE.split(" "));
+    await page.getByRole("button", { name: "I wrote them down" }).click();
+    await page.getByText("No conversations yet").waitFor();
+    expect(await page.content()).not.toContain(PHRASE.split(" ")[0]);
+  });
+
+  test("says in words why a name can't be had, and lets another be chosen", async () => {
+    const page = await site.open("new");
+    await page.evaluate(() => globalThis.demo.failNext("signUp", "name-taken"));
+    await page.getByLabel("Your name").fill("Alma");
+    await page.getByRole("button", { name: "Begin" }).click();
+    await page.getByRole("alert").filter({ hasText: "Somebody already has this name" }).waitFor();
+    await signUp(page);
+  });
+
+  test("comes before an invitation, and leads back to it", async () => {
+    const page = await site.open("new", { hash: `#${FRAGMENT}` });
+    await page.getByText("You have been invited").waitFor();
+    await signUp(page);
+    await page.getByRole("button", { name: "I wrote them down" }).click();
+    await page.getByRole("heading", { name: "Reading circle" }).waitFor();
+  });
+});
