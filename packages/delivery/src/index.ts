@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 export type { Limits } from "./limits.ts";
 export type { Rate } from "./rate-limit.ts";
 export { type ServeOptions, type Server, serve } from "./serve.ts";

@@ -34,6 +34,8 @@ export interface DeliveryServiceOptions {
   /** Milliseconds since the Unix epoch. */
   readonly now?: () => number;
   readonly limits?: Partial<Limits>;
+  /** One that reaches the other processes, where several share a store. */
+  readonly doorbell?: Doorbell;
   /** Takes one line a request. Nothing in it says who, which group, or what. */
   readonly log?: (entry: LogLine) => void;
 }
@@ -84,7 +86,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const { store, publicOrigin, allowedOrigins } = options;
   const now = options.now ?? Date.now;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const doorbell: Doorbell = localDoorbell();
+  const doorbell = options.doorbell ?? localDoorbell();
   const context: PublicContext = {
     crypto: nodeCrypto,
     authentication: deviceAuthentication(store),

@@ -1,6 +1,19 @@
+import { localDoorbell } from "@conclave/delivery";
 import { bytesToText, SocketFrame } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import {
+  addAll,
+  addOf,
+  aKeyPackage,
+  commit,
+  commitLinks,
+  joinByLink,
+  newLink,
+  newMember,
+  send,
+  startGroup,
+} from "./member.ts";
 import {
   call,
   eventually,
@@ -173,5 +186,88 @@ describe("a socket", () => {
     const listener = await listenReady(ending, await aToken(ending));
     await ending.close();
     expect(await listener.closed).toBe(1001);
+  });
+});
+
+describe("doorbells", () => {
+  const headOf = (listener: Listener): number =>
+    Math.max(0, ...listener.frames.map((frame) => (frame.type === "group" ? frame.head : 0)));
+  /** Waits until it has heard of this head; answers with the last it has heard of. */
+  async function hears(listener: Listener, head: number): Promise<number> {
+    await eventually(() => headOf(listener) >= head);
+    return headOf(listener);
+  }
+
+  it("ring for members with each message, and from when on they are in", async () => {
+    const [ada, ben] = [await newMember(world, "Ada"), await newMember(world, "Ben")];
+    const group = await startGroup(world, ada);
+    const adas = await listenReady(world, ada.token);
+    const bens = await listenReady(world, ben.token);
+    await send(world, ada, group, "one");
+    await hears(adas, 1);
+    expect(adas.frames.at(-1)).toEqual({ type: "group", groupId: group.groupId, head: 1 });
+    await commit(world, ada, group, { proposals: [addOf(await aKeyPackage(ben))] });
+    await eventually(() => bens.frames.some((frame) => frame.type === "inbox"));
+    await send(world, ada, group, "two");
+    await hears(bens, 3);
+  });
+
+  it("ring for a group that was made while the socket was open", async () => {
+    const ada = await newMember(world, "Maker");
+    const adas = await listenReady(world, ada.token);
+    const group = await startGroup(world, ada);
+    await send(world, ada, group, "one");
+    expect(await hears(adas, 1)).toBe(1);
+  });
+
+  it("ring for who joins by a link, and for all who were there", async () => {
+    const [ada, ben] = [await newMember(world, "Host"), await newMember(world, "Guest")];
+    const group = await startGroup(world, ada);
+    const link = await newLink();
+    await commitLinks(world, ada, group, [link]);
+    const [adas, bens] = [await listenReady(world, ada.token), await listenReady(world, ben.token)];
+    await joinByLink(world, ben, link);
+    expect(await hears(adas, 2)).toBe(2);
+    expect(await hears(bens, 2)).toBe(2);
+  });
+
+  it("ring for the removed with their removal, and never again", async () => {
+    const [ada, ben] = [await newMember(world, "Stays"), await newMember(world, "Goes")];
+    const group = await startGroup(world, ada);
+    const [joined] = await addAll(world, { member: ada, group }, [ben]);
+    const bens = await listenReady(world, ben.token);
+    const adas = await listenReady(world, ada.token);
+    const removed = joined?.ownLeafIndex ?? 0;
+    await commit(world, ada, group, { proposals: [{ proposalType: "remove", removed }] });
+    await hears(bens, 2);
+    await send(world, ada, group, "without Ben");
+    await hears(adas, 3);
+    // Something that is said later has arrived, so what was to be said before has too.
+    const other = await startGroup(world, ben);
+    await send(world, ben, other, "alone");
+    await eventually(() => bens.frames.some((frame) => frame.type === "group" && frame.head === 1));
+    expect(headOf(bens)).toBe(2);
+    const again = await listenReady(world, ben.token);
+    await send(world, ada, group, "still without Ben");
+    await hears(adas, 4);
+    await send(world, ben, other, "alone");
+    await hears(again, 2);
+    expect(again.frames.filter((frame) => frame.type === "group")).toEqual([
+      { type: "group", groupId: other.groupId, head: 2 },
+    ]);
+  });
+
+  it("come as one for what happened while a frame was under way", async () => {
+    const doorbell = localDoorbell();
+    const busy = await startWorld({ doorbell });
+    const ada = await newMember(busy, "Busy");
+    const { groupId } = await startGroup(busy, ada);
+    const adas = await listenReady(busy, ada.token);
+    for (let head = 1; head <= 1000; head++) {
+      doorbell.ring({ type: "group", groupId, head, joined: [], left: [] });
+    }
+    expect(await hears(adas, 1000)).toBe(1000);
+    expect(adas.frames.length).toBeLessThan(10);
+    await busy.close();
   });
 });

@@ -1,0 +1,539 @@
+import { bytesToText, sha256 } from "@conclave/delivery/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  addAll,
+  addOf,
+  aGroup,
+  aKeyPackage,
+  bundleBody,
+  commit,
+  commitLinks,
+  composeJoin,
+  joinByLink,
+  joinByWelcome,
+  type Member,
+  newLink,
+  newMember,
+  pathOf,
+  postCommit,
+  postGroup,
+  postMessage,
+  readInbox,
+  readLink,
+  readLog,
+  send,
+  startGroup,
+} from "./member.ts";
+import { call, newKey, newPerson, random, startWorld, type World } from "./world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world.close());
+
+let count = 0;
+const aMember = (): Promise<Member> => newMember(world, `Member ${++count}`);
+const text = (data: Uint8Array): string => Buffer.from(data).toString();
+
+describe("a new group", () => {
+  it("is in epoch 0 with its maker alone, and is made once", async () => {
+    const ada = await aMember();
+    const group = await aGroup(ada);
+    expect((await postGroup(world, ada, group)).status).toBe(201);
+    const list = await call(world, "GET", "/v1/groups", { token: ada.token });
+    expect(list.body).toEqual({
+      groups: [{ groupId: bytesToText(group.groupId), head: 0, epoch: "0", member: true }],
+    });
+    const other = await aMember();
+    const same = await aGroup(other, group.groupId);
+    expect((await postGroup(world, other, same)).problem.code).toBe("group-exists");
+  });
+
+  it("is refused to another device than its member's", async () => {
+    const [ada, eve] = [await aMember(), await aMember()];
+    const answer = await postGroup(world, eve, await aGroup(ada));
+    expect(answer.problem.code).toBe("not-allowed");
+  });
+
+  it("is refused with a leaf of no registered device", async () => {
+    const ada = await aMember();
+    const stranger = { ...ada, person: await newPerson("Nobody registered") };
+    const answer = await postGroup(world, ada, await aGroup(stranger));
+    expect(answer.problem.code).toBe("not-allowed");
+  });
+
+  it("is refused when it has external_pub, a later epoch, or a short id", async () => {
+    const ada = await aMember();
+    const group = await aGroup(ada);
+    const post = async (groupInfo: Uint8Array): Promise<string> =>
+      (
+        await call(world, "POST", "/v1/groups", {
+          token: ada.token,
+          body: { groupInfo, ratchetTree: group.ratchetTree() },
+        })
+      ).problem.code;
+    expect(await post(await group.groupInfo({ externalPub: true }))).toBe("not-allowed");
+    const bundle = await group.commit();
+    await group.receive(bundle.commit);
+    expect(await post(bundle.groupInfo)).toBe("not-allowed");
+    const short = await aGroup(ada, random(8));
+    expect((await postGroup(world, ada, short)).problem.code).toBe("not-allowed");
+  });
+
+  it("is refused when its GroupInfo or tree does not hold", async () => {
+    const ada = await aMember();
+    const [group, other] = [await aGroup(ada), await aGroup(ada)];
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const answer = await call(world, "POST", "/v1/groups", {
+      token: ada.token,
+      body: { groupInfo, ratchetTree: other.ratchetTree() },
+    });
+    expect(answer.status).toBe(422);
+    expect(answer.problem.code).toBe("invalid-message");
+    expect(answer.problem["rule"]).toBeTypeOf("string");
+  });
+});
+
+describe("joining by a Welcome", () => {
+  it("leads from claimed key package to conversation", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const keyPackages = [await aKeyPackage(ben)];
+    await call(world, "POST", "/v1/key-packages", { token: ben.token, body: { keyPackages } });
+    const claim = await call(world, "POST", "/v1/key-packages/claim", {
+      token: ada.token,
+      body: { accountId: ben.person.accountId, suites: [1] },
+    });
+    const claimed = new Uint8Array(Buffer.from(claim.body.keyPackages[0].keyPackage, "base64url"));
+    const group = await startGroup(world, ada);
+    const answer = await commit(world, ada, group, { proposals: [addOf(claimed)] });
+    expect(answer.status).toBe(201);
+    expect(answer.body.seq).toBe(1);
+    const [entry] = await readInbox(world, ben);
+    expect(entry).toMatchObject({ seq: 1, epoch: 1n, commitSeq: 1, groupId: group.groupId });
+    const bens = await joinByWelcome(world, ben);
+    expect(bens.epochAuthenticator).toEqual(group.epochAuthenticator);
+    expect(await readInbox(world, ben)).toEqual([]);
+
+    const { answer: sent } = await send(world, ada, group, "hello");
+    expect(sent.body.seq).toBe(2);
+    const page = await readLog(world, ben, group.groupId, 1);
+    const received = await bens.receive(page.entries[0]?.message ?? random(0));
+    expect(received.type === "application" && text(received.data)).toBe("hello");
+  });
+
+  it("works with the tree of the Welcome's epoch when the group has moved on", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    await commit(world, ada, group, { proposals: [addOf(await aKeyPackage(ben))] });
+    for (let i = 0; i < 3; i++) await commit(world, ada, group);
+    const tree = (member: Member, epoch: number): Promise<number> =>
+      call(world, "GET", pathOf(group.groupId, `tree?epoch=${epoch}`), {
+        token: member.token,
+      }).then(({ status }) => status);
+    expect(await tree(ada, 1)).toBe(404);
+    expect(await tree(eve, 1)).toBe(404);
+    const bens = await joinByWelcome(world, ben);
+    expect(bens.epoch).toBe(1n);
+    expect(await tree(ben, 1)).toBe(404);
+    expect(await tree(ben, 4)).toBe(200);
+    const { entries } = await readLog(world, ben, group.groupId, 1);
+    for (const { message } of entries) await bens.receive(message);
+    expect(bens.epochAuthenticator).toEqual(group.epochAuthenticator);
+    const current = await call(world, "GET", pathOf(group.groupId, "tree"), { token: ben.token });
+    expect(current.body).toEqual(group.ratchetTree());
+  });
+
+  it("needs a Welcome for just those who are added", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const bundle = await group.commit({ proposals: [addOf(await aKeyPackage(ben))] });
+    const body = await bundleBody(group, bundle);
+    const { welcome, ...without } = body;
+    const other = await startGroup(world, eve);
+    const stray = await other.commit({ proposals: [addOf(await aKeyPackage(ben))] });
+    for (const wrong of [without, { ...body, welcome: stray.welcome }]) {
+      const answer = await postCommit(world, ada, group.groupId, wrong);
+      expect(answer.problem.code).toBe("bad-request");
+    }
+    expect(await readInbox(world, ben)).toEqual([]);
+    expect((await postCommit(world, ada, group.groupId, { ...without, welcome })).status).toBe(201);
+    await group.receive(bundle.commit);
+    const empty = await group.commit();
+    const superfluous = { ...(await bundleBody(group, empty)), welcome };
+    const answer = await postCommit(world, ada, group.groupId, superfluous);
+    expect(answer.problem.code).toBe("bad-request");
+  });
+
+  it("is for registered devices", async () => {
+    const ada = await aMember();
+    const stranger = { ...ada, person: await newPerson("Not registered") };
+    const group = await startGroup(world, ada);
+    const add = addOf(await aKeyPackage(stranger));
+    const answer = await commit(world, ada, group, { proposals: [add] });
+    expect(answer.problem.code).toBe("not-allowed");
+    expect((await commit(world, ada, group)).status).toBe(201);
+  });
+
+  it("is for devices that have one leaf: their credential names account, device and key", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const rootKey = await newKey();
+    const posing = { ...ben, person: { ...ben.person, rootKey } };
+    const group = await startGroup(world, ada);
+    const answer = await commit(world, ada, group, {
+      proposals: [addOf(await aKeyPackage(posing))],
+    });
+    expect(answer.problem.code).toBe("not-allowed");
+  });
+});
+
+describe("commits", () => {
+  it("win an epoch one at a time, of eight that come at once", async () => {
+    const ada = await aMember();
+    const others = await Promise.all(Array.from({ length: 7 }, aMember));
+    const group = await startGroup(world, ada);
+    const joined = await addAll(world, { member: ada, group }, others);
+    const everybody = [ada, ...others].map((member, i) => ({
+      member,
+      group: [group, ...joined][i] ?? group,
+    }));
+    for (let round = 0; round < 3; round++) {
+      const attempts = await Promise.all(
+        everybody.map(async ({ member, group: own }) => {
+          const bundle = await own.commit();
+          const body = await bundleBody(own, bundle);
+          return { body, answer: await postCommit(world, member, own.groupId, body) };
+        }),
+      );
+      const won = attempts.filter(({ answer }) => answer.status === 201);
+      expect(won).toHaveLength(1);
+      const winner = won[0];
+      if (winner === undefined) throw new Error("nobody won");
+      const epoch = 1 + round;
+      for (const { answer } of attempts.filter((attempt) => attempt !== winner)) {
+        expect(answer.problem).toMatchObject({
+          code: "wrong-epoch",
+          currentEpoch: String(epoch + 1),
+          winner: {
+            seq: winner.answer.body.seq,
+            hash: bytesToText(await sha256(winner.body.commit)),
+          },
+        });
+      }
+      for (const { group: own } of everybody) await own.receive(winner.body.commit);
+    }
+    const authenticators = everybody.map(({ group: own }) => bytesToText(own.epochAuthenticator));
+    expect(new Set(authenticators).size).toBe(1);
+    const { entries, head } = await readLog(world, ada, group.groupId);
+    expect(entries.map(({ seq, epoch }) => [seq, epoch])).toEqual([
+      [1, 0n],
+      [2, 1n],
+      [3, 2n],
+      [4, 3n],
+    ]);
+    expect(head).toBe(4);
+  });
+
+  it("are answered alike when they come again, also many epochs later and at once", async () => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const bundle = await group.commit();
+    const body = await bundleBody(group, bundle);
+    const both = await Promise.all([1, 2].map(() => postCommit(world, ada, group.groupId, body)));
+    await group.receive(bundle.commit);
+    for (let i = 0; i < 2; i++) await commit(world, ada, group);
+    const late = await postCommit(world, ada, group.groupId, body);
+    for (const answer of [...both, late]) {
+      expect(answer.status).toBe(201);
+      expect(answer.body).toEqual(both[0]?.body);
+    }
+    expect((await readLog(world, ada, group.groupId)).head).toBe(3);
+  });
+
+  it("cost no epoch where they are invalid", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    await addAll(world, { member: ada, group }, [ben]);
+    const bundle = await group.commit();
+    const body = await bundleBody(group, bundle);
+    const forged = bundle.commit.slice();
+    forged[forged.length - 40] = (forged.at(-40) ?? 0) ^ 1;
+    const post = (change: object): ReturnType<typeof postCommit> =>
+      postCommit(world, ada, group.groupId, { ...body, ...change });
+    expect((await post({ commit: forged })).problem.code).toBe("invalid-message");
+    expect((await post({ commit: random(100) })).problem.code).toBe("invalid-message");
+    expect((await post({ groupInfo: random(100) })).problem.code).toBe("invalid-message");
+    const old = await group.groupInfo({ externalPub: false });
+    expect((await post({ groupInfo: old })).problem["rule"]).toBe("group-info-signature");
+    const open = bundle.groupInfoForJoiners;
+    expect((await post({ groupInfo: open })).problem.code).toBe("not-allowed");
+    const stray = [{ linkId: random(16), sealedGroupInfo: random(9) }];
+    expect((await post({ links: stray })).problem.code).toBe("bad-request");
+    expect((await post({})).body.seq).toBe(2);
+  });
+
+  it("are refused from those who did not make them, and from those who are not in", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    await addAll(world, { member: ada, group }, [ben]);
+    const body = await bundleBody(group, await group.commit());
+    const stolen = await postCommit(world, ben, group.groupId, body);
+    expect(stolen.problem.code).toBe("not-allowed");
+    const outside = await postCommit(world, eve, group.groupId, body);
+    expect(outside.problem.code).toBe("not-found");
+    const nowhere = await postCommit(world, ada, random(16), body);
+    expect(nowhere.problem).toEqual(outside.problem);
+    const elsewhere = await startGroup(world, ada);
+    const misplaced = await postCommit(world, ada, elsewhere.groupId, body);
+    expect(misplaced.problem.code).toBe("bad-request");
+  });
+
+  it("go on after a restart, by what is stored alone", async () => {
+    const first = await startWorld();
+    const [ada, ben] = [await newMember(first, "Ada"), await newMember(first, "Ben")];
+    const group = await startGroup(first, ada);
+    const [bens] = await addAll(first, { member: ada, group }, [ben]);
+    const update = await bens?.proposeUpdate();
+    await postMessage(first, ben, group.groupId, update ?? random(0));
+    await group.receive(update ?? random(0));
+    const second = await startWorld({ store: first.store });
+    await first.server.close();
+    // The proposal is committed by reference: the service knows it from its store.
+    expect((await commit(second, ada, group)).status).toBe(201);
+    await bens?.receive(
+      (await readLog(second, ben, group.groupId, 2)).entries[0]?.message ?? random(0),
+    );
+    expect(bens?.epochAuthenticator).toEqual(group.epochAuthenticator);
+    await second.close();
+  });
+
+  it("are followed when more groups are in use than memory keeps", async () => {
+    const small = await startWorld({ limits: { groupsInMemory: 1 } });
+    const ada = await newMember(small, "Ada");
+    const groups = [await startGroup(small, ada), await startGroup(small, ada)];
+    for (let i = 0; i < 3; i++) {
+      for (const group of groups) expect((await commit(small, ada, group)).status).toBe(201);
+    }
+    await small.close();
+  });
+});
+
+describe("removal", () => {
+  it("ends what a device may read, write and join with the commit that removes it", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    await commit(world, ada, group);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    await send(world, ada, group, "before");
+    const remove = { proposalType: "remove", removed: bens.ownLeafIndex } as const;
+    await commit(world, ada, group, { proposals: [remove] });
+    await send(world, ada, group, "after");
+    await commit(world, ada, group);
+
+    const page = await readLog(world, ben, group.groupId);
+    expect(page.entries.map(({ seq }) => seq)).toEqual([2, 3, 4]);
+    expect(page.head).toBe(4);
+    const { message } = await send(world, ben, bens, "still here?");
+    expect((await postMessage(world, ben, group.groupId, message)).problem.code).toBe("not-found");
+    const outside = await postCommit(
+      world,
+      ben,
+      group.groupId,
+      await bundleBody(bens, await bens.commit()),
+    );
+    expect(outside.problem.code).toBe("not-found");
+    const tree = await call(world, "GET", pathOf(group.groupId, "tree"), { token: ben.token });
+    expect(tree.problem.code).toBe("not-found");
+    const list = await call(world, "GET", "/v1/groups", { token: ben.token });
+    expect(list.body.groups).toEqual([
+      { groupId: bytesToText(group.groupId), head: 4, epoch: "2", member: false },
+    ]);
+  });
+
+  it("can be asked for by the member itself, and committed by another", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    const leave = await bens.propose({ proposalType: "remove", removed: bens.ownLeafIndex });
+    const posted = await postMessage(world, ben, group.groupId, leave);
+    expect(posted.status).toBe(201);
+    expect((await postMessage(world, ben, group.groupId, leave)).body).toEqual(posted.body);
+    await group.receive(leave);
+    expect((await commit(world, ada, group)).status).toBe(201);
+    const list = await call(world, "GET", "/v1/groups", { token: ben.token });
+    expect(list.body.groups[0].member).toBe(false);
+  });
+});
+
+describe("messages", () => {
+  it("are of the current epoch and by members; the same again is answered alike", async () => {
+    const [ada, eve] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const { answer, message } = await send(world, ada, group, "one");
+    expect(answer.status).toBe(201);
+    expect((await postMessage(world, eve, group.groupId, message)).problem.code).toBe("not-found");
+    const late = await group.send(new Uint8Array(Buffer.from("late")));
+    const { body: won } = await commit(world, ada, group);
+    expect((await postMessage(world, ada, group.groupId, message)).body).toEqual(answer.body);
+    const refused = await postMessage(world, ada, group.groupId, late);
+    expect(refused.status).toBe(409);
+    expect(refused.problem).toMatchObject({
+      code: "wrong-epoch",
+      currentEpoch: "1",
+      winner: { seq: won.seq },
+    });
+  });
+
+  it("are application data or proposals, and nothing else", async () => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const bundle = await group.commit();
+    for (const message of [bundle.commit, bundle.groupInfo, await aKeyPackage(ada)]) {
+      const answer = await postMessage(world, ada, group.groupId, message);
+      expect(answer.problem.code).toBe("bad-request");
+    }
+    const garbage = await postMessage(world, ada, group.groupId, random(50));
+    expect(garbage.problem.code).toBe("invalid-message");
+    const large = await postMessage(world, ada, group.groupId, random(256 * 1024 + 1));
+    expect(large.problem.code).toBe("too-large");
+  });
+
+  it("that propose are checked, and few in an epoch", async () => {
+    const small = await startWorld({ limits: { proposals: 1 } });
+    const [ada, ben] = [await newMember(small, "Ada"), await newMember(small, "Ben")];
+    const group = await startGroup(small, ada);
+    const [bens] = await addAll(small, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    const first = await bens.proposeUpdate();
+    const forged = first.slice();
+    forged[forged.length - 60] = (forged.at(-60) ?? 0) ^ 1;
+    const refused = await postMessage(small, ben, group.groupId, forged);
+    expect(refused.problem.code).toBe("invalid-message");
+    expect((await postMessage(small, ben, group.groupId, first)).status).toBe(201);
+    const second = await postMessage(small, ben, group.groupId, await bens.proposeUpdate());
+    expect(second.problem.code).toBe("too-many-requests");
+    await small.close();
+  });
+});
+
+describe("links", () => {
+  it("let somebody in who proves to have one, and are counted", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const own = await newLink({ maxUses: 1 });
+    expect((await commitLinks(world, ada, group, [own])).status).toBe(201);
+    expect((await readLink(world, ben, own)).body.usesLeft).toBe(1);
+    const late = await composeJoin(world, eve, own);
+    const { group: bens, answer } = await joinByLink(world, ben, own);
+    expect(answer.status).toBe(201);
+    const { entries } = await readLog(world, ben, group.groupId);
+    expect(entries.map(({ seq }) => seq)).toEqual([2]);
+    await group.receive(entries[0]?.message ?? random(0));
+    expect(bens.epochAuthenticator).toEqual(group.epochAuthenticator);
+    expect((await send(world, ben, bens, "here I am")).answer.status).toBe(201);
+
+    const refused = await postCommit(world, eve, group.groupId, late.body);
+    expect(refused.problem.code).toBe("wrong-epoch");
+    expect(refused.problem["currentEpoch"]).toBeUndefined();
+    expect((await readLink(world, eve, own)).problem.code).toBe("link-closed");
+  });
+
+  it("answer a joiner again whose answer was lost", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const own = await newLink();
+    await commitLinks(world, ada, group, [own]);
+    const { body } = await composeJoin(world, ben, own);
+    const first = await postCommit(world, ben, group.groupId, body);
+    const again = await postCommit(world, ben, group.groupId, body);
+    expect(first.status).toBe(201);
+    expect(again.body).toEqual(first.body);
+    expect((await readLink(world, ada, own)).body.usesLeft).toBe(9);
+  });
+
+  it("are of no use without their key, or to another device", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const own = await newLink();
+    await commitLinks(world, ada, group, [own]);
+    const unproved = await composeJoin(world, ben, own, { key: await newKey() });
+    expect((await postCommit(world, ben, group.groupId, unproved.body)).problem.code).toBe(
+      "not-allowed",
+    );
+    await unproved.group.remove();
+    const proved = await composeJoin(world, ben, own);
+    expect((await postCommit(world, eve, group.groupId, proved.body)).problem.code).toBe(
+      "not-allowed",
+    );
+    expect((await postCommit(world, ben, group.groupId, proved.body)).status).toBe(201);
+  });
+
+  it("close when they are revoked, and are unknown when they never were", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const own = await newLink();
+    await commitLinks(world, ada, group, [own]);
+    const { body } = await composeJoin(world, ben, own);
+    await commitLinks(world, ada, group, []);
+    expect((await readLink(world, ben, own)).problem.code).toBe("link-closed");
+    expect((await postCommit(world, ben, group.groupId, body)).problem.code).toBe("wrong-epoch");
+    const unknown = await readLink(world, ben, await newLink());
+    expect(unknown.problem.code).toBe("not-found");
+  });
+
+  it("that have expired let nobody in, though the group still lists them", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const expiresAt = BigInt(Math.floor(world.clock.now / 1000)) + 60n;
+    const own = await newLink({ expiresAt });
+    await commitLinks(world, ada, group, [own]);
+    const { body } = await composeJoin(world, ben, own);
+    world.clock.now += 61_000;
+    try {
+      expect((await readLink(world, ben, own)).problem.code).toBe("link-closed");
+      expect((await postCommit(world, ben, group.groupId, body)).problem.code).toBe("link-closed");
+    } finally {
+      world.clock.now -= 61_000;
+    }
+    expect((await postCommit(world, ben, group.groupId, body)).status).toBe(201);
+  });
+
+  it("let a member replace its own leaf, and nobody else's", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const own = await newLink();
+    await commitLinks(world, ada, group, [own]);
+    const { group: bens } = await joinByLink(world, ben, own);
+    const evicting = await composeJoin(world, eve, own, { resync: bens.ownLeafIndex });
+    const refused = await postCommit(world, eve, group.groupId, evicting.body);
+    expect(refused.status).toBe(422);
+    await bens.remove();
+    const resync = await composeJoin(world, ben, own, { resync: bens.ownLeafIndex });
+    expect((await postCommit(world, ben, group.groupId, resync.body)).status).toBe(201);
+    const { entries } = await readLog(world, ben, group.groupId);
+    expect(entries.map(({ seq }) => seq)).toEqual([2, 3]);
+  });
+
+  it("are exact when many come at once", async () => {
+    const ada = await aMember();
+    const guests = await Promise.all(Array.from({ length: 6 }, aMember));
+    const group = await startGroup(world, ada);
+    const own = await newLink({ maxUses: 3 });
+    await commitLinks(world, ada, group, [own]);
+    const results = await Promise.all(
+      guests.map(async (guest) => {
+        for (;;) {
+          const held = await readLink(world, guest, own);
+          if (held.status !== 200) return held.problem.code;
+          const { answer } = await joinByLink(world, guest, own).catch(() => ({ answer: held }));
+          if (answer.status === 201) return "in";
+        }
+      }),
+    );
+    expect(results.filter((result) => result === "in")).toHaveLength(3);
+    expect(results.filter((result) => result === "link-closed")).toHaveLength(3);
+    await expect(readLog(world, ada, group.groupId)).resolves.toMatchObject({ head: 4 });
+  });
+});
