@@ -204,9 +204,7 @@ function fieldsOf(value: unknown, maxString: number): Fields {
   }
   const members = new Map<string, unknown>(Object.entries(value));
   const find = (names: readonly string[]) =>
-    names
-      .map((name) => members.get(name))
-      .find((member) => member !== undefined && member !== null);
+    names.map((name) => members.get(name)).find((member) => member !== undefined);
   const wrong = (names: readonly string[], expected: string) =>
     new CspError("report-shape", `${names[0]} is no ${expected}`);
   return {

@@ -147,9 +147,11 @@ describe("#framework-directive-source-list", () => {
     "'nonce-a=b'",
     "'nonce-a.b'",
     "'nonce-abc",
+    "'nonces-abc'",
     "nonce-abc'",
     "'sha1-abc'",
     "'sha256-'",
+    "'sha2567-abc'",
     "'sha256-a*'",
     "'sha256abc'",
   ])("invalid: %s", (text) => expect(parse(text)).toEqual({ type: "invalid" }));
