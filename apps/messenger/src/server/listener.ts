@@ -32,6 +32,8 @@ export interface Site {
     head: Buffer,
     caller: Caller,
   ) => void;
+  /** Ends what the site keeps open by itself, such as WebSockets. */
+  readonly close?: () => void | Promise<void>;
 }
 
 export interface Endpoint {
@@ -43,12 +45,14 @@ export interface Endpoint {
 }
 
 export interface Listener {
-  /** Ends open connections too. */
+  /** Closes the site, lets requests under way finish for a moment, and frees the port. */
   close(): Promise<void>;
 }
 
 /** For slow clients: until the headers are there, and until the whole request is, in milliseconds. */
 const PATIENCE = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 10_000 };
+/** For requests under way when the listener is closed, in milliseconds. */
+const GRACE = 1_000;
 const MAX_CONNECTIONS = 25_000;
 
 /** Throws `StartError`. */
@@ -77,11 +81,14 @@ export async function listen(site: Site, endpoint: Endpoint): Promise<Listener> 
     throw explained(error, endpoint);
   });
   return {
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      await site.close?.();
+      server.closeIdleConnections();
+      const grace = setTimeout(() => server.closeAllConnections(), GRACE);
+      await closed;
+      clearTimeout(grace);
+    },
   };
 }
 

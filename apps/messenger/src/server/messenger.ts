@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { access, constants, mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
@@ -14,6 +14,7 @@ import { readBundle } from "./bundle.ts";
 import { type Certificate, fingerprint, keptCertificate } from "./certificate.ts";
 import { createCollector } from "./collector.ts";
 import { createCounters } from "./counters.ts";
+import { takeDataFolder } from "./data-folder.ts";
 import { listen } from "./listener.ts";
 import { createOperatorServer } from "./operator-server.ts";
 import type { Options, Tls } from "./options.ts";
@@ -32,11 +33,6 @@ export interface Messenger {
 /** Throws `StartError` for what a person can mend. */
 export async function startMessenger(options: Options, bundleFolder: string): Promise<Messenger> {
   const { data, host, pageOrigin, serviceOrigin, behindProxy } = options;
-  await provideFolder(data);
-  const tls = await certificateFor(options);
-  const bundle = await readBundle(bundleFolder);
-  const token = randomBytes(24).toString("base64url");
-
   // In the order of their making; closed in the opposite one.
   const parts: { close(): void | Promise<void> }[] = [];
   const close = async () => {
@@ -47,20 +43,22 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     return part;
   };
   try {
+    started(takeDataFolder(data));
+    const tls = await certificateFor(options);
+    const bundle = await readBundle(bundleFolder);
+    const token = randomBytes(24).toString("base64url");
     const store = started(openSqliteStore(join(data, "conclave.sqlite")));
     const violations = started(openViolationStore(join(data, "violations.sqlite")));
     const counters = createCounters();
-    const service = started(
-      createDeliveryService({
-        store,
-        publicOrigin: serviceOrigin,
-        allowedOrigins: [pageOrigin],
-        log(line) {
-          counters.count(line);
-          if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);
-        },
-      }),
-    );
+    const service = createDeliveryService({
+      store,
+      publicOrigin: serviceOrigin,
+      allowedOrigins: [pageOrigin],
+      log(line) {
+        counters.count(line);
+        if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);
+      },
+    });
     const page = createPageServer({
       bundle,
       origins: options,
@@ -81,24 +79,14 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     started(await listen(operator, { host: "localhost", port: options.operatorPort }));
     started(await listen(service, { host, port: options.servicePort, tls, behindProxy }));
     started(await listen(page, { host, port: options.pagePort, tls, behindProxy }));
+    return {
+      operatorUrl: `http://localhost:${options.operatorPort}/#${token}`,
+      ...(tls && options.tls?.kind === "self-signed" && { fingerprint: fingerprint(tls) }),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
-  }
-  return {
-    operatorUrl: `http://localhost:${options.operatorPort}/#${token}`,
-    ...(tls && options.tls?.kind === "self-signed" && { fingerprint: fingerprint(tls) }),
-    close,
-  };
-}
-
-/** Databases, and perhaps a private key: for the one who runs the server alone. */
-async function provideFolder(data: string): Promise<void> {
-  try {
-    await mkdir(data, { recursive: true, mode: 0o700 });
-    await access(data, constants.W_OK);
-  } catch (error) {
-    throw new StartError(`The data folder ${data} can't be written to.`, { cause: error });
   }
 }
 

@@ -56,18 +56,32 @@ test("requests for a socket go to the site that takes them; elsewhere the connec
   expect(await answered(refusing.port)).toBe("");
 });
 
-test("closing ends a request that never would", async () => {
-  let asked = false;
+test("closing closes the site, lets a request finish, and ends one that never would", async () => {
+  const asked: string[] = [];
+  const { promise: slow, resolve: finish } = Promise.withResolvers<void>();
+  let closed = false;
   const { origin, listener } = await listenSomewhere({
-    fetch: () => {
-      asked = true;
-      return new Promise<Response>(() => {});
+    async fetch(request) {
+      asked.push(request.url);
+      await (request.url.endsWith("/slow") ? slow : new Promise<void>(() => {}));
+      return new Response("finished");
+    },
+    close() {
+      closed = true;
+      finish();
     },
   });
-  const pending = fetch(origin).catch(() => "ended");
-  await expect.poll(() => asked).toBe(true);
+  const get = (path: string) =>
+    fetch(`${origin}${path}`).then(
+      (answer) => answer.text(),
+      () => "ended",
+    );
+  const pending = Promise.all([get("/slow"), get("/endless")]);
+  await expect.poll(() => asked.length).toBe(2);
   await listener.close();
-  expect(await pending).toBe("ended");
+  expect(closed).toBe(true);
+  expect(await pending).toEqual(["finished", "ended"]);
+  expect(await get("/slow")).toBe("ended");
 });
 
 test("a port in use is said in words", async () => {
