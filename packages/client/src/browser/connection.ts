@@ -1,0 +1,111 @@
+/**
+ * A tab's view of the engine, wherever that runs at the moment. A call that an engine left unanswered
+ * is sent again to its successor.
+ * @module
+ */
+
+import { type ClientApi, ClientError, type ClientEvent } from "../api.ts";
+import {
+  DEFAULT_PROFILE,
+  engineChannel,
+  type FromEngine,
+  METHODS,
+  type Method,
+  type ToEngine,
+} from "./calls.ts";
+
+export interface EngineConnection extends ClientApi {
+  /** The listener is called until what comes back is called. */
+  subscribe(listener: (event: ClientEvent) => void): () => void;
+  close(): void;
+}
+
+/** How many messages of each conversation are shown again after an engine took over from another. */
+const REFRESHED = 50;
+
+interface Call extends PromiseWithResolvers<unknown> {
+  readonly request: Extract<ToEngine, { type: "call" }>;
+}
+
+/** Calls wait until there is an engine: start one in a worker (`startEngineWorker`). */
+export function connectToEngine({
+  name = DEFAULT_PROFILE,
+}: {
+  readonly name?: string;
+} = {}): EngineConnection {
+  const channel = engineChannel(name);
+  const calls = new Map<string, Call>();
+  const listeners = new Set<(event: ClientEvent) => void>();
+  const post = (message: ToEngine) => channel.postMessage(message);
+  const emit = (event: ClientEvent) => {
+    for (const listener of listeners) listener(event);
+  };
+  let engine: string | undefined;
+
+  const call = (method: Method, args: readonly unknown[]): Promise<unknown> => {
+    const request = { type: "call", id: crypto.randomUUID(), method, args } as const;
+    const made = { request, ...Promise.withResolvers<unknown>() };
+    calls.set(request.id, made);
+    if (engine !== undefined) post(request);
+    return made.promise;
+  };
+
+  const methods = Object.fromEntries(
+    Object.keys(METHODS).map((method) => [
+      method,
+      (...args: readonly unknown[]) => call(method as Method, args),
+    ]),
+    // `METHODS` has each method of the interface, and each is passed on as it is.
+  ) as unknown as ClientApi;
+
+  channel.onmessage = ({ data: message }: MessageEvent<FromEngine>) => {
+    switch (message.type) {
+      case "engine": {
+        if (message.engine === engine) return;
+        const successor = engine !== undefined;
+        engine = message.engine;
+        for (const { request } of calls.values()) post(request);
+        if (successor) void refresh(methods, emit);
+        return;
+      }
+      case "event":
+        emit(message.event);
+        return;
+      case "result": {
+        const made = calls.get(message.id);
+        calls.delete(message.id);
+        if (message.ok) made?.resolve(message.value);
+        else made?.reject(new ClientError(message.code, message.message));
+        return;
+      }
+      default:
+      // Of other tabs, to the engine.
+    }
+  };
+  post({ type: "hello" });
+
+  return {
+    ...methods,
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: () => channel.close(),
+  };
+}
+
+/** What happened between two engines was told to nobody: everything is shown again. */
+async function refresh(api: ClientApi, emit: (event: ClientEvent) => void): Promise<void> {
+  try {
+    const { account, connection, conversations } = await api.snapshot();
+    emit({ type: "account", account });
+    emit({ type: "connection", connection });
+    for (const conversation of conversations) {
+      emit({ type: "conversation", conversation });
+      const messages = await api.messages(conversation.id, { limit: REFRESHED });
+      emit({ type: "messages", messages });
+    }
+  } catch {
+    // This engine is gone too; its successor will be asked.
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The engine in a dedicated worker. Each tab starts one; a Web Lock decides which of them works, and
+ * the others wait for it to be free. When the tab of the one that works is closed or crashes, the browser
+ * frees the lock, and another goes on from what is in the database.
+ * @module
+ */
+
+import { webCrypto } from "@conclave/mls";
+import type { ClientEvent } from "../api.ts";
+import { type Client, type ClientOptions, createClient } from "../client.ts";
+import {
+  DEFAULT_PROFILE,
+  engineChannel,
+  engineLock,
+  type FromEngine,
+  failure,
+  METHODS,
+  type Outcome,
+  type ToEngine,
+} from "./calls.ts";
+import { openBrowserProfile } from "./database.ts";
+
+/** How many answers are remembered, for calls that come twice. */
+const ANSWERS = 1000;
+/** After an engine failed, in milliseconds. */
+const PAUSE = 1_000;
+
+export interface EngineOptions {
+  /** Scheme, host and port of the delivery service. */
+  readonly serviceOrigin: string;
+  /** The name of the profile: of its database, its lock and its channel. */
+  readonly name?: string;
+  readonly log?: ClientOptions["log"];
+}
+
+/** Call it once in a dedicated worker: it runs for as long as the worker does. */
+export function startEngineWorker(options: EngineOptions): void {
+  void work(options);
+}
+
+async function work(options: EngineOptions): Promise<void> {
+  const { name = DEFAULT_PROFILE, log } = options;
+  for (;;) {
+    await navigator.locks.request(engineLock(name), async () => {
+      const channel = engineChannel(name);
+      try {
+        await serve(channel, open(options, name));
+      } catch (error) {
+        log?.("engine", error);
+        // Whoever called meanwhile was told; the next attempt may go better.
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      } finally {
+        channel.close();
+      }
+    });
+  }
+}
+
+async function open({ serviceOrigin, log }: EngineOptions, name: string): Promise<Client> {
+  const profile = await openBrowserProfile(name);
+  return createClient({
+    ...profile,
+    crypto: webCrypto,
+    service: { origin: serviceOrigin },
+    ...(log && { log }),
+  });
+}
+
+/** Answers calls until the client has stopped. Rejects where it could not be opened. */
+export async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promise<void> {
+  const engine = crypto.randomUUID();
+  const answers = new Map<string, Promise<Outcome>>();
+  const post = (message: FromEngine) => channel.postMessage(message);
+  channel.onmessage = (event: MessageEvent<ToEngine>) => {
+    const message = event.data;
+    if (message.type === "hello") post({ type: "engine", engine });
+    if (message.type !== "call") return;
+    const { id } = message;
+    // A call that comes a second time gets the answer of the first.
+    const answer = answers.get(id) ?? perform(opening, message);
+    answers.set(id, answer);
+    for (const oldest of answers.keys()) {
+      if (answers.size <= ANSWERS) break;
+      answers.delete(oldest);
+    }
+    void answer.then((outcome) => post({ type: "result", id, ...outcome }));
+  };
+  post({ type: "engine", engine });
+  const client = await opening;
+  const unsubscribe = client.subscribe((event: ClientEvent) => post({ type: "event", event }));
+  await client.closed;
+  unsubscribe();
+  channel.onmessage = null;
+  await client.close();
+}
+
+async function perform(
+  opening: Promise<Client>,
+  { method, args }: Extract<ToEngine, { type: "call" }>,
+): Promise<Outcome> {
+  try {
+    if (!Object.hasOwn(METHODS, method)) throw new TypeError("no such method");
+    const client = await opening;
+    // The tab's proxy has the method's own type: what comes here fits it.
+    const call = client[method] as (...given: unknown[]) => Promise<unknown>;
+    return { ok: true, value: await call.apply(client, [...args]) };
+  } catch (error) {
+    return failure(error);
+  }
+}

@@ -1,0 +1,156 @@
+import { fileURLToPath } from "node:url";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { createServer, type ViteDevServer } from "vite";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { CASES } from "../storage-contract.ts";
+import { createWorld, type World } from "../world.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: World;
+let site: ViteDevServer;
+let browser: Browser;
+let address: string;
+
+beforeAll(async () => {
+  site = await createServer({
+    root: fileURLToPath(new URL("./page", import.meta.url)),
+    configFile: false,
+    logLevel: "error",
+    cacheDir: `/tmp/conclave-vite-${process.pid}`,
+    resolve: { conditions: ["@conclave/source", "module", "browser", "development"] },
+    server: { port: 0, host: "127.0.0.1" },
+  });
+  await site.listen();
+  address = site.resolvedUrls?.local[0] ?? "";
+  world = await createWorld({ allowedOrigins: [new URL(address).origin] });
+  browser = await chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+});
+afterAll(async () => {
+  await browser.close();
+  await site.close();
+  await world.close();
+});
+
+async function openTab(context: BrowserContext): Promise<Page> {
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (process.env["CONCLAVE_LOG"]) console.error(message.text());
+  });
+  await page.goto(address);
+  await page.waitForFunction(() => "conclave" in globalThis);
+  await page.evaluate((origin) => conclave.startWorker(origin), world.origin);
+  return page;
+}
+
+const textsIn = (page: Page, id: string): Promise<readonly string[]> =>
+  page.evaluate(async (wanted) => {
+    const messages = await conclave.engine.messages(wanted, { limit: 100 });
+    return messages.flatMap(({ body }) => (body.type === "text" ? [body.text] : []));
+  }, id);
+
+async function untilTexts(page: Page, id: string, expected: readonly string[]): Promise<void> {
+  await expect.poll(() => textsIn(page, id), { timeout: 20_000 }).toEqual(expected);
+}
+
+describe("storage in IndexedDB", () => {
+  for (const name of Object.keys(CASES)) {
+    it(name, async () => {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      await page.goto(address);
+      await page.waitForFunction(() => "conclave" in globalThis);
+      await expect(page.evaluate((which) => conclave.runCase(which), name)).resolves.toBe(
+        undefined,
+      );
+      await context.close();
+    });
+  }
+
+  it("keeps keys that sign and can't be exported", async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(address);
+    await page.waitForFunction(() => "conclave" in globalThis);
+    const vault = await page.evaluate(() => conclave.vault());
+    expect(vault).toEqual({ extractable: false, verified: true });
+    await context.close();
+  });
+});
+
+describe("the engine of a browser", () => {
+  it("is one for two tabs, and goes on in the other when its tab is closed", async () => {
+    const context = await browser.newContext();
+    const first = await openTab(context);
+    await first.evaluate(() => conclave.engine.signUp("Dora"));
+    const second = await openTab(context);
+    const id = await second.evaluate(() => conclave.engine.createConversation("Tabs"));
+    await Promise.all([
+      first.evaluate((c) => conclave.engine.sendText(c, "from the first", "k1"), id),
+      second.evaluate((c) => conclave.engine.sendText(c, "from the second", "k2"), id),
+    ]);
+    await expect.poll(async () => (await textsIn(first, id)).length).toBe(2);
+    const order = await textsIn(first, id);
+    await untilTexts(second, id, order);
+
+    // The first tab's worker is the engine: it was there first.
+    await first.close();
+    await second.evaluate((c) => conclave.engine.sendText(c, "after the first", "k3"), id);
+    await untilTexts(second, id, [...order, "after the first"]);
+    // The same call with the same key, as after an answer that was lost.
+    await second.evaluate((c) => conclave.engine.sendText(c, "after the first", "k3"), id);
+    await untilTexts(second, id, [...order, "after the first"]);
+    await context.close();
+  });
+
+  it("talks with another browser, and remembers all after a reload", async () => {
+    const [one, two] = [await browser.newContext(), await browser.newContext()];
+    const [eva, fay] = [await openTab(one), await openTab(two)];
+    await Promise.all([
+      eva.evaluate(() => conclave.engine.signUp("Eva")),
+      fay.evaluate(() => conclave.engine.signUp("Fay")),
+    ]);
+    const id = await eva.evaluate(() => conclave.engine.createConversation("Both"));
+    const fragment = await eva.evaluate(
+      async (c) =>
+        (await conclave.engine.createInvitation(c, { expiresInSeconds: 600, maxUses: 1 })).fragment,
+      id,
+    );
+    await fay.evaluate((f) => conclave.engine.acceptInvitation(f), fragment);
+    await eva.evaluate((c) => conclave.engine.sendText(c, "hello", "e1"), id);
+    await untilTexts(fay, id, ["hello"]);
+    await fay.reload();
+    await fay.waitForFunction(() => "conclave" in globalThis);
+    await fay.evaluate((origin) => conclave.startWorker(origin), world.origin);
+    await untilTexts(fay, id, ["hello"]);
+    await fay.evaluate((c) => conclave.engine.sendText(c, "hello back", "f1"), id);
+    await untilTexts(eva, id, ["hello", "hello back"]);
+    await one.close();
+    await two.close();
+  });
+
+  it("tells a tab why a call failed", async () => {
+    const context = await browser.newContext();
+    const page = await openTab(context);
+    const code = await page.evaluate(() =>
+      conclave.engine
+        .createConversation("Too early")
+        .catch((error: unknown) =>
+          error instanceof Error && "code" in error ? error.code : "none",
+        ),
+    );
+    expect(code).toBe("no-account");
+    await context.close();
+  });
+});

@@ -1,0 +1,194 @@
+/**
+ * A delivery service on a port of this machine, and people with devices: what the scenarios happen in.
+ */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  createDeliveryService,
+  type DeliveryService,
+  openSqliteStore,
+  type Server,
+  type Store,
+  serve,
+} from "@conclave/delivery";
+import { type Client, type ClientEvent, createClient, type Message } from "../src/index.ts";
+import { nodeCrypto, openProfile } from "../src/node/index.ts";
+
+export interface World {
+  readonly origin: string;
+  readonly folder: string;
+  /** A device, whose profile is the file of this name: the same again, after it was closed. */
+  readonly device: (file: string, options?: DeviceOptions) => Promise<Client>;
+  /** A device with an account. */
+  readonly person: (name: string, options?: DeviceOptions) => Promise<Client>;
+  readonly stopService: () => Promise<void>;
+  readonly startService: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export interface DeviceOptions {
+  readonly fetch?: typeof fetch;
+  readonly now?: () => number;
+  readonly receipt?: number;
+}
+
+export async function createWorld(
+  options: { readonly allowedOrigins?: readonly string[] } = {},
+): Promise<World> {
+  const { allowedOrigins = [] } = options;
+  const folder = await mkdtemp(join(tmpdir(), "conclave-client-"));
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const clients = new Set<Client>();
+  let running: { store: Store; service: DeliveryService; server: Server } | undefined;
+
+  const startService = async () => {
+    const store = openSqliteStore(join(folder, "service.db"));
+    const service = createDeliveryService({ store, publicOrigin: origin, allowedOrigins });
+    running = { store, service, server: await serve(service, { port }) };
+  };
+  const stopService = async () => {
+    await running?.server.close();
+    await running?.store.close();
+    running = undefined;
+  };
+  const device = async (file: string, options: DeviceOptions = {}) => {
+    const profile = openProfile(join(folder, `${file}.db`));
+    const client = await createClient({
+      ...profile,
+      crypto: nodeCrypto,
+      service: { origin, ...(options.fetch && { fetch: options.fetch }) },
+      ...(options.now && { now: options.now }),
+      timing: {
+        receipt: options.receipt ?? 20,
+        retry: [20, 200],
+        proposals: 50,
+        poll: 60_000,
+      },
+      log: (what, error) => {
+        if (process.env["CONCLAVE_LOG"]) console.error(file, what, error);
+      },
+    });
+    clients.add(client);
+    return client;
+  };
+  await startService();
+  return {
+    origin,
+    folder,
+    device,
+    person: async (name, options) => {
+      const client = await device(name, options);
+      await client.signUp(name);
+      return client;
+    },
+    startService,
+    stopService,
+    close: async () => {
+      await Promise.all([...clients].map((client) => client.close().catch(() => {})));
+      await stopService();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== "object" || !address) throw new TypeError("no port");
+  return address.port;
+}
+
+/** Waits until `condition` gives something; looks again at each event of the client, and now and then. */
+export async function until<T>(
+  client: Client,
+  condition: () => Promise<T | undefined | false>,
+): Promise<T> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const found = await condition();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${condition.toString()}`);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, 50);
+      const unsubscribe = client.subscribe(done);
+      function done() {
+        clearTimeout(timer);
+        unsubscribe();
+        resolve();
+      }
+    });
+  }
+}
+
+export async function texts(client: Client, id: string): Promise<readonly string[]> {
+  const messages = await client.messages(id, { limit: 1000 });
+  return messages.flatMap(({ body }) => (body.type === "text" ? [body.text] : []));
+}
+
+/** Waits until the client shows just these texts. */
+export async function untilTexts(
+  client: Client,
+  id: string,
+  expected: readonly string[],
+): Promise<void> {
+  await until(client, async () => (await texts(client, id)).join("\n") === expected.join("\n"));
+}
+
+export async function untilState(
+  client: Client,
+  id: string,
+  text: string,
+  state: Message["state"],
+): Promise<Message> {
+  return until(client, async () => {
+    const messages = await client.messages(id, { limit: 1000 });
+    return messages.find(
+      ({ body, state: now }) => body.type === "text" && body.text === text && now === state,
+    );
+  });
+}
+
+export async function conversation(client: Client, id: string) {
+  const { conversations } = await client.snapshot();
+  const found = conversations.find((one) => one.id === id);
+  if (!found) throw new Error("no such conversation");
+  return found;
+}
+
+export async function untilMembers(client: Client, id: string, names: readonly string[]) {
+  await until(client, async () => {
+    const { conversations } = await client.snapshot();
+    const members = conversations.find((one) => one.id === id)?.members ?? [];
+    return (
+      members
+        .map(({ name }) => name)
+        .sort()
+        .join() === [...names].sort().join()
+    );
+  });
+}
+
+/** Brings people into a conversation of the first one, by a link. */
+export async function gather(first: Client, others: readonly Client[]): Promise<string> {
+  const id = await first.createConversation("The room");
+  const { fragment } = await first.createInvitation(id, { expiresInSeconds: 3600, maxUses: 100 });
+  for (const other of others) await other.acceptInvitation(fragment);
+  return id;
+}
+
+let keys = 0;
+export function say(client: Client, id: string, text: string): Promise<void> {
+  return client.sendText(id, text, `key ${keys++}`);
+}
+
+export function eventsOf(client: Client): ClientEvent[] {
+  const events: ClientEvent[] = [];
+  client.subscribe((event) => events.push(event));
+  return events;
+}
