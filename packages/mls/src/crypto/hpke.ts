@@ -86,6 +86,20 @@ function kemSharedSecret(suite: Suite, dh: Bytes, enc: Bytes, recipient: Bytes):
   return secret;
 }
 
+/**
+ * Whether a public key can be encrypted to: a key that nobody can use would stop every later commit (§5.1.1).
+ * Throws `MlsError` with `crypto`.
+ */
+export async function checkPublicKey(suite: Suite, publicKey: Bytes): Promise<void> {
+  try {
+    // Any private key will do: a point of small order fails with all of them (RFC 9180 §7.1.4).
+    const probe = new Uint8Array(KEMS[suite.kem].nsk).fill(1);
+    wipe(await suite.provider.dh(suite.kem, probe, publicKey));
+  } catch (cause) {
+    throw new MlsError("crypto", "5.1.1", "a public key that cannot be encrypted to", { cause });
+  }
+}
+
 async function encap(suite: Suite, recipient: Bytes): Promise<{ enc: Bytes; secret: Bytes }> {
   try {
     const ephemeral = await suite.provider.generateDhKeyPair(suite.kem);

@@ -6,6 +6,7 @@
 
 import { bytesEqual, toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
+import { checkPublicKey } from "../crypto/hpke.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { Sender } from "../framing/content.ts";
@@ -175,6 +176,7 @@ async function validateUpdate(
   if (!before || bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {
     throw new MlsError("leaf-encryption-key", "7.3", "an update that keeps its encryption key");
   }
+  await checkPublicKey(state.suite, leafNode.encryptionKey);
   await verifyLeafNode(state.suite, leafNode, { groupId: state.groupContext.groupId, leafIndex });
 }
 

@@ -6,6 +6,7 @@
 
 import { bytesEqual } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
+import { checkPublicKey } from "../crypto/hpke.ts";
 import { MlsError } from "../errors.ts";
 import { type AuthenticatedContent, transcriptInput } from "../framing/content.ts";
 import { type Commit, encodeLeafNode } from "../framing/proposal.ts";
@@ -118,6 +119,7 @@ export function summarize(
     updated,
     extensionsBefore: state.groupContext.extensions,
     extensionsAfter: extensions,
+    reinit: applied.reinit !== undefined,
   };
 }
 
@@ -207,6 +209,8 @@ export async function stageCommit(
         "a path that keeps its leaf's encryption key",
       );
     }
+    const newKeys = [leafNode, ...nodes].map(({ encryptionKey }) => encryptionKey);
+    await Promise.all(newKeys.map((key) => checkPublicKey(suite, key)));
     await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer });
     for (const { encryptionKey } of nodes) {
       // §12.4.2: not even a key that this very path replaces may come back.

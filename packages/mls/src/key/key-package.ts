@@ -5,6 +5,7 @@
 
 import { bytesEqual } from "../bytes.ts";
 import { type Bytes, type Codec, encode, opaque, struct, uint16 } from "../codec.ts";
+import { checkPublicKey } from "../crypto/hpke.ts";
 import { refHash } from "../crypto/kdf.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
@@ -70,6 +71,8 @@ export async function validateKeyPackage(suite: Suite, keyPackage: KeyPackage): 
   if (bytesEqual(initKey, leafNode.encryptionKey)) {
     throw new MlsError("key-package-init-key", "10.1", "init key and encryption key are the same");
   }
+  await checkPublicKey(suite, initKey);
+  await checkPublicKey(suite, leafNode.encryptionKey);
   await verifyLeafNode(suite, leafNode);
   const tbs = encode(KeyPackageTBS, keyPackage);
   if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {

@@ -252,7 +252,7 @@ export function addLeaf(
     const { parent, left, right } = node;
     const unmerged = parent && {
       ...parent,
-      unmergedLeaves: [...parent.unmergedLeaves, blank].sort((a, b) => a - b),
+      unmergedLeaves: inserted(parent.unmergedLeaves, blank),
     };
     return 2 * blank < node.index
       ? subtree(node.index, unmerged, enter(left), right)
@@ -260,6 +260,12 @@ export function addLeaf(
   };
   const keys = reindexed(tree.keys, [], leafKeys(leaf));
   return { tree: { ...tree, root: enter(tree.root), keys }, leafIndex: blank };
+}
+
+/** An increasing list with one more number in its place. */
+function inserted(numbers: readonly number[], added: number): readonly number[] {
+  const at = numbers.findLastIndex((number) => number < added) + 1;
+  return [...numbers.slice(0, at), added, ...numbers.slice(at)];
 }
 
 /** Blanks the inner nodes above a leaf. */

@@ -89,9 +89,10 @@ function originalTreeHash(suite: Suite, node: TreeNode, without: readonly number
   const here = below(without, node);
   if (here.length === 0) return treeHash(suite, node);
   if (!isSubtree(node)) return hashLeaf(suite, node, undefined);
+  const gone = new Set(here);
   const parent = node.parent && {
     ...node.parent,
-    unmergedLeaves: node.parent.unmergedLeaves.filter((leaf) => !here.includes(leaf)),
+    unmergedLeaves: node.parent.unmergedLeaves.filter((leaf) => !gone.has(leaf)),
   };
   const left = originalTreeHash(suite, node.left, here);
   return hashParent(suite, parent, left, originalTreeHash(suite, node.right, here));

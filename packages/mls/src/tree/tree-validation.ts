@@ -56,18 +56,14 @@ export function checkUnique(tree: RatchetTree, key: Uint8Array): void {
 }
 
 function checkParentNodes(tree: RatchetTree): void {
-  const pending: { readonly node: TreeNode; readonly above: readonly Subtree[] }[] = [
-    { node: tree.root, above: [] },
-  ];
-  for (let next = pending.pop(); next; next = pending.pop()) {
-    const { node, above } = next;
+  const pending: TreeNode[] = [tree.root];
+  for (let node = pending.pop(); node; node = pending.pop()) {
     if (!isSubtree(node)) continue;
     if (node.parent) {
       checkUnique(tree, node.parent.encryptionKey);
       checkUnmergedLeaves(node, node.parent);
     }
-    const below = [...above, node];
-    pending.push({ node: node.left, above: below }, { node: node.right, above: below });
+    pending.push(node.left, node.right);
   }
 }
 
