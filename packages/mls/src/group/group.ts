@@ -592,7 +592,7 @@ export class Group {
     if (removed) await this.#enterRemoved(and, received);
     else {
       const next = await this.#nextEpoch(authenticated, commit, staged);
-      const status = staged.applied.reinit ? "closed" : "active";
+      const status = staged.summary.reinit ? "closed" : "active";
       await this.#enter(next, status, () => and?.(received));
     }
     return received;
@@ -692,6 +692,7 @@ export class Group {
           updated: [],
           extensionsBefore: this.extensions,
           extensionsAfter: this.extensions,
+          reinit: false,
         },
         epoch: this.epoch,
         lostPending: false,
@@ -710,7 +711,7 @@ export class Group {
       lostPending: false,
       removed: false,
     };
-    await this.#enter(next, "active", () => and?.(received), true);
+    await this.#enter(next, summary.reinit ? "closed" : "active", () => and?.(received), true);
     return received;
   }
 
