@@ -50,7 +50,7 @@ export function createGroups(service: {
     const page = await store.log(id("groupId"), caller.device, {
       after: number("after") ?? 0,
       limit: Math.max(1, Math.min(number("limit") ?? LIMITS.logPage, LIMITS.logPage)),
-      bytes: limits.logPageBytes,
+      bytes: limits.pageBytes,
     });
     if (page === undefined) throw notFound();
     return json(200, { entries: [...page.entries], head: page.head } satisfies LogResponse);

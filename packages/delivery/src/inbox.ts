@@ -4,20 +4,26 @@
  */
 
 import { type Call, type Handler, json, readJson } from "./call.ts";
+import type { Limits } from "./limits.ts";
 import { AcknowledgeRequest, type InboxResponse } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store } from "./store/store.ts";
 
-/** A Welcome may be large, so a page has few. */
-const PAGE = 20;
+const PAGE = 100;
 const BODY_LIMIT = 1024;
 
-export function createInbox({ store }: { readonly store: Store }): {
+export function createInbox(service: { readonly store: Store; readonly limits: Limits }): {
   readonly [name in "inbox" | "acknowledge"]: Handler;
 } {
+  const { store, limits } = service;
+
   async function inbox({ number, device }: Call): Promise<Response> {
     const caller = await device();
-    const entries = await store.inbox(caller.device, number("after") ?? 0, PAGE);
+    const entries = await store.inbox(caller.device, {
+      after: number("after") ?? 0,
+      limit: PAGE,
+      bytes: limits.pageBytes,
+    });
     return json(200, { entries: [...entries] } satisfies InboxResponse);
   }
 

@@ -30,8 +30,8 @@ export interface Limits {
   readonly inbox: number;
   /** Proposals that wait in one epoch. */
   readonly proposals: number;
-  /** Bytes of messages in one page of a log, when it has more than one entry. */
-  readonly logPageBytes: number;
+  /** Bytes of messages in one page of a log or an inbox, when it has more than one entry. */
+  readonly pageBytes: number;
   /** Commits and proposals that wait for their turn in one group. */
   readonly waiting: number;
   /** Groups whose public state is kept in memory. */
@@ -58,7 +58,7 @@ export const DEFAULT_LIMITS: Limits = {
   keyPackageLifetime: 366 * 24 * 60 * 60,
   inbox: 1000,
   proposals: 256,
-  logPageBytes: 1024 * 1024,
+  pageBytes: 1024 * 1024,
   waiting: 128,
   groupsInMemory: 256,
   sockets: 20_000,

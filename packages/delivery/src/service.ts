@@ -18,7 +18,7 @@ import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-import { ROUTES } from "./protocol/index.ts";
+import { PROBLEMS, ROUTES } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createSockets } from "./sockets.ts";
@@ -198,6 +198,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   return {
     fetch: async (request, { address }) => app.fetch(request, { address }),
     upgrade(request, stream, head, { address }) {
+      const line = { time: now(), route: ROUTES.socket, duration: 0 };
       try {
         const [method, path] = ROUTES.socket.split(" ");
         admit(address, request.headers.origin);
@@ -205,10 +206,12 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
           throw new Refusal("not-found", "there is nothing here");
         }
         sockets.accept(request, stream, head, address);
+        options.log?.({ ...line, status: 101 });
       } catch (error) {
-        const refusal =
-          error instanceof Refusal ? error : new Refusal("internal", "the service failed at this");
-        refuseUpgrade(stream, problemResponse(refusal));
+        if (!(error instanceof Refusal)) throw error;
+        const status = PROBLEMS[error.code];
+        refuseUpgrade(stream, status);
+        options.log?.({ ...line, status, code: error.code });
       }
     },
     async close() {
@@ -225,7 +228,7 @@ function numberFromQuery(text: string | undefined): number | undefined {
 }
 
 /** An answer on a connection that wanted to become a socket. */
-function refuseUpgrade(stream: Duplex, { status }: Response): void {
+function refuseUpgrade(stream: Duplex, status: number): void {
   stream.on("error", () => stream.destroy());
   stream.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }

@@ -87,7 +87,6 @@ export function createSockets(service: {
 
   function unlisten(connection: Connection, group: string): void {
     connection.groups.delete(group);
-    connection.heads.delete(group);
     const listeners = byGroup.get(group);
     listeners?.delete(connection);
     if (listeners?.size === 0) byGroup.delete(group);
@@ -151,10 +150,8 @@ export function createSockets(service: {
   function leave(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
     const device = connection.session?.device.device ?? 0;
     if (!ring.left.includes(device) || ring.joined.includes(device)) return;
-    const group = bytesToText(ring.groupId);
-    // What is still to be said of the group is its head at the removal, and stays.
-    connection.groups.delete(group);
-    byGroup.get(group)?.delete(connection);
+    // What is still to be said of the group is its head at the removal.
+    unlisten(connection, bytesToText(ring.groupId));
   }
 
   const stopListening = doorbell.listen((ring) => {

@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import type { InboxEntry } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { InboxStore } from "./store.ts";
 
@@ -22,8 +23,8 @@ export function sqliteInbox(db: Database): InboxStore {
   }
 
   return {
-    async inbox(device, after, limit) {
-      const rows = db.all<{
+    async inbox(device, { after, limit, bytes }) {
+      const rows = db.each<{
         readonly seq: number;
         readonly group_id: Bytes;
         readonly epoch: number;
@@ -37,13 +38,20 @@ export function sqliteInbox(db: Database): InboxStore {
         after,
         limit,
       );
-      return rows.map((row) => ({
-        seq: row.seq,
-        groupId: row.group_id,
-        epoch: BigInt(row.epoch),
-        commitSeq: row.commit_seq,
-        welcome: row.welcome,
-      }));
+      const entries: InboxEntry[] = [];
+      let size = 0;
+      for (const row of rows) {
+        size += row.welcome.length;
+        if (entries.length > 0 && size > bytes) break;
+        entries.push({
+          seq: row.seq,
+          groupId: row.group_id,
+          epoch: BigInt(row.epoch),
+          commitSeq: row.commit_seq,
+          welcome: row.welcome,
+        });
+      }
+      return entries;
     },
 
     async hasWelcome(device, groupId, epoch) {

@@ -11,7 +11,7 @@ import { sqliteKeyPackages } from "./sqlite-key-packages.ts";
 import type { Store } from "./store.ts";
 
 /**
- * Opens the file, or makes it, with its neighbours `-wal` and `-shm`. Only one process may have it open.
+ * Opens the file, or makes it, with its neighbours `-wal` and `-shm`.
  * `":memory:"` is a store that is gone when it is closed.
  */
 export function openSqliteStore(path: string): Store {

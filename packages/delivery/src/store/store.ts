@@ -163,6 +163,15 @@ export interface AppendMessage {
   readonly now: number;
 }
 
+export interface Page {
+  /** A sequence number. */
+  readonly after: number;
+  /** Entries. */
+  readonly limit: number;
+  /** Of the messages in them. */
+  readonly bytes: number;
+}
+
 export type EntryKind = LogEntry["kind"];
 
 export interface GroupStore {
@@ -217,7 +226,7 @@ export interface GroupStore {
   log(
     groupId: Bytes,
     device: number,
-    page: { readonly after: number; readonly limit: number; readonly bytes: number },
+    page: Page,
   ): Promise<{ readonly entries: readonly LogEntry[]; readonly head: number } | undefined>;
   /** Those the device is or was in. */
   groupsOf(device: number): Promise<
@@ -247,7 +256,8 @@ export interface GroupStore {
 }
 
 export interface InboxStore {
-  inbox(device: number, after: number, limit: number): Promise<readonly InboxEntry[]>;
+  /** What follows `after`, at most so many entries and bytes, but one at least. */
+  inbox(device: number, page: Page): Promise<readonly InboxEntry[]>;
   /** Whether a Welcome into this epoch waits for the device. */
   hasWelcome(device: number, groupId: Bytes, epoch: bigint): Promise<boolean>;
   /** "beyond-end": there was never that much. */

@@ -611,16 +611,16 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const { device: other } = await aDevice();
       const welcome = { message: node("welcome"), devices: [guest, other], limit: 9 };
       expect(await store.appendCommit(aCommit(groupId, 7, { welcome }))).toBe("moved");
-      expect(await store.inbox(guest, 0, 9)).toEqual([]);
+      expect(await store.inbox(guest, PAGE)).toEqual([]);
       await store.appendCommit(aCommit(groupId, 0, { welcome }));
       const entry = { seq: 1, groupId, epoch: 1n, commitSeq: 1, welcome: node("welcome") };
-      expect(await store.inbox(guest, 0, 9)).toEqual([entry]);
-      expect(await store.inbox(other, 0, 9)).toEqual([entry]);
+      expect(await store.inbox(guest, PAGE)).toEqual([entry]);
+      expect(await store.inbox(other, PAGE)).toEqual([entry]);
       expect(await store.hasWelcome(guest, groupId, 1n)).toBe(true);
       expect(await store.hasWelcome(guest, groupId, 2n)).toBe(false);
       await store.acknowledge(guest, 1);
-      expect(await store.inbox(guest, 0, 9)).toEqual([]);
-      expect(await store.inbox(other, 0, 9)).toEqual([entry]);
+      expect(await store.inbox(guest, PAGE)).toEqual([]);
+      expect(await store.inbox(other, PAGE)).toEqual([entry]);
       expect(await store.hasWelcome(guest, groupId, 1n)).toBe(false);
     });
 
@@ -631,15 +631,17 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       for (let epoch = 0; epoch < 3; epoch++) {
         await store.appendCommit(aCommit(groupId, epoch, { welcome }));
       }
-      const read = async (after: number, limit: number): Promise<number[]> =>
-        (await store.inbox(guest, after, limit)).map((entry) => entry.seq);
-      expect(await read(0, 2)).toEqual([1, 2]);
-      expect(await read(2, 2)).toEqual([3]);
+      const read = async (page: object = {}): Promise<number[]> =>
+        (await store.inbox(guest, { ...PAGE, ...page })).map((entry) => entry.seq);
+      expect(await read({ limit: 2 })).toEqual([1, 2]);
+      expect(await read({ after: 2 })).toEqual([3]);
+      expect(await read({ bytes: 2 * welcome.message.length })).toEqual([1, 2]);
+      expect(await read({ bytes: 1 })).toEqual([1]);
       expect(await store.acknowledge(guest, 4)).toBe("beyond-end");
       expect(await store.acknowledge(guest, 3)).toBe("acknowledged");
       expect(await store.acknowledge(guest, 3)).toBe("acknowledged");
       await store.appendCommit(aCommit(groupId, 3, { welcome }));
-      expect(await read(0, 9)).toEqual([4]);
+      expect(await read()).toEqual([4]);
     });
 
     it("are bounded: a commit that would overfill one is refused whole", async () => {
