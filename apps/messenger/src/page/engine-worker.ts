@@ -18,12 +18,14 @@ declare global {
   var trustedTypes: TrustedTypes | undefined;
 }
 
-export function startEngineWorker(serviceOrigin: string): void {
+/** `onError` is called when the worker can't be loaded, or its script throws. */
+export function startEngineWorker(serviceOrigin: string, onError: () => void): void {
   const url =
     globalThis.trustedTypes
       ?.createPolicy("conclave", { createScriptURL: onlyTheEngine })
       .createScriptURL(engineUrl) ?? engineUrl;
   const worker = new Worker(url, { type: "module", name: "engine" });
+  worker.addEventListener("error", onError);
   worker.postMessage({ serviceOrigin });
 }
 

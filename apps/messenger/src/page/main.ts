@@ -14,12 +14,19 @@ async function main(): Promise<void> {
     );
     return;
   }
+  const incomplete = (): void =>
+    showFailure("The page could not be loaded completely. Please reload it.");
   try {
     const { serviceOrigin } = await fetchConfiguration();
-    startEngineWorker(serviceOrigin);
+    let started = false;
+    // Once there is an engine, it may be another tab's; this tab then lives on without its own.
+    startEngineWorker(serviceOrigin, () => {
+      if (!started) incomplete();
+    });
     await showPage(connectToEngine());
+    started = true;
   } catch {
-    showFailure("The page could not be loaded completely. Please reload it.");
+    incomplete();
   }
 }
 

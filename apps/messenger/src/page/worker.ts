@@ -9,7 +9,7 @@ addEventListener(
   "message",
   ({ data }: MessageEvent<unknown>) => {
     const { serviceOrigin } = configurationOf(data);
-    void startEngineWorker({ serviceOrigin, name: "conclave" });
+    startEngineWorker({ serviceOrigin });
   },
   { once: true },
 );

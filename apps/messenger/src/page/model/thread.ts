@@ -44,7 +44,7 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
       if (message.conversationId !== id) continue;
       // A change to a message above the loaded part: it comes with its page.
       if (message.seq !== undefined && message.seq < first && older.value === "more") continue;
-      const isNew = !next.has(message.id);
+      const isNew = older.value !== "unknown" && !next.has(message.id);
       next.set(message.id, message);
       if (isNew && message.state === "received") received(message);
     }

@@ -53,6 +53,17 @@ describe("createThread", () => {
     expect(texts(thread.messages.value)).not.toContain("elsewhere");
   });
 
+  test("what it finds when it opens is no news", async () => {
+    const engine = createDemoEngine(scenes.home);
+    const thread = createThread(engine, "2c0000a2");
+    const received: Message[] = [];
+    thread.onReceived((message) => received.push(message));
+    const loading = thread.load();
+    engine.receive("2c0000a2", jonas, "Ten o'clock?");
+    await loading;
+    expect(received).toEqual([]);
+  });
+
   test("what came while the page was fetched stays", async () => {
     const engine = createDemoEngine(scenes.home);
     const thread = createThread(engine, "2c0000a2");

@@ -63,6 +63,7 @@ describe("home", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Begin" }).click();
     await page.getByRole("heading", { name: "Tea" }).waitFor();
     await page.getByText("You began this conversation").first().waitFor();
+    expect(await page.getByRole("dialog").count()).toBe(0);
   });
 
   test("says when there is no connection, and when it is back", async () => {
@@ -70,6 +71,7 @@ describe("home", () => {
     await page.evaluate(() => globalThis.demo.connect("offline"));
     const banner = page.getByRole("status").filter({ hasText: "No connection" });
     await banner.waitFor();
+    expect(await page.getByRole("navigation").innerText()).toContain("Offline");
     await page.evaluate(() => globalThis.demo.connect("online"));
     await banner.waitFor({ state: "detached" });
   });
@@ -90,5 +92,8 @@ describe("home", () => {
     const page = await site.open("trouble");
     await page.getByRole("button", { name: "I have it" }).click();
     await page.getByText("Did you write down").waitFor({ state: "detached" });
+    expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
+      "confirmRecoveryPhrase",
+    ]);
   });
 });

@@ -52,5 +52,6 @@ describe("join", () => {
     await page.getByText("This link is no longer open").waitFor();
     await page.getByRole("button", { name: "Not now" }).click();
     await page.getByRole("navigation").getByText("Sunday walk").waitFor();
+    expect(await page.getByRole("button", { name: "Join" }).count()).toBe(0);
   });
 });
