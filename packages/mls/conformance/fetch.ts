@@ -1,0 +1,38 @@
+/**
+ * `node packages/mls/conformance/fetch.ts`: gets the working group's test vectors for `npm test`, into a folder that git ignores.
+ * @module
+ */
+
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const REPOSITORY = "https://github.com/mlswg/mls-implementations";
+/** The vectors grow now and then; the tests name the state that they were written for. */
+const COMMIT = "cfd450286d1bfd9cd2519b95c80f9771f94a5b1a";
+
+/** Where the fetched vectors stand. */
+export const FETCHED: string = fileURLToPath(new URL("../test/vectors", import.meta.url));
+
+function fetchVectors(repository: string): void {
+  const clone = mkdtempSync(join(tmpdir(), "mls-vectors-"));
+  const git = (...args: readonly string[]): void => {
+    execFileSync("git", ["-C", clone, ...args], { stdio: "inherit" });
+  };
+  try {
+    git("init", "--quiet");
+    git("fetch", "--quiet", "--depth=1", repository, COMMIT);
+    git("checkout", "--quiet", "FETCH_HEAD", "--", "test-vectors");
+    rmSync(FETCHED, { recursive: true, force: true });
+    cpSync(join(clone, "test-vectors"), FETCHED, { recursive: true });
+  } finally {
+    rmSync(clone, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  fetchVectors(process.argv[2] ?? REPOSITORY);
+  console.log(`the test vectors of ${COMMIT} are in ${FETCHED}`);
+}

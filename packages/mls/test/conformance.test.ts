@@ -1,0 +1,106 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { nodeCrypto } from "@conclave/mls/node";
+import { describe, expect, it } from "vitest";
+import { FETCHED } from "../conformance/fetch.ts";
+import { runFolder } from "../conformance/main.ts";
+import { type Case, kindOf, NotBuilt, parseVectors } from "../conformance/vectors.ts";
+
+const BESIDE = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
+const folder = [FETCHED, BESIDE].find((path) => existsSync(path));
+const MISSING = "no test vectors here: `node packages/mls/conformance/fetch.ts` gets them";
+
+/** The places of a case's values, by their path; list indices are left out, so that each kind of field comes once. */
+function places(value: unknown, path: readonly string[] = []): Map<string, readonly string[]> {
+  if (typeof value !== "object" || value === null) {
+    const field = path.filter((step) => !/^\d+$/.test(step)).join(".");
+    return value === "" || value === null ? new Map() : new Map([[field, path]]);
+  }
+  return new Map(
+    Object.entries(value).flatMap(([key, inner]) => [...places(inner, [...path, key])]),
+  );
+}
+
+/** A copy with the first digit of the value at `path` changed. */
+function corrupted(value: unknown, [key, ...rest]: readonly string[]): unknown {
+  if (typeof value === "number") return value + 1;
+  if (typeof value === "bigint") return value + 1n;
+  if (typeof value === "string") {
+    return (value.startsWith("0") ? "1" : "0") + value.slice(1);
+  }
+  if (key === undefined) return value;
+  if (Array.isArray(value)) {
+    return value.map((inner, i) => (String(i) === key ? corrupted(inner, rest) : inner));
+  }
+  const from = value as Case;
+  return { ...from, [key]: corrupted(from[key], rest) };
+}
+
+const bench = { crypto: nodeCrypto };
+
+async function outcome(vector: Case): Promise<"passed" | "not built" | "failed"> {
+  return (
+    kindOf(vector)
+      ?.check(bench, vector)
+      .then(
+        () => "passed" as const,
+        (error: unknown) => (error instanceof NotBuilt ? ("not built" as const) : "failed"),
+      ) ?? "failed"
+  );
+}
+
+/** The shortest case of each kind that is built. */
+async function samples(from: string): Promise<Map<string, Case>> {
+  const found = new Map<string, Case>();
+  for (const file of readdirSync(from).filter((name) => name.endsWith(".json"))) {
+    const cases = parseVectors(readFileSync(join(from, file), "utf8"));
+    for (const vector of cases.filter((one) => places(one).size < 100).slice(0, 12)) {
+      const name = kindOf(vector)?.name ?? "unknown";
+      const known = found.get(name);
+      if (known && places(known).size >= places(vector).size) continue;
+      if ((await outcome(vector)) === "passed") found.set(name, vector);
+    }
+  }
+  return found;
+}
+
+/** Where another value is as good: it is only written again as it was read, signs what nobody checks, or is not needed. */
+const AS_GOOD: ReadonlySet<string> = new Set([
+  "messages: add_proposal",
+  "messages: remove_proposal",
+  "passive-client: signature_priv",
+  "treekem: leaves_private.signature_priv",
+  "tree-operations: proposal_sender",
+]);
+
+describe("the working group's test vectors", () => {
+  it("pass, for all suites that are built", { timeout: 180_000 }, async (ctx) => {
+    if (!folder) return ctx.skip(MISSING);
+    const lines: string[] = [];
+    const { passed, failed } = await runFolder(folder, (line) => lines.push(line));
+    expect(failed, lines.join("\n")).toBe(0);
+    expect(passed).toBeGreaterThan(400);
+  });
+
+  it("fail when any one value is changed", { timeout: 60_000 }, async (ctx) => {
+    if (!folder) return ctx.skip(MISSING);
+    const kinds = await samples(folder);
+    expect(kinds.size).toBe(14);
+    const unnoticed: string[] = [];
+    for (const [name, vector] of kinds) {
+      for (const [field, path] of places(vector)) {
+        if (field === "cipher_suite" || AS_GOOD.has(`${name}: ${field}`)) continue;
+        if ((await outcome(corrupted(vector, path) as Case)) !== "failed") {
+          unnoticed.push(`${name}: ${field}`);
+        }
+      }
+    }
+    expect(unnoticed).toEqual([]);
+  });
+
+  it("count as failed where a file holds none", async () => {
+    expect(kindOf({ something: "else" })).toBeUndefined();
+    expect(parseVectors("{}")).toEqual([]);
+  });
+});
