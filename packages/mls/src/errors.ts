@@ -26,6 +26,7 @@ export type MlsErrorCode =
   | "generation-used"
   | "generation-too-far"
   | "own-message"
+  | "state-old"
   // Leaf nodes and key packages (§7, §10)
   | "leaf-signature"
   | "leaf-source"

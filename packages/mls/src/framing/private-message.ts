@@ -213,7 +213,7 @@ async function openSenderData(
 
 /**
  * Decrypts a message (§6.3). Its signature is still to be verified; then `taken.settle`, or `taken.discard` if that fails.
- * `ownLeaf`: our own messages can't be read by us, since their keys are gone.
+ * `ownLeaf`: our own messages can't be read by us, since their keys are gone; one whose key is still there was sent by a later copy of our state.
  */
 export async function unprotectPrivate(
   suite: Suite,
@@ -230,11 +230,11 @@ export async function unprotectPrivate(
   if (!leafAt(tree, leafIndex)) {
     throw new MlsError("unknown-sender", "6.3.2", `leaf ${leafIndex}, the sender, is blank`);
   }
-  if (leafIndex === ownLeaf) {
-    throw new MlsError("own-message", "6.3.2", "a message of our own, whose key is gone");
-  }
   const { groupId, epoch, contentType, authenticatedData } = message;
   const type = contentType === "application" ? "application" : "handshake";
+  if (leafIndex === ownLeaf && keys.secretTree.hasPassed(leafIndex, type, generation)) {
+    throw new MlsError("own-message", "6.3.2", "a message of our own, whose key is gone");
+  }
   const taken = keys.secretTree.at(leafIndex, type, generation);
   try {
     const nonce = guarded(taken.nonce, reuseGuard);

@@ -504,6 +504,10 @@ export class Group {
     );
     try {
       await verifyContent(state.suite, authenticated, state.tree, state.groupContext);
+      const { sender } = authenticated.content;
+      if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
+        throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
+      }
       return await this.#handle(authenticated, taken, and);
     } catch (cause) {
       taken.discard();

@@ -122,6 +122,12 @@ export class SecretTree {
       : this.#take(leafIndex, type, generation);
   }
 
+  /** Whether a sender's ratchet has passed a generation. */
+  hasPassed(leafIndex: number, type: RatchetType, generation: number): boolean {
+    const stored = this.#records.get(ratchetKey(leafIndex, type));
+    return stored !== undefined && generation < decode(Ratchet, stored).generation;
+  }
+
   #takeSkipped(recordKey: string, kept: Bytes, generation: number): TakenKey {
     const { key, nonce } = decode(MessageKey, kept);
     return {
