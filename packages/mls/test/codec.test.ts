@@ -1,0 +1,214 @@
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  enumeration,
+  fixed,
+  MAX_VECTOR_LENGTH,
+  opaque,
+  optional,
+  Reader,
+  select,
+  struct,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  utf8,
+  vector,
+  Writer,
+} from "@conclave/mls/codec";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+function bytes(...values: readonly number[]): Bytes {
+  return Uint8Array.from(values);
+}
+
+const REFUSED = expect.objectContaining({ name: "MlsError", code: "decode" });
+
+function lengthOf(encoded: Bytes): number {
+  return new Reader(encoded).length();
+}
+
+function encodedLength(length: number): string {
+  const writer = new Writer();
+  writer.length(length);
+  return writer.finish().toHex();
+}
+
+describe("§2.1.2 the length of a vector", () => {
+  it.each([
+    [0, "00"],
+    [63, "3f"],
+    [64, "4040"],
+    [16383, "7fff"],
+    [16384, "80004000"],
+    [MAX_VECTOR_LENGTH, "bfffffff"],
+  ])("%i is written and read in the fewest bytes", (length, hex) => {
+    expect(encodedLength(length)).toBe(hex);
+    expect(lengthOf(Uint8Array.fromHex(hex))).toBe(length);
+  });
+
+  it("of 2^30 can't be written", () => {
+    expect(() => encodedLength(MAX_VECTOR_LENGTH + 1)).toThrow(TypeError);
+  });
+
+  it.each([
+    ["two bytes for 63", "403f"],
+    ["two bytes for 0", "4000"],
+    ["four bytes for 16383", "80003fff"],
+    ["four bytes for 0", "80000000"],
+    ["a prefix of 11", "c000000000000000"],
+    ["a first byte without its second", "40"],
+    ["nothing", ""],
+  ])("in %s is refused", (_, hex) => {
+    expect(() => lengthOf(Uint8Array.fromHex(hex))).toThrow(REFUSED);
+  });
+
+  it("beyond the input is refused before anything is allocated", () => {
+    const huge = Uint8Array.fromHex("bfffffff00");
+    expect(() => decode(opaque, huge)).toThrow(REFUSED);
+    expect(() => decode(vector(uint8), huge)).toThrow(REFUSED);
+    expect(() => new Reader(huge).vector()).toThrow(REFUSED);
+  });
+
+  it("of an inner vector may not reach beyond the outer one", () => {
+    const nested = vector(opaque);
+    expect(decode(nested, bytes(2, 1, 7))).toEqual([bytes(7)]);
+    expect(() => decode(nested, bytes(2, 2, 7, 7))).toThrow(REFUSED);
+  });
+});
+
+describe("§2.1.1 an optional value", () => {
+  const codec = optional(uint8);
+  it("has a presence octet of 0 or 1", () => {
+    expect(decode(codec, bytes(0))).toBeUndefined();
+    expect(decode(codec, bytes(1, 9))).toBe(9);
+    expect(encode(codec, undefined)).toEqual(bytes(0));
+    expect(encode(codec, 9)).toEqual(bytes(1, 9));
+  });
+  it.each([2, 0x80, 255])("with presence octet %i is refused", (octet) => {
+    expect(() => decode(codec, bytes(octet, 9))).toThrow(REFUSED);
+  });
+});
+
+describe("numbers", () => {
+  it.each([
+    ["uint8", uint8, 0x100],
+    ["uint16", uint16, 0x1_0000],
+    ["uint32", uint32, 0x1_0000_0000],
+  ] as const)("%s takes what fits", (_, codec, limit) => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: limit - 1 }), (value) => {
+        expect(decode(codec, encode(codec, value))).toBe(value);
+      }),
+    );
+    for (const wrong of [limit, -1, 0.5, Number.NaN]) {
+      expect(() => encode(codec, wrong)).toThrow(TypeError);
+    }
+    expect(() => decode(codec, bytes())).toThrow(REFUSED);
+  });
+  it("uint64 takes all 64 bits", () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (value) => {
+        expect(decode(uint64, encode(uint64, value))).toBe(value);
+      }),
+    );
+    for (const wrong of [2n ** 64n, -1n]) expect(() => encode(uint64, wrong)).toThrow(TypeError);
+    expect(() => decode(uint64, bytes(0, 0, 0, 0, 0, 0, 0))).toThrow(REFUSED);
+  });
+});
+
+describe("byte strings and text", () => {
+  it("opaque keeps bytes, as a copy", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (value) => {
+        const encoded = encode(opaque, Uint8Array.from(value));
+        const read = decode(opaque, encoded);
+        encoded.fill(0xff);
+        expect([...read]).toEqual([...value]);
+      }),
+    );
+  });
+  it("fixed has no length on the wire", () => {
+    expect(encode(fixed(2), bytes(1, 2))).toEqual(bytes(1, 2));
+    expect(decode(fixed(2), bytes(1, 2))).toEqual(bytes(1, 2));
+    expect(() => encode(fixed(2), bytes(1))).toThrow(TypeError);
+    expect(() => decode(fixed(2), bytes(1))).toThrow(REFUSED);
+  });
+  it("utf8 refuses what is no UTF-8", () => {
+    fc.assert(
+      fc.property(fc.string(), (value) => {
+        expect(decode(utf8, encode(utf8, value))).toBe(value);
+      }),
+    );
+    expect(encode(utf8, "\ufeffä€😀").toHex()).toBe("0cefbbbfc3a4e282acf09f9880");
+    expect(decode(utf8, encode(utf8, "\ufeffä€😀"))).toBe("\ufeffä€😀");
+    expect(() => decode(utf8, bytes(1, 0xff))).toThrow(REFUSED);
+    expect(() => decode(utf8, bytes(2, 0xc0, 0x80))).toThrow(REFUSED);
+    expect(() => decode(utf8, bytes(9, 0x41))).toThrow(REFUSED);
+  });
+});
+
+type Shape =
+  | { readonly shape: "dot" }
+  | { readonly shape: "square"; readonly side: number }
+  | { readonly shape: "other"; readonly number: number; readonly data: Bytes };
+const closed: Codec<Shape> = select<"shape", Exclude<Shape, { shape: "other" }>>("shape", uint8, {
+  dot: [1, struct({})],
+  square: [2, struct({ side: uint16 })],
+}) as Codec<Shape>;
+const open: Codec<Shape> = select<"shape", Shape>(
+  "shape",
+  uint8,
+  { dot: [1, struct({})], square: [2, struct({ side: uint16 })] },
+  struct({ data: opaque }),
+);
+
+describe("select and enumeration", () => {
+  it("read the arm that the number names", () => {
+    expect(decode(closed, bytes(2, 0, 5))).toEqual({ shape: "square", side: 5 });
+    expect(encode(closed, { shape: "square", side: 5 })).toEqual(bytes(2, 0, 5));
+  });
+  it("refuse a number without a name", () => {
+    expect(() => decode(closed, bytes(3))).toThrow(REFUSED);
+    const colour = enumeration(uint8, { red: 1 });
+    expect(decode(colour, bytes(1))).toBe("red");
+    expect(() => decode(colour, bytes(2))).toThrow(REFUSED);
+  });
+  it("keep a number without a name where there is an open arm, and only there", () => {
+    const value = { shape: "other", number: 7, data: bytes(8) } as const;
+    expect(decode(open, bytes(7, 1, 8))).toEqual(value);
+    expect(encode(open, value)).toEqual(bytes(7, 1, 8));
+    expect(() => encode(open, { ...value, number: 1 })).toThrow(TypeError);
+    expect(() => encode(closed, value)).toThrow(TypeError);
+  });
+});
+
+describe("decode", () => {
+  it("takes all of its input", () => {
+    expect(decode(uint8, bytes(1))).toBe(1);
+    expect(() => decode(uint8, bytes(1, 0))).toThrow(REFUSED);
+    expect(() => decode(vector(uint16), bytes(3, 0, 1, 0))).toThrow(REFUSED);
+  });
+  it("reads a view into a larger buffer", () => {
+    const view = bytes(9, 9, 0, 0, 0, 0, 0, 0, 0, 5, 9).subarray(2, 10);
+    expect(decode(uint64, view)).toBe(5n);
+    expect(decode(fixed(8), view)).toEqual(bytes(0, 0, 0, 0, 0, 0, 0, 5));
+  });
+});
+
+describe("a writer", () => {
+  it("overwrites what it held when it is wiped, and when it grows", () => {
+    const writer = new Writer();
+    writer.bytes(new Uint8Array(1000).fill(7));
+    const before = writer.finish();
+    writer.wipe();
+    expect(writer.finish()).toEqual(bytes());
+    expect(before).toEqual(new Uint8Array(1000).fill(7));
+    writer.uint(1, 1);
+    expect(writer.finish()).toEqual(bytes(1));
+  });
+});
