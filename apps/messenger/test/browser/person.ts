@@ -14,7 +14,7 @@ export interface Shown {
 export class Person {
   readonly name: string;
   readonly context: BrowserContext;
-  readonly page: Page;
+  page: Page;
   /** Exceptions and refusals by the policy, as the browser's console has them. */
   readonly troubles: string[] = [];
 
@@ -80,6 +80,12 @@ export class Person {
     await tab.getByRole("navigation").getByRole("button", { name: title }).click();
     await tab.getByRole("textbox", { name: "Message" }).waitFor();
     return tab;
+  }
+
+  /** Closes the tab, and goes on in another. */
+  async leaveFor(tab: Page): Promise<void> {
+    await this.page.close();
+    this.page = tab;
   }
 
   /** Writes and sends; done once the page has it in its timeline. */
