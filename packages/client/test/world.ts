@@ -33,6 +33,8 @@ export interface DeviceOptions {
   readonly fetch?: typeof fetch;
   readonly now?: () => number;
   readonly receipt?: number;
+  /** Milliseconds between two looks at the log without a doorbell. */
+  readonly poll?: number;
 }
 
 export async function createWorld(
@@ -66,7 +68,7 @@ export async function createWorld(
         receipt: options.receipt ?? 20,
         retry: [20, 200],
         proposals: 50,
-        poll: 60_000,
+        poll: options.poll ?? 60_000,
       },
       log: (what, error) => {
         if (process.env["CONCLAVE_LOG"]) console.error(file, what, error);
@@ -179,6 +181,10 @@ export async function gather(first: Client, others: readonly Client[]): Promise<
   const id = await first.createConversation("The room");
   const { fragment } = await first.createInvitation(id, { expiresInSeconds: 3600, maxUses: 100 });
   for (const other of others) await other.acceptInvitation(fragment);
+  const everyone = others.length + 1;
+  for (const one of [first, ...others]) {
+    await until(one, async () => (await conversation(one, id)).members.length === everyone);
+  }
   return id;
 }
 

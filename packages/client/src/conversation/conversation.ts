@@ -49,6 +49,8 @@ export class Conversation {
   readonly state: ConversationState;
   readonly #worker: Worker;
   #behind = true;
+  /** When the log is to be looked at though no doorbell rang, in milliseconds. */
+  #lookAt = 0;
   #races = 0;
   #receiptAt: number | undefined;
   #proposalsAt: number | undefined;
@@ -198,8 +200,10 @@ export class Conversation {
     if (this.#leaving) return this.#beginLeaving(this.#leaving);
     if (!group) return IDLE;
 
-    if (this.#behind) {
+    const { now, timing } = state.environment;
+    if (this.#behind || now() >= this.#lookAt) {
       this.#behind = false;
+      this.#lookAt = now() + timing.poll;
       try {
         await catchUp(state);
       } catch (error) {
@@ -360,7 +364,7 @@ export class Conversation {
 
   /** Without a doorbell, the log is looked at now and then. */
   #poll(): number {
-    return this.state.environment.timing.poll;
+    return Math.max(1, this.#lookAt - this.state.environment.now());
   }
 }
 

@@ -65,27 +65,24 @@ async function untilTexts(page: Page, id: string, expected: readonly string[]): 
 }
 
 describe("storage in IndexedDB", () => {
+  let page: Page;
+  beforeAll(async () => {
+    page = await (await browser.newContext()).newPage();
+    await page.goto(address);
+    await page.waitForFunction(() => "conclave" in globalThis);
+  });
+  afterAll(() => page.context().close());
+
   for (const name of Object.keys(CASES)) {
     it(name, async () => {
-      const context = await browser.newContext();
-      const page = await context.newPage();
-      await page.goto(address);
-      await page.waitForFunction(() => "conclave" in globalThis);
-      await expect(page.evaluate((which) => conclave.runCase(which), name)).resolves.toBe(
-        undefined,
-      );
-      await context.close();
+      const done = page.evaluate((which) => conclave.runCase(which), name);
+      await expect(done).resolves.toBeUndefined();
     });
   }
 
   it("keeps keys that sign and can't be exported", async () => {
-    const context = await browser.newContext();
-    const page = await context.newPage();
-    await page.goto(address);
-    await page.waitForFunction(() => "conclave" in globalThis);
     const vault = await page.evaluate(() => conclave.vault());
     expect(vault).toEqual({ extractable: false, verified: true });
-    await context.close();
   });
 });
 
