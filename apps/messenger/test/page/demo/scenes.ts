@@ -133,7 +133,7 @@ const home: DemoState = {
     summary("7c0000a1", "Reading circle", [alma, jonas, priya, tomasz], reading, { links: 1 }),
     summary("2c0000a2", "Sunday walk", [alma, jonas, priya], walk, { unread: 2 }),
     summary("4e0100a3", "House", [alma], family),
-    summary("150300a4", "Moving day", [tomasz], old, { status: "left" }),
+    summary("150300a4", "Moving day", [], old, { status: "left" }),
   ],
   messages: [...reading, ...walk, ...family, ...old],
   warnings: [],

@@ -7,6 +7,7 @@ import type { JSX } from "preact";
 const PATHS = {
   plus: "M10 4v12M4 10h12",
   back: "M12.5 4.5 7 10l5.5 5.5",
+  choose: "M6 8l4 4 4-4",
   close: "M5 5l10 10M15 5 5 15",
   send: "M10 16V4.5M5 9l5-5 5 5",
   down: "M10 4v11.5M5 11l5 5 5-5",

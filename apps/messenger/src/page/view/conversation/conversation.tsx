@@ -49,7 +49,9 @@ export function Conversation({
           </h2>
           <p>
             <Icon name="lock" />
-            {counted(members.length, "member", "members")}
+            {status === "left"
+              ? "No longer a member"
+              : counted(members.length, "member", "members")}
           </p>
         </div>
         {status === "active" && (
@@ -62,17 +64,19 @@ export function Conversation({
             Invite
           </button>
         )}
-        <button
-          type="button"
-          class="icon-button"
-          aria-label="Members"
-          aria-expanded={membersOpen}
-          onClick={() =>
-            membersOpen ? messenger.up() : messenger.go({ conversation: id, members: true })
-          }
-        >
-          <Icon name="people" />
-        </button>
+        {members.length > 0 && (
+          <button
+            type="button"
+            class="icon-button"
+            aria-label="Members"
+            aria-expanded={membersOpen}
+            onClick={() =>
+              membersOpen ? messenger.up() : messenger.go({ conversation: id, members: true })
+            }
+          >
+            <Icon name="people" />
+          </button>
+        )}
       </header>
       <Warnings warnings={warnings} onDismiss={() => messenger.dismissConversationWarnings(id)} />
       <Timeline thread={thread} unread={conversation.unread} />

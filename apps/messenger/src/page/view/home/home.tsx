@@ -23,7 +23,9 @@ export function Home(): JSX.Element {
   const messenger = useMessenger();
   const conversation = messenger.conversation.value;
   const thread = messenger.thread.value;
-  const showsMembers = conversation !== undefined && messenger.place.value.members;
+  // One who was removed doesn't learn any more who is in.
+  const showsMembers =
+    conversation !== undefined && conversation.members.length > 0 && messenger.place.value.members;
   const depth = conversation === undefined ? "list" : showsMembers ? "members" : "conversation";
   return (
     <div class={`home home-${depth}`}>

@@ -98,18 +98,21 @@ function Choice({
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      <select
-        id={id}
-        onChange={(event) => {
-          value.value = Number(event.currentTarget.value);
-        }}
-      >
-        {options.map(([amount, words]) => (
-          <option key={amount} value={amount} selected={amount === value.value}>
-            {words}
-          </option>
-        ))}
-      </select>
+      <div class="select">
+        <select
+          id={id}
+          onChange={(event) => {
+            value.value = Number(event.currentTarget.value);
+          }}
+        >
+          {options.map(([amount, words]) => (
+            <option key={amount} value={amount} selected={amount === value.value}>
+              {words}
+            </option>
+          ))}
+        </select>
+        <Icon name="choose" />
+      </div>
     </div>
   );
 }

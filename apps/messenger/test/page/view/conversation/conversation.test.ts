@@ -64,6 +64,7 @@ describe("composer", () => {
     await open("Moving day")(page);
     await page.getByText("You are no longer in this conversation").waitFor();
     expect(await page.getByRole("textbox", { name: "Message" }).count()).toBe(0);
+    expect(await page.getByRole("button", { name: "Members" }).count()).toBe(0);
   });
 });
 
