@@ -34,8 +34,10 @@ import {
   sha256,
 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
+import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 import type { ListedDevice, Store, StoredLink } from "./store/store.ts";
+import { createTurns } from "./turns.ts";
 
 /** Ids of groups are random; shorter ones could be guessed. */
 const GROUP_ID_LENGTH = 16;
@@ -80,19 +82,8 @@ export function createGroupLog(service: {
 }): { readonly [name in "createGroup" | "commit" | "message"]: Handler } {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
-  const inTurn = turns(limits.waiting);
-  /** Those that were used last are at the end. */
-  const cache = new Map<string, Held>();
-
-  function keep(groupId: Bytes, held: Held): void {
-    const key = bytesToText(groupId);
-    cache.delete(key);
-    cache.set(key, held);
-    for (const oldest of cache.keys()) {
-      if (cache.size <= limits.groupsInMemory) break;
-      cache.delete(oldest);
-    }
-  }
+  const inTurn = createTurns(limits.waiting);
+  const cache = createRecent<Held>(limits.groupsInMemory);
 
   async function load(groupId: Bytes): Promise<Held | undefined> {
     const known = cache.get(bytesToText(groupId));
@@ -100,7 +91,7 @@ export function createGroupLog(service: {
     if (stored === undefined) return undefined;
     const { version, parts } = stored;
     const held = parts ? { version, group: PublicGroup.load(context, parts) } : known;
-    if (held !== undefined) keep(groupId, held);
+    if (held !== undefined) cache.set(bytesToText(groupId), held);
     return held;
   }
 
@@ -158,17 +149,15 @@ export function createGroupLog(service: {
     });
   }
 
-  /** Which link a device joins by. It enters with its own leaf, and takes at most an old leaf of its own away. */
+  /**
+   * Which link a device joins by, with its own leaf; whether it is open, the transaction finds. That a leaf which goes
+   * with this is the same device's is a rule of MLS, judged by `isSuccessor`.
+   */
   async function linkOfJoiner(caller: ListedDevice, commit: CommitSummary): Promise<Link> {
     const { groupId, epoch, pathLeaf, encodedPathLeaf } = commit;
     if (pathLeaf === undefined || encodedPathLeaf === undefined) throw notAllowed("nobody joins");
     if (Buffer.compare(pathLeaf.signatureKey, caller.signatureKey) !== 0) {
       throw notAllowed("a device joins for itself alone");
-    }
-    for (const { leafIndex } of commit.removed) {
-      if ((await store.deviceOfLeaf(groupId, leafIndex)) !== caller.device) {
-        throw notAllowed("who joins removes nobody else");
-      }
     }
     const link = await linkOfProof(
       commit.authenticatedData,
@@ -176,7 +165,6 @@ export function createGroupLog(service: {
       linksOf(commit.extensionsBefore),
     );
     if (link === undefined) throw notAllowed("no link of the group vouches for this");
-    if (link.expiresAt * 1000n <= BigInt(now())) throw linkClosed();
     return link;
   }
 
@@ -194,8 +182,7 @@ export function createGroupLog(service: {
       const device = devices[i]?.device;
       if (device === undefined) throw notAllowed("a leaf is not that of a registered device");
       const old = await store.leafOf(commit.groupId, device);
-      const again = added.some((other) => other.device === device);
-      if (again || (old !== undefined && !removed.has(old))) {
+      if (old !== undefined && !removed.has(old)) {
         throw notAllowed("the device is in the group");
       }
       added.push({ leafIndex, device });
@@ -304,7 +291,7 @@ export function createGroupLog(service: {
         case "inbox-full":
           throw new Refusal(accepted, "a device that is added has not read its inbox for long");
       }
-      keep(groupId, { version: held.version + 1, group });
+      cache.set(bytesToText(groupId), { version: held.version + 1, group });
       doorbell.ring({
         type: "group",
         groupId,
@@ -322,7 +309,7 @@ export function createGroupLog(service: {
     const groupId = id("groupId");
     const body = await readJson(request, CommitRequest, LIMITS.body);
     const hash = await sha256(body.commit);
-    const accepted = await inTurn(groupId, () =>
+    const accepted = await inTurn(bytesToText(groupId), () =>
       untilSettled(async () => {
         const again = await store.findEntry(groupId, caller.device, hash);
         return again ?? tryCommit(caller, groupId, body, hash);
@@ -384,7 +371,7 @@ export function createGroupLog(service: {
     if (accepted === "full") {
       throw new Refusal("too-many-requests", "too many proposals wait for a commit");
     }
-    keep(groupId, { version: version + 1, group });
+    cache.set(bytesToText(groupId), { version: version + 1, group });
     return accepted;
   }
 
@@ -397,7 +384,7 @@ export function createGroupLog(service: {
     const { given: epoch } = headerFor(header, groupId, isProposal ? "proposal" : "application");
     const entry = { groupId, epoch, message: bytes };
     const accepted = isProposal
-      ? await inTurn(groupId, () => untilSettled(() => tryProposal(caller, entry)))
+      ? await inTurn(bytesToText(groupId), () => untilSettled(() => tryProposal(caller, entry)))
       : await application(caller, entry);
     doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
     return json(201, accepted);
@@ -447,28 +434,4 @@ async function untilSettled(attempt: () => Promise<Accepted | "moved">): Promise
     const result = await attempt();
     if (result !== "moved") return result;
   }
-}
-
-/** One after another in each group, at most so many waiting. */
-function turns(limit: number): <T>(groupId: Bytes, work: () => Promise<T>) => Promise<T> {
-  const queues = new Map<string, { last: Promise<unknown>; length: number }>();
-  return async (groupId, work) => {
-    const key = bytesToText(groupId);
-    const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 };
-    if (queue.length >= limit) {
-      throw new Refusal("too-many-requests", "too many changes of the group at once", {
-        headers: { "retry-after": "1" },
-      });
-    }
-    queues.set(key, queue);
-    queue.length += 1;
-    const mine = queue.last.then(work);
-    queue.last = mine.catch(() => undefined);
-    try {
-      return await mine;
-    } finally {
-      queue.length -= 1;
-      if (queue.length === 0) queues.delete(key);
-    }
-  };
 }

@@ -33,7 +33,7 @@ export function createKeyPackages(service: {
   const claims = createRateLimiter(limits.claim, now);
   const claimsOfAccount = createRateLimiter(limits.claimed, now);
 
-  /** A valid key package of this device, of a lifetime that begins by now and ends in time. */
+  /** A valid key package of this device, whose lifetime contains now and ends in time. */
   async function read(keyPackage: Bytes, device: ListedDevice): Promise<StoredKeyPackage> {
     const { ref, suite, leafNode, lifetime } = await byTheRules(() =>
       validateKeyPackage(context, keyPackage),
@@ -45,8 +45,8 @@ export function createKeyPackages(service: {
     if (!own) throw new Refusal("not-allowed", "a key package is another device's");
     const seconds = BigInt(Math.floor(now() / 1000));
     const { notBefore, notAfter } = lifetime;
-    if (notAfter <= seconds || notAfter > seconds + BigInt(limits.keyPackageLifetime)) {
-      throw new Refusal("bad-request", "a key package has expired, or does too late");
+    if (notAfter > seconds + BigInt(limits.keyPackageLifetime)) {
+      throw new Refusal("bad-request", "a key package expires too late");
     }
     return { ref, suite, notBefore, notAfter, keyPackage };
   }

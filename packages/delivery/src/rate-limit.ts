@@ -3,6 +3,7 @@
  * @module
  */
 
+import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface Rate {
@@ -26,21 +27,14 @@ const BUCKETS = 50_000;
 
 /** `now` in milliseconds. */
 export function createRateLimiter({ burst, perSecond }: Rate, now: () => number): RateLimiter {
-  const buckets = new Map<string, Bucket>();
+  const buckets = createRecent<Bucket>(BUCKETS);
   return {
     take(key) {
       const at = now();
       const held = buckets.get(key) ?? { left: burst, at };
       const elapsed = Math.max(0, at - held.at) / 1000;
       const left = Math.min(burst, held.left + elapsed * perSecond);
-      buckets.delete(key);
       buckets.set(key, { left: left < 1 ? left : left - 1, at });
-      if (buckets.size > BUCKETS) {
-        for (const oldest of buckets.keys()) {
-          buckets.delete(oldest);
-          break;
-        }
-      }
       if (left >= 1) return;
       const seconds = Math.max(1, Math.ceil((1 - left) / perSecond));
       throw new Refusal("too-many-requests", "too many requests", {

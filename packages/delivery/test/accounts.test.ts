@@ -115,6 +115,25 @@ describe("registration", () => {
     expect(answer.status).toBe(400);
   });
 
+  it("refuses a proof for another account", async () => {
+    const person = await aPerson();
+    const signIn = await proveSignIn(person, { accountId: random(32) });
+    const answer = await post({ deviceList: await signList(person), signIn });
+    expect(answer.problem.code).toBe("invalid-signature");
+  });
+
+  it("and signing in are limited for an address", async () => {
+    const once = { burst: 1, perSecond: 0.01 };
+    const limited = await startWorld({ limits: { registration: once, signIn: once } });
+    const person = await aPerson();
+    await register(limited, person);
+    const body = { deviceList: await signList(person), signIn: await proveSignIn(person) };
+    expect((await call(limited, "POST", "/v1/accounts", { body })).status).toBe(429);
+    expect((await call(limited, "POST", "/v1/sessions", { body })).status).toBe(201);
+    expect((await call(limited, "POST", "/v1/sessions", { body })).status).toBe(429);
+    await limited.close();
+  });
+
   it("refuses a proof by a device that is not in the list", async () => {
     const [person, stranger] = [await aPerson(), await aPerson()];
     const deviceList = await signList(person);

@@ -12,6 +12,7 @@ import {
   joinByLink,
   joinByWelcome,
   type Member,
+  memberOf,
   newLink,
   newMember,
   pathOf,
@@ -24,7 +25,17 @@ import {
   send,
   startGroup,
 } from "./member.ts";
-import { call, newKey, newPerson, random, startWorld, type World } from "./world.ts";
+import {
+  call,
+  newKey,
+  newPerson,
+  proveSignIn,
+  random,
+  signList,
+  signNextList,
+  startWorld,
+  type World,
+} from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -48,6 +59,21 @@ describe("a new group", () => {
     const other = await aMember();
     const same = await aGroup(other, group.groupId);
     expect((await postGroup(world, other, same)).problem.code).toBe("group-exists");
+  });
+
+  it("is one of few that a device makes", async () => {
+    const limited = await startWorld({ limits: { group: { burst: 1, perSecond: 0.01 } } });
+    const ada = await newMember(limited, "Ada");
+    expect((await postGroup(limited, ada, await aGroup(ada))).status).toBe(201);
+    expect((await postGroup(limited, ada, await aGroup(ada))).status).toBe(429);
+    await limited.close();
+  });
+
+  it("has no links yet", async () => {
+    const ada = await aMember();
+    const { link } = await newLink();
+    const group = await aGroup(ada, random(16), [link]);
+    expect((await postGroup(world, ada, group)).problem.code).toBe("not-allowed");
   });
 
   it("is refused to another device than its member's", async () => {
@@ -175,7 +201,31 @@ describe("joining by a Welcome", () => {
     expect((await commit(world, ada, group)).status).toBe(201);
   });
 
-  it("is for devices that have one leaf: their credential names account, device and key", async () => {
+  it("is for devices that are not in, also under a new key", async () => {
+    const ada = await aMember();
+    const ben = await newPerson("Rekeyed");
+    const deviceList = await signList(ben);
+    const signIn = await proveSignIn(ben);
+    const registered = await call(world, "POST", "/v1/accounts", { body: { deviceList, signIn } });
+    const old = memberOf(ben, registered.body.token);
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [old]);
+    const signatureKey = await newKey();
+    const device = { ...ben.device, signatureKey: signatureKey.publicKey };
+    await call(world, "PUT", `/v1/accounts/${bytesToText(ben.accountId)}/device-list`, {
+      token: old.token,
+      body: { deviceList: await signNextList(ben, deviceList, { devices: [device] }) },
+    });
+    const rekeyed = memberOf({ ...ben, signatureKey, device }, "");
+    const add = addOf(await aKeyPackage(rekeyed));
+    const refused = await commit(world, ada, group, { proposals: [add] });
+    expect(refused.problem.code).toBe("not-allowed");
+    const remove = { proposalType: "remove", removed: bens?.ownLeafIndex ?? 0 } as const;
+    const replaced = await commit(world, ada, group, { proposals: [remove, add] });
+    expect(replaced.status).toBe(201);
+  });
+
+  it("is for devices as they are registered: their credential names account, device and key", async () => {
     const [ada, ben] = [await aMember(), await aMember()];
     const rootKey = await newKey();
     const posing = { ...ben, person: { ...ben.person, rootKey } };
@@ -400,6 +450,23 @@ describe("messages", () => {
     expect(large.problem.code).toBe("too-large");
   });
 
+  it("that propose are members' own", async () => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const { extensions } = group;
+    const proposal = await group.propose({ proposalType: "group_context_extensions", extensions });
+    // The sender stands behind version, wire format, group id and epoch; an outsider has no leaf, and no membership tag.
+    const sender = 2 + 2 + 17 + 8;
+    const outsider = new Uint8Array([
+      ...proposal.subarray(0, sender),
+      3,
+      ...proposal.subarray(sender + 5, -33),
+    ]);
+    const answer = await postMessage(world, ada, group.groupId, outsider);
+    expect(answer.problem.code).toBe("not-allowed");
+    expect((await postMessage(world, ada, group.groupId, proposal)).status).toBe(201);
+  });
+
   it("that propose are checked, and few in an epoch", async () => {
     const small = await startWorld({ limits: { proposals: 1 } });
     const [ada, ben] = [await newMember(small, "Ada"), await newMember(small, "Ben")];
@@ -468,6 +535,18 @@ describe("links", () => {
       "not-allowed",
     );
     expect((await postCommit(world, ben, group.groupId, proved.body)).status).toBe(201);
+  });
+
+  it("come with what joiners need, all of them, with each commit", async () => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    await commitLinks(world, ada, group, [await newLink(), await newLink()]);
+    const body = await bundleBody(group, await group.commit());
+    for (const links of [[], body.links.slice(1), [...body.links, ...body.links]]) {
+      const answer = await postCommit(world, ada, group.groupId, { ...body, links });
+      expect(answer.problem.code).toBe("bad-request");
+    }
+    expect((await postCommit(world, ada, group.groupId, body)).status).toBe(201);
   });
 
   it("close when they are revoked, and are unknown when they never were", async () => {

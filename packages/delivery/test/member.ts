@@ -100,8 +100,18 @@ export function pathOf(groupId: Bytes, rest: string): string {
   return `/v1/groups/${bytesToText(groupId)}/${rest}`;
 }
 
-export function aGroup(member: Member, groupId: Bytes = random(16)): Promise<Group> {
-  return createGroup(member.context, { ...joiner(member), groupId, lifetime: lifetime() });
+export function aGroup(
+  member: Member,
+  groupId: Bytes = random(16),
+  links?: readonly Link[],
+): Promise<Group> {
+  const extension = { extensionType: LINKS_EXTENSION, extensionData: encodeLinks(links ?? []) };
+  return createGroup(member.context, {
+    ...joiner(member),
+    groupId,
+    lifetime: lifetime(),
+    extensions: links === undefined ? [] : [extension],
+  });
 }
 
 export async function postGroup(place: Place, member: Member, group: Group): Promise<Answer> {

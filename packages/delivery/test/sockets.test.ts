@@ -136,6 +136,13 @@ describe("a socket", () => {
     await listenReady(world, token);
   });
 
+  it("is one of so many in all", async () => {
+    const small = await startWorld({ limits: { sockets: 1 } });
+    await listenReady(small, await aToken(small));
+    expect(await listen(small).closed).toBe(4429);
+    await small.close();
+  });
+
   it("is one of few from an address", async () => {
     const small = await startWorld({ limits: { socketsPerAddress: 1 } });
     await listenReady(small, await aToken(small));

@@ -125,7 +125,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         previousHash: account.hash,
         devices: [kept, { ...rekeyed, signatureKey: random(32) }],
       });
-      expect(replaced).toEqual({ revoked: numbers.slice(1) });
+      const revoked = typeof replaced === "string" ? [] : replaced.revoked;
+      expect(new Set(revoked)).toEqual(new Set(numbers.slice(1)));
       const sessions = await Promise.all(tokens.map((token) => store.session(token, NOW)));
       expect(sessions.map((session) => session !== undefined)).toEqual([true, false, false]);
       expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toHaveLength(1);
