@@ -1,6 +1,6 @@
 import type { Group } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
-import { add, found, joinByLink, person, reload, text, utf8 } from "../people.ts";
+import { add, found, hex, joinByLink, person, reload, text, utf8 } from "../people.ts";
 
 /** `from` says something, and everyone else reads it. */
 async function say(from: Group, to: readonly Group[], words: string): Promise<void> {
@@ -12,7 +12,7 @@ async function say(from: Group, to: readonly Group[], words: string): Promise<vo
 }
 
 function agree(groups: readonly Group[]): void {
-  const [first, ...rest] = groups.map((group) => group.epochAuthenticator.toHex());
+  const [first, ...rest] = groups.map((group) => hex(group.epochAuthenticator));
   for (const other of rest) expect(other).toBe(first);
 }
 
