@@ -17,7 +17,7 @@ import { Refusal } from "./refusal.ts";
 import type { Store, StoredNode } from "./store/store.ts";
 
 /** `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3) from the nodes that are not blank, in order. */
-export function encodeRatchetTree(nodes: readonly StoredNode[]): Bytes {
+function encodeRatchetTree(nodes: readonly StoredNode[]): Bytes {
   const chunks: Uint8Array[] = [];
   let next = 0;
   for (const [nodeIndex, node] of nodes) {

@@ -17,7 +17,7 @@ import { Refusal } from "./refusal.ts";
 import type { Store } from "./store/store.ts";
 
 /** Close codes of our own, beside those of RFC 6455. */
-export const SOCKET_CLOSED = {
+const SOCKET_CLOSED = {
   /** The token is unknown, or its session is over. */
   notSignedIn: 4401,
   /** No hello in time. */

@@ -3,6 +3,7 @@ import { bytesToText, ROUTES } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   call,
+  eventually,
   newPerson,
   ORIGIN,
   PAGE,
@@ -124,11 +125,30 @@ describe("requests that are none", () => {
 });
 
 describe("large bodies", () => {
-  it("are refused by what they say of themselves", async () => {
-    const body = { signIn: "A".repeat(70_000) };
-    const answer = await call(world, "POST", "/v1/sessions", { body });
-    expect(answer.status).toBe(413);
-    expect(answer.problem.code).toBe("too-large");
+  it("are refused by what they say of themselves, before they come", async () => {
+    const outgoing = httpRequest(`${world.url}/v1/sessions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-length": "70000" },
+    });
+    outgoing.on("error", () => undefined);
+    outgoing.flushHeaders();
+    const status = await new Promise((resolve) =>
+      outgoing.on("response", (response) => resolve(response.statusCode)),
+    );
+    outgoing.destroy();
+    expect(status).toBe(413);
+  });
+
+  it("that break off are nobody's fault but the sender's", async () => {
+    const outgoing = httpRequest(`${world.url}/v1/sessions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-length": "1000" },
+    });
+    outgoing.on("error", () => undefined);
+    const before = world.lines.length;
+    outgoing.write("{", () => setTimeout(() => outgoing.destroy(), 50));
+    await eventually(() => world.lines.length > before);
+    expect(world.lines.at(-1)).toMatchObject({ status: 400, code: "bad-request" });
   });
 
   it("are refused while they come, when they say nothing", async () => {

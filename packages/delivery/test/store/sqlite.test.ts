@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Database } from "../../src/store/sqlite-database.ts";
 import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
 
@@ -41,6 +42,15 @@ describe("the SQLite file", () => {
     const again = openSqliteStore(path);
     expect(await again.accountByName("Persistent")).toMatchObject({ hash: account.hash });
     await again.close();
+  });
+
+  it("is kept over a loss of power, holds no orphans, and overwrites what it deletes", () => {
+    const db = new Database(aPath());
+    const pragma = (name: string): unknown => Object.values(db.one(`PRAGMA ${name}`) ?? {})[0];
+    expect(pragma("synchronous")).toBe(2);
+    expect(pragma("foreign_keys")).toBe(1);
+    expect(pragma("secure_delete")).toBe(1);
+    db.close();
   });
 
   it("of a newer version is not touched", async () => {
