@@ -7,7 +7,7 @@ import { type MessengerProcess, startMessengerProcess } from "./messenger-proces
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** Stands in everything that is inserted, and sets a mark on the page if it ever runs. */
-const INSERTED = `document.documentElement.dataset.inserted = "ran"; /* inserted-text */`;
+const INSERTED = `document.documentElement.dataset.inserted = "ran"; void "inserted-text"`;
 
 interface Way {
   readonly name: string;
