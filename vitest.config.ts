@@ -8,6 +8,5 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["{packages,apps}/*/test/**/*.test.ts"],
-    coverage: { include: ["{packages,apps}/*/src/**"] },
   },
 });

@@ -32,8 +32,3 @@ export const CREDENTIAL = { basic: 1, x509: 2 } as const;
 /** Those that every member supports without saying so (§7.2): they are not listed in capabilities. */
 export const DEFAULT_EXTENSIONS: ReadonlySet<number> = new Set(Object.values(EXTENSION));
 export const DEFAULT_PROPOSALS: ReadonlySet<number> = new Set(Object.values(PROPOSAL));
-
-/** §13.5: values that mean nothing and are there so that nobody relies on knowing all. */
-export function isGrease(value: number): boolean {
-  return (value & 0x0f0f) === 0x0a0a && value >> 8 === (value & 0xff) && value < 0xf000;
-}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
+import { bytesEqual, wipe } from "../bytes.ts";
 import { type Bytes, encode, opaque } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { DhKeyPair, Suite } from "../crypto/suite.ts";
@@ -114,5 +114,3 @@ export async function externalPubExtension(
 export function zeroSecret(suite: Suite): Bytes {
   return new Uint8Array(suite.nh);
 }
-
-export const NO_DATA: Bytes = EMPTY;

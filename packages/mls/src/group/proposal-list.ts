@@ -72,7 +72,7 @@ export function listProposals(
   });
 }
 
-export function proposalTypeOf(proposal: Proposal): number {
+function proposalTypeOf(proposal: Proposal): number {
   switch (proposal.proposalType) {
     case "external_init":
       return PROPOSAL.externalInit;

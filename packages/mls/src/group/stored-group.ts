@@ -131,7 +131,7 @@ export function encodeKeyPair(keyPair: DhKeyPair): Bytes {
   return encode(StoredKeyPair, keyPair);
 }
 
-export function decodeKeyPair(bytes: Bytes): DhKeyPair {
+function decodeKeyPair(bytes: Bytes): DhKeyPair {
   return decode(StoredKeyPair, bytes);
 }
 

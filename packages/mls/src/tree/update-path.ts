@@ -85,10 +85,6 @@ export async function derivePathSecrets(
   return { path, commitSecret: secret };
 }
 
-export function wipePath(path: readonly PathSecret[]): void {
-  for (const { secret, keyPair } of path) wipe(secret, keyPair.privateKey);
-}
-
 /**
  * The tree with new public keys on a member's path, everything else above it blank, and the parent hashes
  * that follow; and the parent hash for the member's new leaf, which still has to be put in (§7.5, §7.9).
