@@ -5,7 +5,7 @@
 import { connectToEngine } from "@conclave/client/browser";
 import { fetchConfiguration } from "./configuration.ts";
 import { startEngineWorker } from "./engine-worker.ts";
-import { showFailure, showPage } from "./show-page.tsx";
+import { showFailure, showPage } from "./show-page.ts";
 
 async function main(): Promise<void> {
   if (!isSecureContext) {

@@ -20,7 +20,7 @@ import { errorCodeOf } from "./sentences.ts";
 import { createThread, type Thread } from "./thread.ts";
 
 /** What lies over the page until it is answered. */
-export type Overlay =
+type Overlay =
   | { readonly type: "new-conversation" }
   | { readonly type: "invite"; readonly conversation: ConversationId }
   | {
@@ -35,7 +35,7 @@ export type Overlay =
       readonly accountId: AccountId;
     };
 
-export type Screen = "starting" | "failed" | "sign-up" | "recovery-phrase" | "join" | "home";
+type Screen = "starting" | "failed" | "sign-up" | "recovery-phrase" | "join" | "home";
 
 export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popped"> {
   readonly screen: ReadonlySignal<Screen>;

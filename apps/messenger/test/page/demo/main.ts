@@ -2,7 +2,7 @@
  * The page on the demo engine, in the scene that the address names: `/?home`.
  * @module
  */
-import { showPage } from "../../../src/page/show-page.tsx";
+import { showPage } from "../../../src/page/show-page.ts";
 import { createDemoEngine, type DemoEngine } from "./demo-engine.ts";
 import { type SceneName, scenes } from "./scenes.ts";
 

@@ -2,7 +2,7 @@
  * Puts the messenger onto the document and ties it to the browser: history, address, links.
  * @module
  */
-import { render } from "preact";
+import { h, render } from "preact";
 import type { Engine } from "./model/engine.ts";
 import { invitationOfHash } from "./model/invitation-link.ts";
 import { createMessenger } from "./model/messenger.ts";
@@ -14,12 +14,7 @@ export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
   const messenger = createMessenger(engine, navigation, () => crypto.randomUUID());
   addEventListener("popstate", () => navigation.popped());
-  render(
-    <MessengerContext value={messenger}>
-      <Page />
-    </MessengerContext>,
-    root(),
-  );
+  render(h(MessengerContext, { value: messenger, children: h(Page, null) }), root());
 
   const takeInvitation = (): void => {
     const fragment = takeFragment();
@@ -31,7 +26,7 @@ export async function showPage(engine: Engine): Promise<void> {
 }
 
 export function showFailure(reason: string): void {
-  render(<Failure reason={reason} />, root());
+  render(h(Failure, { reason }), root());
 }
 
 /**
