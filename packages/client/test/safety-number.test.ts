@@ -9,7 +9,9 @@ describe("the safety number", () => {
     expect(number).toMatch(/^(\d{5} ){11}\d{5}$/u);
     expect(safetyNumber(key(2), key(1))).toBe(number);
     // Fixed, since people compare it across versions.
-    expect(number).toMatchInlineSnapshot(`"26379 36242 53006 97920 60317 30492 52034 23417 85253 13286 59201 20352"`);
+    expect(number).toMatchInlineSnapshot(
+      `"26379 36242 53006 97920 60317 30492 52034 23417 85253 13286 59201 20352"`,
+    );
   });
 
   it("is another for another root key on either side", () => {

@@ -302,8 +302,8 @@ async function passOver(
   const refusal = causeOf(error, Refusal);
   const code = causeOf(error, MlsError)?.code;
   if (!refusal && code === undefined) throw error;
-  if (code === "own-message" || code === "pending-commit") {
-    // A message or commit of ours that we don't know of: our state is a copy from before.
+  if (code === "state-old" || code === "pending-commit") {
+    // Signed by us, and not known to us: our state is a copy from before.
     step.record = { ...step.record, restored: true };
     step.warn({ code: "state-restored" });
   } else if (refusal) {
@@ -319,6 +319,7 @@ async function passOver(
 /** What the codes of MLS mean to a person, for an application message. */
 const WARNINGS: Partial<Record<MlsError["code"], WarningCode>> = {
   "generation-used": "message-replayed",
+  "own-message": "message-replayed",
   "aead-open": "message-unreadable",
   "generation-too-far": "message-unreadable",
   "wrong-epoch": "message-unreadable",

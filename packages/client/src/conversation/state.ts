@@ -84,7 +84,9 @@ export class ConversationState implements History {
     [state.last] = await messagesBefore(state, Number.POSITIVE_INFINITY, 1);
     if (record.status !== "left") {
       const signer = self.leafSigner;
-      await state.setGroup(await loadGroup(state.context, { groupId: state.groupId, signer }));
+      const group = await loadGroup(state.context, { groupId: state.groupId, signer });
+      // What an earlier stay left is no group to go on with.
+      await state.setGroup(group?.status === "removed" ? undefined : group);
     }
     return state;
   }

@@ -1,0 +1,119 @@
+import { copyFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Client } from "../../src/index.ts";
+import {
+  conversation,
+  createWorld,
+  gather,
+  say,
+  texts,
+  until,
+  untilState,
+  untilTexts,
+  type World,
+} from "../world.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: World;
+let people = 0;
+beforeAll(async () => {
+  world = await createWorld();
+});
+afterAll(() => world.close());
+
+async function pair(): Promise<{ ada: Client; ben: Client; id: string; names: string[] }> {
+  const names = [`Ada ${++people}`, `Ben ${people}`];
+  const [ada, ben] = await Promise.all(names.map((name) => world.person(name)));
+  if (!ada || !ben) throw new Error("nobody");
+  return { ada, ben, id: await gather(ada, [ben]), names };
+}
+
+describe("the outbox", () => {
+  it("survives loss of network and a restart: all arrives, once and in order", async () => {
+    const { ada, ben, id, names } = await pair();
+    await say(ada, id, "before");
+    await untilTexts(ben, id, ["before"]);
+    await world.stopService();
+    await until(ada, async () => (await ada.snapshot()).connection === "offline");
+    await ada.sendText(id, "one", "key one");
+    await ada.sendText(id, "two", "key two");
+    await untilState(ada, id, "two", "waiting");
+    const terms = { expiresInSeconds: 60, maxUses: 1 };
+    await expect(ada.createInvitation(id, terms)).rejects.toMatchObject({ code: "offline" });
+    await ada.close();
+
+    const again = await world.device(names[0] ?? "");
+    await again.sendText(id, "three", "key three");
+    await again.sendText(id, "two", "key two");
+    expect(await texts(again, id)).toEqual(["before", "one", "two", "three"]);
+    await world.startService();
+    await untilTexts(ben, id, ["before", "one", "two", "three"]);
+    await untilState(again, id, "three", "delivered");
+    await untilTexts(again, id, ["before", "one", "two", "three"]);
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+  });
+
+  it("encrypts anew what lost its epoch, under the same id", async () => {
+    const { ada, ben, id } = await pair();
+    const terms = { expiresInSeconds: 60, maxUses: 1 };
+    await Promise.all([
+      ...["a", "b", "c", "d"].map((text) => say(ada, id, text)),
+      ben.createInvitation(id, terms),
+      ...["e", "f"].map((text) => say(ben, id, text)),
+      ben.createInvitation(id, terms),
+    ]);
+    await until(ada, async () => (await texts(ada, id)).length === 6);
+    const order = await texts(ada, id);
+    await untilTexts(ben, id, order);
+    for (const one of [ada, ben]) {
+      await until(one, async () => {
+        const messages = await one.messages(id, { limit: 100 });
+        return messages.every(({ state }) => state !== "waiting");
+      });
+    }
+    const idsOf = async (client: Client) =>
+      (await client.messages(id, { limit: 100 })).flatMap((message) =>
+        message.body.type === "text" ? [message.id] : [],
+      );
+    expect(await idsOf(ben)).toEqual(await idsOf(ada));
+    for (const one of [ada, ben]) expect((await conversation(one, id)).warnings).toEqual([]);
+  });
+
+  it("refuses what is empty or too long", async () => {
+    const { ada, id } = await pair();
+    const tooLong = { code: "text-too-long" };
+    await expect(say(ada, id, "")).rejects.toMatchObject(tooLong);
+    await expect(say(ada, id, "ü".repeat(20_000))).rejects.toMatchObject(tooLong);
+    await say(ada, id, "x".repeat(32 * 1024));
+    await until(ada, async () => (await texts(ada, id)).length === 1);
+  });
+});
+
+describe("a restored copy", () => {
+  it("finds its own later messages in the log, says so, and sends nothing", async () => {
+    const { ada, ben, id, names } = await pair();
+    await say(ben, id, "before the copy");
+    await untilState(ben, id, "before the copy", "delivered");
+    await ben.close();
+    const profile = join(world.folder, `${names[1]}.db`);
+    copyFileSync(profile, join(world.folder, "copy.db"));
+
+    const later = await world.device(names[1] ?? "");
+    await say(later, id, "after the copy");
+    await untilState(later, id, "after the copy", "delivered");
+    await later.close();
+    for (const suffix of ["-wal", "-shm"]) rmSync(profile + suffix, { force: true });
+    copyFileSync(join(world.folder, "copy.db"), profile);
+
+    const restored = await world.device(names[1] ?? "");
+    await until(restored, async () =>
+      (await conversation(restored, id)).warnings.some(({ code }) => code === "state-restored"),
+    );
+    await expect(say(restored, id, "with a used key")).rejects.toMatchObject({ code: "refused" });
+    await say(ada, id, "can you read me?");
+    await untilState(ada, id, "can you read me?", "sent");
+    expect(await texts(ada, id)).not.toContain("with a used key");
+  });
+});
