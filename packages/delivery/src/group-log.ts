@@ -8,7 +8,6 @@ import type { Bytes } from "@conclave/mls/codec";
 import {
   type CommitSummary,
   EXTENSION,
-  type Extension,
   findExtension,
   type PublicContext,
   PublicGroup,
@@ -18,6 +17,7 @@ import {
 } from "@conclave/mls/public-group";
 import { type Call, type Handler, json, readBody, readJson } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
+import { linkOfJoiner, linksOf, linksToStore, sameSet } from "./group-links.ts";
 import type { Limits } from "./limits.ts";
 import { byTheRules } from "./mls-rules.ts";
 import {
@@ -25,18 +25,14 @@ import {
   bytesToText,
   CommitRequest,
   CreateGroupRequest,
-  decodeLinks,
   LIMITS,
-  LINKS_EXTENSION,
-  type Link,
   linkIdOf,
-  linkOfProof,
   sha256,
 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
-import type { ListedDevice, Store, StoredLink } from "./store/store.ts";
+import type { ListedDevice, Store } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
 /** Ids of groups are random; shorter ones could be guessed. */
@@ -56,21 +52,6 @@ function notFound(): Refusal {
 
 function notAllowed(title: string): Refusal {
   return new Refusal("not-allowed", title);
-}
-
-function linksOf(extensions: readonly Extension[]): readonly Link[] {
-  const found = findExtension(extensions, LINKS_EXTENSION);
-  return found === undefined ? [] : decodeLinks(found);
-}
-
-/** Whether both name the same things, each once. */
-function sameSet(a: readonly Bytes[], b: readonly Bytes[]): boolean {
-  const names = new Set(a.map(bytesToText));
-  return (
-    names.size === a.length &&
-    a.length === b.length &&
-    names.isSupersetOf(new Set(b.map(bytesToText)))
-  );
 }
 
 export function createGroupLog(service: {
@@ -149,25 +130,6 @@ export function createGroupLog(service: {
     });
   }
 
-  /**
-   * Which link a device joins by, with its own leaf; whether it is open, the transaction finds. That a leaf which goes
-   * with this is the same device's is a rule of MLS, judged by `isSuccessor`.
-   */
-  async function linkOfJoiner(caller: ListedDevice, commit: CommitSummary): Promise<Link> {
-    const { groupId, epoch, pathLeaf, encodedPathLeaf } = commit;
-    if (pathLeaf === undefined || encodedPathLeaf === undefined) throw notAllowed("nobody joins");
-    if (Buffer.compare(pathLeaf.signatureKey, caller.signatureKey) !== 0) {
-      throw notAllowed("a device joins for itself alone");
-    }
-    const link = await linkOfProof(
-      commit.authenticatedData,
-      { groupId, epoch, leafNode: encodedPathLeaf },
-      linksOf(commit.extensionsBefore),
-    );
-    if (link === undefined) throw notAllowed("no link of the group vouches for this");
-    return link;
-  }
-
   /** The devices that the commit adds, each with its leaf: none that is in already. */
   async function devicesAdded(
     caller: ListedDevice,
@@ -188,48 +150,6 @@ export function createGroupLog(service: {
       added.push({ leafIndex, device });
     }
     return added;
-  }
-
-  /** The links of the new epoch, each with what joiners by it need: all of them and no other. */
-  async function linksAfter(
-    group: PublicGroup,
-    given: CommitRequest["links"],
-  ): Promise<StoredLink[]> {
-    const links = linksOf(group.extensions);
-    const stored: StoredLink[] = [];
-    for (const { signatureKey, expiresAt, maxUses } of links) {
-      const linkId = await linkIdOf(signatureKey);
-      const sealed = given.find((link) => Buffer.compare(link.linkId, linkId) === 0);
-      if (sealed === undefined) break;
-      stored.push({
-        linkId,
-        // Beyond what a clock can show it makes no difference.
-        expiresAt:
-          expiresAt < BigInt(Number.MAX_SAFE_INTEGER) ? expiresAt : BigInt(Number.MAX_SAFE_INTEGER),
-        maxUses,
-        sealedGroupInfo: sealed.sealedGroupInfo,
-      });
-    }
-    const ids = stored.map(({ linkId }) => linkId);
-    if (
-      links.length !== stored.length ||
-      !sameSet(
-        ids,
-        given.map(({ linkId }) => linkId),
-      )
-    ) {
-      throw new Refusal("bad-request", "the links are not those of the new epoch");
-    }
-    return stored;
-  }
-
-  /** There is a Welcome just where there is somebody to welcome, and it is for them. */
-  function checkWelcome(commit: CommitSummary, welcome: Bytes | undefined): void {
-    const added = commit.added.map(({ keyPackageRef }) => keyPackageRef);
-    const welcomed = welcome === undefined ? [] : readWelcome(welcome).keyPackageRefs;
-    if ((welcome === undefined) !== (added.length === 0) || !sameSet(added, welcomed)) {
-      throw new Refusal("bad-request", "the Welcome is not for those whom the commit adds");
-    }
   }
 
   /** Judges a commit and, if nothing else came before, stores it with all that belongs to it. */
@@ -278,7 +198,7 @@ export function createGroupLog(service: {
         removed,
         added,
         welcome: body.welcome && { message: body.welcome, devices: joined, limit: limits.inbox },
-        links: await linksAfter(group, body.links),
+        links: await linksToStore(group.extensions, body.links),
         linkUsed: link && (await linkIdOf(link.signatureKey)),
       });
       switch (accepted) {
@@ -395,6 +315,15 @@ export function createGroupLog(service: {
 
 function linkClosed(): Refusal {
   return new Refusal("link-closed", "the link is not open any more");
+}
+
+/** There is a Welcome just where there is somebody to welcome, and it is for them. */
+function checkWelcome(commit: CommitSummary, welcome: Bytes | undefined): void {
+  const added = commit.added.map(({ keyPackageRef }) => keyPackageRef);
+  const welcomed = welcome === undefined ? [] : readWelcome(welcome).keyPackageRefs;
+  if ((welcome === undefined) !== (added.length === 0) || !sameSet(added, welcomed)) {
+    throw new Refusal("bad-request", "the Welcome is not for those whom the commit adds");
+  }
 }
 
 /** Throws where the service would come to hold what lets it join, or a tree beside its own. */
