@@ -297,9 +297,10 @@ class Engine implements Client {
     }
     const id = hex(link.groupId);
     const there = this.#conversations.get(id);
-    if (there?.state.record.status === "active") return id;
+    const record = there?.state.record;
+    if (record?.status === "active" && !record.leaving && !record.restored) return id;
     const conversation =
-      there?.state.record.status === "joining"
+      there && record?.status === "joining"
         ? there
         : await this.#beginJoin(id, secret, link.preview.title);
     try {
@@ -314,7 +315,10 @@ class Engine implements Client {
   /** A conversation that joins by what is in its records. */
   async #beginJoin(id: ConversationId, join: JoinRecord, title: string): Promise<Conversation> {
     const { environment } = this.#requireRunning();
-    await this.#conversations.get(id)?.close();
+    const there = this.#conversations.get(id);
+    await there?.close();
+    // A state that may not be used again makes room for a fresh leaf in place of ours.
+    await there?.state.group?.remove();
     const record: ConversationRecord = {
       title,
       status: "joining",
@@ -510,6 +514,7 @@ class Engine implements Client {
     const running = this.#running;
     this.#running = undefined;
     running?.doorbell.close();
+    this.#service.close();
     await running?.inbox.close();
     await Promise.all([...this.#conversations.values()].map((c) => c.close()));
     this.#end.resolve();

@@ -96,6 +96,7 @@ interface RequestParts {
 
 export class Service {
   readonly #options: ServiceOptions;
+  readonly #closed = new AbortController();
   #identity: SignInIdentity | undefined;
   #token: { readonly text: string; readonly expiresAt: number } | undefined;
   #signingIn: Promise<string> | undefined;
@@ -104,6 +105,11 @@ export class Service {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
+  }
+
+  /** Requests under way end, and none begins. */
+  close(): void {
+    this.#closed.abort();
   }
 
   signInAs(identity: SignInIdentity | undefined): void {
@@ -280,7 +286,7 @@ export class Service {
           ...(body && { "content-type": "json" in body ? "application/json" : "message/mls" }),
         },
         ...(body && { body: "json" in body ? toJson(body.json) : body.mls }),
-        signal: AbortSignal.timeout(TIMEOUT),
+        signal: AbortSignal.any([this.#closed.signal, AbortSignal.timeout(TIMEOUT)]),
         credentials: "omit",
         cache: "no-store",
         redirect: "error",

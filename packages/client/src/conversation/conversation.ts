@@ -62,7 +62,11 @@ export class Conversation {
     this.#worker = new Worker({
       turn: () => this.#turn(),
       retry: state.environment.timing.retry,
-      onError: (error) => workerError(state.environment, error),
+      onError: (error) => {
+        // Whatever it was, the log may say why.
+        this.#behind = true;
+        return workerError(state.environment, error);
+      },
     });
   }
 

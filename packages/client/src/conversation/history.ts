@@ -11,6 +11,9 @@ import type { Directory } from "../directory.ts";
 import { type Changes, type ClientStorage, endOf, ordinal, put } from "../storage.ts";
 import { KEYS, type OutboxEntry, type StoredBody, StoredMessage } from "./records.ts";
 
+/** How many messages one entry of the log can have: one for each account in the largest groups. */
+const MAX_OF_ENTRY = 50_000;
+
 export interface History {
   readonly id: ConversationId;
   readonly storage: ClientStorage;
@@ -29,16 +32,26 @@ export function putMessages(
   }
 }
 
-/** The last `limit` messages before the entry `before`, oldest first. */
+/**
+ * The last `limit` messages before the entry `before`, oldest first; more, where the first of them has others of
+ * its entry before it.
+ */
 export async function messagesBefore(
   history: History,
   before: number,
   limit: number,
 ): Promise<readonly StoredMessage[]> {
-  const prefix = KEYS.messages(history.id);
+  const { id, storage } = history;
+  const prefix = KEYS.messages(id);
   const to = before === Number.POSITIVE_INFINITY ? endOf(prefix) : prefix + ordinal(before);
-  const found = await history.storage.range({ from: prefix, to, limit, reverse: true });
-  return found.map(([, bytes]) => decode(StoredMessage, bytes)).reverse();
+  const found = [...(await storage.range({ from: prefix, to, limit, reverse: true }))].reverse();
+  const [oldest] = found;
+  if (oldest) {
+    const [key, bytes] = oldest;
+    const from = KEYS.message(id, decode(StoredMessage, bytes).seq, 0);
+    found.unshift(...(await storage.range({ from, to: key, limit: MAX_OF_ENTRY })));
+  }
+  return found.map(([, bytes]) => decode(StoredMessage, bytes));
 }
 
 /** Messages with `from < seq <= to`. */
@@ -51,7 +64,7 @@ export async function messagesBetween(
   const found = await history.storage.range({
     from: prefix + ordinal(from + 1),
     to: prefix + ordinal(to + 1),
-    limit: 1000,
+    limit: MAX_OF_ENTRY,
   });
   return found.map(([, bytes]) => decode(StoredMessage, bytes));
 }

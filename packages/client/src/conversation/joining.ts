@@ -34,6 +34,8 @@ export interface OpenedLink {
   readonly ratchetTree: Bytes;
   readonly keys: LinkKeys;
   readonly preview: InvitationPreview;
+  /** The index of a leaf that this device has in the group. */
+  readonly ownLeaf: number | undefined;
 }
 
 /** Throws `ClientError` (`link-closed`, `link-invalid`, `refused`) and `ServiceError`. */
@@ -61,7 +63,9 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
       inviterConfirmed: found !== undefined,
       members: new Set(roster.map(({ accountId }) => accountId)).size,
     };
-    return { groupId: group.groupId, groupInfo, ratchetTree, keys, preview };
+    const ownKey = hex(environment.self.leafSigner.publicKey);
+    const ownLeaf = roster.find(({ signatureKey }) => signatureKey === ownKey)?.leafIndex;
+    return { groupId: group.groupId, groupInfo, ratchetTree, keys, preview, ownLeaf };
   } catch (error) {
     if (causeOf(error, ServiceError)?.transient) throw error;
     if (!(error instanceof MlsError) && !causeOf(error, Refusal)) throw error;
@@ -110,6 +114,7 @@ async function prepare(state: ConversationState, secret: LinkSecret): Promise<Gr
     signer: self.leafSigner,
     capabilities: CAPABILITIES,
     joinerExtensions: [titleExtension(state.record.title)],
+    ...(link.ownLeaf !== undefined && { resync: link.ownLeaf }),
     authenticatedData: ({ leafNode = new Uint8Array(0), ...joining }) =>
       proveLink({ ...joining, leafNode }, link.keys.signer),
   });

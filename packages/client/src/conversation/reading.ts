@@ -77,6 +77,7 @@ async function readForeign(
     received = await group.receive(entry.message, {
       and: async (event: Received): Promise<Batch> => {
         if (event.type === "application") await readApplication(state, step, group, event, entry);
+        if (event.type === "proposal") checkProposal(event);
         if (event.type === "commit") {
           await compareSeen(state, step, group, readCommitData(event.summary));
           await readCommit(state, step, { event, entry, proposals });
@@ -107,7 +108,7 @@ async function beginStep(
   step.position = {
     ...step.position,
     cursor: entry.seq,
-    acceptedAt: Math.max(step.position.acceptedAt, entry.acceptedAt),
+    acceptedAt: Math.max(step.position.acceptedAt, timeOf(entry)),
   };
   if (isCommit(entry.message)) return step;
   const chain = await chainNext(await state.chain(group), hash);
@@ -117,6 +118,20 @@ async function beginStep(
     step.batch.delete.push(KEYS.chainAt(state.id, chain.length - CHAIN_MEMORY));
   }
   return step;
+}
+
+/** A whole number of milliseconds, whatever the service says. */
+function timeOf({ acceptedAt }: LogEntry): number {
+  return Math.min(Math.max(0, Math.floor(acceptedAt)), Number.MAX_SAFE_INTEGER);
+}
+
+/** Members propose nothing but their own leaving: a proposal that nobody may commit would keep all from sending. */
+function checkProposal({ proposal, sender }: Extract<Received, { type: "proposal" }>): void {
+  const leaves =
+    proposal.proposalType === "remove" &&
+    sender.senderType === "member" &&
+    sender.leafIndex === proposal.removed;
+  if (!leaves) throw new Refusal("message-refused", "a proposal of something else than to leave");
 }
 
 function isCommit(message: Bytes): boolean {
@@ -157,7 +172,7 @@ async function readApplication(
     about,
     seen: envelope.lastSeen,
   });
-  step.afterwards(() => void noticeHead(state, accountId, envelope));
+  step.afterwards(() => state.beside(noticeHead(state, accountId, envelope)));
 
   const peer = state.peers.get(sender.signatureKey);
   const before = peer?.sequence;
@@ -227,7 +242,7 @@ function readReceipt(
   const delivered = deliveredUpTo(state, new Map([...state.peers, [signatureKey, peer]]));
   if (delivered <= before) return;
   step.position = { ...step.position, delivered };
-  step.afterwards(() => void tellDelivered(state, before, delivered));
+  step.afterwards(() => state.beside(tellDelivered(state, before, delivered)));
 }
 
 async function tellDelivered(state: ConversationState, from: number, to: number): Promise<void> {
@@ -273,12 +288,7 @@ async function noticeHead(
   accountId: Bytes,
   envelope: Envelope,
 ): Promise<void> {
-  try {
-    await state.directory.noticeHead(accountId, envelope.deviceList);
-  } catch (error) {
-    // The next message of that device says it again.
-    if (!(error instanceof ServiceError)) state.environment.log("device list", error);
-  }
+  await state.directory.noticeHead(accountId, envelope.deviceList);
 }
 
 /** Not the entry's fault: the same may succeed later. */

@@ -11,6 +11,7 @@ import { fromHex } from "../bytes.ts";
 import { type ChainPosition, chainStart } from "../chain.ts";
 import { type Environment, mlsContext } from "../environment.ts";
 import { linksOf } from "../invitation.ts";
+import { ServiceError } from "../service.ts";
 import { type Changes, changes, count, put, read } from "../storage.ts";
 import { type History, messagesBefore, messageView, putMessages, waitingView } from "./history.ts";
 import { Intents } from "./intents.ts";
@@ -164,6 +165,13 @@ export class ConversationState implements History {
     const now = this.environment.now();
     const links = linksOf(this.group.extensions);
     return links.filter(({ expiresAt }) => Number(expiresAt) * 1000 > now).length;
+  }
+
+  /** Goes on while the next entry is read. Where it fails, the next message leads to it again. */
+  beside(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!(error instanceof ServiceError)) this.environment.log("beside", error);
+    });
   }
 
   /** Not before the device has been in the group: a join may still fail. */

@@ -115,5 +115,12 @@ describe("a restored copy", () => {
     await say(ada, id, "can you read me?");
     await untilState(ada, id, "can you read me?", "sent");
     expect(await texts(ada, id)).not.toContain("with a used key");
+
+    // By a link it gets a fresh leaf in the place of its own.
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 });
+    await restored.acceptInvitation(fragment);
+    await say(restored, id, "with fresh keys");
+    await until(ada, async () => (await texts(ada, id)).includes("with fresh keys"));
+    expect((await conversation(ada, id)).members.map(({ devices }) => devices)).toEqual([1, 1]);
   });
 });
