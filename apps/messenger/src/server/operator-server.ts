@@ -6,7 +6,6 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { integrityOf } from "@conclave/csp";
 import { Hono } from "hono";
 import type { Counter } from "./counters.ts";
@@ -14,11 +13,9 @@ import type { Site } from "./listener.ts";
 import { operatorHeaders } from "./policy.ts";
 import type { ViolationStore } from "./violation-store.ts";
 
-const FILES = {
-  "/": ["index.html", "text/html; charset=utf-8"],
-  "/operator.css": ["operator.css", "text/css; charset=utf-8"],
-  "/operator.js": ["operator.js", "text/javascript; charset=utf-8"],
-} as const;
+const PAGE = new URL("./operator/index.html", import.meta.url);
+const STYLE = new URL("./operator/operator.css", import.meta.url);
+const SCRIPT = new URL("./operator/operator.js", import.meta.url);
 
 export async function createOperatorServer({
   token,
@@ -32,7 +29,9 @@ export async function createOperatorServer({
   /** Milliseconds since the Unix epoch. */
   readonly startedAt: number;
 }): Promise<Site> {
-  const script = await read("operator.js");
+  const page = await readFile(PAGE, "utf8");
+  const style = await readFile(STYLE, "utf8");
+  const script = await readFile(SCRIPT, "utf8");
   const integrity = await integrityOf(script);
   const headers = operatorHeaders(integrity);
   const app = new Hono();
@@ -43,10 +42,13 @@ export async function createOperatorServer({
     c.header("Cache-Control", "no-store");
   });
 
-  for (const [path, [name, contentType]] of Object.entries(FILES)) {
-    const text = await read(name);
-    const body = text.replace('src="/operator.js"', `src="/operator.js" integrity="${integrity}"`);
-    app.get(path, (c) => c.body(body, 200, { "Content-Type": contentType }));
+  const files = {
+    "/": ["text/html", page.replace("<script ", `<script integrity="${integrity}" `)],
+    "/operator.css": ["text/css", style],
+    "/operator.js": ["text/javascript", script],
+  } as const;
+  for (const [path, [type, body]] of Object.entries(files)) {
+    app.get(path, (c) => c.body(body, 200, { "Content-Type": `${type}; charset=utf-8` }));
   }
 
   app.use(async (c, next) => {
@@ -64,10 +66,6 @@ export async function createOperatorServer({
   });
 
   return { fetch: (request) => app.fetch(request) };
-}
-
-function read(name: string): Promise<string> {
-  return readFile(fileURLToPath(new URL(`./operator/${name}`, import.meta.url)), "utf8");
 }
 
 /** In a time that doesn't depend on where the two differ. */

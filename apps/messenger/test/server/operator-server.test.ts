@@ -80,7 +80,7 @@ test("the page's script has the digest that page and policy name", async () => {
   const page = await (await ask("/")).text();
   const script = await ask("/operator.js");
   const integrity = await integrityOf(await script.text());
-  expect(page).toContain(`src="/operator.js" integrity="${integrity}"`);
+  expect(page).toContain(`<script integrity="${integrity}" type="module" src="/operator.js">`);
   expect(script.headers.get("Content-Security-Policy")).toContain(`script-src '${integrity}'`);
   expect((await ask("/operator.css")).headers.get("Content-Type")).toBe("text/css; charset=utf-8");
 });
