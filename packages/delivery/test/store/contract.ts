@@ -233,6 +233,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         lastResort: false,
       });
       expect(await store.claimKeyPackages(account.accountId, [1], NOW + 1000)).toHaveLength(1);
+      expect(await store.claimKeyPackages(account.accountId, [3], NOW + 60_000)).toEqual([]);
     });
 
     it("are bounded for a device; the last resort takes the place of the one before", async () => {
