@@ -1,0 +1,507 @@
+/** §7.5, §7.6, §12.4.2, §12.4.3.2: paths, and commits by those who join with them. */
+
+import type { MlsErrorCode } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { describe, expect, it } from "vitest";
+import type { Suite } from "../../src/crypto/suite.ts";
+import type { UpdatePath, UpdatePathNode } from "../../src/tree/update-path.ts";
+import { type ForgedCommit, forgeCommit, forgeKeyPackage, type Inside, inside } from "../forge.ts";
+import {
+  ACCEPT_ALL_FOR_TESTS,
+  add,
+  expectAccepted,
+  expectRefused,
+  joinByLink,
+  type Person,
+  person,
+  persons,
+  type Room,
+  room,
+  utf8,
+} from "../people.ts";
+
+interface Stage {
+  readonly where: Room;
+  readonly mallory: Inside;
+}
+
+async function stage(): Promise<Stage> {
+  const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+  return { where, mallory: await inside(where.at(3).person) };
+}
+
+function firstNode(path: UpdatePath, change: (node: UpdatePathNode) => UpdatePathNode): UpdatePath {
+  return { ...path, nodes: path.nodes.map((node, i) => (i === 0 ? change(node) : node)) };
+}
+
+function lastNode(path: UpdatePath, change: (node: UpdatePathNode) => UpdatePathNode): UpdatePath {
+  const last = path.nodes.length - 1;
+  return { ...path, nodes: path.nodes.map((node, i) => (i === last ? change(node) : node)) };
+}
+
+type Forged = ForgedCommit | ((stage: Stage) => Promise<ForgedCommit>);
+interface Rule {
+  readonly rule: string;
+  readonly bad: Forged;
+  readonly code: MlsErrorCode;
+}
+
+async function keyAt(mallory: Inside, which: "parent" | "leaf"): Promise<Bytes> {
+  const { tree } = mallory.state;
+  const { root } = tree;
+  if (!("left" in root)) throw new Error("a tree of one");
+  const { left } = root;
+  if (which === "parent") return root.parent?.encryptionKey ?? new Uint8Array(0);
+  if (!("left" in left) || !("leaf" in left.left)) throw new Error("no leaf");
+  return left.left.leaf?.encryptionKey ?? new Uint8Array(0);
+}
+
+/** A suite whose key pairs all show the same public key. */
+function sameKeys(suite: Suite, publicKey: Bytes): Suite {
+  return { ...suite, provider: { ...suite.provider, dhPublicKey: () => publicKey } };
+}
+
+const RULES: readonly Rule[] = [
+  {
+    rule: "§7.5 too few nodes",
+    bad: { path: (path) => ({ ...path, nodes: path.nodes.slice(1) }) },
+    code: "update-path",
+  },
+  {
+    rule: "§7.5 no nodes",
+    bad: { path: (path) => ({ ...path, nodes: [] }) },
+    code: "update-path",
+  },
+  {
+    rule: "§7.5 too many nodes",
+    bad: async ({ mallory }) => {
+      const fresh = await mallory.suite.provider.generateDhKeyPair("x25519");
+      const extra = { encryptionKey: fresh.publicKey, encryptedPathSecret: [] };
+      return { path: (path) => ({ ...path, nodes: [...path.nodes, extra] }) };
+    },
+    code: "update-path",
+  },
+  {
+    rule: "§7.6 too few path secrets",
+    bad: { path: (path) => lastNode(path, (node) => ({ ...node, encryptedPathSecret: [] })) },
+    code: "update-path",
+  },
+  {
+    rule: "§7.6 too many path secrets",
+    bad: {
+      path: (path) =>
+        lastNode(path, (node) => ({
+          ...node,
+          encryptedPathSecret: [...node.encryptedPathSecret, ...node.encryptedPathSecret],
+        })),
+    },
+    code: "update-path",
+  },
+  {
+    rule: "§12.4.2 a node with the public key of a parent in the tree",
+    bad: async ({ mallory }) => {
+      const encryptionKey = await keyAt(mallory, "parent");
+      return { path: (path) => firstNode(path, (node) => ({ ...node, encryptionKey })) };
+    },
+    code: "update-path",
+  },
+  {
+    rule: "§12.4.2 a node with the public key of a leaf in the tree",
+    bad: async ({ mallory }) => {
+      const encryptionKey = await keyAt(mallory, "leaf");
+      return { path: (path) => firstNode(path, (node) => ({ ...node, encryptionKey })) };
+    },
+    code: "update-path",
+  },
+  {
+    rule: "§12.4.2 one public key for two nodes",
+    bad: async ({ mallory }) => {
+      const { publicKey } = await mallory.suite.provider.generateDhKeyPair("x25519");
+      return { pathSuite: sameKeys(mallory.suite, publicKey) };
+    },
+    code: "leaf-key-reused",
+  },
+  {
+    rule: "§7.9.2 a leaf without a parent hash",
+    bad: { leaf: () => ({ source: { leafNodeSource: "commit", parentHash: utf8("") } }) },
+    code: "parent-hash",
+  },
+  {
+    rule: "§7.9.2 a leaf with another parent hash",
+    bad: {
+      leaf: () => ({ source: { leafNodeSource: "commit", parentHash: new Uint8Array(32) } }),
+    },
+    code: "parent-hash",
+  },
+  {
+    rule: "§7.9.2 a path changed after its leaf was signed",
+    bad: async ({ mallory }) => {
+      const { publicKey } = await mallory.suite.provider.generateDhKeyPair("x25519");
+      return {
+        path: (path) => lastNode(path, (node) => ({ ...node, encryptionKey: publicKey })),
+      };
+    },
+    code: "parent-hash",
+  },
+  {
+    rule: "§7.3 a leaf of source update",
+    bad: { leaf: () => ({ source: { leafNodeSource: "update" } }) },
+    code: "leaf-source",
+  },
+  {
+    rule: "§7.3 a leaf of source key_package",
+    bad: {
+      leaf: () => ({
+        source: { leafNodeSource: "key_package", lifetime: { notBefore: 0n, notAfter: 1n } },
+      }),
+    },
+    code: "leaf-source",
+  },
+  {
+    rule: "§12.4.2 a leaf that keeps its encryption key",
+    bad: async ({ mallory }) => {
+      const { root } = mallory.state.tree;
+      if (!("right" in root) || !("right" in root.right)) throw new Error("a tree of four");
+      const { right } = root.right;
+      const encryptionKey = ("leaf" in right && right.leaf?.encryptionKey) || new Uint8Array(0);
+      return { leaf: () => ({ encryptionKey }) };
+    },
+    code: "leaf-encryption-key",
+  },
+  {
+    rule: "§7.3 a leaf with the encryption key of another member",
+    bad: async ({ mallory }) => {
+      const encryptionKey = await keyAt(mallory, "leaf");
+      return { leaf: () => ({ encryptionKey }) };
+    },
+    code: "leaf-key-reused",
+  },
+  {
+    rule: "§7.3 a leaf with the signature key of another member",
+    bad: async ({ where }) => {
+      const { signer } = where.at(1).person;
+      return { leaf: () => ({ signatureKey: signer.publicKey }), leafSigner: signer };
+    },
+    code: "leaf-key-reused",
+  },
+  {
+    rule: "§7.3 a leaf signed by another key",
+    bad: async ({ where }) => ({ leafSigner: where.at(1).person.signer }),
+    code: "leaf-signature",
+  },
+  {
+    rule: "§7.3 a leaf signed for another place",
+    bad: { leafPosition: { groupId: utf8("room"), leafIndex: 2 } },
+    code: "leaf-signature",
+  },
+  {
+    rule: "§7.3 a leaf signed for another group",
+    bad: { leafPosition: { groupId: utf8("another room"), leafIndex: 3 } },
+    code: "leaf-signature",
+  },
+  {
+    rule: "§7.2 a leaf that does not list its credential's type",
+    bad: { leaf: (leaf) => ({ capabilities: { ...leaf.capabilities, credentials: [2] } }) },
+    code: "leaf-capabilities",
+  },
+  {
+    rule: "§7.3 a leaf without the group's cipher suite",
+    bad: { leaf: (leaf) => ({ capabilities: { ...leaf.capabilities, cipherSuites: [1] } }) },
+    code: "leaf-capabilities",
+  },
+  {
+    rule: "§7.3 a leaf without the group's version",
+    bad: { leaf: (leaf) => ({ capabilities: { ...leaf.capabilities, versions: [] } }) },
+    code: "leaf-capabilities",
+  },
+  {
+    rule: "§7.3 a leaf with an extension that it does not list",
+    bad: { leaf: () => ({ extensions: [{ extensionType: 0xf001, extensionData: utf8("") }] }) },
+    code: "leaf-extensions",
+  },
+  {
+    rule: "§13.4 a leaf with an extension twice",
+    bad: {
+      leaf: () => ({
+        extensions: [1, 1].map((extensionType) => ({ extensionType, extensionData: utf8("") })),
+      }),
+    },
+    code: "duplicate-extension",
+  },
+  {
+    rule: "§7.3 a leaf with a credential of a type that others don't support",
+    bad: {
+      leaf: (leaf) => ({
+        credential: { credentialType: "x509", certificates: [] },
+        capabilities: { ...leaf.capabilities, credentials: [1, 2] },
+      }),
+    },
+    code: "leaf-capabilities",
+  },
+];
+
+describe("a commit's path is refused for", () => {
+  it.each(RULES)("$rule", async ({ bad, code }) => {
+    const on = await stage();
+    const options = typeof bad === "function" ? await bad(on) : bad;
+    await expectRefused(on.where, 3, await forgeCommit(on.mallory, options), code);
+    await expectAccepted(on.where, 3, await forgeCommit(on.mallory));
+  });
+
+  it("§16.12 a secret that does not open, by the one whom it is for alone", async () => {
+    const { where, mallory } = await stage();
+    const bad = await forgeCommit(mallory, {
+      path: (path) =>
+        firstNode(path, (node) => ({
+          ...node,
+          encryptedPathSecret: node.encryptedPathSecret.map((sealed) => ({
+            ...sealed,
+            ciphertext: sealed.ciphertext.map((byte) => byte ^ 1),
+          })),
+        })),
+    });
+    const carol = where.at(2).group;
+    const before = carol.epochAuthenticator;
+    await expect(carol.receive(bad)).rejects.toMatchObject({ code: "hpke-open" });
+    expect([carol.epoch, carol.epochAuthenticator]).toEqual([1n, before]);
+    // The others' confirmation tag covers the changed commit.
+    for (const leafIndex of [0, 1]) await where.at(leafIndex).group.receive(bad);
+  });
+
+  it("§7.5 a secret that opens and leads elsewhere", async () => {
+    const { where, mallory } = await stage();
+    const { suite } = mallory;
+    // What is encrypted is another secret than the one that the path's keys come from.
+    const provider = {
+      ...suite.provider,
+      seal: (...args: Parameters<typeof suite.provider.seal>) => {
+        const [aead, key, nonce, aad, plaintext] = args;
+        const swapped = plaintext.length === 32 ? new Uint8Array(32).fill(7) : plaintext;
+        return suite.provider.seal(aead, key, nonce, aad, swapped);
+      },
+    };
+    const bad = await forgeCommit({ ...mallory, suite: { ...suite, provider } });
+    await expectRefused(where, 3, bad, "path-secret", { membersOnly: true });
+    await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+
+  it.each([
+    ["epoch", (c: { epoch: bigint }) => ({ epoch: c.epoch + 1n })],
+    ["tree", () => ({ treeHash: new Uint8Array(32) })],
+  ])("§12.4.1 a secret encrypted under another %s", async (_, change) => {
+    const { where, mallory } = await stage();
+    const bad = await forgeCommit(mallory, {
+      encryptedUnder: (context) => ({ ...context, ...change(context) }),
+    });
+    await expectRefused(where, 3, bad, "hpke-open", { membersOnly: true });
+    await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+
+  it.each([
+    ["empty", () => new Uint8Array(0)],
+    ["shorter", (tag: Bytes) => tag.slice(1)],
+    ["longer", (tag: Bytes) => Uint8Array.of(...tag, 0)],
+    ["different", (tag: Bytes) => tag.map((byte) => byte ^ 1)],
+  ])("§8.1 a confirmation tag that is %s", async (_, tag) => {
+    const { where, mallory } = await stage();
+    await expectRefused(where, 3, await forgeCommit(mallory, { tag }), "confirmation-tag", {
+      membersOnly: true,
+    });
+    await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+
+  it("§5.3.1 a leaf whose credential is refused, or is no successor", async () => {
+    const authentication = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      isSuccessor: async (
+        previous: { readonly credential: unknown },
+        next: { readonly credential: unknown },
+      ) => JSON.stringify(previous.credential) === JSON.stringify(next.credential),
+    };
+    const where = await room(
+      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
+    );
+    const mallory = await inside(where.at(3).person);
+    const bad = await forgeCommit(mallory, {
+      leaf: () => ({ credential: { credentialType: "basic", identity: utf8("alice") } }),
+    });
+    await expectRefused(where, 3, bad, "authentication");
+    await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+
+  it("§5.3.1 what the application refuses, with the application's own error", async () => {
+    const no = new Error("nobody called eve here");
+    const authentication = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      validate: async (leaves: readonly { readonly credential: unknown }[]) => {
+        for (const { credential } of leaves) {
+          const { identity } = credential as { identity?: Bytes };
+          if (identity && String.fromCharCode(...identity) === "eve") throw no;
+        }
+      },
+    };
+    const where = await room(
+      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
+    );
+    const mallory = await inside(where.at(3).person);
+    const addOf = async (name: string) => ({
+      proposals: [
+        { proposalType: "add", keyPackage: await forgeKeyPackage(await person(name)) } as const,
+      ],
+    });
+    const bad = await forgeCommit(mallory, await addOf("eve"));
+    for (const leafIndex of [0, 1, 2]) {
+      await expect(where.at(leafIndex).group.receive(bad)).rejects.toBe(no);
+    }
+    await expect(where.observer.process(bad)).rejects.toBe(no);
+    const external = await forgeCommit(mallory, { external: { person: await person("eve") } });
+    await expect(where.at(0).group.receive(external)).rejects.toBe(no);
+    await expectAccepted(where, 3, await forgeCommit(mallory, await addOf("dan")));
+  });
+});
+
+describe("paths", () => {
+  it("§7.6 are not encrypted to those whom the same commit adds", async () => {
+    const { where, mallory } = await stage();
+    const eve = await person("eve");
+    const proposals = [{ proposalType: "add", keyPackage: await forgeKeyPackage(eve) } as const];
+    await expectAccepted(where, 3, await forgeCommit(mallory, { proposals }));
+  });
+
+  it("§7.5 reach unmerged leaves, and those below blank nodes", async () => {
+    const [alice, bob, carol, dave, eve] = await persons(["alice", "bob", "carol", "dave", "eve"]);
+    if (!alice || !bob || !carol || !dave || !eve) throw new Error("five people");
+    const { groups } = await room([alice, bob, carol]);
+    const [a, b, c] = groups;
+    if (!a || !b || !c) throw new Error("three groups");
+    // Carol and dave come below nodes that have keys; no path tells them.
+    const [d] = await add(a, [dave], [b, c]);
+    const e = await joinByLink(eve, a, [b, c, ...(d ? [d] : [])]);
+    if (!d) throw new Error("dave joined");
+    const all = [a, b, c, d, e];
+    for (const committer of [d, b, e, a, c]) {
+      const { commit } = await committer.commit();
+      for (const group of all) await group.receive(commit);
+      expect(new Set(all.map((group) => group.epochAuthenticator.join())).size).toBe(1);
+    }
+    const { commit } = await b.commit({ proposals: [{ proposalType: "remove", removed: 2 }] });
+    for (const group of all) await group.receive(commit);
+    const rest = [a, b, d, e];
+    for (const committer of [e, a, d]) {
+      const again = await committer.commit();
+      for (const group of rest) await group.receive(again.commit);
+      expect(new Set(rest.map((group) => group.epochAuthenticator.join())).size).toBe(1);
+    }
+  });
+});
+
+describe("§12.4.3.2 an external commit", () => {
+  const by = async (
+    mallory: Inside,
+    options: ForgedCommit & { who?: Person; externalInits?: number } = {},
+  ): Promise<Bytes> => {
+    const { who, externalInits = 1, ...rest } = options;
+    const external = { person: who ?? (await person("eve")), externalInits };
+    return forgeCommit(mallory, { ...rest, external });
+  };
+
+  it("is accepted from someone who has the GroupInfo", async () => {
+    const { where, mallory } = await stage();
+    const after = await expectAccepted(where, -1, await by(mallory));
+    expect(after.observer.members()).toHaveLength(5);
+  });
+
+  it.each([0, 2])("with %i ExternalInits is refused", async (externalInits) => {
+    const { where, mallory } = await stage();
+    await expectRefused(where, -1, await by(mallory, { externalInits }), "proposal-list");
+  });
+
+  it("removes one leaf at most", async () => {
+    const { where, mallory } = await stage();
+    const [one, two] = [1, 2].map((removed) => ({ proposalType: "remove", removed }) as const);
+    if (!one || !two) throw new Error("two");
+    const bad = await by(mallory, { proposals: [one, two] });
+    await expectRefused(where, -1, bad, "proposal-list");
+    const good = await by(mallory, { proposals: [one], who: where.at(1).person });
+    await expectAccepted(where, -1, good);
+    expect(where.at(1).group.status).toBe("removed");
+  });
+
+  it("may not add, update or change the group", async () => {
+    const { where, mallory } = await stage();
+    const keyPackage = await forgeKeyPackage(await person("dan"));
+    for (const proposal of [
+      { proposalType: "add", keyPackage },
+      { proposalType: "group_context_extensions", extensions: [] },
+    ] as const) {
+      const bad = await by(mallory, { proposals: [proposal] });
+      await expectRefused(where, -1, bad, "sender-not-allowed");
+    }
+  });
+
+  it("names no proposal by reference", async () => {
+    const { where, mallory } = await stage();
+    const message = await where.at(0).group.propose({ proposalType: "remove", removed: 1 });
+    let ref: Bytes = new Uint8Array(0);
+    for (const leafIndex of [1, 2, 3]) {
+      const received = await where.at(leafIndex).group.receive(message);
+      if (received.type === "proposal") ({ ref } = received);
+    }
+    const { group: observer } = await where.observer.process(message);
+    const after = await inside(mallory.person);
+    const bad = await by(after, { references: [ref] });
+    await expectRefused({ ...where, observer }, -1, bad, "proposal-list");
+  });
+
+  it("has a path", async () => {
+    const { where, mallory } = await stage();
+    await expectRefused(where, -1, await by(mallory, { pathless: true }), "sender-not-allowed");
+  });
+
+  it("brings a signature key that nobody has", async () => {
+    const { where, mallory } = await stage();
+    const bad = await by(mallory, { who: where.at(1).person });
+    await expectRefused(where, -1, bad, "leaf-key-reused");
+  });
+
+  it("brings an encryption key that nobody has", async () => {
+    const { where, mallory } = await stage();
+    const encryptionKey = await keyAt(mallory, "leaf");
+    const bad = await by(mallory, { leaf: () => ({ encryptionKey }) });
+    await expectRefused(where, -1, bad, "leaf-key-reused");
+  });
+
+  it("takes the place of a leaf only as its successor (§5.3.1)", async () => {
+    const authentication = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      isSuccessor: async (
+        previous: { readonly credential: unknown },
+        next: { readonly credential: unknown },
+      ) => JSON.stringify(previous.credential) === JSON.stringify(next.credential),
+    };
+    const where = await room(
+      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
+    );
+    const mallory = await inside(where.at(3).person);
+    const proposals = [{ proposalType: "remove", removed: 1 } as const];
+    const bad = await by(mallory, { proposals });
+    await expectRefused(where, -1, bad, "authentication");
+    const good = await by(mallory, { proposals, who: where.at(1).person });
+    await expectAccepted(where, -1, good);
+  });
+
+  it("is refused where the policy says so, with the policy's own error", async () => {
+    const no = new Error("by invitation only");
+    const people = await persons(["alice", "bob", "carol", "mallory"], {
+      policy: async ({ external }) => {
+        if (external) throw no;
+      },
+    });
+    const where = await room(people);
+    const mallory = await inside(where.at(3).person);
+    const bad = await by(mallory);
+    for (const group of where.groups) await expect(group.receive(bad)).rejects.toBe(no);
+    await expect(where.observer.process(bad)).rejects.toBe(no);
+    await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+});
