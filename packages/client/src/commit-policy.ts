@@ -3,7 +3,7 @@
  * time at which the log took the commit, so that all members decide alike.
  *
  * In this version every member may add and remove. What nobody may do is join without a link, or leave
- * a link open behind a removal.
+ * a link open behind a removal, or close the group.
  * @module
  */
 
@@ -17,6 +17,7 @@ import { Refusal } from "./refusal.ts";
 /** `acceptedAt`: when the log took the commit that is being judged, in milliseconds. */
 export function commitPolicy(acceptedAt: () => number): CommitPolicy {
   return async (commit) => {
+    if (commit.reinit) throw new Refusal("message-refused", "a commit that closes the group");
     if (commit.external) await checkExternal(commit, acceptedAt());
     checkLinks(commit);
   };

@@ -1,0 +1,56 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { ACCOUNT_RECORD, Account } from "../src/account.ts";
+import { openProfile } from "../src/node/index.ts";
+import { Service } from "../src/service.ts";
+import { read } from "../src/storage.ts";
+import { createWorld, until, untilMembers, type World } from "./world.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+});
+afterAll(() => world.close());
+
+/** The service, signed in as the device of a profile that is not open now. */
+async function serviceAs(name: string): Promise<Service> {
+  const { storage, vault } = openProfile(join(world.folder, `${name}.db`));
+  const account = await read(storage, Account, ACCOUNT_RECORD);
+  const key = await vault.open("sign-in");
+  if (!account || !key) throw new Error("no account");
+  const service = new Service({ origin: world.origin, fetch, now: Date.now });
+  service.signInAs({ ...account, key });
+  return service;
+}
+
+it("a device keeps twenty and a last resort with the service, and makes up for those that were used", async () => {
+  const ada = await world.person("Ada");
+  let uploads = 0;
+  const ben = await world.person("Ben", {
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      if (init?.method === "POST" && String(input).endsWith("/v1/key-packages")) uploads++;
+      return response;
+    },
+  });
+  await until(ben, async () => uploads > 0);
+  await ben.close();
+  const service = await serviceAs("Ben");
+  expect(await service.countKeyPackages()).toEqual({ available: 40, lastResort: true });
+
+  const { accountId } = (await (await world.device("Ben")).snapshot()).account ?? {};
+  const id = Uint8Array.from(Buffer.from(accountId ?? "", "hex"));
+  for (let i = 0; i < 22; i++) await service.claimKeyPackages(id, [3]);
+  expect(await service.countKeyPackages()).toEqual({ available: 18, lastResort: true });
+  const again = await world.device("Ben");
+  await expect
+    .poll(() => service.countKeyPackages(), { timeout: 10_000 })
+    .toEqual({ available: 40, lastResort: true });
+
+  // One that was made is one that can be used.
+  const conversationId = await ada.createConversation("Welcome");
+  await ada.addByName(conversationId, "Ben");
+  await untilMembers(again, conversationId, ["Ada", "Ben"]);
+});

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { AGAIN, IDLE, Worker } from "../src/worker.ts";
+
+function worker(
+  turn: () => Promise<number>,
+  onError: (error: unknown) => number | "stop" = () => 0,
+) {
+  const made = new Worker({ turn, retry: [1, 5], onError });
+  made.start();
+  return made;
+}
+
+describe("a worker", () => {
+  it("does one thing after the other, and sleeps until the bell rings", async () => {
+    let active = 0;
+    let turns = 0;
+    const { promise: woken, resolve } = Promise.withResolvers<void>();
+    const subject = worker(async () => {
+      expect(++active).toBe(1);
+      await new Promise((done) => setTimeout(done, 1));
+      active--;
+      turns++;
+      if (turns === 4) resolve();
+      return turns < 3 ? 0 : IDLE;
+    });
+    await expect.poll(() => turns).toBe(3);
+    subject.ring();
+    await woken;
+    await subject.close();
+    expect(turns).toBe(4);
+  });
+
+  it("hears a bell that rings while it works", async () => {
+    let turns = 0;
+    const subject: Worker = worker(async () => {
+      if (++turns === 1) subject.ring();
+      return IDLE;
+    });
+    await expect.poll(() => turns).toBe(2);
+    await subject.close();
+  });
+
+  it("tries again after a failure, and after a turn that wants to", async () => {
+    const errors: unknown[] = [];
+    let turns = 0;
+    const subject = worker(
+      async () => {
+        turns++;
+        if (turns === 1) throw new Error("once");
+        return turns < 4 ? AGAIN : IDLE;
+      },
+      (error) => {
+        errors.push(error);
+        return 0;
+      },
+    );
+    await expect.poll(() => turns).toBe(4);
+    expect(errors).toEqual([new Error("once")]);
+    await subject.close();
+  });
+
+  it("stops where the failure says so", async () => {
+    let turns = 0;
+    const subject = worker(
+      async () => {
+        turns++;
+        throw new Error("the end");
+      },
+      () => "stop",
+    );
+    await expect.poll(() => turns).toBe(1);
+    subject.ring();
+    await subject.close();
+    expect(turns).toBe(1);
+  });
+});
