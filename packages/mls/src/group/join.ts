@@ -41,6 +41,7 @@ import { openWelcomePath } from "../tree/update-path.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import { keysAfterPath, type MlsContext, type NextEpoch, resolvePsks } from "./epoch.ts";
 import { type And, Group } from "./group.ts";
+import { checkPsks } from "./proposal-list.ts";
 import type { PublicState } from "./public-state.ts";
 import {
   decodePending,
@@ -315,6 +316,7 @@ export async function joinGroup(
   }
   const initKeyPair = { privateKey: stored.initKey, publicKey: keyPackage.initKey };
   const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair);
+  checkPsks(suite, secrets.psks);
   const pskSecret = await resolvePsks(context, suite, secrets.psks, (groupId, epoch) =>
     resumptionPsk(context, groupId, epoch),
   );

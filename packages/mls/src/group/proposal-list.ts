@@ -180,6 +180,12 @@ async function validateUpdate(
   await verifyLeafNode(state.suite, leafNode, { groupId: state.groupContext.groupId, leafIndex });
 }
 
+/** The PSKs of a commit, or of the Welcome to it: each valid, and none twice (§12.2). Throws `MlsError`. */
+export function checkPsks(suite: Suite, psks: readonly PreSharedKeyID[]): void {
+  for (const psk of psks) validatePsk(suite, psk);
+  if (new Set(psks.map(pskKey)).size !== psks.length) refuseList("12.2", "the same PSK twice");
+}
+
 function validatePsk(suite: Suite, psk: PreSharedKeyID): void {
   if (psk.pskNonce.length !== suite.nh) {
     throw new MlsError("psk-nonce", "8.4", `a PSK nonce of ${psk.pskNonce.length} bytes`);
@@ -243,7 +249,7 @@ export async function applyProposals(
   await Promise.all(list.map(({ proposal, sender }) => validateProposal(state, proposal, sender)));
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
-  if (new Set(psks.map(pskKey)).size !== psks.length) refuseList("12.2", "the same PSK twice");
+  checkPsks(suite, psks);
 
   const extensions =
     ofType(list, "group_context_extensions")[0]?.proposal.extensions ??
