@@ -6,7 +6,7 @@
 
 import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, encode, opaque, struct, uint16, uint32 } from "../codec.ts";
-import type { CryptoProvider, HashName, Suite } from "./suite.ts";
+import { type CryptoProvider, HASHES, type HashName, type Suite } from "./suite.ts";
 
 export function hash(suite: Suite, data: Uint8Array): Bytes {
   return suite.provider.hash(suite.hash, data);
@@ -27,7 +27,7 @@ export function hkdfExtract(
   return provider.hmac(name, salt, ikm);
 }
 
-/** HKDF-Expand (RFC 5869 §2.3), `length` bytes. */
+/** HKDF-Expand (RFC 5869 §2.3), `length` bytes. Throws `TypeError` beyond 255 hashes, where its counter ends. */
 export function hkdfExpand(
   provider: CryptoProvider,
   name: HashName,
@@ -35,6 +35,7 @@ export function hkdfExpand(
   info: Bytes,
   length: number,
 ): Bytes {
+  if (length > 255 * HASHES[name].nh) throw new TypeError(`HKDF can't give ${length} bytes`);
   const output = new Uint8Array(length);
   let block: Bytes = EMPTY;
   for (let at = 0, counter = 1; at < length; at += block.length, counter++) {
