@@ -75,7 +75,7 @@ export async function resolvePsks(
   for (const id of ids) {
     const secret =
       id.pskType === "external"
-        ? await context.externalPsk?.(id.pskId)
+        ? (await context.externalPsk?.(id.pskId))?.slice()
         : await resumption(id.pskGroupId, id.pskEpoch);
     if (!secret) throw new MlsError("psk-unknown", "8.4", "a PSK that this client does not have");
     psks.push({ id, secret });
