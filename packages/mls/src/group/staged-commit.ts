@@ -49,15 +49,23 @@ export interface StagedCommit {
   readonly next: PublicState;
 }
 
-/** The GroupContext that a path is encrypted under: of the next epoch, but for the transcript (§12.4.1). */
+/** Epochs are counted in 64 bits (§8.1). */
+const LAST_EPOCH = 2n ** 64n - 1n;
+
+/**
+ * The GroupContext that a path is encrypted under: of the next epoch, but for the transcript (§12.4.1).
+ * Throws `MlsError` with `exhausted` where there is no next epoch.
+ */
 export function provisionalContext(
   state: PublicState,
   applied: AppliedProposals,
   tree: RatchetTree,
 ): GroupContext {
+  const { epoch } = state.groupContext;
+  if (epoch >= LAST_EPOCH) throw new MlsError("exhausted", "8.1", "the group is at its last epoch");
   return {
     ...state.groupContext,
-    epoch: state.groupContext.epoch + 1n,
+    epoch: epoch + 1n,
     treeHash: rootHash(state.suite, tree),
     extensions: applied.extensions,
   };
