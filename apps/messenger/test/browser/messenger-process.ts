@@ -27,11 +27,14 @@ export interface MessengerProcess {
 
 const main = new URL("../../src/server/main.ts", import.meta.url).pathname;
 
-export async function startMessengerProcess(): Promise<MessengerProcess> {
+/** `options`: beside ports, data folder and log. */
+export async function startMessengerProcess(
+  ...options: readonly string[]
+): Promise<MessengerProcess> {
   const [port, servicePort, operatorPort] = await Promise.all([freePort(), freePort(), freePort()]);
   const folder = await mkdtemp(join(tmpdir(), "conclave-browser-"));
   const dataFolder = join(folder, "data");
-  const args = ["--conditions=@conclave/source", main, "--log", "--data", dataFolder];
+  const args = ["--conditions=@conclave/source", main, "--log", "--data", dataFolder, ...options];
   args.push("--port", String(port), "--service-port", String(servicePort));
   args.push("--operator-port", String(operatorPort));
   let output = "";
@@ -67,9 +70,10 @@ export async function startMessengerProcess(): Promise<MessengerProcess> {
   }
 
   await start();
+  const scheme = options.includes("--tls") ? "https" : "http";
   return {
-    pageOrigin: `http://localhost:${port}`,
-    serviceOrigin: `http://localhost:${servicePort}`,
+    pageOrigin: `${scheme}://localhost:${port}`,
+    serviceOrigin: `${scheme}://localhost:${servicePort}`,
     get operatorUrl() {
       return operatorUrl;
     },
