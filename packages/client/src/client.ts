@@ -49,7 +49,7 @@ import {
 } from "./invitation.ts";
 import { causeOf, Refusal } from "./refusal.ts";
 import { safetyNumber } from "./safety-number.ts";
-import { Service, ServiceError } from "./service.ts";
+import { type Fetch, Service, ServiceError } from "./service.ts";
 import { type ClientStorage, changes, put, read } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
 import { Warnings } from "./warnings.ts";
@@ -62,7 +62,7 @@ export interface ClientOptions {
   readonly service: {
     /** Scheme, host and port of the delivery service. */
     readonly origin: string;
-    readonly fetch?: typeof fetch;
+    readonly fetch?: Fetch;
     readonly WebSocket?: typeof WebSocket;
   };
   /** Milliseconds since the Unix epoch. */
@@ -119,7 +119,7 @@ class Engine implements Client {
     this.#now = options.now ?? Date.now;
     this.#service = new Service({
       origin: service.origin,
-      fetch: service.fetch ?? ((...request) => fetch(...request)),
+      fetch: service.fetch ?? ((url, init) => fetch(url, init)),
       now: this.#now,
     });
     this.#warnings = new Warnings(storage);

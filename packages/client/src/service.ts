@@ -65,10 +65,13 @@ export class ServiceError extends Error {
   }
 }
 
+/** What is asked of the platform's `fetch`. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
 export interface ServiceOptions {
   /** Scheme, host and port. */
   readonly origin: string;
-  readonly fetch: typeof fetch;
+  readonly fetch: Fetch;
   readonly now: () => number;
 }
 

@@ -55,7 +55,7 @@ describe("signing up", () => {
       const client = await world.device(name, {
         fetch: async (input, init) => {
           const response = await fetch(input, init);
-          if (String(input).endsWith("/v1/accounts") && lost++ === 0) throw new TypeError("lost");
+          if (input.endsWith("/v1/accounts") && lost++ === 0) throw new TypeError("lost");
           return response;
         },
       });

@@ -92,7 +92,7 @@ async function cutEverywhere(
     const again = await world.device(name);
     await check(again, step, ended);
     await again.close();
-    if (ended && (await Promise.race([over, "no"])) === "no") return step;
+    if (ended && (await Promise.race([over, Promise.resolve("no")])) === "no") return step;
   }
 }
 

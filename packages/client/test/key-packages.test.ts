@@ -31,7 +31,7 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
   const ben = await world.person("Ben", {
     fetch: async (input, init) => {
       const response = await fetch(input, init);
-      if (init?.method === "POST" && String(input).endsWith("/v1/key-packages")) uploads++;
+      if (init.method === "POST" && input.endsWith("/v1/key-packages")) uploads++;
       return response;
     },
   });

@@ -14,7 +14,13 @@ import {
   type Store,
   serve,
 } from "@conclave/delivery";
-import { type Client, type ClientEvent, createClient, type Message } from "../src/index.ts";
+import {
+  type Client,
+  type ClientEvent,
+  createClient,
+  type Fetch,
+  type Message,
+} from "../src/index.ts";
 import { nodeCrypto, openProfile } from "../src/node/index.ts";
 
 export interface World {
@@ -30,7 +36,7 @@ export interface World {
 }
 
 export interface DeviceOptions {
-  readonly fetch?: typeof fetch;
+  readonly fetch?: Fetch;
   readonly now?: () => number;
   readonly receipt?: number;
   /** Milliseconds between two looks at the log without a doorbell. */

@@ -67,7 +67,7 @@ async function open({ serviceOrigin, log }: EngineOptions, name: string): Promis
 }
 
 /** Answers calls until the client has stopped. Rejects where it could not be opened. */
-export async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promise<void> {
+async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promise<void> {
   const engine = crypto.randomUUID();
   const answers = new Map<string, Promise<Outcome>>();
   const post = (message: FromEngine) => channel.postMessage(message);

@@ -43,7 +43,7 @@ import { sendEntry } from "./sending.ts";
 import { ConversationState } from "./state.ts";
 
 /** The longest text, in UTF-8 bytes. */
-export const MAX_TEXT_LENGTH: number = 32 * 1024;
+const MAX_TEXT_LENGTH: number = 32 * 1024;
 
 export class Conversation {
   readonly state: ConversationState;

@@ -24,14 +24,10 @@ export function receiptContent(seen: number): Content {
   };
 }
 
-export function sendsReceipts(state: ConversationState): boolean {
-  return state.roster.length <= MAX_DEVICES;
-}
-
 /** Whether there is something to report. */
 export function receiptDue(state: ConversationState): boolean {
   const { lastReceived, reported } = state.position;
-  return lastReceived > reported && sendsReceipts(state);
+  return lastReceived > reported && state.roster.length <= MAX_DEVICES;
 }
 
 /** The entry up to which every other device has everything. */

@@ -73,12 +73,10 @@ describe("storage in IndexedDB", () => {
   });
   afterAll(() => page.context().close());
 
-  for (const name of Object.keys(CASES)) {
-    it(name, async () => {
-      const done = page.evaluate((which) => conclave.runCase(which), name);
-      await expect(done).resolves.toBeUndefined();
-    });
-  }
+  it.each(Object.keys(CASES))("%s", async (name) => {
+    const done = page.evaluate((which) => conclave.runCase(which), name);
+    await expect(done).resolves.toBeUndefined();
+  });
 
   it("keeps keys that sign and can't be exported", async () => {
     const vault = await page.evaluate(() => conclave.vault());
@@ -133,6 +131,7 @@ describe("the engine of a browser", () => {
     await untilTexts(fay, id, ["hello"]);
     await fay.evaluate((c) => conclave.engine.sendText(c, "hello back", "f1"), id);
     await untilTexts(eva, id, ["hello", "hello back"]);
+    expect(await textsIn(fay, id)).toEqual(["hello", "hello back"]);
     await one.close();
     await two.close();
   });

@@ -67,6 +67,16 @@ const content: fc.Arbitrary<Content> = fc.record(
   { requiredKeys: ["salt", "topicId", "extensions", "part"] },
 );
 
+/** `value`, or the name of the error. */
+function outcomeOf(work: () => unknown): string {
+  try {
+    work();
+    return "value";
+  } catch (error) {
+    return error instanceof Error ? error.name : "no error";
+  }
+}
+
 const salt = new Uint8Array(16);
 const wire = (nestedPart: unknown, extensions: unknown = new Map()) =>
   encode([salt, null, new Uint8Array(0), null, null, extensions, nestedPart]);
@@ -83,11 +93,9 @@ describe("content", () => {
 
   it("decodes any bytes to a value or a ContentError", () => {
     const check = (input: Uint8Array) => {
-      try {
-        decodeContent(new Uint8Array(input));
-      } catch (error) {
-        expect(error).toBeInstanceOf(ContentError);
-      }
+      expect(outcomeOf(() => decodeContent(new Uint8Array(input)))).toMatch(
+        /^(value|ContentError)$/u,
+      );
     };
     fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), check), { numRuns: 2000 });
     fc.assert(
@@ -107,8 +115,12 @@ describe("content", () => {
       depth === 0 ? nullPart : multi([nullPart, nested(depth - 1)]);
     expect(decodeContent(wire(nested(3))).part.type).toBe("multi");
     expect(() => decodeContent(wire(nested(4)))).toThrow(ContentError);
-    expect(decodeContent(wire(multi(new Array(63).fill(nullPart)))).part.type).toBe("multi");
-    expect(() => decodeContent(wire(multi(new Array(64).fill(nullPart))))).toThrow(ContentError);
+    expect(decodeContent(wire(multi(Array.from({ length: 63 }, () => nullPart)))).part.type).toBe(
+      "multi",
+    );
+    expect(() => decodeContent(wire(multi(Array.from({ length: 64 }, () => nullPart))))).toThrow(
+      ContentError,
+    );
     // Arrays within arrays, far deeper than any stack.
     const hostile = new Uint8Array(MAX_CONTENT_LENGTH).fill(0x81);
     expect(() => decodeContent(hostile)).toThrow(ContentError);

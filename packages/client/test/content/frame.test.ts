@@ -16,6 +16,16 @@ const frame = fc.record({
   content: bytes(0, 700),
 });
 
+/** `value`, or the name of the error. */
+function outcomeOf(work: () => unknown): string {
+  try {
+    work();
+    return "value";
+  } catch (error) {
+    return error instanceof Error ? error.name : "no error";
+  }
+}
+
 describe("a frame", () => {
   it("comes back from its encoding, whose length says little", () => {
     fc.assert(
@@ -33,11 +43,7 @@ describe("a frame", () => {
       fc.property(frame, fc.nat(), fc.nat(255), (value, at, byte) => {
         const mutated = encodeFrame(value);
         mutated[at % mutated.length] = byte;
-        try {
-          decodeFrame(mutated);
-        } catch (error) {
-          expect(error).toBeInstanceOf(ContentError);
-        }
+        expect(outcomeOf(() => decodeFrame(mutated))).toMatch(/^(value|ContentError)$/u);
       }),
       { numRuns: 1000 },
     );

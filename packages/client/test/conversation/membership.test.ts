@@ -99,6 +99,7 @@ describe("joining", () => {
     for (const one of clients) await untilMembers(one, id, names);
     await say(ada, id, "welcome all");
     for (const one of others) await untilTexts(one, id, ["welcome all"]);
+    for (const one of clients) expect((await conversation(one, id)).warnings).toEqual([]);
   });
 });
 
@@ -202,6 +203,7 @@ describe("leaving", () => {
     const id = await ada.createConversation("Alone");
     await ada.leave(id);
     await until(ada, async () => (await conversation(ada, id)).members.length === 0);
+    expect((await conversation(ada, id)).status).toBe("left");
   });
 });
 
@@ -228,6 +230,7 @@ describe("racing for an epoch", () => {
     const order = await texts(ada, id);
     await untilTexts(ben, id, order);
     await untilTexts(cy, id, order);
+    for (const one of clients) expect((await conversation(one, id)).warnings).toEqual([]);
   });
 });
 

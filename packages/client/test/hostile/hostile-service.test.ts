@@ -140,6 +140,7 @@ describe("a service that turned hostile", () => {
     await untilTexts(ada, id, ["who was that?"]);
     await say(ada, id, "nobody");
     await untilTexts(ben, id, ["who was that?", "nobody"]);
+    expect((await conversation(ada, id)).members).toHaveLength(2);
   });
 
   it("adds a made-up device to an account: left out, and shown", async () => {
@@ -240,7 +241,7 @@ describe("a service that turned hostile", () => {
   });
 
   it("withholds a message: the gap is told", async () => {
-    const { service, ada, ben } = await victim();
+    const { service, ada, ben, names } = await victim();
     const id = await gather(ada, [ben]);
     let withheld: string | undefined;
     service.editLog = (log) => {
@@ -250,7 +251,7 @@ describe("a service that turned hostile", () => {
     await say(ben, id, "withheld");
     await say(ben, id, "shown");
     await untilTexts(ada, id, ["shown"]);
-    await untilWarned(ada, id, "message-missing");
+    expect((await untilWarned(ada, id, "message-missing")).subject).toBe(names[1]);
   });
 
   it("withholds a member's last words: another's message tells that the histories differ", async () => {
@@ -266,7 +267,7 @@ describe("a service that turned hostile", () => {
     await untilTexts(cy, id, ["not for Ada"]);
     await say(cy, id, "I read that");
     await untilTexts(ada, id, ["I read that"]);
-    await untilWarned(ada, id, "history-differs");
+    expect((await untilWarned(ada, id, "history-differs")).subject).toMatch(/^Cy/u);
   });
 
   it("forges a commit: refused, and the group goes on", async () => {
@@ -292,6 +293,7 @@ describe("a service that turned hostile", () => {
     await untilTexts(ada, id, ["still here"]);
     await say(ada, id, "so am I");
     await untilTexts(ben, id, ["still here", "so am I"]);
+    expect((await conversation(ada, id)).members).toHaveLength(2);
   });
 });
 

@@ -3,6 +3,8 @@
  * which answers what the test wants instead of what is true.
  */
 
+import type { Fetch } from "../../src/index.ts";
+
 export interface Entry {
   readonly seq: number;
   readonly epoch: string;
@@ -13,7 +15,7 @@ export interface Entry {
 }
 
 export interface HostileService {
-  readonly fetch: typeof fetch;
+  readonly fetch: Fetch;
   /** What the client is shown as a group's log, given the true one. It is numbered anew. */
   editLog: (log: readonly Entry[]) => readonly Entry[];
   /** What it is shown in place of other answers: by method and path. */
@@ -25,8 +27,8 @@ export function hostileService(): HostileService {
     editLog: (log) => log,
     answers: new Map(),
     fetch: async (input, init) => {
-      const url = new URL(String(input));
-      const route = `${init?.method ?? "GET"} ${url.pathname}`;
+      const url = new URL(input);
+      const route = `${init.method} ${url.pathname}`;
       const log = /^GET \/v1\/groups\/[^/]+\/log$/u.test(route);
       if (log) return json(await shownPage(url, init));
       const response = await fetch(input, init);
@@ -39,9 +41,9 @@ export function hostileService(): HostileService {
     },
   };
 
-  async function shownLog(url: URL, init: RequestInit | undefined): Promise<readonly Entry[]> {
+  async function shownLog(url: URL, init: RequestInit): Promise<readonly Entry[]> {
     const path = url.pathname.replace(/\/(?:log|commits|messages)$/u, "/log");
-    const headers = { authorization: new Headers(init?.headers).get("authorization") ?? "" };
+    const headers = { authorization: new Headers(init.headers).get("authorization") ?? "" };
     const response = await fetch(`${url.origin}${path}?after=0&limit=200`, { headers });
     if (!response.ok) return [];
     const { entries } = (await response.json()) as { entries: readonly Entry[] };
@@ -49,15 +51,15 @@ export function hostileService(): HostileService {
     return hostile.editLog(entries).map((entry, i) => ({ ...entry, seq: first + i }));
   }
 
-  async function shownPage(url: URL, init: RequestInit | undefined) {
+  async function shownPage(url: URL, init: RequestInit) {
     const after = Number(url.searchParams.get("after"));
     const shown = await shownLog(url, init);
     return { entries: shown.filter(({ seq }) => seq > after), head: shown.at(-1)?.seq ?? after };
   }
 
   /** Where the client's own entry is in the log that it is shown. */
-  async function shownPlace(url: URL, init: RequestInit | undefined, accepted: { seq: number }) {
-    const { body } = init ?? {};
+  async function shownPlace(url: URL, init: RequestInit, accepted: { seq: number }) {
+    const { body } = init;
     const message =
       typeof body === "string"
         ? String((JSON.parse(body) as { commit: string }).commit)

@@ -17,12 +17,10 @@ afterEach(() => {
 });
 
 describe("storage in SQLite", () => {
-  for (const [name, run] of Object.entries(CASES)) {
-    it(name, async () => {
-      const file = newFile();
-      await expect(run({ open: async () => openProfile(file).storage })).resolves.toBeUndefined();
-    });
-  }
+  it.each(Object.entries(CASES))("%s", async (_, run) => {
+    const file = newFile();
+    await expect(run({ open: async () => openProfile(file).storage })).resolves.toBeUndefined();
+  });
 });
 
 describe("the vault in SQLite", () => {
