@@ -1,0 +1,419 @@
+/** §12.4.3: how one comes into a group: by a Welcome, by an external commit. Mallory, at leaf 1, invites. */
+
+import {
+  createKeyPackage,
+  EXTENSION,
+  type Group,
+  joinExternally,
+  joinGroup,
+  type MlsErrorCode,
+  readKeyPackage,
+} from "@conclave/mls";
+import { type Bytes, encode, opaque } from "@conclave/mls/codec";
+import { PublicGroup } from "@conclave/mls/public-group";
+import { describe, expect, it } from "vitest";
+import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
+import { signGroupInfo } from "../../src/key/group-info.ts";
+import { pskSecret } from "../../src/key/psk.ts";
+import { encodeRatchetTree, removeLeaf, withLeaf } from "../../src/tree/ratchet-tree.ts";
+import {
+  type ForgedWelcome,
+  forgeKeyPackage,
+  forgeWelcome,
+  heldKeys,
+  type Inside,
+  inside,
+} from "../forge.ts";
+import {
+  ACCEPT_ALL_FOR_TESTS,
+  add,
+  addProposal,
+  found,
+  keyPackageOf,
+  LIFETIME,
+  type Person,
+  person,
+  persons,
+  type Room,
+  reload,
+  room,
+  utf8,
+} from "../people.ts";
+
+interface Stage {
+  readonly where: Room;
+  readonly mallory: Inside;
+  readonly eve: Person;
+}
+
+async function stage(): Promise<Stage> {
+  const where = await room(await persons(["alice", "mallory", "carol"]));
+  const externalPsk = async () => utf8("shared");
+  return {
+    where,
+    mallory: await inside(where.at(1).person),
+    eve: await person("eve", { externalPsk }),
+  };
+}
+
+async function invited({ mallory, eve }: Stage, options: ForgedWelcome = {}): Promise<Group> {
+  const keyPackage = readKeyPackage(await keyPackageOf(eve));
+  const welcome = await forgeWelcome(mallory, keyPackage, options);
+  return joinGroup(eve.context, { welcome, signer: eve.signer });
+}
+
+const extension = (extensionType: number) => ({ extensionType, extensionData: utf8("") });
+const external = { pskType: "external", pskId: utf8("id"), pskNonce: new Uint8Array(32) } as const;
+const resumption = {
+  pskType: "resumption",
+  pskGroupId: utf8("room"),
+  pskEpoch: 0n,
+  pskNonce: new Uint8Array(32),
+} as const;
+
+const RULES: readonly (readonly [
+  rule: string,
+  ForgedWelcome | ((stage: Stage) => ForgedWelcome),
+  MlsErrorCode,
+])[] = [
+  [
+    "a GroupInfo signed by another key",
+    ({ eve }) => ({ signer: eve.signer }),
+    "group-info-signature",
+  ],
+  [
+    "a GroupInfo signed by another member",
+    () => ({ info: () => ({ signer: 0 }) }),
+    "group-info-signature",
+  ],
+  ["a GroupInfo signed by nobody", { info: () => ({ signer: 5 }) }, "group-info-signature"],
+  ["a signer beyond the tree", { info: () => ({ signer: 2 ** 32 - 1 }) }, "group-info-signature"],
+  ["another version", { context: () => ({ version: 2 }) }, "unsupported-version"],
+  ["a group of another suite", { context: () => ({ cipherSuite: 1 }) }, "welcome"],
+  ["a Welcome of another suite", { suite: 1 }, "welcome"],
+  ["a Welcome of a suite that is not built", { suite: 2 }, "unsupported-suite"],
+  [
+    "another tree than the context's",
+    { context: () => ({ treeHash: new Uint8Array(32) }) },
+    "tree-hash",
+  ],
+  ["no tree at all", { info: () => ({ extensions: [] }) }, "welcome"],
+  [
+    "bytes after the tree",
+    {
+      info: ({ extensions }) => ({
+        extensions: extensions.map((one) => ({
+          ...one,
+          extensionData: Uint8Array.of(...one.extensionData, 0),
+        })),
+      }),
+    },
+    "decode",
+  ],
+  ["bytes after the GroupInfo", { trailing: Uint8Array.of(0) }, "decode"],
+  ["a tree without our leaf", { tree: (tree) => removeLeaf(tree, 3) }, "welcome"],
+  ["a tree with our leaf twice", { times: 2 }, "leaf-key-reused"],
+  [
+    "another confirmation tag",
+    { info: () => ({ confirmationTag: new Uint8Array(32) }) },
+    "confirmation-tag",
+  ],
+  [
+    "an empty confirmation tag",
+    { info: () => ({ confirmationTag: new Uint8Array(0) }) },
+    "confirmation-tag",
+  ],
+  [
+    "a GroupContext extension twice",
+    { context: () => ({ extensions: [extension(9), extension(9)] }) },
+    "duplicate-extension",
+  ],
+  [
+    "a GroupInfo extension twice",
+    { info: ({ extensions }) => ({ extensions: [...extensions, ...extensions] }) },
+    "duplicate-extension",
+  ],
+  [
+    "a GroupContext extension that members don't support",
+    { context: () => ({ extensions: [extension(0xf001)] }) },
+    "extension-unsupported",
+  ],
+  [
+    "a path secret where the common ancestor is blank",
+    { secrets: () => ({ pathSecret: { pathSecret: new Uint8Array(32) } }) },
+    "path-secret",
+  ],
+  [
+    "a PSK that the joiner doesn't have",
+    { secrets: () => ({ psks: [{ ...resumption, usage: "application" }] }) },
+    "psk-unknown",
+  ],
+  [
+    "a PSK for a branch",
+    { secrets: () => ({ psks: [{ ...resumption, usage: "branch" }] }) },
+    "psk-usage",
+  ],
+  [
+    "a PSK for a ReInit",
+    { secrets: () => ({ psks: [{ ...resumption, usage: "reinit" }] }) },
+    "psk-usage",
+  ],
+  [
+    "a PSK with a short nonce",
+    { secrets: () => ({ psks: [{ ...external, pskNonce: utf8("") }] }) },
+    "psk-nonce",
+  ],
+  ["a PSK twice", { secrets: () => ({ psks: [external, external] }) }, "proposal-list"],
+];
+
+describe("§12.4.3.1 a Welcome is refused for", () => {
+  it.each(RULES)("%s", async (_, forged, code) => {
+    const on = await stage();
+    const options = typeof forged === "function" ? forged(on) : forged;
+    await expect(invited(on, options)).rejects.toMatchObject({ name: "MlsError", code });
+    // Nothing of the group is kept, and the key packages still serve.
+    expect((await on.eve.storage.list("group/")).size).toBe(0);
+    expect((await invited(on)).epoch).toBe(2n);
+  });
+
+  it("another key package", async () => {
+    const { mallory, eve, where } = await stage();
+    const keyPackage = await forgeKeyPackage(eve);
+    const welcome = await forgeWelcome(mallory, keyPackage);
+    await expect(joinGroup(eve.context, { welcome, signer: eve.signer })).rejects.toMatchObject({
+      code: "key-package-unknown",
+    });
+    expect(where.groups).toHaveLength(3);
+  });
+
+  it("ciphertexts that don't open", async () => {
+    const { mallory, eve } = await stage();
+    const keyPackage = readKeyPackage(await keyPackageOf(eve));
+    const { welcome } = decodeMessageOf(await forgeWelcome(mallory, keyPackage), "mls_welcome");
+    const broken = { ...welcome, encryptedGroupInfo: welcome.encryptedGroupInfo.slice(1) };
+    const bytes = encodeMessage({ wireFormat: "mls_welcome", welcome: broken });
+    // The GroupInfo is part of what the secrets are bound to.
+    await expect(
+      joinGroup(eve.context, { welcome: bytes, signer: eve.signer }),
+    ).rejects.toMatchObject({
+      code: "hpke-open",
+    });
+  });
+
+  it("a group that is here already", async () => {
+    const on = await stage();
+    await invited(on);
+    await expect(invited(on)).rejects.toMatchObject({ code: "group-exists" });
+    const known = found(on.eve);
+    await expect(known).rejects.toMatchObject({ code: "group-exists" });
+  });
+
+  it("a path secret that leads to other keys", async () => {
+    const [alice, bob, eve] = await persons(["alice", "bob", "eve"]);
+    if (!alice || !bob || !eve) throw new Error("three people");
+    const { groups } = await room([alice, bob]);
+    const [a] = groups;
+    if (!a) throw new Error("a group");
+    const mallory = await inside(alice);
+    const keyPackage = readKeyPackage(await keyPackageOf(eve));
+    const welcome = await forgeWelcome(mallory, keyPackage, {
+      secrets: () => ({ pathSecret: { pathSecret: new Uint8Array(32) } }),
+    });
+    await expect(joinGroup(eve.context, { welcome, signer: eve.signer })).rejects.toMatchObject({
+      code: "path-secret",
+    });
+    // An honest one gives the joiner the keys of all nodes above both.
+    await add(a, [eve], [], { forcePath: true });
+    expect([...(await heldKeys(eve)).keys()].sort((x, y) => x - y)).toEqual([3, 4]);
+  });
+
+  it("credentials that the application refuses", async () => {
+    const no = new Error("no");
+    const on = await stage();
+    const authentication = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      validate: async () => {
+        throw no;
+      },
+    };
+    const eve = { ...on.eve, context: { ...on.eve.context, authentication } };
+    await expect(invited({ ...on, eve })).rejects.toBe(no);
+  });
+});
+
+describe("§12.4.3.1 a Welcome", () => {
+  it("may carry extensions of the GroupInfo that nobody knows", async () => {
+    const on = await stage();
+    const info: ForgedWelcome["info"] = ({ extensions }) => ({
+      extensions: [...extensions, extension(0x0a0a), extension(0xf00d)],
+    });
+    expect((await invited(on, { info })).status).toBe("active");
+  });
+
+  it("may name external PSKs", async () => {
+    const on = await stage();
+    const secret = pskSecret(on.mallory.suite, [{ id: external, secret: utf8("shared") }]);
+    const group = await invited(on, { secrets: () => ({ psks: [external] }), pskSecret: secret });
+    expect(group.epoch).toBe(2n);
+  });
+
+  it("uses its key package up (§10), but for a last resort", async () => {
+    const { mallory, eve } = await stage();
+    const { keyPackage, ref } = await createKeyPackage(eve.context, {
+      suite: 3,
+      credential: eve.credential,
+      signer: eve.signer,
+      lifetime: LIFETIME,
+      lastResort: true,
+    });
+    const welcome = await forgeWelcome(mallory, readKeyPackage(keyPackage));
+    await joinGroup(eve.context, { welcome, signer: eve.signer });
+    const stored = [...(await eve.storage.list("key-package/")).keys()];
+    expect(stored).toHaveLength(1);
+    expect(ref).toHaveLength(32);
+    const dan = await person("dan");
+    const [group] = await add(await found(await person("bob")), [dan]);
+    expect(group?.members()).toHaveLength(2);
+    expect((await dan.storage.list("key-package/")).size).toBe(0);
+  });
+
+  it("covers each who is added by one entry (§12.4.1)", async () => {
+    const [alice, ...others] = await persons(["alice", "b", "c", "d", "e"]);
+    if (!alice) throw new Error("alice");
+    const group = await found(alice);
+    const { welcome } = await group.commit({
+      proposals: await Promise.all(others.map(addProposal)),
+    });
+    if (!welcome) throw new Error("a welcome");
+    const { secrets } = decodeMessageOf(welcome, "mls_welcome").welcome;
+    expect(new Set(secrets.map(({ newMember }) => newMember.join())).size).toBe(4);
+    expect((await group.commit().catch((error: unknown) => error)) as object).toMatchObject({
+      code: "pending-commit",
+    });
+  });
+
+  it("gives the records of the application into the same batch", async () => {
+    const { mallory, eve } = await stage();
+    const keyPackage = readKeyPackage(await keyPackageOf(eve));
+    const welcome = await forgeWelcome(mallory, keyPackage);
+    const group = await joinGroup(eve.context, {
+      welcome,
+      signer: eve.signer,
+      and: ({ group: joined }) => ({ put: new Map([["joined", joined.groupId]]) }),
+    });
+    expect(await eve.storage.get("joined")).toEqual(group.groupId);
+  });
+});
+
+describe("§12.4.3.2 joining by an external commit", () => {
+  const join = (who: Person, groupInfo: Bytes, ratchetTree: Bytes) =>
+    joinExternally(who.context, {
+      groupInfo,
+      ratchetTree,
+      credential: who.credential,
+      signer: who.signer,
+    });
+
+  it("takes a GroupInfo with external_pub", async () => {
+    const { where, eve } = await stage();
+    const { group } = where.at(0);
+    const closed = await group.groupInfo({ externalPub: false });
+    await expect(join(eve, closed, group.ratchetTree())).rejects.toMatchObject({
+      code: "external-commit",
+    });
+    const open = await group.groupInfo({ externalPub: true });
+    expect((await join(eve, open, group.ratchetTree())).group.status).toBe("joining");
+  });
+
+  it("checks signature and tree as by a Welcome", async () => {
+    const { where, eve, mallory } = await stage();
+    const { group } = where.at(0);
+    const open = await group.groupInfo({ externalPub: true });
+    const { groupInfo } = decodeMessageOf(open, "mls_group_info");
+    const signature = groupInfo.signature.map((byte) => byte ^ 1);
+    const unsigned = encodeMessage({
+      wireFormat: "mls_group_info",
+      groupInfo: { ...groupInfo, signature },
+    });
+    await expect(join(eve, unsigned, group.ratchetTree())).rejects.toMatchObject({
+      code: "group-info-signature",
+    });
+    await expect(
+      join(eve, open, encodeRatchetTree(withLeaf(mallory.state.tree, 2, undefined))),
+    ).rejects.toMatchObject({ code: "tree-hash" });
+    await expect(join(eve, open, utf8("\0"))).rejects.toMatchObject({ name: "MlsError" });
+    const noKey = { extensionType: EXTENSION.externalPub, extensionData: encode(opaque, utf8("")) };
+    const useless = await signGroupInfo(
+      { ...groupInfo, extensions: [noKey], signer: 1 },
+      mallory.person.signer,
+    );
+    const bytes = encodeMessage({ wireFormat: "mls_group_info", groupInfo: useless });
+    await expect(join(eve, bytes, group.ratchetTree())).rejects.toMatchObject({ code: "crypto" });
+    expect((await eve.storage.list("")).size).toBe(0);
+  });
+
+  it("is undone when another commit wins, and done when its own comes back", async () => {
+    const { where, eve } = await stage();
+    const { group: alice } = where.at(0);
+    const open = await alice.groupInfo({ externalPub: true });
+    const { group: lost } = await join(eve, open, alice.ratchetTree());
+    await expect(lost.send(utf8("early"))).rejects.toMatchObject({ code: "group-closed" });
+    const other = await alice.commit();
+    for (const group of where.groups) await group.receive(other.commit);
+    await expect(lost.receive(other.commit)).rejects.toMatchObject({ code: "pending-commit" });
+    await lost.remove();
+    expect((await eve.storage.list("group/")).size).toBe(0);
+
+    const again = await alice.groupInfo({ externalPub: true });
+    const { group: won, bundle } = await join(eve, again, alice.ratchetTree());
+    for (const group of where.groups) await group.receive(bundle.commit);
+    const stored = await reload(eve, won);
+    expect([stored.status, stored.pendingCommit?.commit]).toEqual(["joining", bundle.commit]);
+    const received = await stored.receive(bundle.commit);
+    expect(received.type === "commit" && received.own).toBe(true);
+    expect(stored.epochAuthenticator).toEqual(alice.epochAuthenticator);
+    expect((await reload(eve, stored)).status).toBe("active");
+  });
+
+  it("replaces a former self (resync)", async () => {
+    const { where } = await stage();
+    const { group: alice } = where.at(0);
+    const carol = where.at(2).person;
+    const fresh = await person("carol");
+    const { group, bundle } = await joinExternally(fresh.context, {
+      groupInfo: await alice.groupInfo({ externalPub: true }),
+      ratchetTree: alice.ratchetTree(),
+      credential: carol.credential,
+      signer: carol.signer,
+      resync: 2,
+    });
+    for (const leafIndex of [0, 1, 2]) await where.at(leafIndex).group.receive(bundle.commit);
+    await group.confirm();
+    expect(where.at(2).group.status).toBe("removed");
+    expect(group.epochAuthenticator).toEqual(alice.epochAuthenticator);
+    expect(group.members()).toHaveLength(3);
+  });
+});
+
+describe("who follows a group", () => {
+  it("opens it from a GroupInfo and a tree that fit, and from nothing else", async () => {
+    const { where } = await stage();
+    const { group, person: alice } = where.at(0);
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const ratchetTree = group.ratchetTree();
+    const opened = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
+    expect(opened.members()).toEqual(group.members());
+    const { commit } = await group.commit();
+    for (const one of where.groups) await one.receive(commit);
+    const other = { groupInfo, ratchetTree: group.ratchetTree() };
+    await expect(PublicGroup.open(alice.context, other)).rejects.toMatchObject({
+      code: "tree-hash",
+    });
+    const later = await group.groupInfo({ externalPub: false });
+    await expect(opened.checkGroupInfo(later)).rejects.toMatchObject({
+      code: "group-info-signature",
+    });
+    const { group: followed } = await opened.process(commit);
+    expect((await followed.checkGroupInfo(later)).extensions).toEqual([]);
+  });
+});

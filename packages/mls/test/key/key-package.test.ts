@@ -1,0 +1,246 @@
+/** §7.2, §7.3, §10: key packages and the leaves in them. */
+
+import { createKeyPackage, type MlsErrorCode, readKeyPackage, webCrypto } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { validateKeyPackage } from "@conclave/mls/public-group";
+import { describe, expect, it } from "vitest";
+import { suiteOf } from "../../src/crypto/suite.ts";
+import { encodeMessage } from "../../src/framing/message.ts";
+import { keyPackageRef } from "../../src/key/key-package.ts";
+import { defaultCapabilities, MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
+import { type ForgedKeyPackage, forgeCommit, forgeKeyPackage, inside } from "../forge.ts";
+import {
+  expectAccepted,
+  expectRefused,
+  found,
+  keyPackageOf,
+  LIFETIME,
+  NOW,
+  person,
+  persons,
+  room,
+  utf8,
+} from "../people.ts";
+
+const extension = (extensionType: number) => ({ extensionType, extensionData: utf8("") });
+
+const RULES: readonly (readonly [rule: string, ForgedKeyPackage, MlsErrorCode])[] = [
+  ["§10.1 another version", { content: () => ({ version: 2 }) }, "key-package-version"],
+  ["§10.1 another suite", { content: () => ({ cipherSuite: 1 }) }, "key-package-suite"],
+  [
+    "§10.1 an init key that is the encryption key",
+    { content: ({ leafNode }) => ({ initKey: leafNode.encryptionKey }) },
+    "key-package-init-key",
+  ],
+  [
+    "§10 an init key that is no key of the suite",
+    { content: () => ({ initKey: new Uint8Array(31) }) },
+    "crypto",
+  ],
+  [
+    "§7.3 an encryption key that is no key of the suite",
+    { leaf: () => ({ encryptionKey: new Uint8Array(33) }) },
+    "crypto",
+  ],
+  [
+    "§7.3 an encryption key of small order, which would stop every later commit",
+    { leaf: () => ({ encryptionKey: new Uint8Array(32) }) },
+    "crypto",
+  ],
+  [
+    "§13.4 an extension twice",
+    { content: () => ({ extensions: [extension(9), extension(9)] }) },
+    "duplicate-extension",
+  ],
+  [
+    "§7.3 a leaf of source update",
+    { leaf: () => ({ source: { leafNodeSource: "update" } }) },
+    "leaf-source",
+  ],
+  [
+    "§7.3 a leaf of source commit",
+    { leaf: () => ({ source: { leafNodeSource: "commit", parentHash: utf8("") } }) },
+    "leaf-source",
+  ],
+  [
+    "§7.2 a credential of a type that it does not list",
+    { leaf: () => ({ credential: { credentialType: "x509", certificates: [] } }) },
+    "leaf-capabilities",
+  ],
+  [
+    "§7.3 capabilities without the suite",
+    { leaf: () => ({ capabilities: defaultCapabilities({ cipherSuites: [] }) }) },
+    "leaf-capabilities",
+  ],
+  [
+    "§7.3 capabilities without the version",
+    { leaf: () => ({ capabilities: defaultCapabilities({ versions: [2] }) }) },
+    "leaf-capabilities",
+  ],
+  [
+    "§7.3 an extension that it does not list",
+    { leaf: () => ({ extensions: [extension(0xf001)] }) },
+    "leaf-extensions",
+  ],
+  [
+    "§13.4 a leaf extension twice",
+    { leaf: () => ({ extensions: [extension(1), extension(1)] }) },
+    "duplicate-extension",
+  ],
+];
+
+describe("a key package is refused for", () => {
+  it.each(RULES)("%s", async (_, options, code) => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const mallory = await inside(where.at(3).person);
+    const eve = await person("eve");
+    const addOf = async (forged: ForgedKeyPackage) => ({
+      proposals: [{ proposalType: "add", keyPackage: await forgeKeyPackage(eve, forged) } as const],
+    });
+    await expectRefused(where, 3, await forgeCommit(mallory, await addOf(options)), code);
+    const { group } = where.at(0);
+    await expect(group.commit(await addOf(options))).rejects.toMatchObject({ code });
+    await expectAccepted(where, 3, await forgeCommit(mallory, await addOf({})));
+  });
+
+  it("§10.1, §7.3 a signature by another key", async () => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const mallory = await inside(where.at(3).person);
+    const [eve, dan] = await persons(["eve", "dan"]);
+    if (!eve || !dan) throw new Error("two");
+    for (const [forged, code] of [
+      [{ signer: dan.signer }, "key-package-signature"],
+      [{ leafSigner: dan.signer }, "leaf-signature"],
+    ] as const) {
+      const keyPackage = await forgeKeyPackage(eve, forged);
+      const bad = await forgeCommit(mallory, { proposals: [{ proposalType: "add", keyPackage }] });
+      await expectRefused(where, 3, bad, code);
+    }
+  });
+
+  it("§7.2 a total lifetime beyond the bound, by everyone", async () => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const mallory = await inside(where.at(3).person);
+    const lasting = async (seconds: bigint) => {
+      const { notBefore } = LIFETIME;
+      const lifetime = { notBefore, notAfter: notBefore + seconds };
+      const keyPackage = await forgeKeyPackage(await person("eve"), {
+        leaf: () => ({ source: { leafNodeSource: "key_package", lifetime } }),
+      });
+      return forgeCommit(mallory, { proposals: [{ proposalType: "add", keyPackage }] });
+    };
+    await expectRefused(where, 3, await lasting(MAX_LIFETIME + 1n), "leaf-lifetime");
+    await expectAccepted(where, 3, await lasting(MAX_LIFETIME));
+  });
+
+  it.each([
+    ["has passed", { notBefore: LIFETIME.notBefore, notAfter: BigInt(NOW / 1000) - 1n }],
+    ["has not begun", { notBefore: BigInt(NOW / 1000) + 1n, notAfter: LIFETIME.notAfter }],
+  ])("§7.3 a lifetime that %s, by who adds; on the way it may well expire", async (_, lifetime) => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const keyPackage = await forgeKeyPackage(await person("eve"), {
+      leaf: () => ({ source: { leafNodeSource: "key_package", lifetime } }),
+    });
+    const proposals = [{ proposalType: "add", keyPackage } as const];
+    const { group } = where.at(0);
+    await expect(group.commit({ proposals })).rejects.toMatchObject({ code: "leaf-lifetime" });
+    expect(group.pendingCommit).toBeUndefined();
+    await expectAccepted(
+      where,
+      3,
+      await forgeCommit(await inside(where.at(3).person), { proposals }),
+    );
+  });
+});
+
+describe("a key package", () => {
+  it("§10.1 may hold what nobody knows: extensions, capabilities, GREASE (§13.5)", async () => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const grease = [0x0a0a, 0x1a1a, 0xeaea];
+    const keyPackage = await forgeKeyPackage(await person("eve"), {
+      content: () => ({ extensions: grease.map(extension) }),
+      leaf: () => ({
+        extensions: grease.map(extension),
+        capabilities: {
+          versions: [1, ...grease],
+          cipherSuites: [3, ...grease],
+          extensions: grease,
+          proposals: grease,
+          credentials: [1, ...grease],
+        },
+      }),
+    });
+    const proposals = [{ proposalType: "add", keyPackage } as const];
+    await expectAccepted(
+      where,
+      3,
+      await forgeCommit(await inside(where.at(3).person), { proposals }),
+    );
+  });
+
+  it("is checked by the service as a member would, lifetime included", async () => {
+    const eve = await person("eve");
+    const good = await keyPackageOf(eve);
+    for (const crypto of [nodeCrypto, webCrypto]) {
+      const { ref, suite, leafNode, lifetime } = await validateKeyPackage(
+        { crypto, now: () => NOW },
+        good,
+      );
+      expect(ref).toEqual(keyPackageRef(suiteOf(crypto, 3), readKeyPackage(good)));
+      expect([suite, lifetime]).toEqual([3, LIFETIME]);
+      expect(leafNode.signatureKey).toEqual(eve.signer.publicKey);
+    }
+    const context = { crypto: nodeCrypto, now: () => Number(LIFETIME.notAfter + 1n) * 1000 };
+    await expect(validateKeyPackage(context, good)).rejects.toMatchObject({
+      code: "leaf-lifetime",
+    });
+    const strict = { crypto: nodeCrypto, now: () => NOW, maxLifetime: 3600n };
+    await expect(validateKeyPackage(strict, good)).rejects.toMatchObject({ code: "leaf-lifetime" });
+    for (const [_, options, code] of RULES) {
+      const keyPackage = await forgeKeyPackage(eve, options);
+      const bad = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
+      const alone = { crypto: nodeCrypto, now: () => NOW };
+      // By itself a key package is of the suite that it names.
+      if (code === "key-package-suite") continue;
+      await expect(validateKeyPackage(alone, bad)).rejects.toMatchObject({ code });
+    }
+  });
+
+  it("of a suite that is not built is refused", async () => {
+    const eve = await person("eve");
+    const options = {
+      suite: 2,
+      credential: eve.credential,
+      signer: eve.signer,
+      lifetime: LIFETIME,
+    };
+    await expect(createKeyPackage(eve.context, options)).rejects.toMatchObject({
+      code: "unsupported-suite",
+    });
+    await expect(found({ ...eve, suite: 7 })).rejects.toMatchObject({ code: "unsupported-suite" });
+  });
+
+  it("stores the application's records beside its own, or neither", async () => {
+    const eve = await person("eve");
+    const options = {
+      suite: 3,
+      credential: eve.credential,
+      signer: eve.signer,
+      lifetime: LIFETIME,
+    };
+    await createKeyPackage(eve.context, {
+      ...options,
+      and: ({ ref }) => ({ put: new Map([["mine", ref]]) }),
+    });
+    expect((await eve.storage.list("")).size).toBe(2);
+    const no = new Error("no");
+    const refused = createKeyPackage(eve.context, {
+      ...options,
+      and: () => {
+        throw no;
+      },
+    });
+    await expect(refused).rejects.toBe(no);
+    expect((await eve.storage.list("")).size).toBe(2);
+  });
+});
