@@ -39,14 +39,7 @@ import { Directory, type KnownList } from "./directory.ts";
 import { Doorbell } from "./doorbell.ts";
 import { type Environment, TIMING, type Timing, workerError } from "./environment.ts";
 import { readInbox } from "./inbox.ts";
-import {
-  decodeFragment,
-  encodeFragment,
-  linkKeysOf,
-  linksOf,
-  MAX_LINKS,
-  titleOf,
-} from "./invitation.ts";
+import { decodeFragment, encodeFragment, linkKeysOf, MAX_LINKS, titleOf } from "./invitation.ts";
 import { causeOf, Refusal } from "./refusal.ts";
 import { safetyNumber } from "./safety-number.ts";
 import { type Fetch, Service, ServiceError } from "./service.ts";
@@ -260,8 +253,15 @@ class Engine implements Client {
   ): Promise<Invitation> {
     const conversation = this.#conversation(id);
     this.#requireOnline();
-    if (linksOf(conversation.state.group?.extensions ?? []).length >= MAX_LINKS) {
+    if (conversation.state.openLinks() >= MAX_LINKS) {
       throw new ClientError("refused", `a conversation has at most ${MAX_LINKS} links`);
+    }
+    if (
+      ![expiresInSeconds, maxUses].every(
+        (term) => Number.isInteger(term) && term > 0 && term < 2 ** 32,
+      )
+    ) {
+      throw new ClientError("refused", "a link is open for some whole seconds and uses");
     }
     const seed = randomBytes(32);
     const { signer, encryptionKey } = await linkKeysOf(seed);

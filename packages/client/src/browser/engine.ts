@@ -22,7 +22,7 @@ import { openBrowserProfile } from "./database.ts";
 
 /** How many answers are remembered, for calls that come twice. */
 const ANSWERS = 1000;
-/** After an engine failed, in milliseconds. */
+/** After an engine stopped, in milliseconds. */
 const PAUSE = 1_000;
 
 export interface EngineOptions {
@@ -47,11 +47,10 @@ async function work(options: EngineOptions): Promise<void> {
         await serve(channel, open(options, name));
       } catch (error) {
         log?.("engine", error);
-        // Whoever called meanwhile was told; the next attempt may go better.
-        await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      } finally {
-        channel.close();
       }
+      // Whoever calls meanwhile is told why; the next attempt may go better.
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      channel.close();
     });
   }
 }
@@ -90,7 +89,6 @@ async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promi
   const unsubscribe = client.subscribe((event: ClientEvent) => post({ type: "event", event }));
   await client.closed;
   unsubscribe();
-  channel.onmessage = null;
   await client.close();
 }
 

@@ -170,6 +170,12 @@ function beginAt(
 ): void {
   const subject = state.self.accountIdBytes;
   for (const signatureKey of state.peers.keys()) step.peer(signatureKey, undefined);
+  // What was encrypted with the keys of an earlier stay, or numbered in it, is no use in this one.
+  const afresh = { sequence: undefined, ciphertext: undefined, acceptedSeq: undefined };
+  for (const [number, entry] of state.outbox.entries) {
+    if (entry.failure !== undefined) continue;
+    step.outbox(number, entry.kind === "text" ? { ...entry, ...afresh } : undefined);
+  }
   // What was received in an earlier stay was received.
   const { received, lastReceived } = step.position;
   step.position = {
