@@ -1,0 +1,35 @@
+import { nodeCrypto } from "@conclave/mls/node";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { emptyKeyIndex, keyCount, withKey, withoutKey } from "../../src/tree/key-index.ts";
+
+const key = fc.integer({ min: 0, max: 20 }).map((n) => Uint8Array.of(n));
+
+describe.each([
+  ["hashes", (bytes: Uint8Array) => nodeCrypto.hash("sha256", bytes)],
+  // Digests that differ in their last digits only make the deepest trie there is.
+  [
+    "hashes that collide",
+    (bytes: Uint8Array) =>
+      Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? (bytes[0] ?? 0) : 0)),
+  ],
+])("the keys in use, by %s", (_, digest) => {
+  it("counts as a map would, and older values stay as they were", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.boolean(), key), { maxLength: 60 }), (steps) => {
+        let index = emptyKeyIndex(digest);
+        const counts = new Map<number, number>();
+        for (const [come, bytes] of steps) {
+          const n = bytes[0] ?? 0;
+          const before = index;
+          const count = counts.get(n) ?? 0;
+          index = come ? withKey(index, bytes) : withoutKey(index, bytes);
+          counts.set(n, Math.max(0, count + (come ? 1 : -1)));
+          expect(keyCount(index, bytes)).toBe(counts.get(n));
+          expect(keyCount(before, bytes)).toBe(count);
+        }
+        for (const [n, count] of counts) expect(keyCount(index, Uint8Array.of(n))).toBe(count);
+      }),
+    );
+  });
+});
