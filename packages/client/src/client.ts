@@ -4,18 +4,9 @@
  * @module
  */
 
-import { type Device, type InboxEntry, type SigningKey } from "@conclave/delivery/protocol";
+import type { Device } from "@conclave/delivery/protocol";
 import type { CryptoProvider } from "@conclave/mls";
-import { decode, encode } from "@conclave/mls/codec";
-import {
-  ACCOUNT_RECORD,
-  Account,
-  credentialOf,
-  nameOf,
-  newAccount,
-  nextDeviceList,
-  registered,
-} from "./account.ts";
+import { type Account, credentialOf, nameOf, nextDeviceList } from "./account.ts";
 import {
   type AccountId,
   type AccountState,
@@ -31,19 +22,20 @@ import {
   type Warning,
 } from "./api.ts";
 import { fromHex, hex, randomBytes } from "./bytes.ts";
-import { Conversation, createConversation } from "./conversation/conversation.ts";
-import { joinByWelcome, openLink } from "./conversation/joining.ts";
-import { ConversationRecord, JoinRecord, KEYS } from "./conversation/records.ts";
-import { ConversationState } from "./conversation/state.ts";
+import { attempt, clientError } from "./client-error.ts";
+import type { Conversation } from "./conversation/conversation.ts";
+import { openLink } from "./conversation/joining.ts";
+import { Conversations } from "./conversations.ts";
 import { Directory, type KnownList } from "./directory.ts";
 import { Doorbell } from "./doorbell.ts";
 import { type Environment, TIMING, type Timing, workerError } from "./environment.ts";
 import { readInbox } from "./inbox.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, MAX_LINKS, titleOf } from "./invitation.ts";
 import { causeOf, Refusal } from "./refusal.ts";
+import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
 import { safetyNumber } from "./safety-number.ts";
 import { type Fetch, Service, ServiceError } from "./service.ts";
-import { type ClientStorage, changes, put, read } from "./storage.ts";
+import { type ClientStorage, changes } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
 import { Warnings } from "./warnings.ts";
 import { IDLE, Worker } from "./worker.ts";
@@ -88,6 +80,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 /** What runs once there is an account. */
 interface Running {
   readonly environment: Environment;
+  readonly conversations: Conversations;
   readonly doorbell: Doorbell;
   readonly inbox: Worker;
 }
@@ -99,7 +92,6 @@ class Engine implements Client {
   readonly #warnings: Warnings;
   readonly #directory: Directory;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
-  readonly #conversations = new Map<ConversationId, Conversation>();
   readonly #end = Promise.withResolvers<void>();
   #account: Account | undefined;
   #running: Running | undefined;
@@ -130,9 +122,8 @@ class Engine implements Client {
   async open(): Promise<void> {
     await this.#warnings.load();
     await this.#directory.load();
-    const account = await read(this.#options.storage, Account, ACCOUNT_RECORD);
-    // One with its phrase still there was never confirmed by the service.
-    if (account && account.entropy.length === 0) await this.#start(account);
+    const account = await loadAccount(this.#options.storage);
+    if (account) await this.#start(account);
   }
 
   subscribe(listener: (event: ClientEvent) => void): () => void {
@@ -149,7 +140,7 @@ class Engine implements Client {
     return {
       account: this.#accountState(),
       connection: this.#connection,
-      conversations: [...this.#conversations.values()]
+      conversations: (this.#running?.conversations.all() ?? [])
         .filter(({ state }) => state.visible)
         .map((conversation) => conversation.summary()),
       warnings: this.#warnings.of(undefined),
@@ -168,10 +159,9 @@ class Engine implements Client {
     if (this.#signingUp) throw new ClientError("busy", "signing up is under way");
     this.#signingUp = true;
     try {
-      const draft = await this.#draft(nameOf(input));
-      await this.#register(draft);
-      const { account, recoveryPhrase } = registered(draft);
-      await this.#keepAccount(account);
+      const { storage, vault } = this.#options;
+      const registry = { storage, vault, service: this.#service, now: this.#now };
+      const { account, recoveryPhrase } = await register(registry, input);
       await this.#start(account);
       this.#emit({ type: "account", account: this.#accountState() });
       return { recoveryPhrase };
@@ -180,59 +170,17 @@ class Engine implements Client {
     }
   }
 
-  /** The account that the service is asked to take: the same again, if it was asked before for this name. */
-  async #draft(name: string): Promise<Account> {
-    const { storage, vault } = this.#options;
-    const earlier = await read(storage, Account, ACCOUNT_RECORD);
-    if (earlier?.name === name) return earlier;
-    const account = await newAccount(name, vault, this.#now());
-    await this.#keepAccount(account);
-    return account;
-  }
-
-  async #register(draft: Account): Promise<void> {
-    const key = await this.#key("sign-in");
-    const { accountId, deviceId, deviceList } = draft;
-    this.#service.signInAs({ accountId, deviceId, key });
-    try {
-      await this.#service.register(deviceList);
-    } catch (error) {
-      // The answer to an earlier attempt was lost.
-      if (error instanceof ServiceError && error.code === "account-exists") return;
-      if (error instanceof ServiceError && error.code === "name-taken") {
-        await this.#options.storage.apply({ delete: [ACCOUNT_RECORD] });
-        throw new ClientError("name-taken", "somebody has this name", { cause: error });
-      }
-      throw clientError(error);
-    }
-  }
-
-  async #key(name: "leaf" | "sign-in"): Promise<SigningKey> {
-    const key = await this.#options.vault.open(name);
-    if (!key) throw new ClientError("storage", "the device's keys are gone");
-    return key;
-  }
-
-  async #keepAccount(account: Account): Promise<void> {
-    await this.#options.storage.apply({
-      put: new Map([[ACCOUNT_RECORD, encode(Account, account)]]),
-    });
-  }
-
   async confirmRecoveryPhrase(): Promise<void> {
     const account = { ...this.#requireAccount(), phrasePending: false };
-    await this.#keepAccount(account);
+    await keepAccount(this.#options.storage, account);
     this.#account = account;
     this.#emit({ type: "account", account: this.#accountState() });
   }
 
   async createConversation(input: string): Promise<ConversationId> {
-    const { environment } = this.#requireRunning();
+    const { conversations } = this.#requireRunning();
     const title = titleOf(input);
-    const state = await attempt(() => createConversation(environment, title));
-    this.#add(new Conversation(state));
-    state.emitSummary();
-    return state.id;
+    return attempt(() => conversations.create(title));
   }
 
   async sendText(id: ConversationId, text: string, messageKey: string): Promise<void> {
@@ -289,56 +237,13 @@ class Engine implements Client {
   }
 
   async acceptInvitation(fragment: string): Promise<ConversationId> {
-    const { environment } = this.#requireRunning();
+    const { environment, conversations } = this.#requireRunning();
     const secret = decodeFragment(fragment);
     const link = await attempt(() => openLink(environment, secret));
     if (!link.preview.inviterConfirmed) {
       throw new ClientError("link-invalid", "who made the link is not in the group");
     }
-    const id = hex(link.groupId);
-    const there = this.#conversations.get(id);
-    const record = there?.state.record;
-    if (record?.status === "active" && !record.leaving && !record.restored) return id;
-    const conversation =
-      there && record?.status === "joining"
-        ? there
-        : await this.#beginJoin(id, secret, link.preview.title);
-    try {
-      await conversation.joined();
-    } catch (error) {
-      await this.#forgetIfNeverIn(conversation);
-      throw error;
-    }
-    return id;
-  }
-
-  /** A conversation that joins by what is in its records. */
-  async #beginJoin(id: ConversationId, join: JoinRecord, title: string): Promise<Conversation> {
-    const { environment } = this.#requireRunning();
-    const there = this.#conversations.get(id);
-    await there?.close();
-    // A state that may not be used again makes room for a fresh leaf in place of ours.
-    await there?.state.group?.remove();
-    const record: ConversationRecord = {
-      title,
-      status: "joining",
-      leaving: false,
-      restored: false,
-      createdAt: this.#now(),
-    };
-    const batch = changes();
-    put(batch, KEYS.conversation(id), ConversationRecord, record);
-    put(batch, KEYS.join(id), JoinRecord, join);
-    await environment.storage.apply(batch);
-    return this.#add(new Conversation(await ConversationState.load(environment, id, record)));
-  }
-
-  async #forgetIfNeverIn(conversation: Conversation): Promise<void> {
-    const { state } = conversation;
-    if (state.visible) return;
-    this.#conversations.delete(state.id);
-    await conversation.close();
-    await state.storage.apply({ delete: [KEYS.conversation(state.id)] });
+    return attempt(() => conversations.join(secret, link));
   }
 
   async addByName(id: ConversationId, input: string): Promise<void> {
@@ -396,7 +301,7 @@ class Engine implements Client {
       throw new ClientError("name-unknown", "this account was never seen");
     }
     await this.#directory.setVerified(accountId, verified);
-    for (const { state } of this.#conversations.values()) {
+    for (const { state } of this.#running?.conversations.all() ?? []) {
       if (state.roster.some((seat) => seat.accountId === accountId)) state.emitSummary();
     }
   }
@@ -418,14 +323,14 @@ class Engine implements Client {
       await this.#service.replaceDeviceList(account.accountId, deviceList);
       await this.#directory.accept(deviceList, { accountId: account.accountId });
       this.#account = { ...account, deviceList };
-      await this.#keepAccount(this.#account);
+      await keepAccount(this.#options.storage, this.#account);
     });
   }
 
   async #start(account: Account): Promise<void> {
-    const { storage, crypto, service, log, timing } = this.#options;
-    const leafSigner = await this.#key("leaf");
-    const key = await this.#key("sign-in");
+    const { storage, vault, crypto, service, log, timing } = this.#options;
+    const leafSigner = await keyOf(vault, "leaf");
+    const key = await keyOf(vault, "sign-in");
     const { accountId, deviceId, deviceList } = account;
     this.#service.signInAs({ accountId, deviceId, key });
     await this.#directory.accept(deviceList, { accountId });
@@ -448,11 +353,12 @@ class Engine implements Client {
       log: log ?? (() => {}),
       fail: (error) => void this.#fail(error),
     };
+    const conversations = new Conversations(environment);
     const inbox = new Worker({
       turn: async () => {
         await readInbox({
           environment,
-          join: (entry) => this.#joinByWelcome(entry),
+          join: (entry) => conversations.joinByWelcome(entry),
           warn: (warning) => this.#warn(warning),
         });
         return IDLE;
@@ -468,46 +374,17 @@ class Engine implements Client {
       backoff: environment.timing.retry,
       onConnection: (connection) => this.#setConnection(connection),
       onReady: () => {
-        for (const conversation of this.#conversations.values()) conversation.lookAgain();
+        for (const conversation of conversations.all()) conversation.lookAgain();
         inbox.hurry();
       },
-      onGroup: (groupId, head) => this.#conversations.get(hex(groupId))?.lookAgain(head),
+      onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
       onInbox: () => inbox.hurry(),
     });
     this.#account = account;
-    this.#running = { environment, doorbell, inbox };
-    for (const [key, bytes] of await storage.list(KEYS.conversations)) {
-      const id = key.slice(KEYS.conversations.length);
-      const record = decode(ConversationRecord, bytes);
-      this.#add(new Conversation(await ConversationState.load(environment, id, record)));
-    }
+    this.#running = { environment, conversations, doorbell, inbox };
+    await conversations.load();
     inbox.start();
     void doorbell.run();
-  }
-
-  #add(conversation: Conversation): Conversation {
-    this.#conversations.set(conversation.state.id, conversation);
-    conversation.start();
-    return conversation;
-  }
-
-  async #joinByWelcome(entry: InboxEntry): Promise<void> {
-    const { environment } = this.#requireRunning();
-    const id = hex(entry.groupId);
-    const there = this.#conversations.get(id);
-    if (there?.state.record.status === "active") return;
-    await there?.close();
-    const record: ConversationRecord = there?.state.record ?? {
-      title: "",
-      status: "left",
-      leaving: false,
-      restored: false,
-      createdAt: this.#now(),
-    };
-    const state = await ConversationState.load(environment, id, record);
-    await joinByWelcome(state, entry);
-    this.#add(new Conversation(state));
-    state.emitSummary();
   }
 
   async #stop(): Promise<void> {
@@ -516,7 +393,7 @@ class Engine implements Client {
     running?.doorbell.close();
     this.#service.close();
     await running?.inbox.close();
-    await Promise.all([...this.#conversations.values()].map((c) => c.close()));
+    await running?.conversations.close();
     this.#end.resolve();
   }
 
@@ -557,11 +434,7 @@ class Engine implements Client {
   }
 
   #conversation(id: ConversationId): Conversation {
-    this.#requireAccount();
-    const conversation = this.#conversations.get(id);
-    if (!conversation)
-      throw new ClientError("unknown-conversation", "there is no such conversation");
-    return conversation;
+    return this.#requireRunning().conversations.get(id);
   }
 
   #requireAccount(): Account {
@@ -580,26 +453,4 @@ class Engine implements Client {
       throw new ClientError("offline", "the service can't be reached");
     }
   }
-}
-
-async function attempt<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw clientError(error);
-  }
-}
-
-/** What a view is told of an error. */
-function clientError(error: unknown): ClientError {
-  const known = causeOf(error, ClientError);
-  if (known) return known;
-  const service = causeOf(error, ServiceError);
-  if (service?.transient) {
-    return new ClientError("offline", "the service can't be reached", { cause: error });
-  }
-  if (service) return new ClientError("refused", service.code, { cause: error });
-  const refusal = causeOf(error, Refusal);
-  if (refusal) return new ClientError("refused", refusal.code, { cause: error });
-  return new ClientError("internal", "something that should not happen", { cause: error });
 }

@@ -54,6 +54,8 @@ export const CASES: Readonly<Record<string, (subject: Subject) => Promise<void>>
     same(await ask({ from: "m/2", to: "m/4", limit: 9 }), ["m/2", "m/3"]);
     same(await ask({ from: "m/", to: "m0", limit: 2 }), ["m/1", "m/2"]);
     same(await ask({ from: "m/", to: "m/4", limit: 2, reverse: true }), ["m/3", "m/2"]);
+    same(await ask({ from: "m/2", to: "m/2", limit: 9 }), []);
+    same(await ask({ from: "m/3", to: "m/2", limit: 9 }), []);
     await store.close();
   },
   "an engine that was succeeded writes nothing": async ({ open }) => {

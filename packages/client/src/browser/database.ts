@@ -56,6 +56,8 @@ async function openStorage(database: IDBPDatabase<Schema>): Promise<ClientStorag
     range: ({ from, to, limit, reverse }) =>
       guarded(async () => {
         const found: [string, Bytes][] = [];
+        // IndexedDB has no empty ranges.
+        if (from >= to) return found;
         const { store } = database.transaction("records");
         const bound = IDBKeyRange.bound(from, to, false, true);
         let cursor = await store.openCursor(bound, reverse ? "prev" : "next");

@@ -6,23 +6,14 @@
  */
 
 import { sha256 } from "@conclave/delivery/protocol";
-import { createGroup, EXTENSION, type Group, RequiredCapabilities } from "@conclave/mls";
-import { encode } from "@conclave/mls/codec";
+import type { Group } from "@conclave/mls";
 import { ClientError, type ConversationSummary, type Message } from "../api.ts";
 import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
 import { encodeContent, textContent } from "../content/content.ts";
 import { messageIdOf } from "../content/frame.ts";
-import {
-  CAPABILITIES,
-  type Environment,
-  leafLifetime,
-  mlsContext,
-  SUITE,
-  workerError,
-} from "../environment.ts";
-import { withLinks } from "../invitation.ts";
+import { workerError } from "../environment.ts";
 import { causeOf } from "../refusal.ts";
-import { changes, count, ordinal, put } from "../storage.ts";
+import { count, put } from "../storage.ts";
 import { AGAIN, IDLE, Worker } from "../worker.ts";
 import {
   commitIntent,
@@ -33,14 +24,14 @@ import {
   push,
   settle,
 } from "./committing.ts";
-import { messagesBefore, messageView, putMessages, waitingView } from "./history.ts";
+import { messagesBefore, messageView, waitingView } from "./history.ts";
 import { joinByLink } from "./joining.ts";
 import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
-import { ConversationRecord, type Intent, KEYS, type OutboxEntry } from "./records.ts";
+import { type Intent, KEYS, type OutboxEntry } from "./records.ts";
 import { sendEntry } from "./sending.ts";
-import { ConversationState } from "./state.ts";
+import type { ConversationState } from "./state.ts";
 
 /** The longest text, in UTF-8 bytes. */
 const MAX_TEXT_LENGTH: number = 32 * 1024;
@@ -54,6 +45,8 @@ export class Conversation {
   #races = 0;
   #receiptAt: number | undefined;
   #proposalsAt: number | undefined;
+  /** The end of the queue of texts that are put into the outbox. */
+  #writing: Promise<void> = Promise.resolve();
   #joining: PromiseWithResolvers<void> | undefined;
   #leaving: PromiseWithResolvers<void> | undefined;
 
@@ -99,7 +92,14 @@ export class Conversation {
     return [...views, ...state.outbox.texts().map((entry) => waitingView(state, entry))];
   }
 
-  async sendText(text: string, messageKey: string): Promise<void> {
+  /** One after the other, so that the order of calls is that of the outbox, and a key is looked up before it is used again. */
+  sendText(text: string, messageKey: string): Promise<void> {
+    const written = this.#writing.then(() => this.#write(text, messageKey));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async #write(text: string, messageKey: string): Promise<void> {
     const { state } = this;
     const { id, storage, self } = state;
     this.#requireActive();
@@ -380,57 +380,4 @@ function sameIntent(a: Intent, b: Intent): boolean {
     a.type === b.type &&
     equal(a.accountId, b.accountId)
   );
-}
-
-/** A group with this device alone, at the service and here. Throws `ServiceError`; then there is none. */
-export async function createConversation(
-  environment: Environment,
-  title: string,
-): Promise<ConversationState> {
-  const { self, now, service } = environment;
-  const groupId = randomBytes(16);
-  const id = hex(groupId);
-  const extensionTypes = CAPABILITIES.extensions;
-  const required = { extensionTypes, proposalTypes: [], credentialTypes: [] };
-  const requiredCapabilities = {
-    extensionType: EXTENSION.requiredCapabilities,
-    extensionData: encode(RequiredCapabilities, required),
-  };
-  const group = await createGroup(mlsContext(environment, now), {
-    groupId,
-    suite: SUITE,
-    credential: self.credential,
-    signer: self.leafSigner,
-    capabilities: CAPABILITIES,
-    lifetime: leafLifetime(now()),
-    extensions: withLinks([requiredCapabilities], []),
-  });
-  try {
-    const groupInfo = await group.groupInfo({ externalPub: false });
-    await service.createGroup({ groupInfo, ratchetTree: group.ratchetTree() });
-  } catch (error) {
-    await group.remove();
-    throw error;
-  }
-  const batch = changes();
-  const subject = self.accountIdBytes;
-  const record: ConversationRecord = {
-    title,
-    status: "active",
-    leaving: false,
-    restored: false,
-    createdAt: now(),
-  };
-  put(batch, KEYS.conversation(id), ConversationRecord, record);
-  putMessages(batch, id, [
-    {
-      id: `02${self.accountId}${ordinal(0)}`,
-      seq: 0,
-      accountId: subject,
-      at: now(),
-      body: { type: "membership", change: "created", subject, by: undefined },
-    },
-  ]);
-  await environment.storage.apply(batch);
-  return ConversationState.load(environment, id, record);
 }

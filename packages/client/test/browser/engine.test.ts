@@ -19,7 +19,7 @@ beforeAll(async () => {
     logLevel: "error",
     cacheDir: `/tmp/conclave-vite-${process.pid}`,
     resolve: { conditions: ["@conclave/source", "module", "browser", "development"] },
-    server: { port: 0, host: "127.0.0.1" },
+    server: { port: 0, host: "127.0.0.1", hmr: false, watch: null },
   });
   await site.listen();
   address = site.resolvedUrls?.local[0] ?? "";

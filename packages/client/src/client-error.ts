@@ -1,0 +1,30 @@
+/**
+ * What a view is told of an error from below.
+ * @module
+ */
+
+import { ClientError } from "./api.ts";
+import { causeOf, Refusal } from "./refusal.ts";
+import { ServiceError } from "./service.ts";
+
+/** Rejects with a `ClientError`, whatever went wrong. */
+export async function attempt<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw clientError(error);
+  }
+}
+
+export function clientError(error: unknown): ClientError {
+  const known = causeOf(error, ClientError);
+  if (known) return known;
+  const service = causeOf(error, ServiceError);
+  if (service?.transient) {
+    return new ClientError("offline", "the service can't be reached", { cause: error });
+  }
+  if (service) return new ClientError("refused", service.code, { cause: error });
+  const refusal = causeOf(error, Refusal);
+  if (refusal) return new ClientError("refused", refusal.code, { cause: error });
+  return new ClientError("internal", "something that should not happen", { cause: error });
+}
