@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Device } from "@conclave/delivery/protocol";
+import type { Device as ListedDevice } from "@conclave/delivery/protocol";
 import type { CryptoProvider } from "@conclave/mls";
 import { type Account, credentialOf, nameOf, nextDeviceList } from "./account.ts";
 import {
@@ -25,11 +25,9 @@ import { fromHex, hex, randomBytes } from "./bytes.ts";
 import { attempt, clientError } from "./client-error.ts";
 import type { Conversation } from "./conversation/conversation.ts";
 import { openLink } from "./conversation/joining.ts";
-import { Conversations } from "./conversations.ts";
+import { type Device, startDevice } from "./device.ts";
 import { Directory, type KnownList } from "./directory.ts";
-import { Doorbell } from "./doorbell.ts";
-import { type Environment, TIMING, type Timing, workerError } from "./environment.ts";
-import { readInbox } from "./inbox.ts";
+import { type Environment, TIMING, type Timing } from "./environment.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, MAX_LINKS, titleOf } from "./invitation.ts";
 import { causeOf, Refusal } from "./refusal.ts";
 import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
@@ -38,7 +36,6 @@ import { type Fetch, Service, ServiceError } from "./service.ts";
 import { type ClientStorage, changes } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
 import { Warnings } from "./warnings.ts";
-import { IDLE, Worker } from "./worker.ts";
 
 export interface ClientOptions {
   readonly storage: ClientStorage;
@@ -63,7 +60,7 @@ export interface Client extends ClientApi {
   /** A new signed device list, for another year: with devices added or taken away. */
   replaceDeviceList(
     recoveryPhrase: string,
-    change: (devices: readonly Device[]) => readonly Device[],
+    change: (devices: readonly ListedDevice[]) => readonly ListedDevice[],
   ): Promise<void>;
   close(): Promise<void>;
   /** Settled when the client was closed, or has stopped because its storage failed or was taken over. */
@@ -77,14 +74,6 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   return engine;
 }
 
-/** What runs once there is an account. */
-interface Running {
-  readonly environment: Environment;
-  readonly conversations: Conversations;
-  readonly doorbell: Doorbell;
-  readonly inbox: Worker;
-}
-
 class Engine implements Client {
   readonly #options: ClientOptions;
   readonly #now: () => number;
@@ -94,7 +83,7 @@ class Engine implements Client {
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #end = Promise.withResolvers<void>();
   #account: Account | undefined;
-  #running: Running | undefined;
+  #device: Device | undefined;
   #connection: Connection = "connecting";
   #signingUp = false;
 
@@ -140,7 +129,7 @@ class Engine implements Client {
     return {
       account: this.#accountState(),
       connection: this.#connection,
-      conversations: (this.#running?.conversations.all() ?? [])
+      conversations: (this.#device?.conversations.all() ?? [])
         .filter(({ state }) => state.visible)
         .map((conversation) => conversation.summary()),
       warnings: this.#warnings.of(undefined),
@@ -178,7 +167,7 @@ class Engine implements Client {
   }
 
   async createConversation(input: string): Promise<ConversationId> {
-    const { conversations } = this.#requireRunning();
+    const { conversations } = this.#requireDevice();
     const title = titleOf(input);
     return attempt(() => conversations.create(title));
   }
@@ -232,12 +221,12 @@ class Engine implements Client {
   }
 
   async previewInvitation(fragment: string): Promise<InvitationPreview> {
-    const { environment } = this.#requireRunning();
+    const { environment } = this.#requireDevice();
     return (await attempt(() => openLink(environment, decodeFragment(fragment)))).preview;
   }
 
   async acceptInvitation(fragment: string): Promise<ConversationId> {
-    const { environment, conversations } = this.#requireRunning();
+    const { environment, conversations } = this.#requireDevice();
     const secret = decodeFragment(fragment);
     const link = await attempt(() => openLink(environment, secret));
     if (!link.preview.inviterConfirmed) {
@@ -301,7 +290,7 @@ class Engine implements Client {
       throw new ClientError("name-unknown", "this account was never seen");
     }
     await this.#directory.setVerified(accountId, verified);
-    for (const { state } of this.#running?.conversations.all() ?? []) {
+    for (const { state } of this.#device?.conversations.all() ?? []) {
       if (state.roster.some((seat) => seat.accountId === accountId)) state.emitSummary();
     }
   }
@@ -313,7 +302,7 @@ class Engine implements Client {
 
   async replaceDeviceList(
     recoveryPhrase: string,
-    change: (devices: readonly Device[]) => readonly Device[],
+    change: (devices: readonly ListedDevice[]) => readonly ListedDevice[],
   ): Promise<void> {
     const account = this.#requireAccount();
     await attempt(async () => {
@@ -328,15 +317,14 @@ class Engine implements Client {
   }
 
   async #start(account: Account): Promise<void> {
-    const { storage, vault, crypto, service, log, timing } = this.#options;
+    const { vault, log = () => {}, timing } = this.#options;
     const leafSigner = await keyOf(vault, "leaf");
-    const key = await keyOf(vault, "sign-in");
     const { accountId, deviceId, deviceList } = account;
-    this.#service.signInAs({ accountId, deviceId, key });
+    this.#service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in") });
     await this.#directory.accept(deviceList, { accountId });
     const environment: Environment = {
-      storage,
-      crypto,
+      storage: this.#options.storage,
+      crypto: this.#options.crypto,
       service: this.#service,
       directory: this.#directory,
       warnings: this.#warnings,
@@ -350,50 +338,24 @@ class Engine implements Client {
       now: this.#now,
       timing: { ...TIMING, ...timing },
       emit: (event) => this.#emit(event),
-      log: log ?? (() => {}),
+      log,
       fail: (error) => void this.#fail(error),
     };
-    const conversations = new Conversations(environment);
-    const inbox = new Worker({
-      turn: async () => {
-        await readInbox({
-          environment,
-          join: (entry) => conversations.joinByWelcome(entry),
-          warn: (warning) => this.#warn(warning),
-        });
-        return IDLE;
-      },
-      retry: environment.timing.retry,
-      onError: (error) => workerError(environment, error),
-    });
-    const doorbell = new Doorbell({
-      origin: service.origin,
-      WebSocket: service.WebSocket ?? WebSocket,
-      token: () => this.#service.token(),
-      forgetToken: () => this.#service.forgetToken(),
-      backoff: environment.timing.retry,
-      onConnection: (connection) => this.#setConnection(connection),
-      onReady: () => {
-        for (const conversation of conversations.all()) conversation.lookAgain();
-        inbox.hurry();
-      },
-      onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
-      onInbox: () => inbox.hurry(),
-    });
+    const { origin, WebSocket: Socket = WebSocket } = this.#options.service;
     this.#account = account;
-    this.#running = { environment, conversations, doorbell, inbox };
-    await conversations.load();
-    inbox.start();
-    void doorbell.run();
+    this.#device = await startDevice(environment, {
+      origin,
+      WebSocket: Socket,
+      onConnection: (connection) => this.#setConnection(connection),
+      warn: (warning) => this.#warn(warning),
+    });
   }
 
   async #stop(): Promise<void> {
-    const running = this.#running;
-    this.#running = undefined;
-    running?.doorbell.close();
+    const device = this.#device;
+    this.#device = undefined;
     this.#service.close();
-    await running?.inbox.close();
-    await running?.conversations.close();
+    await device?.stop();
     this.#end.resolve();
   }
 
@@ -434,7 +396,7 @@ class Engine implements Client {
   }
 
   #conversation(id: ConversationId): Conversation {
-    return this.#requireRunning().conversations.get(id);
+    return this.#requireDevice().conversations.get(id);
   }
 
   #requireAccount(): Account {
@@ -442,10 +404,10 @@ class Engine implements Client {
     return this.#account;
   }
 
-  #requireRunning(): Running {
+  #requireDevice(): Device {
     this.#requireAccount();
-    if (!this.#running) throw new ClientError("fenced", "this engine has stopped");
-    return this.#running;
+    if (!this.#device) throw new ClientError("fenced", "this engine has stopped");
+    return this.#device;
   }
 
   #requireOnline(): void {

@@ -1,0 +1,71 @@
+/**
+ * What runs on a device that has an account: its conversations, the reading of its inbox, and the doorbell
+ * that says when to look.
+ * @module
+ */
+
+import type { Connection, Warning } from "./api.ts";
+import { hex } from "./bytes.ts";
+import { Conversations } from "./conversations.ts";
+import { Doorbell } from "./doorbell.ts";
+import { type Environment, workerError } from "./environment.ts";
+import { readInbox } from "./inbox.ts";
+import { IDLE, Worker } from "./worker.ts";
+
+export interface Device {
+  readonly environment: Environment;
+  readonly conversations: Conversations;
+  /** Resolves when the last step that was begun is over. */
+  readonly stop: () => Promise<void>;
+}
+
+export async function startDevice(
+  environment: Environment,
+  options: {
+    readonly origin: string;
+    readonly WebSocket: typeof WebSocket;
+    readonly onConnection: (connection: Connection) => void;
+    readonly warn: (warning: Omit<Warning, "at">) => void;
+  },
+): Promise<Device> {
+  const { service, timing } = environment;
+  const conversations = new Conversations(environment);
+  const inbox = new Worker({
+    turn: async () => {
+      await readInbox({
+        environment,
+        join: (entry) => conversations.joinByWelcome(entry),
+        warn: options.warn,
+      });
+      return IDLE;
+    },
+    retry: timing.retry,
+    onError: (error) => workerError(environment, error),
+  });
+  const doorbell = new Doorbell({
+    origin: options.origin,
+    WebSocket: options.WebSocket,
+    token: () => service.token(),
+    forgetToken: () => service.forgetToken(),
+    backoff: timing.retry,
+    onConnection: options.onConnection,
+    onReady: () => {
+      for (const conversation of conversations.all()) conversation.lookAgain();
+      inbox.hurry();
+    },
+    onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
+    onInbox: () => inbox.hurry(),
+  });
+  await conversations.load();
+  inbox.start();
+  void doorbell.run();
+  return {
+    environment,
+    conversations,
+    stop: async () => {
+      doorbell.close();
+      await inbox.close();
+      await conversations.close();
+    },
+  };
+}
