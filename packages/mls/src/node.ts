@@ -32,6 +32,7 @@ const TAG_LENGTH = 16;
 const CURVE = { x25519: 0x6e, ed25519: 0x70 } as const;
 
 function privateKeyObject(curve: keyof typeof CURVE, privateKey: Bytes): KeyObject {
+  if (privateKey.length !== 32) throw new TypeError("a private key of the wrong size");
   const head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, CURVE[curve], 4, 0x22, 4, 0x20];
   const der = concat(Uint8Array.from(head), privateKey);
   try {

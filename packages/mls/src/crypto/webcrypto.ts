@@ -10,12 +10,13 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
-import type { AeadName, CryptoProvider } from "./suite.ts";
+import { AEADS, type AeadName, type CryptoProvider } from "./suite.ts";
 
 const HASH = { sha256, sha384, sha512 } as const;
 
 /** PKCS #8 around a raw 32-byte private key of RFC 8410; the last byte of the algorithm tells the curves apart. */
 function pkcs8(algorithm: "X25519" | "Ed25519", privateKey: Bytes): Bytes {
+  if (privateKey.length !== 32) throw new TypeError("a private key of the wrong size");
   const oid = algorithm === "X25519" ? 0x6e : 0x70;
   return concat(
     Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, oid, 4, 0x22, 4, 0x20),
@@ -38,7 +39,13 @@ function supports(algorithm: "X25519" | "Ed25519"): () => Promise<boolean> {
 const hasX25519 = supports("X25519");
 const hasEd25519 = supports("Ed25519");
 
-async function aesKey(key: Bytes, usage: "encrypt" | "decrypt"): Promise<CryptoKey> {
+/** The platform would take a key of any AES. */
+async function aesKey(
+  aead: AeadName,
+  key: Bytes,
+  usage: "encrypt" | "decrypt",
+): Promise<CryptoKey> {
+  if (key.length !== AEADS[aead].nk) throw new TypeError("a key of the wrong size");
   return crypto.subtle.importKey("raw", key, "AES-GCM", false, [usage]);
 }
 
@@ -57,7 +64,7 @@ export const webCrypto: CryptoProvider = {
     if (!isAes(aead)) return chacha20poly1305(key, nonce, aad).encrypt(plaintext) as Bytes;
     const parameters = { name: "AES-GCM", iv: nonce, additionalData: aad };
     return new Uint8Array(
-      await crypto.subtle.encrypt(parameters, await aesKey(key, "encrypt"), plaintext),
+      await crypto.subtle.encrypt(parameters, await aesKey(aead, key, "encrypt"), plaintext),
     );
   },
 
@@ -65,7 +72,7 @@ export const webCrypto: CryptoProvider = {
     if (!isAes(aead)) return chacha20poly1305(key, nonce, aad).decrypt(ciphertext) as Bytes;
     const parameters = { name: "AES-GCM", iv: nonce, additionalData: aad };
     return new Uint8Array(
-      await crypto.subtle.decrypt(parameters, await aesKey(key, "decrypt"), ciphertext),
+      await crypto.subtle.decrypt(parameters, await aesKey(aead, key, "decrypt"), ciphertext),
     );
   },
 
