@@ -1,6 +1,18 @@
 import type { Group } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
-import { add, found, hex, joinByLink, person, reload, text, utf8 } from "../people.ts";
+import {
+  add,
+  addProposal,
+  found,
+  hex,
+  joinByLink,
+  person,
+  persons,
+  reload,
+  room,
+  text,
+  utf8,
+} from "../people.ts";
 
 /** `from` says something, and everyone else reads it. */
 async function say(from: Group, to: readonly Group[], words: string): Promise<void> {
@@ -72,5 +84,203 @@ describe.each([1, 3])("a group of suite %i", (suite) => {
     for (const group of [a2, b3]) await group.receive(pending.commit);
     agree([a2, b3]);
     await say(b3, [a2], "four");
+  });
+});
+
+describe("what fails", () => {
+  it("leaves the group as it was: its state, its records, its next message", async () => {
+    const no = new Error("no room for that");
+    const refuse = () => {
+      throw no;
+    };
+    const { people, groups, at } = await room(await persons(["alice", "bob", "carol"]));
+    const [{ person: bob, group }, { group: alice }] = [at(1), at(0)];
+    const message = await alice.send(utf8("hello"));
+    const proposal = await alice.propose({ proposalType: "remove", removed: 2 });
+    await group.receive(proposal);
+    await at(2).group.receive(proposal);
+    const { commit } = await alice.commit();
+    const own = await group.commit();
+    const snapshot = async () => ({
+      records: await bob.storage.list(""),
+      epoch: group.epoch,
+      authenticator: group.epochAuthenticator,
+      pending: group.pendingCommit,
+      proposals: group.pendingProposals,
+      tree: group.ratchetTree(),
+    });
+    const before = await snapshot();
+    for (const attempt of [
+      group.receive(message, { and: refuse }),
+      group.receive(commit, { and: refuse }),
+      group.receive(own.commit, { and: refuse }),
+      group.propose({ proposalType: "remove", removed: 2 }, { and: refuse }),
+      group.proposeUpdate({ and: refuse }),
+      group.discardPendingCommit({ and: refuse }),
+      group.remove({ and: refuse }),
+    ]) {
+      await expect(attempt).rejects.toBe(no);
+      expect(await snapshot()).toEqual(before);
+    }
+    await expect(group.receive(utf8("nonsense"))).rejects.toMatchObject({ name: "MlsError" });
+    await expect(group.commit()).rejects.toMatchObject({ code: "pending-commit" });
+    expect(await snapshot()).toEqual(before);
+    const received = await group.receive(message);
+    expect(received.type === "application" && text(received.data)).toBe("hello");
+    await group.receive(commit);
+    await alice.receive(commit);
+    expect(group.epochAuthenticator).toEqual(alice.epochAuthenticator);
+    expect(people.length + groups.length).toBe(6);
+  });
+
+  it("for lack of a record of the application's takes no key", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group } = at(0);
+    const refused = group.send(utf8("one"), {
+      and: () => {
+        throw new Error("no");
+      },
+    });
+    await expect(refused).rejects.toThrow("no");
+    const received = await at(1).group.receive(await group.send(utf8("two")));
+    expect(received.type === "application" && received.generation).toBe(0);
+  });
+
+  it("refuses a commit of ours that is not the one under way (§14)", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group } = at(0);
+    const { commit } = await group.commit();
+    await group.discardPendingCommit();
+    await expect(group.receive(commit)).rejects.toMatchObject({ code: "pending-commit" });
+    expect(group.epoch).toBe(1n);
+  });
+});
+
+describe("calls that come at once", () => {
+  it("take turns: each message has its own generation, in the order of the calls", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const messages = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => at(0).group.send(utf8(`${i}`))),
+    );
+    const received = await Promise.all(messages.map((message) => at(1).group.receive(message)));
+    expect(
+      received.map((one) => one.type === "application" && [text(one.data), one.generation]),
+    ).toEqual(Array.from({ length: 20 }, (_, i) => [`${i}`, i]));
+  });
+
+  it("see what those before them did, and not their failures", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group } = at(0);
+    const [first, second, sent] = await Promise.allSettled([
+      group.commit(),
+      group.commit(),
+      group.send(utf8("still in the old epoch")),
+    ]);
+    expect([first.status, second.status, sent.status]).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(group.epoch).toBe(1n);
+  });
+});
+
+describe("§14 a commit", () => {
+  it("changes nothing until it comes back", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group } = at(0);
+    const before = [group.epoch, hex(group.epochAuthenticator), hex(group.ratchetTree())];
+    const bundle = await group.commit();
+    expect([group.epoch, hex(group.epochAuthenticator), hex(group.ratchetTree())]).toEqual(before);
+    expect(group.pendingCommit).toEqual(bundle);
+    const received = await at(1).group.receive(await group.send(utf8("meanwhile")));
+    expect(received.type).toBe("application");
+  });
+
+  it("loses to another one of the same epoch, and can be made again on it", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob", "carol"]));
+    const bundles = await Promise.all(groups.map((group) => group.commit()));
+    const [winner, loser] = bundles;
+    if (!winner || !loser) throw new Error("three bundles");
+    for (const group of groups) {
+      const received = await group.receive(winner.commit);
+      expect(received.type === "commit" && [received.own, received.lostPending]).toEqual(
+        group === at(0).group ? [true, false] : [false, true],
+      );
+    }
+    agree(groups);
+    await expect(at(2).group.receive(loser.commit)).rejects.toMatchObject({ code: "wrong-epoch" });
+    const again = await at(1).group.commit();
+    for (const group of groups) await group.receive(again.commit);
+    agree(groups);
+  });
+
+  it("tells what it did, to its maker and to others alike", async () => {
+    const { groups, at, observer } = await room(await persons(["alice", "bob", "carol"]));
+    const dave = await person("dave");
+    const update = await at(2).group.proposeUpdate();
+    for (const group of groups) await group.receive(update);
+    const { group: followed } = await observer.process(update);
+    const { commit } = await at(0).group.commit({
+      proposals: [{ proposalType: "remove", removed: 1 }, await addProposal(dave)],
+      authenticatedData: utf8("why"),
+    });
+    const { event } = await followed.process(commit);
+    const summaries = [event.type === "commit" ? event.summary : undefined];
+    const reloaded = await reload(at(0).person, at(0).group);
+    for (const group of [...groups, reloaded]) {
+      const received = await group.receive(commit);
+      summaries.push(received.type === "commit" ? received.summary : undefined);
+    }
+    const [first] = summaries;
+    expect(first?.removed.map(({ leafIndex }) => leafIndex)).toEqual([1]);
+    expect(first?.added.map(({ leafIndex }) => leafIndex)).toEqual([1]);
+    expect(first?.updated.map(({ leafIndex }) => leafIndex)).toEqual([2]);
+    expect([first?.committer, first?.external, text(first?.authenticatedData ?? utf8(""))]).toEqual(
+      [0, false, "why"],
+    );
+    for (const summary of summaries) expect(summary).toEqual(first);
+  });
+
+  it("§11.2 of a ReInit ends the group, for its maker and for others", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob"]));
+    const { commit } = await at(0).group.commit({
+      proposals: [
+        {
+          proposalType: "reinit",
+          groupId: utf8("next"),
+          version: 1,
+          cipherSuite: 3,
+          extensions: [],
+        },
+      ],
+    });
+    for (const group of groups) {
+      await group.receive(commit);
+      expect(group.status).toBe("closed");
+      await expect(group.send(utf8("x"))).rejects.toMatchObject({ code: "group-closed" });
+      await expect(group.commit()).rejects.toMatchObject({ code: "group-closed" });
+    }
+    agree(groups);
+    const again = await reload(at(0).person, at(0).group);
+    expect(again.status).toBe("closed");
+  });
+});
+
+describe("§8.6 a resumption PSK", () => {
+  it("of this epoch or an earlier one serves as a PSK of the application", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob"]));
+    for (const pskEpoch of [1n, 1n, 2n]) {
+      const psk = {
+        pskType: "resumption",
+        usage: "application",
+        pskGroupId: utf8("room"),
+        pskEpoch,
+        pskNonce: new Uint8Array(32).fill(Number(at(0).group.epoch)),
+      } as const;
+      const { commit } = await at(1).group.commit({ proposals: [{ proposalType: "psk", psk }] });
+      for (const group of groups) await group.receive(commit);
+      agree(groups);
+    }
   });
 });

@@ -1,0 +1,433 @@
+/** What stands in storage: how little is written, what is gone when, and what is left after a crash. */
+
+import {
+  type Batch,
+  type Group,
+  joinGroup,
+  memoryStorage,
+  mergeBatches,
+  type Storage,
+} from "@conclave/mls";
+import { type Bytes, decode } from "@conclave/mls/codec";
+import { nodeCrypto } from "@conclave/mls/node";
+import { describe, expect, it } from "vitest";
+import { EpochSecrets } from "../../src/key/key-schedule.ts";
+import {
+  add,
+  addProposal,
+  found,
+  hex,
+  joinByLink,
+  type Person,
+  person,
+  persons,
+  reload,
+  room,
+  text,
+  utf8,
+} from "../people.ts";
+
+interface Recording extends Storage {
+  readonly batches: Batch[];
+}
+
+function recording(): Recording {
+  const inner = memoryStorage();
+  const batches: Batch[] = [];
+  return {
+    ...inner,
+    batches,
+    apply: async (batch) => {
+      const put = new Map([...(batch.put ?? [])].map(([key, value]) => [key, value.slice()]));
+      batches.push({ ...batch, put });
+      await inner.apply(batch);
+    },
+  };
+}
+
+function sizeOf({ put, delete: deleted }: Batch): readonly [records: number, bytes: number] {
+  const bytes = [...(put ?? [])].reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  return [(put?.size ?? 0) + (deleted?.length ?? 0), bytes];
+}
+
+async function recorded(storage: Recording, act: () => Promise<unknown>): Promise<Batch> {
+  storage.batches.length = 0;
+  await act();
+  expect(storage.batches).toHaveLength(1);
+  return mergeBatches(...storage.batches);
+}
+
+/** Two who talk in a group of this size, each with a storage that notes what is written. */
+async function talkers(size: number) {
+  const [one, two] = [recording(), recording()];
+  const alice = await person("alice", { storage: one });
+  const bob = await person("bob", { storage: two });
+  const crowd = await persons(Array.from({ length: size - 2 }, (_, i) => `${i}`));
+  const a = await found(alice);
+  const proposals = await Promise.all([bob, ...crowd].map(addProposal));
+  const { commit, welcome } = await a.commit({ proposals, forcePath: true });
+  await a.receive(commit);
+  if (!welcome) throw new Error("no welcome");
+  const joined = { welcome, ratchetTree: a.ratchetTree(), signer: bob.signer };
+  const b = await joinGroup(bob.context, joined);
+  return { a, b, one, two };
+}
+
+describe("what is written", () => {
+  it("for a message is the same in small groups and large ones", async () => {
+    const sizes = new Map<number, readonly (readonly [number, number])[]>();
+    for (const members of [2, 64]) {
+      const { a, b, one, two } = await talkers(members);
+      const costs: (readonly [number, number])[] = [];
+      for (let i = 0; i < 3; i++) {
+        let message: Bytes = utf8("");
+        const sent = await recorded(one, async () => {
+          message = await a.send(utf8("hello"));
+        });
+        costs.push(sizeOf(sent), sizeOf(await recorded(two, () => b.receive(message))));
+      }
+      sizes.set(members, costs);
+    }
+    const [small, large] = [sizes.get(2) ?? [], sizes.get(64) ?? []];
+    // From the second message on: one record, which is the sender's ratchet.
+    expect(large.slice(2)).toEqual(small.slice(2));
+    expect(large.slice(2).map(([records]) => records)).toEqual([1, 1, 1, 1]);
+    // The first opens the path to the sender's leaf: one record for each level.
+    for (const at of [0, 1]) {
+      const more = (large[at]?.[0] ?? 0) - (small[at]?.[0] ?? 0);
+      expect(more).toBe(5);
+    }
+  });
+
+  it("for a commit follows the change, not the group", async () => {
+    const { a, b, two } = await talkers(64);
+    for (const committer of [b, a]) {
+      const { commit } = await committer.commit();
+      for (const group of [a, b]) await group.receive(commit);
+    }
+    const { commit } = await a.commit();
+    const batch = await recorded(two, () => b.receive(commit));
+    // Two paths of six levels, and a handful of records beside.
+    expect(sizeOf(batch)[0]).toBeLessThan(30);
+    expect(sizeOf(batch)[1]).toBeLessThan(6000);
+  });
+
+  it("takes the application's records into the same batch", async () => {
+    const { a, b, one, two } = await talkers(2);
+    const mine = new Map([["mine", utf8("1")]]);
+    let message: Bytes = utf8("");
+    const sent = await recorded(one, async () => {
+      message = await a.send(utf8("x"), { and: () => ({ put: mine }) });
+    });
+    expect(sent.put?.get("mine")).toEqual(utf8("1"));
+    const received = await recorded(two, () => b.receive(message, { and: () => ({ put: mine }) }));
+    expect(received.put?.get("mine")).toEqual(utf8("1"));
+    const committed = await recorded(one, () => a.commit({ and: () => ({ put: mine }) }));
+    expect(committed.put?.has("mine")).toBe(true);
+  });
+});
+
+/** The secrets of an epoch as they are stored; the resumption PSK may outlive it (§8.6). */
+async function epochSecretsOf(who: Person): Promise<readonly Bytes[]> {
+  const records = await who.storage.list("group/");
+  const found = [...records].find(([key]) => key.endsWith("/secrets"));
+  if (!found) return [];
+  const { resumptionPsk: _, ...secrets } = decode(EpochSecrets, found[1]);
+  return Object.values(secrets);
+}
+
+async function secretRecords(who: Person): Promise<readonly Bytes[]> {
+  const records = await who.storage.list("group/");
+  const secret = [...records].filter(([key]) => /\/(tree|key|update)\//.test(key));
+  return secret.map(([, value]) => value);
+}
+
+async function everything(who: Person): Promise<string> {
+  return [...(await who.storage.list("")).values()].map(hex).join("|");
+}
+
+function expectNoneIn(secrets: readonly Bytes[], all: string): void {
+  expect(secrets.length).toBeGreaterThan(0);
+  for (const secret of secrets) {
+    expect(secret.length).toBeGreaterThan(15);
+    expect(all.includes(hex(secret))).toBe(false);
+  }
+}
+
+describe("what is gone from storage", () => {
+  it("§9.2 after a commit: all secrets of the epoch before it, the keys that it replaced", async () => {
+    const { people, groups, at } = await room(await persons(["alice", "bob", "carol"]));
+    await at(0).group.send(utf8("so that the tree is open"));
+    const [epochs, trees] = await Promise.all([
+      Promise.all(people.map(epochSecretsOf)),
+      Promise.all(people.map(secretRecords)),
+    ]);
+    const { commit } = await at(0).group.commit();
+    for (const group of groups) await group.receive(commit);
+    for (const [i, who] of people.entries()) {
+      const all = await everything(who);
+      expectNoneIn(epochs[i] ?? [], all);
+      // The others keep their own leaf's key and what alice's path does not touch.
+      const kept = i === 0 ? 0 : 1;
+      const left = (trees[i] ?? []).filter((value) => all.includes(hex(value)));
+      expect(left.length).toBeLessThanOrEqual(kept + (i === 2 ? 1 : 0));
+      const keys = [...(await who.storage.list("group/")).keys()];
+      expect(keys.filter((key) => key.includes("/tree/1/"))).toEqual([]);
+    }
+  });
+
+  it("§14 after a commit of ours was lost or given up: all that it had prepared", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob", "carol"]));
+    const { person: bob, group } = at(1);
+    const pendingOf = async () => {
+      const records = await bob.storage.list("group/");
+      return [...records].find(([key]) => key.endsWith("/pending"))?.[1];
+    };
+    await group.commit();
+    const first = await pendingOf();
+    if (!first) throw new Error("nothing is pending");
+    // Records end with the encryption secret of the epoch to come.
+    const secretOf = (record: Bytes) => record.slice(-32);
+    await group.discardPendingCommit();
+    expectNoneIn([secretOf(first)], await everything(bob));
+    await group.commit();
+    const second = await pendingOf();
+    if (!second) throw new Error("nothing is pending");
+    const { commit } = await at(0).group.commit();
+    for (const one of groups) {
+      const received = await one.receive(commit);
+      expect(received.type === "commit" && received.lostPending).toBe(one === group);
+    }
+    expect(await pendingOf()).toBeUndefined();
+    expectNoneIn([secretOf(second)], await everything(bob));
+    await expect(group.discardPendingCommit()).rejects.toMatchObject({ code: "no-pending-commit" });
+  });
+
+  it("§12.1.2 after an Update: its private key, and the one before it", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob"]));
+    const { person: bob, group } = at(1);
+    const proposal = await group.proposeUpdate();
+    await at(0).group.receive(proposal);
+    const before = await secretRecords(bob);
+    const again = await reload(bob, group);
+    const { commit } = await at(0).group.commit();
+    for (const one of [groups[0], again]) await one?.receive(commit);
+    expect(again.epochAuthenticator).toEqual(at(0).group.epochAuthenticator);
+    const all = await everything(bob);
+    const keys = [...(await bob.storage.list("group/")).keys()];
+    expect(keys.filter((key) => key.includes("/update/"))).toEqual([]);
+    expect(before.filter((value) => all.includes(hex(value))).length).toBeLessThanOrEqual(1);
+  });
+
+  it("§12.4.2 after a removal: everything but who was there", async () => {
+    const { groups, at } = await room(await persons(["alice", "bob", "carol"]));
+    const { person: bob, group } = at(1);
+    const secrets = [...(await epochSecretsOf(bob)), ...(await secretRecords(bob))];
+    const { commit } = await at(0).group.commit({
+      proposals: [{ proposalType: "remove", removed: 1 }],
+    });
+    for (const one of groups) await one.receive(commit);
+    const left = await bob.storage.list("group/");
+    expect([...left.keys()].every((key) => /\/(state|node\/\d+)$/.test(key))).toBe(true);
+    expectNoneIn(secrets, await everything(bob));
+    const again = await reload(bob, group);
+    for (const gone of [group, again]) {
+      expect(gone.status).toBe("removed");
+      expect(gone.members()).toHaveLength(3);
+      expect(() => gone.epochAuthenticator).toThrow(expect.objectContaining({ code: "removed" }));
+      expect(() => gone.exportSecret("x", utf8(""), 16)).toThrow(
+        expect.objectContaining({ code: "removed" }),
+      );
+      await expect(gone.send(utf8("x"))).rejects.toMatchObject({ code: "removed" });
+      await expect(gone.receive(commit)).rejects.toMatchObject({ code: "removed" });
+      await expect(gone.groupInfo({ externalPub: true })).rejects.toMatchObject({
+        code: "removed",
+      });
+    }
+    // Who was removed may come again; of before, nothing is left.
+    const back = await joinByLink(bob, at(0).group, [at(2).group]);
+    expect(back.epochAuthenticator).toEqual(at(0).group.epochAuthenticator);
+  });
+
+  it("§8.6 after eight epochs: an epoch's resumption PSK", async () => {
+    const alice = await person("alice");
+    const group = await found(alice);
+    for (let i = 0; i < 12; i++) await group.receive((await group.commit()).commit);
+    const kept = [...(await alice.storage.list("group/")).keys()]
+      .flatMap((key) => /resumption\/(\d+)$/.exec(key)?.[1] ?? [])
+      .map(Number);
+    expect(kept.sort((x, y) => x - y)).toEqual([4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it("after the group was removed from this device: all of it, and nothing else", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { person: bob, group } = at(1);
+    await bob.storage.apply({ put: new Map([["mine", utf8("stays")]]) });
+    await found(bob, { groupId: "another" });
+    const others = (await bob.storage.list("")).size;
+    const own = (await bob.storage.list(`group/${hex(group.groupId)}/`)).size;
+    await group.remove();
+    expect((await bob.storage.list("")).size).toBe(others - own);
+    await expect(group.send(utf8("x"))).rejects.toMatchObject({ code: "removed" });
+  });
+});
+
+const CRASH = new Error("the disk is gone");
+
+/** Storage that fails once, at the `at`-th batch from when it is armed: before that is written, or after. */
+function failing(): Storage & {
+  arm: (at: number, when: "before" | "after") => void;
+  count: number;
+} {
+  const inner = memoryStorage();
+  let failure: { readonly at: number; readonly when: "before" | "after" } | undefined;
+  const storage = {
+    ...inner,
+    count: 0,
+    arm: (at: number, when: "before" | "after") => {
+      storage.count = 0;
+      failure = { at, when };
+    },
+    apply: async (batch: Batch) => {
+      const fails = failure && storage.count++ === failure.at ? failure : undefined;
+      if (fails?.when === "before") throw CRASH;
+      await inner.apply(batch);
+      if (fails) throw CRASH;
+    },
+  };
+  return storage;
+}
+
+/** Alice's life, in which her storage fails once; she goes on from what is stored. The number of batches that she wrote. */
+async function lifeWith(at: number, when: "before" | "after"): Promise<number> {
+  const sealed: string[] = [];
+  const crypto = {
+    ...nodeCrypto,
+    seal: (...args: Parameters<typeof nodeCrypto.seal>) => {
+      sealed.push(`${hex(args[1])} ${hex(args[2])}`);
+      return nodeCrypto.seal(...args);
+    },
+  };
+  const disk = failing();
+  const alice = await person("alice", { storage: disk, crypto });
+  const bob = await person("bob");
+  let a = await found(alice);
+  const [b] = await add(a, [bob], [], { forcePath: true });
+  if (!b) throw new Error("bob");
+  disk.arm(at, when);
+
+  const has = async (record: string) => disk.get(record);
+  /** Does something that leaves a record; again, if a crash left none. */
+  const surely = async (
+    record: string,
+    act: (group: Group) => Promise<unknown>,
+  ): Promise<Bytes> => {
+    for (;;) {
+      const stored = await has(record);
+      if (stored) return stored;
+      try {
+        await act(a);
+      } catch (error) {
+        if (error !== CRASH) throw error;
+        // What is in memory can't be trusted any more.
+        await expect(a.send(utf8("x"))).rejects.toMatchObject({ code: "storage" });
+        a = await reload(alice, a);
+      }
+    }
+  };
+  const kept = (record: string) => (bytes: Bytes) => ({ put: new Map([[record, bytes]]) });
+  const cursor = (record: string) => () => ({ put: new Map([[record, utf8("done")]]) });
+  const generations = new Set<string>();
+  const hears = async (message: Bytes, words: string) => {
+    const received = await b.receive(message);
+    if (received.type !== "application") throw new Error("no application message");
+    expect(text(received.data)).toBe(words);
+    const generation = `${received.epoch} ${received.generation}`;
+    expect(generations.has(generation)).toBe(false);
+    generations.add(generation);
+  };
+
+  await hears(await surely("one", (g) => g.send(utf8("one"), { and: kept("one") })), "one");
+  await hears(await surely("two", (g) => g.send(utf8("two"), { and: kept("two") })), "two");
+  const answer = await b.send(utf8("answer"));
+  await surely("answer", (g) => g.receive(answer, { and: cursor("answer") }));
+  const update = await surely("update", (g) => g.proposeUpdate({ and: kept("update") }));
+  await b.receive(update);
+  const { commit: theirs } = await b.commit();
+  await b.receive(theirs);
+  await surely("theirs", (g) => g.receive(theirs, { and: cursor("theirs") }));
+  expect(a.epochAuthenticator).toEqual(b.epochAuthenticator);
+  const ours = await surely("ours", (g) =>
+    g.commit({ and: ({ commit }) => ({ put: new Map([["ours", commit]]) }) }),
+  );
+  expect(a.pendingCommit?.commit).toEqual(ours);
+  await b.receive(ours);
+  await surely("merged", (g) => g.receive(ours, { and: cursor("merged") }));
+  expect(a.epochAuthenticator).toEqual(b.epochAuthenticator);
+  await hears(await surely("three", (g) => g.send(utf8("three"), { and: kept("three") })), "three");
+  const last = await b.send(utf8("last"));
+  await surely("last", (g) => g.receive(last, { and: cursor("last") }));
+  expect(new Set(sealed).size).toBe(sealed.length);
+  return disk.count;
+}
+
+describe("after a crash", () => {
+  it.each(["before", "after"] as const)(
+    "%s any batch was written, there is exactly one way on, and no key is used twice",
+    { timeout: 30_000 },
+    async (when) => {
+      const batches = await lifeWith(-1, when);
+      expect(batches).toBe(9);
+      for (let at = 0; at < batches; at++) await lifeWith(at, when);
+    },
+  );
+});
+
+describe("a stored group", () => {
+  it("opens with the signer of its leaf, and of its version", async () => {
+    const [alice, eve] = await persons(["alice", "eve"]);
+    if (!alice || !eve) throw new Error("two");
+    const group = await found(alice);
+    await expect(reload({ ...alice, signer: eve.signer }, group)).rejects.toMatchObject({
+      code: "storage",
+    });
+    await expect(reload(eve, group)).rejects.toThrow("not in storage");
+    const records = await alice.storage.list("group/");
+    const [key, state] = [...records].find(([name]) => name.endsWith("/state")) ?? [];
+    if (!key || !state) throw new Error("no state");
+    await alice.storage.apply({ put: new Map([[key, state.with(0, 99) as Bytes]]) });
+    await expect(reload(alice, group)).rejects.toMatchObject({ code: "storage" });
+  });
+
+  it("has its pending proposals, in their order", async () => {
+    const { at } = await room(await persons(["alice", "bob", "carol"]));
+    const { person: alice, group } = at(0);
+    const update = await at(1).group.proposeUpdate();
+    const removal = await at(2).group.propose({ proposalType: "remove", removed: 1 });
+    for (const message of [update, removal]) {
+      for (const leafIndex of [0, 1, 2]) await at(leafIndex).group.receive(message);
+    }
+    const again = await reload(alice, group);
+    expect(again.pendingProposals).toEqual(group.pendingProposals);
+    expect(again.pendingProposals.map(({ proposal }) => proposal.proposalType)).toEqual([
+      "update",
+      "remove",
+    ]);
+    const { commit } = await again.commit();
+    await at(2).group.receive(commit);
+    await again.receive(commit);
+    expect(again.epochAuthenticator).toEqual(at(2).group.epochAuthenticator);
+  });
+});
+
+describe("mergeBatches", () => {
+  it("lets the later win", () => {
+    const put = (value: string): Batch => ({ put: new Map([["a", utf8(value)]]) });
+    expect(mergeBatches(put("1"), put("2")).put?.get("a")).toEqual(utf8("2"));
+    expect(mergeBatches(put("1"), { delete: ["a"] })).toEqual({ put: new Map(), delete: ["a"] });
+    expect(mergeBatches({ delete: ["a"] }, undefined, put("1"))).toEqual({
+      put: new Map([["a", utf8("1")]]),
+      delete: [],
+    });
+  });
+});
