@@ -56,6 +56,8 @@ export type { AuthenticationService, Credential, Credentialed } from "./key/cred
 export { type Extension, findExtension, RequiredCapabilities } from "./key/extension.ts";
 // §10: key packages
 export type { KeyPackage } from "./key/key-package.ts";
+// §9.1
+export type { MessageWindow } from "./key/secret-tree.ts";
 export { CREDENTIAL, EXTENSION, PROPOSAL } from "./registry.ts";
 // Storage
 export { type Batch, memoryStorage, mergeBatches, type Storage } from "./storage.ts";

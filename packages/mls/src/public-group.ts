@@ -16,9 +16,11 @@ import {
   type WireFormat,
 } from "./framing/content.ts";
 import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
+import type { Proposal } from "./framing/proposal.ts";
 import { readPublic } from "./framing/public-message.ts";
 import { validateProposal } from "./group/proposal-list.ts";
 import {
+  type CommitPolicy,
   type CommitSummary,
   type PublicContext,
   type PublicState,
@@ -55,10 +57,11 @@ export { type CryptoProvider, SUITES } from "./crypto/suite.ts";
 export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 export type { ContentType, Sender, WireFormat } from "./framing/content.ts";
+export type { Proposal } from "./framing/proposal.ts";
 export type { CommitPolicy, CommitSummary, PublicContext } from "./group/public-state.ts";
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 export { type Extension, findExtension } from "./key/extension.ts";
-export { EXTENSION } from "./registry.ts";
+export { EXTENSION, PROPOSAL } from "./registry.ts";
 export type { LeafNode, Lifetime } from "./tree/leaf-node.ts";
 export type { Member, NodeChange } from "./tree/ratchet-tree.ts";
 
@@ -78,7 +81,12 @@ const StoredPublicState: Codec<StoredPublicState> = struct({
 });
 
 export type PublicEvent =
-  | { readonly type: "proposal"; readonly ref: Bytes; readonly sender: Sender }
+  | {
+      readonly type: "proposal";
+      readonly ref: Bytes;
+      readonly proposal: Proposal;
+      readonly sender: Sender;
+    }
   | { readonly type: "commit"; readonly summary: CommitSummary };
 
 /** The public state of a group in one epoch. A value: following the group gives the next one. */
@@ -103,7 +111,10 @@ export class PublicGroup {
     checkNoDuplicateExtension(groupContext.extensions);
     await verifyGroupInfo(suite, groupInfo, tree);
     await validateTree(suite, tree, groupContext);
-    await context.authentication.validate(membersOf(tree).map(({ leafNode }) => leafNode));
+    await context.authentication.validate(
+      membersOf(tree).map(({ leafNode }) => leafNode),
+      "present",
+    );
     const confirmed = groupContext.confirmedTranscriptHash;
     return new PublicGroup(context, {
       suite,
@@ -186,9 +197,12 @@ export class PublicGroup {
 
   /**
    * Follows a proposal or commit (an MLSMessage with a PublicMessage of this epoch). Its membership tag and the secrets in
-   * its path are for members to check; everything else is checked here. Throws `MlsError`; this value stays as it is.
+   * its path are for members to check; everything else is checked here. `policy` judges this commit instead of the context's. Throws `MlsError`; this value stays as it is.
    */
-  async process(message: Bytes): Promise<{
+  async process(
+    message: Bytes,
+    options: { readonly policy?: CommitPolicy } = {},
+  ): Promise<{
     readonly group: PublicGroup;
     readonly event: PublicEvent;
     readonly changes: readonly NodeChange[];
@@ -210,7 +224,12 @@ export class PublicGroup {
     await verifyContent(this.#state.suite, authenticated, this.#state.tree, groupContext);
     const { content: inner, sender } = content;
     if (inner.contentType === "commit") {
-      const staged = await stageCommit(this.#context, this.#state, authenticated, inner.commit);
+      const staged = await stageCommit(
+        { ...this.#context, ...options },
+        this.#state,
+        authenticated,
+        inner.commit,
+      );
       return {
         group: new PublicGroup(this.#context, staged.next),
         event: { type: "commit", summary: staged.summary },
@@ -223,7 +242,7 @@ export class PublicGroup {
     await validateProposal(this.#state, pending.proposal, sender);
     return {
       group: new PublicGroup(this.#context, withProposal(this.#state, pending)),
-      event: { type: "proposal", ref: pending.ref, sender },
+      event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },
       changes: [],
     };
   }

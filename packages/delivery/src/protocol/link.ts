@@ -18,10 +18,14 @@ import {
   utf8,
   vector,
 } from "@conclave/mls/codec";
+import type { Extension } from "@conclave/mls/public-group";
 import { type SigningKey, sha256, verifyEd25519 } from "./ed25519.ts";
 
 /** The GroupContext extension with the group's links: a private-use number (RFC 9420 §17.3). */
 export const LINKS_EXTENSION = 0xf0c1;
+
+/** How many links a group may have open. */
+export const MAX_LINKS = 16;
 
 const PROOF_LABEL = "Conclave 1 link proof";
 
@@ -50,6 +54,12 @@ export function encodeLinks(links: readonly Link[]): Bytes {
 /** Throws `MlsError` with `decode`. */
 export function decodeLinks(extensionData: Bytes): readonly Link[] {
   return decode(Links, extensionData);
+}
+
+/** The links of a group, from its GroupContext extensions. Throws `MlsError` with `decode`. */
+export function linksOf(extensions: readonly Extension[]): readonly Link[] {
+  const data = extensions.find(({ extensionType }) => extensionType === LINKS_EXTENSION);
+  return data ? decodeLinks(data.extensionData) : [];
 }
 
 /** What the service calls a link: 16 bytes of the hash of its signature key. */

@@ -14,6 +14,7 @@ import type { Extension } from "../key/extension.ts";
 import { signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import { type PreSharedKeyID, type Psk, pskSecret } from "../key/psk.ts";
+import type { MessageWindow } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
 import { isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
@@ -24,6 +25,8 @@ import type { PublicContext, PublicState } from "./public-state.ts";
 /** What every operation of a member needs. */
 export interface MlsContext extends PublicContext {
   readonly storage: Storage;
+  /** How far out of order messages may come (§9.1, §15.3): 1,024 generations ahead and 1,024 keys kept unless given. */
+  readonly window?: MessageWindow;
   /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */
   readonly externalPsk?: (pskId: Bytes) => Promise<Bytes | undefined>;
 }

@@ -46,6 +46,7 @@ import {
   wipeEpochSecrets,
 } from "../key/key-schedule.ts";
 import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
+import { PROPOSAL } from "../registry.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
 import { encodeRatchetTree, leafAt, type Member, membersOf } from "../tree/ratchet-tree.ts";
@@ -596,7 +597,7 @@ export class Group {
     if (removed) await this.#enterRemoved(and, received);
     else {
       const next = await this.#nextEpoch(authenticated, commit, staged);
-      const status = staged.summary.reinit ? "closed" : "active";
+      const status = staged.summary.proposalTypes.includes(PROPOSAL.reinit) ? "closed" : "active";
       await this.#enter(next, status, () => and?.(received));
     }
     return received;
@@ -696,7 +697,7 @@ export class Group {
           updated: [],
           extensionsBefore: this.extensions,
           extensionsAfter: this.extensions,
-          reinit: false,
+          proposalTypes: [PROPOSAL.externalInit],
         },
         epoch: this.epoch,
         lostPending: false,
@@ -715,7 +716,12 @@ export class Group {
       lostPending: false,
       removed: false,
     };
-    await this.#enter(next, summary.reinit ? "closed" : "active", () => and?.(received), true);
+    await this.#enter(
+      next,
+      summary.proposalTypes.includes(PROPOSAL.reinit) ? "closed" : "active",
+      () => and?.(received),
+      true,
+    );
     return received;
   }
 
@@ -759,6 +765,7 @@ export class Group {
       next.state.tree.leafCount,
       this.#keys.tree(epoch),
       next.encryptionSecret,
+      this.#context.window,
     );
     const proposals = Array.from({ length: state.proposals.size }, (_, i) =>
       this.#keys.proposal(i),

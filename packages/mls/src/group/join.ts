@@ -169,7 +169,13 @@ async function begin(
   }
   const prefix = keys.tree(state.groupContext.epoch);
   const { suite, tree } = state;
-  const secretTree = SecretTree.create(suite, tree.leafCount, prefix, next.encryptionSecret);
+  const secretTree = SecretTree.create(
+    suite,
+    tree.leafCount,
+    prefix,
+    next.encryptionSecret,
+    context.window,
+  );
   const group = new Group({
     context,
     signer,
@@ -272,7 +278,10 @@ async function verifiedState(
   checkNoDuplicateExtension(groupInfo.extensions);
   await verifyGroupInfo(suite, groupInfo, tree);
   await validateTree(suite, tree, groupContext);
-  await context.authentication.validate(membersOf(tree).map(({ leafNode }) => leafNode));
+  await context.authentication.validate(
+    membersOf(tree).map(({ leafNode }) => leafNode),
+    "present",
+  );
   const confirmed = groupContext.confirmedTranscriptHash;
   return {
     suite,
@@ -295,6 +304,8 @@ export async function joinGroup(
     readonly welcome: Bytes;
     /** Where the GroupInfo in the Welcome does not carry it. */
     readonly ratchetTree?: Bytes;
+    /** Where it is known: a Welcome into another group or epoch is refused with `welcome`, before anything is stored. */
+    readonly expected?: { readonly groupId: Bytes; readonly epoch: bigint };
     readonly signer: Signer;
     /** Sees the group, and the extensions of the GroupInfo that only joiners get. */
     readonly and?: And<{
@@ -321,6 +332,11 @@ export async function joinGroup(
     resumptionPsk(context, groupId, epoch),
   );
   const groupInfo = await openGroupInfo(suite, welcome, secrets.joinerSecret, pskSecret);
+  const { expected } = options;
+  const { groupId, epoch } = groupInfo.groupContext;
+  if (expected && (!bytesEqual(expected.groupId, groupId) || expected.epoch !== epoch)) {
+    throw new MlsError("welcome", "12.4.3.1", "a Welcome into another group or epoch");
+  }
   const tree = treeFor(suite, groupInfo, options.ratchetTree);
   const state = await verifiedState(context, suite, groupInfo, tree);
   const own = membersOf(tree).filter(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
@@ -492,7 +508,13 @@ export async function loadGroup(
             resumptionPsk: none,
             initSecret: none,
           },
-      secretTree: SecretTree.load(suite, tree.leafCount, keys.tree(groupContext.epoch), records),
+      secretTree: SecretTree.load(
+        suite,
+        tree.leafCount,
+        keys.tree(groupContext.epoch),
+        records,
+        context.window,
+      ),
     },
     pending:
       pending && status !== "joining" ? { composed: decodePending(state, pending) } : undefined,

@@ -45,7 +45,8 @@ export interface AppliedProposals {
   readonly psks: readonly PreSharedKeyID[];
   /** The `kem_output` of an external commit. */
   readonly externalInit: Bytes | undefined;
-  readonly reinit: Extract<Proposal, { proposalType: "reinit" }> | undefined;
+  /** Each type once, increasing. */
+  readonly proposalTypes: readonly number[];
   /** Whether the commit must have a path (§12.4). */
   readonly pathRequired: boolean;
 }
@@ -56,11 +57,15 @@ export function listProposals(
   commit: Commit,
   committer: Sender,
 ): readonly ListedProposal[] {
+  const named = new Set<string>();
   return commit.proposals.map((entry) => {
     if (entry.type === "proposal") {
       return { proposal: entry.proposal, sender: committer, ref: undefined };
     }
-    const pending = state.proposals.get(toHex(entry.reference));
+    const ref = toHex(entry.reference);
+    if (named.has(ref)) refuseList("12.2", "a proposal is named twice");
+    named.add(ref);
+    const pending = state.proposals.get(ref);
     if (!pending) {
       throw new MlsError(
         "proposal-unknown",
@@ -246,7 +251,11 @@ export async function applyProposals(
   const { suite } = state;
   if (committer === undefined) checkExternalList(list);
   else checkRegularList(list, committer);
-  await Promise.all(list.map(({ proposal, sender }) => validateProposal(state, proposal, sender)));
+  // What came by reference was validated when it came, in this very epoch.
+  const byValue = list.filter(({ ref }) => ref === undefined);
+  await Promise.all(
+    byValue.map(({ proposal, sender }) => validateProposal(state, proposal, sender)),
+  );
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
   checkPsks(suite, psks);
@@ -296,7 +305,9 @@ export async function applyProposals(
     updated,
     psks,
     externalInit: ofType(list, "external_init")[0]?.proposal.kemOutput,
-    reinit: ofType(list, "reinit")[0]?.proposal,
+    proposalTypes: [...new Set(list.map(({ proposal }) => proposalTypeOf(proposal)))].sort(
+      (a, b) => a - b,
+    ),
     pathRequired:
       list.length === 0 ||
       list.some(({ proposal }) => !["add", "psk", "reinit"].includes(proposal.proposalType)),

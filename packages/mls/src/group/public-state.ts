@@ -64,8 +64,8 @@ export interface CommitSummary {
   /** Of the GroupContext. */
   readonly extensionsBefore: readonly Extension[];
   readonly extensionsAfter: readonly Extension[];
-  /** The group ends here, to go on as another one (§11.2). */
-  readonly reinit: boolean;
+  /** The types of its proposals (§17.4), each once, increasing. With ReInit the group ends here. */
+  readonly proposalTypes: readonly number[];
 }
 
 /** Throws to refuse a commit. It sees public things alone, so all who follow the group can come to the same answer. */

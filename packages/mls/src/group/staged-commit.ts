@@ -10,6 +10,7 @@ import { checkPublicKey } from "../crypto/hpke.ts";
 import { MlsError } from "../errors.ts";
 import { type AuthenticatedContent, transcriptInput } from "../framing/content.ts";
 import { type Commit, encodeLeafNode } from "../framing/proposal.ts";
+import { Credential, type Credentialed } from "../key/credential.ts";
 import { externalSendersOf } from "../key/extension.ts";
 import {
   confirmedTranscriptHash,
@@ -127,8 +128,16 @@ export function summarize(
     updated,
     extensionsBefore: state.groupContext.extensions,
     extensionsAfter: extensions,
-    reinit: applied.reinit !== undefined,
+    proposalTypes: applied.proposalTypes,
   };
+}
+
+/** Whether a leaf brings in a credential or key that was not judged before (§5.3.1). */
+function isChanged({ previous, next }: { previous: Credentialed; next: Credentialed }): boolean {
+  return (
+    !bytesEqual(previous.signatureKey, next.signatureKey) ||
+    !bytesEqual(encode(Credential, previous.credential), encode(Credential, next.credential))
+  );
 }
 
 /** The application's word on a commit: on every credential it brings in, on every leaf it replaces, on what it does. */
@@ -144,18 +153,16 @@ export async function judge(
   for (const { leafNode } of summary.added) {
     checkTotalLifetime(leafNode.source, context.maxLifetime ?? MAX_LIFETIME);
   }
-  const leaves = [
+  const entering: Credentialed[] = [
     ...summary.added.map(({ leafNode }) => leafNode),
-    ...summary.updated.map(({ next }) => next),
-    ...(pathLeaf ? [pathLeaf] : []),
+    ...summary.updated.filter(isChanged).map(({ next }) => next),
   ];
-  const senders =
-    summary.extensionsAfter === summary.extensionsBefore
-      ? []
-      : externalSendersOf(summary.extensionsAfter);
-  if (leaves.length + senders.length > 0) {
-    await context.authentication.validate([...leaves, ...senders]);
+  const same = !external && previous && pathLeaf && !isChanged({ previous, next: pathLeaf });
+  if (pathLeaf && !same) entering.push(pathLeaf);
+  if (summary.extensionsAfter !== summary.extensionsBefore) {
+    entering.push(...externalSendersOf(summary.extensionsAfter));
   }
+  if (entering.length > 0) await context.authentication.validate(entering, "new");
   for (const replacement of replacements) {
     if (!(await context.authentication.isSuccessor(replacement.previous, replacement.next))) {
       throw new MlsError(

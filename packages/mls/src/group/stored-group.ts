@@ -26,6 +26,7 @@ import {
   optional,
   struct,
   uint8,
+  uint16,
   uint32,
   vector,
 } from "../codec.ts";
@@ -239,7 +240,7 @@ interface StoredPending {
 /** A summary by leaf indices: the leaves themselves stand in the trees before and after. */
 interface StoredSummary {
   readonly external: number;
-  readonly reinit: number;
+  readonly proposalTypes: readonly number[];
   readonly authenticatedData: Bytes;
   readonly path: number;
   readonly added: readonly { readonly leafIndex: number; readonly keyPackageRef: Bytes }[];
@@ -257,7 +258,7 @@ const StoredPending: Codec<StoredPending> = struct({
   bundle: StoredBundle,
   summary: struct<StoredSummary>({
     external: uint8,
-    reinit: uint8,
+    proposalTypes: vector(uint16),
     authenticatedData: opaque,
     path: uint8,
     added: vector(struct({ leafIndex: uint32, keyPackageRef: opaque })),
@@ -282,7 +283,7 @@ export function encodePending(before: RatchetTree, composed: ComposedCommit): By
     bundle,
     summary: {
       external: summary.external ? 1 : 0,
-      reinit: summary.reinit ? 1 : 0,
+      proposalTypes: summary.proposalTypes,
       authenticatedData: summary.authenticatedData,
       path: summary.pathLeaf ? 1 : 0,
       added: summary.added,
@@ -336,7 +337,7 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
       })),
       extensionsBefore: before.groupContext.extensions,
       extensionsAfter: groupContext.extensions,
-      reinit: summary.reinit === 1,
+      proposalTypes: summary.proposalTypes,
     },
     next: {
       state: {

@@ -36,8 +36,15 @@ export interface Credentialed {
 
 /** §5.3.1. The application's judgement; there is no default that accepts. */
 export interface AuthenticationService {
-  /** Throws to refuse. All leaves that are to enter the group by one step come in one call. */
-  readonly validate: (leaves: readonly Credentialed[]) => Promise<void>;
+  /**
+   * Throws to refuse. `new`: they enter the group by the step that is judged, all in one call. `present`: they stand in
+   * the tree of a group that is joined or opened, and were judged by its members when they came.
+   * A leaf that is replaced by one with the same credential and key is not asked about again.
+   */
+  readonly validate: (
+    leaves: readonly Credentialed[],
+    standing: "new" | "present",
+  ) => Promise<void>;
   /** Whether `next` may stand where `previous` stood: the same client, a valid successor. */
   readonly isSuccessor: (previous: Credentialed, next: Credentialed) => Promise<boolean>;
 }

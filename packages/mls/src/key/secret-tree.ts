@@ -16,10 +16,14 @@ import { directPath, left, right, root } from "../tree/tree-math.ts";
 
 export type RatchetType = "handshake" | "application";
 
-/** How many generations a message may be ahead of the last one seen. */
-const MAX_FORWARD = 1024;
-/** How many keys of messages that did not come yet are kept for a sender. */
-const MAX_SKIPPED = 1024;
+/** How far out of order a sender's messages may come. What is ahead is derived before it can be verified, so this bounds work. */
+export interface MessageWindow {
+  /** How many generations a message may be ahead of the last one seen. */
+  readonly forward: number;
+  /** How many keys of messages that did not come yet are kept for a sender. */
+  readonly kept: number;
+}
+const DEFAULT_WINDOW: MessageWindow = { forward: 1024, kept: 1024 };
 /** A ratchet ends before its generation would not fit into 32 bits. */
 const MAX_GENERATION = 2 ** 32 - 1;
 
@@ -60,6 +64,7 @@ export class SecretTree {
   readonly #suite: Suite;
   readonly #leafCount: number;
   readonly #prefix: string;
+  readonly #window: MessageWindow;
   /** All records, by key without prefix: node secrets, ratchets, kept message keys. */
   readonly #records: Map<string, Bytes>;
 
@@ -68,7 +73,9 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     records: Map<string, Bytes>,
+    window: MessageWindow,
   ) {
+    this.#window = window;
     this.#suite = suite;
     this.#leafCount = leafCount;
     this.#prefix = prefix;
@@ -81,9 +88,10 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     encryptionSecret: Bytes,
+    window: MessageWindow = DEFAULT_WINDOW,
   ): SecretTree {
     const records = new Map([[nodeKey(root(leafCount)), encryptionSecret]]);
-    return new SecretTree(suite, leafCount, prefix, records);
+    return new SecretTree(suite, leafCount, prefix, records, window);
   }
 
   /** A tree from the records under its prefix. */
@@ -92,13 +100,14 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     stored: ReadonlyMap<string, Bytes>,
+    window: MessageWindow = DEFAULT_WINDOW,
   ): SecretTree {
     const records = new Map(
       [...stored]
         .filter(([key]) => key.startsWith(prefix))
         .map(([key, value]) => [key.slice(prefix.length), value]),
     );
-    return new SecretTree(suite, leafCount, prefix, records);
+    return new SecretTree(suite, leafCount, prefix, records, window);
   }
 
   /** Everything, to be stored when the epoch begins. */
@@ -151,7 +160,7 @@ export class SecretTree {
       found.discard();
       throw new MlsError("generation-used", "9.1", `the key of generation ${generation} was used`);
     }
-    if (generation - ratchet.generation > MAX_FORWARD) {
+    if (generation - ratchet.generation > this.#window.forward) {
       found.discard();
       throw new MlsError("generation-too-far", "9.1", `generation ${generation} is too far ahead`);
     }
@@ -213,7 +222,7 @@ export class SecretTree {
     const kept = [...this.#records.keys()].filter((key) => key.startsWith(prefix));
     const generationOf = (key: string): number => Number(key.slice(prefix.length));
     kept.sort((a, b) => generationOf(a) - generationOf(b));
-    return kept.slice(0, Math.max(0, kept.length + coming - MAX_SKIPPED));
+    return kept.slice(0, Math.max(0, kept.length + coming - this.#window.kept));
   }
 
   #messageKey(secret: Bytes, generation: number): MessageKey {

@@ -15,6 +15,7 @@ import {
   encode,
   opaque,
   optional,
+  Reader,
   select,
   struct,
   uint8,
@@ -49,7 +50,10 @@ export const Node: Codec<Node> = select<"nodeType", Node>("nodeType", uint8, {
   leaf: [1, struct({ leafNode: LeafNode })],
   parent: [2, struct({ parentNode: ParentNode })],
 });
-const RatchetTreeExtension: Codec<readonly (Node | undefined)[]> = vector(optional(Node));
+const OptionalNode: Codec<Node | undefined> = optional(Node);
+/** The largest tree that is read, in leaves: twice what this package is made for. */
+const MAX_LEAVES: number = 2 ** 17;
+const RatchetTreeExtension: Codec<readonly (Node | undefined)[]> = vector(OptionalNode);
 
 /** A place for a member. What was computed of it is kept in `memo`. */
 export interface LeafSlot {
@@ -243,6 +247,7 @@ export function addLeaf(
   if (blank === undefined) {
     const { root, leafCount } = tree;
     const right = blankSubtree(root.level, leafCount);
+    if (leafCount >= MAX_LEAVES) throw new MlsError("tree-shape", "7.7", "the tree is full");
     const doubled = subtree(2 * leafCount - 1, undefined, root, right);
     return addLeaf({ ...tree, root: doubled, leafCount: 2 * leafCount }, leaf);
   }
@@ -438,6 +443,9 @@ export function treeFromNodes(
     }
   }
   if (last < 0) throw new MlsError("tree-shape", "12.4.3.3", "a tree without nodes");
+  if (last >= nodeWidth(MAX_LEAVES)) {
+    throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
+  }
   let leafCount = 1;
   while (nodeWidth(leafCount) <= last) leafCount *= 2;
   let keys = emptyKeyIndex((key) => hash(suite, key));
@@ -472,11 +480,26 @@ export function encodeRatchetTree(tree: RatchetTree): Bytes {
 
 /** Reads a `ratchet_tree` extension. Throws `MlsError` with `decode` or `tree-shape`; nothing is verified. */
 export function decodeRatchetTree(suite: Suite, bytes: Bytes): RatchetTree {
-  const nodes = decode(RatchetTreeExtension, bytes);
+  const nodes = readNodes(bytes);
   if (nodes.at(-1) === undefined) {
     throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
   }
   return treeFromNodes(suite, present(nodes));
+}
+
+/** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
+function readNodes(bytes: Bytes): (Node | undefined)[] {
+  const whole = new Reader(bytes);
+  const reader = whole.vector();
+  if (!whole.done) throw new MlsError("decode", "12.4.3.3", "bytes behind the tree");
+  const nodes: (Node | undefined)[] = [];
+  while (!reader.done) {
+    if (nodes.length >= nodeWidth(MAX_LEAVES)) {
+      throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
+    }
+    nodes.push(OptionalNode.read(reader));
+  }
+  return nodes;
 }
 
 function* present(nodes: readonly (Node | undefined)[]): Generator<readonly [number, Node]> {

@@ -77,13 +77,20 @@ function checkUnmergedLeaves(node: Subtree, parent: ParentNode): void {
     );
   };
   let previous = -1;
+  const listed = new Map<Subtree, ReadonlySet<number>>();
+  const lists = (at: Subtree, unmerged: readonly number[], leaf: number): boolean => {
+    const known = listed.get(at) ?? new Set(unmerged);
+    listed.set(at, known);
+    return known.has(leaf);
+  };
   for (const leaf of parent.unmergedLeaves) {
     if (leaf <= previous) refuse("not increasing");
     previous = leaf;
     if (Math.abs(2 * leaf - node.index) > 2 ** node.level - 1) refuse("a leaf elsewhere");
     let at: TreeNode = node;
     while (isSubtree(at)) {
-      if (at.parent && !at.parent.unmergedLeaves.includes(leaf)) refuse("a node between lacks it");
+      if (at.parent && !lists(at, at.parent.unmergedLeaves, leaf))
+        refuse("a node between lacks it");
       at = 2 * leaf < at.index ? at.left : at.right;
     }
     if (!at.leaf) refuse("a blank leaf");
