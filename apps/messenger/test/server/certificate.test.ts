@@ -15,7 +15,7 @@ import {
 const DAY = 24 * 60 * 60 * 1000;
 const now = Date.UTC(2026, 10, 23, 12);
 
-describe("what is made", () => {
+describe("what is made", async () => {
   const names = [
     "localhost",
     "chat.local",
@@ -25,7 +25,7 @@ describe("what is made", () => {
     "fe80::1:2",
     "2001:db8::7:0:0:1",
   ];
-  const certificate = new X509Certificate(makeCertificate(names, now).cert);
+  const certificate = new X509Certificate((await makeCertificate(names, now)).cert);
 
   test.each(names)("names %s", (name) => {
     const matched = /[:]|^[0-9.]+$/.test(name)
@@ -51,14 +51,14 @@ describe("what is made", () => {
     expect(certificate.validToDate.getTime() - certificate.validFromDate.getTime()).toBe(397 * DAY);
   });
 
-  test("more names than fit a short length", () => {
+  test("more names than fit a short length", async () => {
     const many = Array.from({ length: 40 }, (_, i) => `host-${i}.example.internal`);
-    const { subjectAltName } = new X509Certificate(makeCertificate(many, now).cert);
+    const { subjectAltName } = new X509Certificate((await makeCertificate(many, now)).cert);
     expect(subjectAltName?.split(", ")).toEqual(many.map((name) => `DNS:${name}`));
   });
 
   test("a TLS client that trusts it connects, and refuses another name", async () => {
-    const pair = makeCertificate(["localhost"], Date.now());
+    const pair = await makeCertificate(["localhost"], Date.now());
     expect(await status(pair, "localhost")).toBe(200);
     await expect(status(pair, "elsewhere.example")).rejects.toThrow(/altnames/);
   });
@@ -105,7 +105,10 @@ describe("what is kept", () => {
     const made = await keptCertificate(folder, ["localhost"], now);
     await writeFile(join(folder, "certificate.pem"), made.cert.slice(0, 200));
     const second = await keptCertificate(folder, ["localhost"], now);
-    await writeFile(join(folder, "certificate-key.pem"), makeCertificate(["localhost"], now).key);
+    await writeFile(
+      join(folder, "certificate-key.pem"),
+      (await makeCertificate(["localhost"], now)).key,
+    );
     const third = await keptCertificate(folder, ["localhost"], now);
     expect(new Set([made, second, third].map(fingerprint)).size).toBe(3);
     expect(await readFile(join(folder, "certificate-key.pem"), "utf8")).toBe(third.key);
