@@ -9,6 +9,9 @@ import type { Bytes } from "@conclave/mls/codec";
 import { base64urlnopad } from "@scure/base";
 import { z } from "zod";
 
+// Otherwise it tries `new Function`, which the page's policy forbids and reports.
+z.config({ jitless: true });
+
 /** Every route, with its method. `{x}` is a segment; ids in a path are base64url. */
 export const ROUTES = {
   register: "POST /v1/accounts",
