@@ -174,9 +174,11 @@ export class SecretTree {
     const passed: Bytes[] = [];
     let secret = ratchet.secret;
     for (let at = ratchet.generation; at < generation; at++) {
-      const kept = this.#messageKey(secret, at);
-      skipped.push([skippedKey(leafIndex, type, at), encode(MessageKey, kept)]);
-      wipe(kept.key, kept.nonce);
+      if (generation - at <= this.#window.kept) {
+        const kept = this.#messageKey(secret, at);
+        skipped.push([skippedKey(leafIndex, type, at), encode(MessageKey, kept)]);
+        wipe(kept.key, kept.nonce);
+      }
       secret = this.#step(secret, at);
       passed.push(secret);
     }

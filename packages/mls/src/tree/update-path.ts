@@ -55,7 +55,7 @@ interface PathStep {
 }
 
 /** §4.1.2: the direct path of a leaf without the nodes whose copath child nobody stands below; upwards. */
-export function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
+function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
   return pathAt(tree, leafIndex)
     .map((node) => ({ node, copath: 2 * leafIndex < node.index ? node.right : node.left }))
     .filter(({ copath }) => copath.members > 0);

@@ -35,7 +35,8 @@ export function Page(): JSX.Element {
     case "recovery-phrase":
       return <RecoveryPhrase />;
     case "join":
-      return <Join />;
+      // Another link is another screen, which looks afresh.
+      return <Join key={messenger.invitation.value} />;
     case "home":
       return <Home />;
   }
