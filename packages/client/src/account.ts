@@ -76,7 +76,9 @@ export async function newAccount(input: string, vault: KeyVault, now: number): P
       previousHash: new Uint8Array(0),
       issuedAt,
       expiresAt: issuedAt + YEAR,
-      devices: [{ deviceId, signatureKey: leaf.publicKey, signInKey: signIn.publicKey }],
+      devices: [
+        { deviceId, signatureKey: leaf.publicKey, signInKey: signIn.publicKey, revokedAt: 0n },
+      ],
     },
     root,
   );

@@ -4,7 +4,7 @@
  */
 
 import { ClientError } from "./api.ts";
-import { causeOf, Refusal } from "./refusal.ts";
+import { causeOf, refusalOf } from "./refusal.ts";
 import { ServiceError } from "./service.ts";
 
 /** Rejects with a `ClientError`, whatever went wrong. */
@@ -20,11 +20,14 @@ export function clientError(error: unknown): ClientError {
   const known = causeOf(error, ClientError);
   if (known) return known;
   const service = causeOf(error, ServiceError);
+  if (service?.code === "too-many-requests") {
+    return new ClientError("busy", "the service was asked too often", { cause: error });
+  }
   if (service?.transient) {
     return new ClientError("offline", "the service can't be reached", { cause: error });
   }
   if (service) return new ClientError("refused", service.code, { cause: error });
-  const refusal = causeOf(error, Refusal);
+  const refusal = refusalOf(error);
   if (refusal) return new ClientError("refused", refusal.code, { cause: error });
   return new ClientError("internal", "something that should not happen", { cause: error });
 }

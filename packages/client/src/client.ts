@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Device as ListedDevice } from "@conclave/delivery/protocol";
+import { type Device as ListedDevice, MAX_LINKS } from "@conclave/delivery/protocol";
 import type { CryptoProvider } from "@conclave/mls";
 import { type Account, credentialOf, nameOf, nextDeviceList } from "./account.ts";
 import {
@@ -28,8 +28,8 @@ import { openLink } from "./conversation/joining.ts";
 import { type Device, startDevice } from "./device.ts";
 import { Directory, type KnownList } from "./directory.ts";
 import { type Environment, TIMING, type Timing } from "./environment.ts";
-import { decodeFragment, encodeFragment, linkKeysOf, MAX_LINKS, titleOf } from "./invitation.ts";
-import { causeOf, Refusal } from "./refusal.ts";
+import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitation.ts";
+import { refusalOf } from "./refusal.ts";
 import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
 import { safetyNumber } from "./safety-number.ts";
 import { type Fetch, Service, ServiceError } from "./service.ts";
@@ -253,7 +253,7 @@ class Engine implements Client {
       if (error instanceof ServiceError && error.code === "not-found") {
         throw new ClientError("name-unknown", "nobody has this name", { cause: error });
       }
-      const code = causeOf(error, Refusal)?.code;
+      const code = refusalOf(error)?.code;
       if (code === "root-key-changed") {
         throw new ClientError("root-key-changed", "this name has another root key now", {
           cause: error,

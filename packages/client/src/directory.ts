@@ -14,6 +14,9 @@ import {
   type DeviceListHead,
   decodeDeviceIdentity,
   headOf,
+  keepsDevices,
+  mayEnter,
+  nameKey,
   openDeviceList,
   sha256,
 } from "@conclave/delivery/protocol";
@@ -116,7 +119,7 @@ export class Directory {
     const about = { accountId, subject: list.name };
     if (
       (expected.accountId && !equal(expected.accountId, id)) ||
-      (expected.name !== undefined && expected.name !== list.name)
+      (expected.name !== undefined && nameKey(expected.name) !== nameKey(list.name))
     ) {
       throw new Refusal("root-key-changed", "the device list of another account", about);
     }
@@ -147,7 +150,8 @@ export class Directory {
     const forked =
       head.version === held.head.version
         ? !equal(head.hash, held.head.hash)
-        : head.version === held.head.version + 1n && !equal(list.previousHash, held.head.hash);
+        : !keepsDevices(held.list, list) ||
+          (head.version === held.head.version + 1n && !equal(list.previousHash, held.head.hash));
     if (forked) this.#options.warn({ code: "device-list-fork", ...about });
     return !forked && head.version > held.head.version;
   }
@@ -183,15 +187,18 @@ export class Directory {
   }
 
   /**
-   * Judges leaves: bound to an account whose list, unexpired at `at` (milliseconds), has the device with this
-   * very key. Lists are fetched where what is known doesn't have it.
+   * Judges leaves: bound to an account whose list has the device with this very key. One that is new in its group must
+   * be allowed to enter at the time `at` (milliseconds); one that was there was judged when it came.
+   * Lists are fetched where what is known is not enough.
    */
   authentication(at: () => number): AuthenticationService {
     return {
-      validate: async (leaves) => {
+      validate: async (leaves, standing) => {
         const pending = [...leaves];
         const worker = async () => {
-          for (let leaf = pending.pop(); leaf; leaf = pending.pop()) await this.#judge(leaf, at());
+          for (let leaf = pending.pop(); leaf; leaf = pending.pop()) {
+            await this.#judge(leaf, standing === "new" ? at() : undefined);
+          }
         };
         await Promise.all(Array.from({ length: FETCHES }, worker));
       },
@@ -203,7 +210,7 @@ export class Directory {
     };
   }
 
-  async #judge(leaf: Leaf, at: number): Promise<void> {
+  async #judge(leaf: Leaf, at: number | undefined): Promise<void> {
     const identity = identityOf(leaf);
     const id = await accountIdOf(identity.rootKey);
     const held = this.#known.get(hex(id));
@@ -222,18 +229,18 @@ export class Directory {
 const LIST_PREFIX = "device-list/";
 const VERIFIED_PREFIX = "verified/";
 
-/** The name's root key at first sight. Names are not ASCII, so their hash stands in the key. */
+/** The name's root key at first sight, in whatever case. Names are not ASCII, so their hash stands in the key. */
 async function pinKey(name: string): Promise<string> {
-  return `pin/${hex(await sha256(utf8Bytes(name)))}`;
+  return `pin/${hex(await sha256(utf8Bytes(nameKey(name))))}`;
 }
 
-function lists(list: DeviceList, identity: DeviceIdentity, at: number): boolean {
-  return (
-    Number(list.expiresAt) * 1000 > at &&
-    list.devices.some(
-      ({ deviceId, signatureKey }) =>
-        equal(deviceId, identity.deviceId) && equal(signatureKey, identity.signatureKey),
-    )
+/** Whether the list has the device, and, where a time is given, lets it enter a group then. */
+function lists(list: DeviceList, identity: DeviceIdentity, at: number | undefined): boolean {
+  return list.devices.some(
+    (device) =>
+      equal(device.deviceId, identity.deviceId) &&
+      equal(device.signatureKey, identity.signatureKey) &&
+      (at === undefined || mayEnter(list, device, at)),
   );
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { LINKS_EXTENSION, type SigningKey } from "@conclave/delivery/protocol";
+import { commitPolicy, LINKS_EXTENSION, type SigningKey } from "@conclave/delivery/protocol";
 import {
   type Capabilities,
   type Credential,
@@ -11,10 +11,10 @@ import {
   defaultCapabilities,
   type Lifetime,
   type MlsContext,
+  MlsError,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { type AccountId, ClientError, type ClientEvent } from "./api.ts";
-import { commitPolicy } from "./commit-policy.ts";
 import type { Directory } from "./directory.ts";
 import { causeOf } from "./refusal.ts";
 import { type Service, ServiceError } from "./service.ts";
@@ -97,7 +97,8 @@ export function mlsContext(environment: Environment, judgedAt: () => number): Ml
 
 /** What a worker does about an error: waits, or stops the engine where storage failed. */
 export function workerError(environment: Environment, error: unknown): number | "stop" {
-  if (causeOf(error, ClientError)) {
+  // A group whose write failed can't go on before it is loaded again.
+  if (causeOf(error, ClientError) || causeOf(error, MlsError)?.code === "storage") {
     environment.fail(error);
     return "stop";
   }

@@ -9,7 +9,7 @@ import { MlsError } from "@conclave/mls";
 import type { Warning } from "./api.ts";
 import type { Environment } from "./environment.ts";
 import { refillKeyPackages } from "./key-packages.ts";
-import { causeOf, Refusal } from "./refusal.ts";
+import { causeOf, refusalOf } from "./refusal.ts";
 import { ServiceError } from "./service.ts";
 
 export interface InboxOptions {
@@ -30,7 +30,7 @@ export async function readInbox({ environment, join, warn }: InboxOptions): Prom
         await join(entry);
       } catch (error) {
         if (causeOf(error, ServiceError)?.transient) throw error;
-        const refusal = causeOf(error, Refusal);
+        const refusal = refusalOf(error);
         if (!refusal && !causeOf(error, MlsError) && !causeOf(error, ServiceError)) throw error;
         environment.log("welcome refused", error);
         warn({ code: refusal?.code ?? "message-refused", ...refusal?.about });

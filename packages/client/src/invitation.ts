@@ -7,7 +7,6 @@
 import {
   bytesFromText,
   bytesToText,
-  decodeLinks,
   encodeLinks,
   LINKS_EXTENSION,
   type Link,
@@ -39,9 +38,6 @@ const FRAGMENT_LENGTH = 1 + SEED_LENGTH + 32;
 /** The suite that sealing to a link uses, whatever the group's. */
 const SEALING_SUITE = 0x0003;
 const SEAL_LABEL = utf8Bytes("Conclave 1 sealed group info");
-
-/** How many links a group may have. */
-export const MAX_LINKS = 16;
 
 /** A GroupInfo extension for joiners: what the conversation is called. A private-use number (§17.3). */
 export const TITLE_EXTENSION = 0xf0c2;
@@ -127,12 +123,6 @@ export async function openSealed(
   } catch (cause) {
     throw new ClientError("link-invalid", "what the service holds is not for this link", { cause });
   }
-}
-
-/** The links in a GroupContext. Throws `MlsError` with `decode`. */
-export function linksOf(extensions: readonly Extension[]): readonly Link[] {
-  const found = extensions.find((extension) => extension.extensionType === LINKS_EXTENSION);
-  return found ? decodeLinks(found.extensionData) : [];
 }
 
 /** The same extensions with other links. */

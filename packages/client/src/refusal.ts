@@ -1,9 +1,10 @@
 /**
- * Why a credential or a commit is refused, in the words that a person is shown. It is thrown inside
+ * Why a credential is refused, in the words that a person is shown. It is thrown inside
  * what MLS asks of an application, so it may come back as the cause of an `MlsError`.
  * @module
  */
 
+import { CommitRefusal } from "@conclave/delivery/protocol";
 import type { AccountId, WarningCode } from "./api.ts";
 
 export class Refusal extends Error {
@@ -21,6 +22,13 @@ export class Refusal extends Error {
     this.code = code;
     this.about = about;
   }
+}
+
+/** Why a credential, commit or proposal was refused, if that is what went wrong. */
+export function refusalOf(error: unknown): Pick<Refusal, "code" | "about" | "message"> | undefined {
+  const commit = causeOf(error, CommitRefusal);
+  if (commit) return { code: commit.code, message: commit.message, about: {} };
+  return causeOf(error, Refusal);
 }
 
 /** The first error of this class among an error and its causes. */

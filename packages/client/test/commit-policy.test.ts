@@ -1,10 +1,15 @@
-import { encodeDeviceIdentity, type Link, proveLink } from "@conclave/delivery/protocol";
-import type { CommitSummary, LeafNode } from "@conclave/mls";
+import {
+  commitPolicy,
+  encodeDeviceIdentity,
+  type Link,
+  MAX_LINKS,
+  proveLink,
+} from "@conclave/delivery/protocol";
+import { type CommitSummary, type LeafNode, PROPOSAL } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import { randomBytes } from "../src/bytes.ts";
-import { commitPolicy } from "../src/commit-policy.ts";
 import { CAPABILITIES } from "../src/environment.ts";
-import { MAX_LINKS, withLinks } from "../src/invitation.ts";
+import { withLinks } from "../src/invitation.ts";
 import { signerOfSeed } from "../src/phrase.ts";
 import type { Refusal } from "../src/refusal.ts";
 
@@ -44,7 +49,7 @@ function commit(changes: Partial<CommitSummary> = {}): CommitSummary {
     added: [],
     removed: [],
     updated: [],
-    reinit: false,
+    proposalTypes: [],
     extensionsBefore: withLinks([other], []),
     extensionsAfter: withLinks([other], []),
     ...changes,
@@ -145,8 +150,13 @@ describe("a member's commit", () => {
     ).toBe("message-refused");
   });
 
-  it("doesn't close the group", async () => {
-    expect(await judgement(commit({ reinit: true }))).toBe("message-refused");
+  it("has no proposal but those that conversations use: it can't close the group", async () => {
+    const { add, update, remove, groupContextExtensions, reinit, psk } = PROPOSAL;
+    const used = [add, update, remove, groupContextExtensions];
+    expect(await judgement(commit({ proposalTypes: used }))).toBe("accepted");
+    for (const type of [reinit, psk, 0xf000]) {
+      expect(await judgement(commit({ proposalTypes: [...used, type] }))).toBe("message-refused");
+    }
   });
 
   it("changes nothing of the context but its links", async () => {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type Client, type ClientStorage, createClient } from "../src/index.ts";
+import { type Client, ClientError, type ClientStorage, createClient } from "../src/index.ts";
 import { nodeCrypto, openProfile } from "../src/node/index.ts";
 import {
   conversation,
@@ -154,5 +154,41 @@ describe("a device that dies at any step", () => {
     );
     expect(steps).toBeGreaterThan(5);
     expect((await conversation(ada, id)).warnings).toEqual([]);
+  });
+});
+
+describe("a disk that is full", () => {
+  it("stops the engine; what was taken before is sent after the next start", async () => {
+    const dee = await world.person("Dee");
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 600, maxUses: 1 });
+    await dee.acceptInvitation(fragment);
+    await dee.close();
+    const { storage, vault } = openProfile(join(world.folder, "Dee.db"));
+    let full = false;
+    const client = await createClient({
+      storage: {
+        ...storage,
+        apply: async (batch) => {
+          if (full) throw new ClientError("storage", "no room");
+          await storage.apply(batch);
+          // The text that is written takes the last of the room.
+          full = [...(batch.put?.keys() ?? [])].some((key) => key.startsWith("written/"));
+        },
+      },
+      vault,
+      crypto: nodeCrypto,
+      service: { origin: world.origin },
+    });
+    await until(client, async () => (await client.snapshot()).connection === "online");
+    const before = await texts(ada, id);
+    await client.sendText(id, "taken", "taken");
+    await client.closed;
+    await expect(client.sendText(id, "not taken", "not taken")).rejects.toMatchObject({
+      code: "fenced",
+    });
+    await client.close();
+    const again = await world.device("Dee");
+    await untilTexts(ada, id, [...before, "taken"]);
+    await until(again, async () => (await texts(again, id)).includes("taken"));
   });
 });

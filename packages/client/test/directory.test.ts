@@ -22,7 +22,7 @@ async function account(name: string) {
   const root = signerOfSeed(randomBytes(32));
   const signatureKey = randomBytes(32);
   const deviceId = randomBytes(16);
-  const device = { deviceId, signatureKey, signInKey: randomBytes(32) };
+  const device = { deviceId, signatureKey, signInKey: randomBytes(32), revokedAt: 0n };
   const list = (
     version: bigint,
     previousHash: Bytes,
@@ -68,7 +68,7 @@ describe("a leaf", () => {
     const ben = await account("Ben");
     const { directory: at, lists, warned } = directory();
     lists.set(hex(ben.accountId), ben.first);
-    await at.authentication(() => NOW).validate([ben.leaf]);
+    await at.authentication(() => NOW).validate([ben.leaf], "new");
     expect(at.nameOf(hex(ben.accountId))).toBe("Ben");
     expect(warned).toEqual([]);
   });
@@ -78,14 +78,15 @@ describe("a leaf", () => {
     const { directory: at, lists } = directory();
     const { validate } = at.authentication(() => NOW);
     const unlisted = refusedAs("unlisted-device");
-    await expect(validate([ben.leaf])).rejects.toThrow(unlisted);
+    await expect(validate([ben.leaf], "new")).rejects.toThrow(unlisted);
     lists.set(hex(ben.accountId), ben.first);
     const wrong = [
       { ...ben.leaf, signatureKey: randomBytes(32) },
       { ...ben.leaf, credential: { credentialType: "basic", identity: randomBytes(9) } as const },
       { ...ben.leaf, credential: { credentialType: "x509", certificates: [] } as const },
     ];
-    for (const leaf of wrong) await expect(validate([ben.leaf, leaf])).rejects.toThrow(unlisted);
+    for (const leaf of wrong)
+      await expect(validate([ben.leaf, leaf], "new")).rejects.toThrow(unlisted);
     const rogue = randomBytes(32);
     const identity = encodeDeviceIdentity({
       rootKey: ben.root.publicKey,
@@ -93,7 +94,7 @@ describe("a leaf", () => {
       signatureKey: rogue,
     });
     const credential = { credentialType: "basic", identity } as const;
-    await expect(validate([{ credential, signatureKey: rogue }])).rejects.toThrow(unlisted);
+    await expect(validate([{ credential, signatureKey: rogue }], "new")).rejects.toThrow(unlisted);
   });
 
   it("is refused once its list has expired, and accepted again with a new one", async () => {
@@ -101,10 +102,23 @@ describe("a leaf", () => {
     const { directory: at, lists } = directory();
     lists.set(hex(ben.accountId), ben.first);
     const later = at.authentication(() => NOW + 60_000);
-    await expect(later.validate([ben.leaf])).rejects.toThrow(refusedAs("unlisted-device"));
+    await expect(later.validate([ben.leaf], "new")).rejects.toThrow(refusedAs("unlisted-device"));
     const renewed = await ben.list(2n, await sha256(ben.first), { expiresAt: SECONDS + 999n });
     lists.set(hex(ben.accountId), renewed);
-    await later.validate([ben.leaf]);
+    await later.validate([ben.leaf], "new");
+  });
+
+  it("of a revoked device enters no group from then on; where it is, it stays", async () => {
+    const ben = await account("Ben");
+    const { directory: at, lists } = directory();
+    const devices = [{ ...ben.device, revokedAt: SECONDS + 10n }];
+    await at.accept(ben.first);
+    lists.set(hex(ben.accountId), await ben.list(2n, await sha256(ben.first), { devices }));
+    await at.fetch(ben.accountId);
+    await at.authentication(() => NOW + 9_000).validate([ben.leaf], "new");
+    const later = at.authentication(() => NOW + 10_000);
+    await expect(later.validate([ben.leaf], "new")).rejects.toThrow(refusedAs("unlisted-device"));
+    await later.validate([ben.leaf], "present");
   });
 
   it("is not refused for want of an answer", async () => {
@@ -118,7 +132,7 @@ describe("a leaf", () => {
       },
       warn: () => {},
     });
-    await expect(at.authentication(() => NOW).validate([ben.leaf])).rejects.toMatchObject({
+    await expect(at.authentication(() => NOW).validate([ben.leaf], "new")).rejects.toMatchObject({
       code: "offline",
     });
   });
@@ -161,6 +175,16 @@ describe("a device list", () => {
     expect(warned).toEqual(["device-list-fork", "device-list-fork"]);
   });
 
+  it("that forgets a device, or takes a revocation back, is told as a fork", async () => {
+    const ben = await account("Ben");
+    for (const devices of [[], [{ ...ben.device, signatureKey: randomBytes(32) }]]) {
+      const { directory: at, warned } = directory();
+      await at.accept(ben.first);
+      await at.accept(await ben.list(2n, await sha256(ben.first), { devices }));
+      expect(warned).toEqual(["device-list-fork"]);
+    }
+  });
+
   it("that nobody signed, or of another account, is refused", async () => {
     const [ben, eve] = [await account("Ben"), await account("Eve")];
     const { directory: at } = directory();
@@ -182,6 +206,8 @@ describe("a device list", () => {
     names.set("Ben", imposter.first);
     await expect(at.lookUp("Ben")).rejects.toThrow(refusedAs("root-key-changed"));
     expect(warned).toEqual(["root-key-changed"]);
+    names.set("ben", (await account("ben")).first);
+    await expect(at.lookUp("ben")).rejects.toThrow(refusedAs("root-key-changed"));
     names.set("Ben", ben.second);
     expect((await at.lookUp("Ben")).accountId).toBe(hex(ben.accountId));
   });

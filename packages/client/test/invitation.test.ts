@@ -1,4 +1,4 @@
-import { decodeLinks, type Link } from "@conclave/delivery/protocol";
+import { decodeLinks, type Link, linksOf } from "@conclave/delivery/protocol";
 import { encode } from "cborg";
 import { describe, expect, it } from "vitest";
 import { randomBytes } from "../src/bytes.ts";
@@ -6,7 +6,6 @@ import {
   decodeFragment,
   encodeFragment,
   linkKeysOf,
-  linksOf,
   openSealed,
   readTitle,
   sealToLinks,

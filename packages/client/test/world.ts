@@ -55,7 +55,12 @@ export async function createWorld(
 
   const startService = async () => {
     const store = openSqliteStore(join(folder, "service.db"));
-    const service = createDeliveryService({ store, publicOrigin: origin, allowedOrigins });
+    const service = createDeliveryService({
+      store,
+      publicOrigin: origin,
+      allowedOrigins,
+      limits: LIMITS,
+    });
     running = { store, service, server: await serve(service, { port }) };
   };
   const stopService = async () => {
@@ -102,6 +107,19 @@ export async function createWorld(
     },
   };
 }
+
+/** All devices of a test come from one address, and some start very often. */
+const OFTEN = { burst: 100_000, perSecond: 10_000 };
+const LIMITS = {
+  address: OFTEN,
+  device: OFTEN,
+  registration: OFTEN,
+  signIn: OFTEN,
+  lookUp: OFTEN,
+  claim: OFTEN,
+  claimed: OFTEN,
+  group: OFTEN,
+};
 
 async function freePort(): Promise<number> {
   const server = createServer();

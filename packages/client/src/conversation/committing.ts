@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Accepted, CommitRequest, Link } from "@conclave/delivery/protocol";
+import { type Accepted, type CommitRequest, type Link, linksOf } from "@conclave/delivery/protocol";
 import {
   type CommitBundle,
   type Group,
@@ -18,8 +18,8 @@ import { validateKeyPackage } from "@conclave/mls/public-group";
 import { ClientError } from "../api.ts";
 import { equal, hex, utf8Bytes } from "../bytes.ts";
 import { SUITE } from "../environment.ts";
-import { linksOf, sealToLinks, titleExtension, withLinks } from "../invitation.ts";
-import { causeOf, Refusal } from "../refusal.ts";
+import { sealToLinks, titleExtension, withLinks } from "../invitation.ts";
+import { causeOf, refusalOf } from "../refusal.ts";
 import { ServiceError } from "../service.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
@@ -85,7 +85,7 @@ function failureOf(error: unknown): ClientError | undefined {
   if (error instanceof ClientError) {
     return error.code === "storage" || error.code === "fenced" ? undefined : error;
   }
-  const refusal = causeOf(error, Refusal);
+  const refusal = refusalOf(error);
   if (refusal) return new ClientError("refused", refusal.message, { cause: error });
   const service = causeOf(error, ServiceError);
   if (service) {
@@ -170,10 +170,10 @@ async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<
   state.judgeNow();
   try {
     const { leafNode } = await validateKeyPackage(state.context, keyPackage);
-    await state.context.authentication.validate([leafNode]);
+    await state.context.authentication.validate([leafNode], "new");
     return true;
   } catch (error) {
-    const refusal = causeOf(error, Refusal);
+    const refusal = refusalOf(error);
     if (!refusal && !(error instanceof MlsError)) throw error;
     if (causeOf(error, ServiceError)?.transient) throw error;
     const step = state.step();

@@ -19,7 +19,7 @@ import {
   readTitle,
   titleExtension,
 } from "../invitation.ts";
-import { causeOf, Refusal } from "../refusal.ts";
+import { causeOf, refusalOf } from "../refusal.ts";
 import { ServiceError } from "../service.ts";
 import { ordinal } from "../storage.ts";
 import { type Outcome, requestOf } from "./committing.ts";
@@ -68,7 +68,7 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
     return { groupId: group.groupId, groupInfo, ratchetTree, keys, preview, ownLeaf };
   } catch (error) {
     if (causeOf(error, ServiceError)?.transient) throw error;
-    if (!(error instanceof MlsError) && !causeOf(error, Refusal)) throw error;
+    if (!(error instanceof MlsError) && !refusalOf(error)) throw error;
     throw new ClientError("refused", "the group behind the link is not in order", { cause: error });
   }
 }
@@ -147,6 +147,7 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
   const group = await joinGroup(state.context, {
     welcome: entry.welcome,
     ratchetTree,
+    expected: { groupId, epoch: entry.epoch },
     signer: environment.self.leafSigner,
     and: ({ groupInfoExtensions }) => {
       step.record = { ...step.record, title: readTitle(groupInfoExtensions) };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type LogEntry, sha256 } from "@conclave/delivery/protocol";
+import { checkProposal, type LogEntry, sha256 } from "@conclave/delivery/protocol";
 import { type Batch, type Group, MlsError, type Received } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { readMessage } from "@conclave/mls/public-group";
@@ -14,7 +14,7 @@ import { equal, hex } from "../bytes.ts";
 import { CHAIN_MEMORY, type ChainPosition, chainNext, chainStart } from "../chain.ts";
 import { ContentError, decodeContent, textOf } from "../content/content.ts";
 import { decodeFrame, type Envelope, messageIdOf } from "../content/frame.ts";
-import { causeOf, Refusal } from "../refusal.ts";
+import { causeOf, refusalOf } from "../refusal.ts";
 import { ServiceError } from "../service.ts";
 import { count, put } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
@@ -77,7 +77,7 @@ async function readForeign(
     received = await group.receive(entry.message, {
       and: async (event: Received): Promise<Batch> => {
         if (event.type === "application") await readApplication(state, step, group, event, entry);
-        if (event.type === "proposal") checkProposal(event);
+        if (event.type === "proposal") checkProposal(event.proposal, event.sender);
         if (event.type === "commit") {
           await compareSeen(state, step, group, readCommitData(event.summary));
           await readCommit(state, step, { event, entry, proposals });
@@ -123,15 +123,6 @@ async function beginStep(
 /** A whole number of milliseconds, whatever the service says. */
 function timeOf({ acceptedAt }: LogEntry): number {
   return Math.min(Math.max(0, Math.floor(acceptedAt)), Number.MAX_SAFE_INTEGER);
-}
-
-/** Members propose nothing but their own leaving: a proposal that nobody may commit would keep all from sending. */
-function checkProposal({ proposal, sender }: Extract<Received, { type: "proposal" }>): void {
-  const leaves =
-    proposal.proposalType === "remove" &&
-    sender.senderType === "member" &&
-    sender.leafIndex === proposal.removed;
-  if (!leaves) throw new Refusal("message-refused", "a proposal of something else than to leave");
 }
 
 function isCommit(message: Bytes): boolean {
@@ -309,7 +300,7 @@ async function passOver(
   error: unknown,
 ): Promise<void> {
   const step = await beginStep(state, group, entry, hash);
-  const refusal = causeOf(error, Refusal);
+  const refusal = refusalOf(error);
   const code = causeOf(error, MlsError)?.code;
   if (!refusal && code === undefined) throw error;
   if (code === "state-old" || code === "pending-commit") {

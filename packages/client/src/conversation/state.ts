@@ -4,13 +4,13 @@
  * @module
  */
 
+import { linksOf } from "@conclave/delivery/protocol";
 import { type Batch, type Group, loadGroup, type MlsContext } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
 import type { ConversationId, ConversationSummary, Member, Warning } from "../api.ts";
 import { fromHex } from "../bytes.ts";
 import { type ChainPosition, chainStart } from "../chain.ts";
 import { type Environment, mlsContext } from "../environment.ts";
-import { linksOf } from "../invitation.ts";
 import { ServiceError } from "../service.ts";
 import { type Changes, changes, count, put, read } from "../storage.ts";
 import { type History, messagesBefore, messageView, putMessages, waitingView } from "./history.ts";

@@ -54,9 +54,10 @@ function openStorage(database: DatabaseSync): ClientStorage {
     try {
       body();
       database.exec("COMMIT");
-    } catch (error) {
-      database.exec("ROLLBACK");
-      throw error;
+    } catch (cause) {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      if (cause instanceof ClientError) throw cause;
+      throw new ClientError("storage", "the profile can't be written", { cause });
     }
   };
 

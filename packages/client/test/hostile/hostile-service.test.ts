@@ -82,7 +82,7 @@ function madeUp() {
         previousHash: new Uint8Array(0),
         issuedAt: now,
         expiresAt: now + 3600n,
-        devices: [{ deviceId, signatureKey: leaf.publicKey, signInKey: bytes(32) }],
+        devices: [{ deviceId, signatureKey: leaf.publicKey, signInKey: bytes(32), revokedAt: 0n }],
       },
       root,
     );
