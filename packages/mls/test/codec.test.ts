@@ -91,6 +91,7 @@ describe("§2.1.1 an optional value", () => {
     expect(encode(codec, 9)).toEqual(bytes(1, 9));
   });
   it.each([2, 0x80, 255])("with presence octet %i is refused", (octet) => {
+    expect(() => decode(codec, bytes(octet))).toThrow(REFUSED);
     expect(() => decode(codec, bytes(octet, 9))).toThrow(REFUSED);
   });
 });

@@ -79,7 +79,8 @@ describe("the working group's test vectors", () => {
     if (!folder) return ctx.skip(MISSING);
     const lines: string[] = [];
     const { passed, failed } = await runFolder(folder, (line) => lines.push(line));
-    expect(failed, lines.join("\n")).toBe(0);
+    expect(lines.filter((line) => !/, 0 failed, /.test(line))).toEqual([]);
+    expect(failed).toBe(0);
     expect(passed).toBeGreaterThan(400);
   });
 

@@ -91,15 +91,21 @@ describe("both providers", () => {
 });
 
 describe.each(PROVIDERS)("%s", (_, provider) => {
-  const refused = async (act: () => unknown): Promise<void> => {
-    await expect((async () => act())()).rejects.toThrow();
+  /** Whether it throws, at once or later. */
+  const refuses = async (act: () => unknown): Promise<boolean> => {
+    try {
+      await act();
+      return false;
+    } catch {
+      return true;
+    }
   };
 
   it.each(SMALL_ORDER.map((point) => [hex(point), point] as const))(
     "refuses to agree with the point of small order %s",
     async (__, point) => {
       const { privateKey } = await provider.generateDhKeyPair("x25519");
-      await refused(() => provider.dh("x25519", privateKey, point));
+      expect(await refuses(() => provider.dh("x25519", privateKey, point))).toBe(true);
       const suite = suiteOf(provider, 3);
       await expect(
         encryptWithLabel(suite, point, "x", utf8(""), utf8("secret")),
@@ -114,9 +120,15 @@ describe.each(PROVIDERS)("%s", (_, provider) => {
 
   it.each([0, 31, 33, 64])("refuses Diffie-Hellman keys of %i bytes", async (length) => {
     const { privateKey, publicKey } = await provider.generateDhKeyPair("x25519");
-    await refused(() => provider.dh("x25519", privateKey, new Uint8Array(length).fill(9)));
-    await refused(() => provider.dh("x25519", new Uint8Array(length).fill(9), publicKey));
-    await refused(() => provider.dhPublicKey("x25519", new Uint8Array(length).fill(9)));
+    expect(
+      await refuses(() => provider.dh("x25519", privateKey, new Uint8Array(length).fill(9))),
+    ).toBe(true);
+    expect(
+      await refuses(() => provider.dh("x25519", new Uint8Array(length).fill(9), publicKey)),
+    ).toBe(true);
+    expect(
+      await refuses(() => provider.dhPublicKey("x25519", new Uint8Array(length).fill(9))),
+    ).toBe(true);
   });
 
   it.each(AEAD_NAMES)(
@@ -136,11 +148,15 @@ describe.each(PROVIDERS)("%s", (_, provider) => {
         [key, nonce, aad, sealed.slice(0, 15)],
         [key, nonce, aad, new Uint8Array(0)],
       ] as const) {
-        await refused(() => provider.open(aead, k, n, a, c));
+        expect(await refuses(() => provider.open(aead, k, n, a, c))).toBe(true);
       }
       for (const length of [0, nk - 1, nk + 1, nk === 16 ? 32 : 16]) {
-        await refused(() => provider.seal(aead, new Uint8Array(length), nonce, aad, plaintext));
-        await refused(() => provider.open(aead, new Uint8Array(length), nonce, aad, sealed));
+        expect(
+          await refuses(() => provider.seal(aead, new Uint8Array(length), nonce, aad, plaintext)),
+        ).toBe(true);
+        expect(
+          await refuses(() => provider.open(aead, new Uint8Array(length), nonce, aad, sealed)),
+        ).toBe(true);
       }
     },
   );
@@ -164,7 +180,7 @@ describe.each(PROVIDERS)("%s", (_, provider) => {
       expect(await provider.verify("ed25519", key, text, given)).toBe(false);
     }
     expect(await provider.verify("ed25519", publicKey, message, signature)).toBe(true);
-    await refused(() => provider.sign("ed25519", privateKey.slice(1), message));
+    expect(await refuses(() => provider.sign("ed25519", privateKey.slice(1), message))).toBe(true);
   });
 
   it("draws bytes that differ", () => {

@@ -1,3 +1,4 @@
+// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §6.3, §9: encrypted messages. Mallory, at leaf 3, has a member's keys. */
 
 import type { MlsErrorCode } from "@conclave/mls";
@@ -5,7 +6,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
-import { type PrivateMessage, padme } from "../../src/framing/private-message.ts";
+import { type PrivateMessage, padme, unprotectPrivate } from "../../src/framing/private-message.ts";
 import { forgeCommit, forgePrivate, type Inside, inside } from "../forge.ts";
 import { expectAccepted, expectRefused, persons, type Room, room, text, utf8 } from "../people.ts";
 
@@ -108,6 +109,13 @@ describe("§6.3 a PrivateMessage", () => {
     const bad = await forgePrivate(after, application, { as: 1 });
     const { group } = where.at(0);
     await expect(group.receive(bad)).rejects.toMatchObject({ code: "unknown-sender" });
+    // Not even a key is derived for nobody.
+    const { privateMessage } = decodeMessageOf(bad, "mls_private_message");
+    const { suite, secrets, secretTree, state } = after;
+    const keys = { senderDataSecret: secrets.senderDataSecret, secretTree };
+    await expect(
+      unprotectPrivate(suite, keys, state.tree, privateMessage, undefined),
+    ).rejects.toMatchObject({ code: "unknown-sender" });
   });
 
   it("of an epoch that has passed is refused (§6.1)", async () => {

@@ -1,3 +1,4 @@
+// oxlint-disable vitest/expect-expect -- agree holds the assertions.
 import type { Group } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import {

@@ -227,6 +227,22 @@ describe("§12.4.3.1 a Welcome is refused for", () => {
     expect([...(await heldKeys(eve)).keys()].sort((x, y) => x - y)).toEqual([3, 4]);
   });
 
+  it("another group or epoch than was expected", async () => {
+    const { mallory, eve, where } = await stage();
+    const keyPackage = readKeyPackage(await keyPackageOf(eve));
+    const welcome = await forgeWelcome(mallory, keyPackage);
+    const { groupId } = where.at(0).group;
+    const joined = (expected: { readonly groupId: Bytes; readonly epoch: bigint }) =>
+      joinGroup(eve.context, { welcome, signer: eve.signer, expected });
+    for (const expected of [
+      { groupId: utf8("hall"), epoch: 2n },
+      { groupId, epoch: 1n },
+    ]) {
+      await expect(joined(expected)).rejects.toMatchObject({ code: "welcome" });
+    }
+    expect((await joined({ groupId, epoch: 2n })).epoch).toBe(2n);
+  });
+
   it("credentials that the application refuses", async () => {
     const no = new Error("no");
     const on = await stage();

@@ -1,3 +1,4 @@
+// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §12.1 to §12.4: what a commit may carry. Mallory, at leaf 3, has all the keys of a member and keeps to no rule. */
 
 import { EXTENSION, type MlsErrorCode, RequiredCapabilities } from "@conclave/mls";
@@ -356,6 +357,15 @@ const RULES: readonly Rule[] = [
     good: async () => ({
       proposals: [nonDefault(CUSTOM_PROPOSAL), await add(await person("eve"))],
     }),
+  },
+  {
+    rule: "§12.2 one reference twice",
+    bad: async ({ proposed }) => {
+      const ref = await proposed(1, "update");
+      return { references: [ref, ref] };
+    },
+    code: "proposal-list",
+    good: async ({ proposed }) => ({ references: [await proposed(1, "update")] }),
   },
   {
     rule: "§12.4.2 a reference to no proposal",

@@ -1,9 +1,11 @@
+// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §7.5, §7.6, §12.4.2, §12.4.3.2: paths, and commits by those who join with them. */
 
 import type { MlsErrorCode } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import type { Suite } from "../../src/crypto/suite.ts";
+import { decodeMessageOf } from "../../src/framing/message.ts";
 import type { UpdatePath, UpdatePathNode } from "../../src/tree/update-path.ts";
 import { type ForgedCommit, forgeCommit, forgeKeyPackage, type Inside, inside } from "../forge.ts";
 import {
@@ -11,6 +13,7 @@ import {
   add,
   expectAccepted,
   expectRefused,
+  found,
   joinByLink,
   type Person,
   person,
@@ -366,6 +369,12 @@ describe("paths", () => {
     const eve = await person("eve");
     const proposals = [{ proposalType: "add", keyPackage: await forgeKeyPackage(eve) } as const];
     await expectAccepted(where, 3, await forgeCommit(mallory, { proposals }));
+    const alice = await found(await person("alice"));
+    const { commit } = await alice.commit({ proposals, forcePath: true });
+    const { content } = decodeMessageOf(commit, "mls_public_message").publicMessage.content;
+    if (content.contentType !== "commit") throw new Error("a commit");
+    const sealed = content.commit.path?.nodes.map((node) => node.encryptedPathSecret.length);
+    expect(sealed).toEqual([0]);
   });
 
   it("§7.5 reach unmerged leaves, and those below blank nodes", async () => {

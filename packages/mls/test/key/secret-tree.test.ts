@@ -104,6 +104,22 @@ describe("§9.1 a ratchet", () => {
     expect(shared.at(0, "application", 2048).key).toHaveLength(32);
   });
 
+  it("keeps to the window that the application gave", () => {
+    const window = { forward: 20, kept: 3 };
+    const shared = SecretTree.create(suite, 1, "t/", ROOT.slice(), window);
+    expect(() => shared.at(0, "application", 21)).toThrow(
+      expect.objectContaining({ code: "generation-too-far" }),
+    );
+    for (const generation of [20, 22]) {
+      shared.at(0, "application", generation).settle();
+      expect(shared.keys().filter((key) => key.includes("/k/"))).toHaveLength(3);
+    }
+    for (const generation of [18, 19, 21]) shared.at(0, "application", generation).settle();
+    expect(() => shared.at(0, "application", 17)).toThrow(
+      expect.objectContaining({ code: "generation-used" }),
+    );
+  });
+
   it.each([2, 3, 4, -1, 0.5, 2 ** 32 - 1, Number.NaN])(
     "of leaf %d, which is not there, is refused",
     (leaf) => {

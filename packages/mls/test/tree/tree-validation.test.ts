@@ -1,3 +1,4 @@
+// oxlint-disable vitest/expect-expect -- refused and check hold the assertions.
 /** §7.3, §7.7, §7.9.2, §12.4.3.1: trees from outside. Each broken tree has the tree hash that its group context names. */
 
 import type { MlsErrorCode } from "@conclave/mls";
@@ -219,6 +220,15 @@ describe("§12.4.3.3 an encoded tree", () => {
         expect.objectContaining({ code: "tree-shape" }),
       );
     }
+  });
+
+  it("has a bounded number of leaves, since blank ones cost nothing to write", async () => {
+    const by = await grown();
+    const [leaf] = decode(Nodes, encodeRatchetTree(by.state.tree));
+    const far = Array.from({ length: 2 ** 18 }, () => undefined);
+    expect(() => decodeRatchetTree(by.suite, encode(Nodes, [...far, leaf]))).toThrow(
+      expect.objectContaining({ code: "tree-shape" }),
+    );
   });
 
   it("has leaves at even indices and parents at odd ones", async () => {

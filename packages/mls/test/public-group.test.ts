@@ -1,0 +1,230 @@
+/** What a service sees of a group, and what it needs no secret for. */
+
+import { type CommitSummary, type Credentialed, joinExternally, PROPOSAL } from "@conclave/mls";
+import { PublicGroup, readGroupInfo, readMessage, readWelcome } from "@conclave/mls/public-group";
+import { describe, expect, it } from "vitest";
+import { encode } from "../src/codec.ts";
+import { signContent } from "../src/framing/content.ts";
+import { encodeMessage } from "../src/framing/message.ts";
+import { makeGroupInfo } from "../src/group/epoch.ts";
+import { GroupContext } from "../src/key/group-context.ts";
+import { forgeCommit, forgePrivate, inside } from "./forge.ts";
+import {
+  ACCEPT_ALL_FOR_TESTS,
+  addProposal,
+  hex,
+  keyPackageOf,
+  person,
+  persons,
+  room,
+  utf8,
+} from "./people.ts";
+
+describe("a public group", () => {
+  it("is a value: a message that is refused, or taken, leaves it as it was", async () => {
+    const { observer, at } = await room(await persons(["alice", "bob"]));
+    const before = [hex(observer.state()), hex(observer.ratchetTree())];
+    const { commit } = await at(0).group.commit();
+    const { group: next, event, changes } = await observer.process(commit);
+    await expect(next.process(commit)).rejects.toMatchObject({ code: "wrong-epoch" });
+    expect([hex(observer.state()), hex(observer.ratchetTree())]).toEqual(before);
+    expect([next.epoch, event.type]).toEqual([2n, "commit"]);
+    // Alice's leaf and the root, and nothing else.
+    expect(changes.map(({ index }) => index).sort((a, b) => a - b)).toEqual([0, 1]);
+  });
+
+  it("is stored as its state and the nodes that changed", async () => {
+    const where = await room(await persons(["alice", "bob", "carol"]));
+    const { at } = where;
+    const dave = await person("dave");
+    const nodes = new Map(where.observer.nodes());
+    let { observer } = where;
+    const { context } = at(0).person;
+    const follow = async (message: Uint8Array<ArrayBuffer>) => {
+      for (const group of where.groups) if (group.status === "active") await group.receive(message);
+      const loaded = PublicGroup.load(context, { state: observer.state(), nodes });
+      const { group, changes } = await loaded.process(message);
+      for (const { index, node } of changes) {
+        if (node) nodes.set(index, node);
+        else nodes.delete(index);
+      }
+      ({ group: observer } = await observer.process(message));
+      expect(group.state()).toEqual(observer.state());
+      expect([...nodes].sort(([a], [b]) => a - b)).toEqual(
+        [...observer.nodes()].sort(([a], [b]) => a - b),
+      );
+    };
+    await follow((await at(0).group.commit({ proposals: [await addProposal(dave)] })).commit);
+    await follow(await at(2).group.proposeUpdate());
+    await follow((await at(0).group.commit()).commit);
+    const two = [3, 2].map((removed) => ({ proposalType: "remove", removed }) as const);
+    await follow((await at(0).group.commit({ proposals: two })).commit);
+    expect(observer.members().map(({ leafIndex }) => leafIndex)).toEqual([0, 1]);
+    const state = observer.state().with(0, 9) as Uint8Array<ArrayBuffer>;
+    expect(() => PublicGroup.load(context, { state, nodes })).toThrow(
+      expect.objectContaining({ code: "storage" }),
+    );
+  });
+
+  it("has its pending proposals, which commits may name", async () => {
+    const { groups, observer, at } = await room(await persons(["alice", "bob", "carol"]));
+    const update = await at(1).group.proposeUpdate();
+    for (const group of groups) await group.receive(update);
+    const { group: next, event } = await observer.process(update);
+    expect(event).toMatchObject({ type: "proposal", sender: { leafIndex: 1 } });
+    const { commit } = await at(0).group.commit();
+    await expect(observer.process(commit)).rejects.toMatchObject({ code: "proposal-unknown" });
+    const { event: done } = await next.process(commit);
+    expect(done.type === "commit" && done.summary.updated.map((one) => one.leafIndex)).toEqual([1]);
+  });
+
+  it("refuses what is not public", async () => {
+    const { observer, at } = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = at(0);
+    const application = { contentType: "application", applicationData: utf8("x") } as const;
+    for (const message of [
+      await forgePrivate(await inside(alice), application),
+      await group.groupInfo({ externalPub: false }),
+      await keyPackageOf(alice),
+    ]) {
+      await expect(observer.process(message)).rejects.toMatchObject({ code: "wrong-wire-format" });
+    }
+  });
+
+  it("lets a policy judge each commit, its own or the one for that call", async () => {
+    const { observer, at } = await room(await persons(["alice", "bob"]));
+    const { commit } = await at(0).group.commit({ authenticatedData: utf8("why") });
+    const seen: CommitSummary[] = [];
+    const no = new Error("not on Sundays");
+    const refused = observer.process(commit, {
+      policy: async (summary) => {
+        seen.push(summary);
+        throw no;
+      },
+    });
+    await expect(refused).rejects.toBe(no);
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ committer: 0, external: false, epoch: 1n, proposalTypes: [] });
+    await expect(observer.process(commit)).resolves.toBeDefined();
+  });
+
+  it("§8.1 ends at the last epoch that can be counted, without a stray error", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const mallory = await inside(at(1).person);
+    const { state } = mallory;
+    const groupContext = { ...state.groupContext, epoch: 2n ** 64n - 2n };
+    const late = { ...mallory, state: { ...state, groupContext } };
+    const { context } = at(0).person;
+    const groupInfo = await makeGroupInfo(at(1).person.signer, late.state, 1, []);
+    const ratchetTree = at(0).group.ratchetTree();
+    const observer = await PublicGroup.open(context, { groupInfo, ratchetTree });
+    const last = await observer.process(await forgeCommit(late));
+    expect(last.group.epoch).toBe(2n ** 64n - 1n);
+    const beyond = { ...groupContext, epoch: 2n ** 64n - 1n };
+    const gone = { ...late.state, groupContext: beyond };
+    const opened = await PublicGroup.open(context, {
+      groupInfo: await makeGroupInfo(at(1).person.signer, gone, 1, []),
+      ratchetTree,
+    });
+    const proposal = await addProposal(await person("eve"));
+    const proposals = [{ type: "proposal", proposal } as const];
+    const signed = await signContent(
+      at(1).person.signer,
+      "mls_public_message",
+      {
+        groupId: beyond.groupId,
+        epoch: beyond.epoch,
+        sender: { senderType: "member", leafIndex: 1 },
+        authenticatedData: utf8(""),
+        content: { contentType: "commit", commit: { proposals, path: undefined } },
+      },
+      encode(GroupContext, beyond),
+    );
+    const tag = new Uint8Array(32);
+    const publicMessage = {
+      ...signed,
+      auth: { ...signed.auth, confirmationTag: tag },
+      membershipTag: tag,
+    };
+    const message = encodeMessage({ wireFormat: "mls_public_message", publicMessage });
+    await expect(opened.process(message)).rejects.toMatchObject({ code: "exhausted" });
+  });
+});
+
+describe("§5.3.1 credentials", () => {
+  it("are judged as new when they enter, as present by who opens or joins, and not again", async () => {
+    const asked: string[] = [];
+    const authentication = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      validate: async (leaves: readonly Credentialed[], standing: "new" | "present") => {
+        asked.push(`${standing} ${leaves.length}`);
+      },
+    };
+    const where = await room([await person("alice", { authentication }), await person("bob")]);
+    expect(asked).toEqual(["new 1", "new 1", "present 2"].slice(-asked.length));
+    asked.length = 0;
+    const { commit } = await where.at(1).group.commit();
+    await where.at(0).group.receive(commit);
+    await where.observer.process(commit);
+    expect(asked).toEqual([]);
+    const eve = await person("eve", { authentication });
+    const joined = await joinExternally(eve.context, {
+      groupInfo: await where.at(0).group.groupInfo({ externalPub: true }),
+      ratchetTree: where.at(0).group.ratchetTree(),
+      credential: eve.credential,
+      signer: eve.signer,
+    });
+    expect(asked).toEqual(["present 2", "new 1"]);
+    asked.length = 0;
+    await where.at(0).group.receive(joined.bundle.commit);
+    expect(asked).toEqual(["new 1"]);
+  });
+});
+
+describe("a look at a message", () => {
+  it("tells what its head says", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = at(0);
+    const { groupId } = group;
+    const { commit, welcome, groupInfo } = await group.commit({
+      proposals: [await addProposal(await person("eve"))],
+    });
+    expect(readMessage(commit)).toEqual({
+      wireFormat: "mls_public_message",
+      groupId,
+      epoch: 1n,
+      contentType: "commit",
+      sender: { senderType: "member", leafIndex: 0 },
+    });
+    const message = await group.send(utf8("x"));
+    expect(readMessage(message)).toEqual({
+      wireFormat: "mls_private_message",
+      groupId,
+      epoch: 1n,
+      contentType: "application",
+    });
+    expect(readMessage(groupInfo)).toEqual({ wireFormat: "mls_group_info", groupId, epoch: 2n });
+    expect(readGroupInfo(groupInfo)).toEqual({ groupId, epoch: 2n, suite: 3, extensions: [] });
+    if (!welcome) throw new Error("a welcome");
+    expect(readMessage(welcome)).toEqual({ wireFormat: "mls_welcome" });
+    expect(readWelcome(welcome)).toMatchObject({ suite: 3, keyPackageRefs: { length: 1 } });
+    expect(readMessage(await keyPackageOf(alice))).toEqual({ wireFormat: "mls_key_package" });
+    expect(() => readWelcome(commit)).toThrow(
+      expect.objectContaining({ code: "wrong-wire-format" }),
+    );
+  });
+
+  it("tells the types of a commit's proposals", async () => {
+    const { at, observer } = await room(await persons(["alice", "bob", "carol"]));
+    const { commit } = await at(0).group.commit({
+      proposals: [{ proposalType: "remove", removed: 1 }, await addProposal(await person("eve"))],
+    });
+    const { event } = await observer.process(commit);
+    expect(event.type === "commit" && event.summary.proposalTypes).toEqual([
+      PROPOSAL.add,
+      PROPOSAL.remove,
+    ]);
+    const received = await at(0).group.receive(commit);
+    expect(received.type === "commit" && received.summary.proposalTypes).toEqual([1, 3]);
+  });
+});
