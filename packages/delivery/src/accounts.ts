@@ -13,6 +13,7 @@ import {
   bytesToText,
   type DeviceList,
   type DeviceListResponse,
+  keepsDevices,
   LookUpRequest,
   normalizeName,
   openDeviceList,
@@ -32,7 +33,7 @@ import type { Account, ListedDevice, Store } from "./store/store.ts";
 
 /** How long a token is good for, in milliseconds. */
 const SESSION_LIFETIME = 60 * 60 * 1000;
-/** The largest bodies here, in bytes: a list of 32 devices in base64url is far smaller. */
+/** The largest bodies here, in bytes: a list of 64 devices in base64url is far smaller. */
 const BODY_LIMIT = 64 * 1024;
 
 export interface Session {
@@ -129,6 +130,10 @@ export function createAccounts(service: {
     if (list.expiresAt * 1000n <= BigInt(now()) || list.expiresAt <= list.issuedAt) {
       throw new Refusal("bad-request", "the device list has expired");
     }
+    const times = [list.expiresAt, ...list.devices.map(({ revokedAt }) => revokedAt)];
+    if (times.some((time) => time > BigInt(Number.MAX_SAFE_INTEGER))) {
+      throw new Refusal("bad-request", "the device list has a time that no clock shows");
+    }
     const ids = new Set(list.devices.map((device) => bytesToText(device.deviceId)));
     const { length } = list.devices;
     if (length === 0 || length > limits.devices || ids.size !== length) {
@@ -140,6 +145,7 @@ export function createAccounts(service: {
       deviceList: signed,
       version: list.version,
       hash: await sha256(signed),
+      expiresAt: list.expiresAt,
     };
     return { list, account };
   }
@@ -149,9 +155,15 @@ export function createAccounts(service: {
     const body = await readJson(request, RegisterRequest, BODY_LIMIT);
     const { list, account } = await readDeviceList(body.deviceList);
     if (list.version !== 1n) throw new Refusal("bad-request", "a first device list has version 1");
+    const name = await readStructure(() => normalizeName(list.name), "this is no name");
+    if (name !== list.name) throw new Refusal("bad-request", "the name is not normalized");
     const claim = await readStructure(() => readSignIn(body.signIn), "this is no sign-in");
     const signer = list.devices.find((device) => same(device.deviceId, claim.deviceId));
-    if (signer === undefined || !same(claim.accountId, account.accountId)) {
+    if (
+      signer === undefined ||
+      signer.revokedAt !== 0n ||
+      !same(claim.accountId, account.accountId)
+    ) {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
     await checkSignIn(body.signIn, claim, signer.signInKey);
@@ -173,7 +185,9 @@ export function createAccounts(service: {
     const body = await readJson(request, SignInRequest, BODY_LIMIT);
     const claim = await readStructure(() => readSignIn(body.signIn), "this is no sign-in");
     const device = await store.device(claim.accountId, claim.deviceId);
-    if (device === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
+    if (device === undefined || device.revokedAt !== 0n) {
+      throw new Refusal("invalid-signature", "the proof does not hold");
+    }
     await checkSignIn(body.signIn, claim, device.signInKey);
     return startSession(device.device, claim);
   }
@@ -220,12 +234,18 @@ export function createAccounts(service: {
     }
     if (same(account.hash, held.hash)) return new Response(null, { status: 204 });
     const { previousHash, devices } = list;
-    const replaced = await store.replaceDeviceList({ ...account, previousHash, devices });
-    if (replaced === "device-list-conflict") {
-      throw new Refusal("device-list-conflict", "the list does not follow the one that is held", {
+    const conflict = (): Refusal =>
+      new Refusal("device-list-conflict", "the list does not follow the one that is held", {
         members: { currentVersion: held.version },
       });
+    if (!same(previousHash, held.hash) || list.version !== held.version + 1n) throw conflict();
+    // Who reads the log later judges by the newest list what was accepted by an older one.
+    const before = await openDeviceList(held.deviceList);
+    if (!keepsDevices(before, list) || list.expiresAt < before.expiresAt) {
+      throw new Refusal("not-allowed", "the list takes back what the one before said");
     }
+    const replaced = await store.replaceDeviceList({ ...account, previousHash, devices });
+    if (replaced === "device-list-conflict") throw conflict();
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
     return new Response(null, { status: 204 });

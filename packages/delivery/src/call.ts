@@ -12,7 +12,7 @@ import type { ListedDevice } from "./store/store.ts";
 
 export interface Call {
   readonly request: Request;
-  /** Of the client, as the socket says. */
+  /** Of the client, as its connection or a trusted proxy says. */
   readonly address: string;
   /** The bytes that a segment of the path stands for. */
   readonly id: (name: string) => Bytes;

@@ -1,10 +1,10 @@
 /**
- * Which leaves are those of registered devices. The service lets no other into a tree.
+ * Which leaves are those of registered devices. The service lets no other into a tree, nor one of a device that may not enter.
  * @module
  */
 
 import type { AuthenticationService, Credential } from "@conclave/mls/public-group";
-import { accountIdOf, decodeDeviceIdentity } from "./protocol/index.ts";
+import { accountIdOf, decodeDeviceIdentity, mayEnter } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 
@@ -26,6 +26,14 @@ export async function isCredentialOf(
   }
 }
 
+/** Throws `Refusal` for a device that is revoked, or whose list has expired, at a time in milliseconds. */
+export function checkMayEnter(device: ListedDevice, at: number): void {
+  if (!mayEnter({ expiresAt: device.listExpiresAt }, device, at)) {
+    throw new Refusal("not-allowed", "a device is revoked, or its list has expired");
+  }
+}
+
+/** Who a leaf belongs to. Whether a device may enter depends on when, which `checkMayEnter` is told. */
 export function deviceAuthentication(store: Store): AuthenticationService {
   return {
     async validate(leaves) {

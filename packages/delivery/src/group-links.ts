@@ -4,27 +4,20 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { type CommitSummary, type Extension, findExtension } from "@conclave/mls/public-group";
+import type { CommitSummary, Extension } from "@conclave/mls/public-group";
 import {
   bytesToText,
   type CommitRequest,
-  decodeLinks,
-  LINKS_EXTENSION,
   type Link,
   linkIdOf,
   linkOfProof,
+  linksOf,
 } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { ListedDevice, StoredLink } from "./store/store.ts";
 
 /** Seconds since the Unix epoch, beyond what a clock can show: there it makes no difference when a link ends. */
 const FOREVER = BigInt(Number.MAX_SAFE_INTEGER);
-
-/** Throws `MlsError` with `decode`. */
-export function linksOf(extensions: readonly Extension[]): readonly Link[] {
-  const found = findExtension(extensions, LINKS_EXTENSION);
-  return found === undefined ? [] : decodeLinks(found);
-}
 
 /** Whether both name the same things, each once. */
 export function sameSet(a: readonly Bytes[], b: readonly Bytes[]): boolean {
@@ -33,11 +26,19 @@ export function sameSet(a: readonly Bytes[], b: readonly Bytes[]): boolean {
   return left.size === right.size && left.isSubsetOf(right);
 }
 
+export function linkClosed(): Refusal {
+  return new Refusal("link-closed", "the link is not open any more");
+}
+
 /**
- * Which link a device joins by, with its own leaf; whether it is open, the transaction finds. That a leaf which goes
- * with this is the same device's is a rule of MLS, judged by `isSuccessor`.
+ * Which link a device joins by, with its own leaf, at a time in milliseconds. Whether the link is used up, the transaction
+ * finds; what else the joiner may do, the policy that members share.
  */
-export async function linkOfJoiner(caller: ListedDevice, commit: CommitSummary): Promise<Link> {
+export async function linkOfJoiner(
+  caller: ListedDevice,
+  commit: CommitSummary,
+  acceptedAt: number,
+): Promise<Link> {
   const { groupId, epoch, pathLeaf, encodedPathLeaf: leafNode, authenticatedData } = commit;
   const own =
     pathLeaf !== undefined && Buffer.compare(pathLeaf.signatureKey, caller.signatureKey) === 0;
@@ -49,6 +50,7 @@ export async function linkOfJoiner(caller: ListedDevice, commit: CommitSummary):
   if (link === undefined) {
     throw new Refusal("not-allowed", "no link of the group vouches for this");
   }
+  if (Number(link.expiresAt) * 1000 <= acceptedAt) throw linkClosed();
   return link;
 }
 

@@ -6,6 +6,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import {
+  type CommitPolicy,
   type CommitSummary,
   EXTENSION,
   findExtension,
@@ -16,8 +17,9 @@ import {
   readWelcome,
 } from "@conclave/mls/public-group";
 import { type Call, type Handler, json, readBody, readJson } from "./call.ts";
+import { checkMayEnter } from "./device-authentication.ts";
 import type { Doorbell } from "./doorbell.ts";
-import { linkOfJoiner, linksOf, linksToStore, sameSet } from "./group-links.ts";
+import { linkClosed, linkOfJoiner, linksToStore, sameSet } from "./group-links.ts";
 import type { Limits } from "./limits.ts";
 import { byTheRules } from "./mls-rules.ts";
 import {
@@ -25,8 +27,12 @@ import {
   bytesToText,
   CommitRequest,
   CreateGroupRequest,
+  checkProposal,
+  commitPolicy,
   LIMITS,
+  type Link,
   linkIdOf,
+  linksOf,
   sha256,
 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
@@ -37,10 +43,21 @@ import { createTurns } from "./turns.ts";
 
 /** Ids of groups are random; shorter ones could be guessed. */
 const GROUP_ID_LENGTH = 16;
+/** The tree of a new group, in bytes: one leaf. */
+const NEW_TREE_LIMIT = 16 * 1024;
 
 interface Held {
   readonly version: number;
   readonly group: PublicGroup;
+}
+
+/** A message that is to be appended. */
+interface Entry {
+  readonly groupId: Bytes;
+  readonly epoch: bigint;
+  readonly message: Bytes;
+  /** SHA-256 of `message`. */
+  readonly hash: Bytes;
 }
 
 type Header = ReturnType<typeof readMessage>;
@@ -66,20 +83,30 @@ export function createGroupLog(service: {
   const inTurn = createTurns(limits.waiting);
   const cache = createRecent<Held>(limits.groupsInMemory);
 
-  async function load(groupId: Bytes): Promise<Held | undefined> {
+  /** The group, and how late its log is. */
+  async function load(
+    groupId: Bytes,
+  ): Promise<(Held & { readonly acceptedAt: number }) | undefined> {
     const known = cache.get(bytesToText(groupId));
     const stored = await store.group(groupId, known?.version);
     if (stored === undefined) return undefined;
-    const { version, parts } = stored;
+    const { version, acceptedAt, parts } = stored;
     const held = parts ? { version, group: PublicGroup.load(context, parts) } : known;
-    if (held !== undefined) cache.set(bytesToText(groupId), held);
-    return held;
+    if (held === undefined) return undefined;
+    cache.set(bytesToText(groupId), held);
+    return { ...held, acceptedAt };
   }
 
   async function createGroup({ request, device }: Call): Promise<Response> {
     const caller = await device();
     newGroups.take(String(caller.device));
     const { groupInfo, ratchetTree } = await readJson(request, CreateGroupRequest, LIMITS.body);
+    if (ratchetTree.length > NEW_TREE_LIMIT) {
+      throw new Refusal("too-large", "the tree of a new group has one leaf", {
+        members: { limit: NEW_TREE_LIMIT },
+      });
+    }
+    const acceptedAt = now();
     const group = await byTheRules(async () => {
       checkHeldExtensions(groupInfo);
       return PublicGroup.open(context, { groupInfo, ratchetTree });
@@ -91,6 +118,7 @@ export function createGroupLog(service: {
     if (!own || others.length > 0) {
       throw notAllowed("a new group has one member, who makes it");
     }
+    checkMayEnter(caller, acceptedAt);
     const links = await byTheRules(() => linksOf(group.extensions));
     if (group.epoch !== 0n || links.length > 0 || group.groupId.length < GROUP_ID_LENGTH) {
       throw notAllowed("a new group is in epoch 0, without links, and has a long random id");
@@ -102,7 +130,7 @@ export function createGroupLog(service: {
       state: group.state(),
       groupInfo,
       nodes: [...group.nodes()],
-      now: now(),
+      now: acceptedAt,
     });
     if (created === "group-exists") throw new Refusal(created, "the group exists already");
     doorbell.ring({
@@ -130,26 +158,21 @@ export function createGroupLog(service: {
     });
   }
 
-  /** The devices that the commit adds, each with its leaf: none that is in already. */
+  /** The devices that the commit lets in, each with its leaf. */
   async function devicesAdded(
     caller: ListedDevice,
     commit: CommitSummary,
+    acceptedAt: number,
   ): Promise<readonly { readonly leafIndex: number; readonly device: number }[]> {
-    if (commit.external) return [{ leafIndex: commit.committer, device: caller.device }];
     const keys = commit.added.map(({ leafNode }) => leafNode.signatureKey);
     const devices = await store.devicesBySignatureKey(keys);
-    const removed = new Set(commit.removed.map(({ leafIndex }) => leafIndex));
-    const added: { leafIndex: number; device: number }[] = [];
-    for (const [i, { leafIndex }] of commit.added.entries()) {
-      const device = devices[i]?.device;
+    const entering = commit.added.map(({ leafIndex }, i) => ({ leafIndex, device: devices[i] }));
+    if (commit.external) entering.push({ leafIndex: commit.committer, device: caller });
+    return entering.map(({ leafIndex, device }) => {
       if (device === undefined) throw notAllowed("a leaf is not that of a registered device");
-      const old = await store.leafOf(commit.groupId, device);
-      if (old !== undefined && !removed.has(old)) {
-        throw notAllowed("the device is in the group");
-      }
-      added.push({ leafIndex, device });
-    }
-    return added;
+      checkMayEnter(device, acceptedAt);
+      return { leafIndex, device: device.device };
+    });
   }
 
   /** Judges a commit and, if nothing else came before, stores it with all that belongs to it. */
@@ -169,18 +192,25 @@ export function createGroupLog(service: {
     const current = held.group.epoch;
     if (given !== current) throw await wrongEpoch(groupId, { current, given }, leaf !== undefined);
 
+    // Judged by the time that it will be logged with: members judge it by that too.
+    const acceptedAt = Math.max(now(), held.acceptedAt);
+    let link: Link | undefined;
+    const policy: CommitPolicy = async (summary) => {
+      if (summary.external) link = await linkOfJoiner(caller, summary, acceptedAt);
+      await commitPolicy(() => acceptedAt)(summary);
+    };
+
     return byTheRules(async () => {
-      const { group, event, changes } = await held.group.process(body.commit);
+      const { group, event, changes } = await held.group.process(body.commit, { policy });
       if (event.type !== "commit") throw new Refusal("bad-request", "this is no commit");
       const { summary } = event;
-      const link = summary.external ? await linkOfJoiner(caller, summary) : undefined;
       if (!summary.external && summary.committer !== leaf) {
         throw notAllowed("the commit is another member's");
       }
       checkHeldExtensions(body.groupInfo);
       await group.checkGroupInfo(body.groupInfo);
       checkWelcome(summary, body.welcome);
-      const added = await devicesAdded(caller, summary);
+      const added = await devicesAdded(caller, summary, acceptedAt);
       const removed = summary.removed.map(({ leafIndex }) => leafIndex);
       const left = await Promise.all(removed.map((index) => store.deviceOfLeaf(groupId, index)));
       const joined = added.map(({ device }) => device);
@@ -191,7 +221,7 @@ export function createGroupLog(service: {
         epoch: current,
         hash,
         message: body.commit,
-        now: now(),
+        acceptedAt,
         state: group.state(),
         groupInfo: body.groupInfo,
         nodes: changes.map(({ index, node }) => ({ nodeIndex: index, node })),
@@ -238,49 +268,37 @@ export function createGroupLog(service: {
     return json(201, accepted);
   }
 
-  async function application(
-    caller: ListedDevice,
-    entry: { readonly groupId: Bytes; readonly epoch: bigint; readonly message: Bytes },
-  ): Promise<Accepted> {
-    const { groupId, epoch, message } = entry;
-    const hash = await sha256(message);
+  async function application(caller: ListedDevice, entry: Entry): Promise<Accepted> {
+    const { groupId, epoch } = entry;
     const { device } = caller;
-    const accepted = await store.appendApplication({
-      groupId,
-      device,
-      epoch,
-      hash,
-      message,
-      now: now(),
-    });
+    const accepted = await store.appendApplication({ ...entry, device, now: now() });
     if (accepted === "not-member") throw notFound();
+    if (accepted === "repeated") throw notAllowed("these very bytes were sent before");
     if ("currentEpoch" in accepted) {
       throw await wrongEpoch(groupId, { current: accepted.currentEpoch, given: epoch }, true);
     }
     return accepted;
   }
 
-  async function tryProposal(
-    caller: ListedDevice,
-    entry: { readonly groupId: Bytes; readonly epoch: bigint; readonly message: Bytes },
-  ): Promise<Accepted | "moved"> {
-    const { groupId, epoch, message } = entry;
+  async function tryProposal(caller: ListedDevice, entry: Entry): Promise<Accepted | "moved"> {
+    const { groupId, epoch, message, hash } = entry;
     const { device } = caller;
-    const hash = await sha256(message);
     const again = await store.findEntry(groupId, device, hash);
     if (again !== undefined) return again;
     const held = await load(groupId);
     if (held === undefined || (await store.leafOf(groupId, device)) === undefined) throw notFound();
     const current = held.group.epoch;
     if (epoch !== current) throw await wrongEpoch(groupId, { current, given: epoch }, true);
-    const { group } = await byTheRules(() => held.group.process(message));
+    const group = await byTheRules(async () => {
+      const { group: next, event } = await held.group.process(message);
+      if (event.type !== "proposal") throw new Refusal("bad-request", "this is no proposal");
+      checkProposal(event.proposal, event.sender);
+      return next;
+    });
     const { version } = held;
     const accepted = await store.appendProposal({
-      groupId,
+      ...entry,
       device,
-      epoch,
-      hash,
-      message,
       now: now(),
       version,
       state: group.state(),
@@ -302,19 +320,16 @@ export function createGroupLog(service: {
     const header = await byTheRules(() => readMessage(bytes));
     const isProposal = header.wireFormat === "mls_public_message";
     const { given: epoch } = headerFor(header, groupId, isProposal ? "proposal" : "application");
-    const entry = { groupId, epoch, message: bytes };
-    const accepted = isProposal
-      ? await inTurn(bytesToText(groupId), () => untilSettled(() => tryProposal(caller, entry)))
-      : await application(caller, entry);
+    const entry = { groupId, epoch, message: bytes, hash: await sha256(bytes) };
+    // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
+    const accepted = await inTurn(bytesToText(groupId), () =>
+      isProposal ? untilSettled(() => tryProposal(caller, entry)) : application(caller, entry),
+    );
     doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
     return json(201, accepted);
   }
 
   return { createGroup, commit, message };
-}
-
-function linkClosed(): Refusal {
-  return new Refusal("link-closed", "the link is not open any more");
 }
 
 /** There is a Welcome just where there is somebody to welcome, and it is for them. */

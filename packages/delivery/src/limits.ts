@@ -22,7 +22,7 @@ export interface Limits {
   readonly claimed: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
-  /** Devices in one account's list. */
+  /** Devices in one account's list, with those that were revoked. */
   readonly devices: number;
   /** How far ahead a key package may end, in seconds. */
   readonly keyPackageLifetime: number;
@@ -32,7 +32,7 @@ export interface Limits {
   readonly proposals: number;
   /** Bytes of messages in one page of a log or an inbox, when it has more than one entry. */
   readonly pageBytes: number;
-  /** Commits and proposals that wait for their turn in one group. */
+  /** Messages that wait for their turn in one group. */
   readonly waiting: number;
   /** Groups whose public state is kept in memory. */
   readonly groupsInMemory: number;
@@ -54,7 +54,7 @@ export const DEFAULT_LIMITS: Limits = {
   claim: { burst: 120, perSecond: 1 },
   claimed: { burst: 120, perSecond: 1 },
   group: { burst: 60, perSecond: 0.1 },
-  devices: 32,
+  devices: 64,
   keyPackageLifetime: 366 * 24 * 60 * 60,
   inbox: 1000,
   proposals: 256,

@@ -1,16 +1,18 @@
 /**
- * Where a rule of MLS becomes a refusal.
+ * Where a rule of MLS, or of what a conversation allows, becomes a refusal.
  * @module
  */
 
 import { MlsError } from "@conclave/mls/public-group";
+import { CommitRefusal } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 
-/** What `work` answers; a rule of MLS that it finds broken is the caller's fault. */
+/** What `work` answers; a rule that it finds broken is the caller's fault. */
 export async function byTheRules<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof CommitRefusal) throw new Refusal("not-allowed", error.message);
     if (!(error instanceof MlsError)) throw error;
     throw new Refusal("invalid-message", "the message breaks a rule of MLS", {
       members: { rule: error.code, section: error.section },

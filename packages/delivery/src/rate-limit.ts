@@ -3,6 +3,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -42,6 +43,20 @@ export function createRateLimiter({ burst, perSecond }: Rate, now: () => number)
       });
     },
   };
+}
+
+/**
+ * Who calls: the address of the connection, or, behind so many proxies that each append the address they were called from,
+ * the one that the outermost of them saw. What stands further left in `X-Forwarded-For` anybody can make up.
+ */
+export function clientAddress(
+  connection: string,
+  forwardedFor: string | undefined,
+  trustedProxies: number,
+): string {
+  if (trustedProxies === 0) return connection;
+  const seen = forwardedFor?.split(",").at(-trustedProxies)?.trim() ?? "";
+  return isIP(seen) === 0 ? connection : seen;
 }
 
 /** Whom an address stands for: one IPv4 address, or one IPv6 network of 64 bits. */

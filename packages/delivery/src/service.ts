@@ -19,7 +19,7 @@ import { createInbox } from "./inbox.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { PROBLEMS, ROUTES } from "./protocol/index.ts";
-import { addressKey, createRateLimiter } from "./rate-limit.ts";
+import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createSockets } from "./sockets.ts";
 import type { Store } from "./store/store.ts";
@@ -31,6 +31,11 @@ export interface DeliveryServiceOptions {
   readonly publicOrigin: string;
   /** The origins of pages that may use the service. */
   readonly allowedOrigins: readonly string[];
+  /**
+   * How many proxies stand before the service, each of which appends to `X-Forwarded-For`: so many of its last entries are
+   * believed, for what is limited by address. 0 unless given: the header is not read.
+   */
+  readonly trustedProxies?: number;
   /** Milliseconds since the Unix epoch. */
   readonly now?: () => number;
   readonly limits?: Partial<Limits>;
@@ -55,7 +60,7 @@ export interface LogLine {
 }
 
 export interface DeliveryService {
-  /** Answers a request that came from this address. Never rejects. */
+  /** Answers a request that came over a connection from this address. Never rejects. */
   readonly fetch: (request: Request, from: { readonly address: string }) => Promise<Response>;
   /** Takes a request to upgrade to a WebSocket, or refuses it. */
   readonly upgrade: (
@@ -83,7 +88,7 @@ interface Environment {
 }
 
 export function createDeliveryService(options: DeliveryServiceOptions): DeliveryService {
-  const { store, publicOrigin, allowedOrigins } = options;
+  const { store, publicOrigin, allowedOrigins, trustedProxies = 0 } = options;
   const now = options.now ?? Date.now;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const doorbell = options.doorbell ?? localDoorbell();
@@ -196,8 +201,15 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   });
 
   return {
-    fetch: async (request, { address }) => app.fetch(request, { address }),
-    upgrade(request, stream, head, { address }) {
+    fetch: async (request, from) => {
+      const forwarded = request.headers.get("x-forwarded-for") ?? undefined;
+      return app.fetch(request, {
+        address: clientAddress(from.address, forwarded, trustedProxies),
+      });
+    },
+    upgrade(request, stream, head, from) {
+      const forwarded = request.headers["x-forwarded-for"]?.toString();
+      const address = clientAddress(from.address, forwarded, trustedProxies);
       const line = { time: now(), route: ROUTES.socket, duration: 0 };
       try {
         const [method, path] = ROUTES.socket.split(" ");

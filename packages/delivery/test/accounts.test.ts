@@ -98,10 +98,11 @@ describe("registration", () => {
     const signIn = await proveSignIn(person);
     const twice = await signList(person, { devices: [person.device, person.device] });
     expect((await post({ deviceList: twice, signIn })).status).toBe(400);
-    const many = Array.from({ length: 33 }, () => ({
+    const many = Array.from({ length: 65 }, () => ({
       deviceId: random(16),
       signatureKey: random(32),
       signInKey: random(32),
+      revokedAt: 0n,
     }));
     const tooMany = await signList(person, { devices: many });
     expect((await post({ deviceList: tooMany, signIn })).status).toBe(400);

@@ -22,7 +22,8 @@ beforeAll(async () => {
     deviceList: random(9),
     version: 1n,
     hash: random(32),
-    devices: [{ deviceId, signatureKey, signInKey: random(32) }],
+    expiresAt: 4_000_000_000n,
+    devices: [{ deviceId, signatureKey, signInKey: random(32), revokedAt: 0n }],
     registration: random(32),
     nonce: { nonce: random(16), expiresAt: 0 },
   });
@@ -36,7 +37,9 @@ function leaf(change: Partial<Identity> = {}, signatureKey: Bytes = identity.sig
 
 describe("a leaf", () => {
   it("is that of a registered device where credential and key say so", async () => {
-    await expect(deviceAuthentication(store).validate([leaf(), leaf()])).resolves.toBeUndefined();
+    await expect(
+      deviceAuthentication(store).validate([leaf(), leaf()], "new"),
+    ).resolves.toBeUndefined();
   });
 
   it("is refused where one of them says otherwise", async () => {
@@ -50,7 +53,7 @@ describe("a leaf", () => {
       { ...leaf(), credential: { credentialType: "x509", certificates: [] } as const },
     ];
     for (const one of wrong) {
-      const validated = deviceAuthentication(store).validate([leaf(), one]);
+      const validated = deviceAuthentication(store).validate([leaf(), one], "new");
       await expect(validated).rejects.toMatchObject({ code: "not-allowed" });
     }
   });

@@ -121,6 +121,7 @@ export async function newPerson(name: string): Promise<Person> {
       deviceId: random(16),
       signatureKey: signatureKey.publicKey,
       signInKey: signInKey.publicKey,
+      revokedAt: 0n,
     },
   };
 }

@@ -103,7 +103,11 @@ export function nameKey(name: string): string {
 }
 
 /** Whether the device may come into a group at a time, in milliseconds: not revoked, on a list that holds. */
-export function mayEnter(list: DeviceList, device: Device, at: number): boolean {
+export function mayEnter(
+  list: Pick<DeviceList, "expiresAt">,
+  device: Pick<Device, "revokedAt">,
+  at: number,
+): boolean {
   if (Number(list.expiresAt) * 1000 <= at) return false;
   return device.revokedAt === 0n || at < Number(device.revokedAt) * 1000;
 }

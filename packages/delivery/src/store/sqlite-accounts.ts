@@ -4,8 +4,9 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Device } from "../protocol/index.ts";
+import { type Device, nameKey } from "../protocol/index.ts";
 import { type Database, Undo } from "./sqlite-database.ts";
+import { clearInbox } from "./sqlite-inbox.ts";
 import type { Account, AccountStore, ListedDevice } from "./store.ts";
 
 /** How many sessions a device has at most; the oldest go first. */
@@ -17,6 +18,7 @@ interface AccountRow {
   readonly device_list: Bytes;
   readonly version: number;
   readonly hash: Bytes;
+  readonly expires_at: number;
   readonly registration: Bytes;
 }
 
@@ -26,7 +28,15 @@ interface DeviceRow {
   readonly device_id: Bytes;
   readonly signature_key: Bytes;
   readonly sign_in_key: Bytes;
+  readonly revoked_at: number;
 }
+
+/** A device and the list that names it. */
+interface ListedRow extends DeviceRow {
+  readonly list_expires_at: number;
+}
+const LISTED = `SELECT devices.*, accounts.expires_at AS list_expires_at
+  FROM devices JOIN accounts USING (account_id)`;
 
 function toAccount(row: AccountRow | undefined): Account | undefined {
   if (row === undefined) return undefined;
@@ -36,10 +46,11 @@ function toAccount(row: AccountRow | undefined): Account | undefined {
     deviceList: row.device_list,
     version: BigInt(row.version),
     hash: row.hash,
+    expiresAt: BigInt(row.expires_at),
   };
 }
 
-function toDevice(row: DeviceRow | undefined): ListedDevice | undefined {
+function toDevice(row: ListedRow | undefined): ListedDevice | undefined {
   if (row === undefined) return undefined;
   return {
     device: row.device,
@@ -47,6 +58,8 @@ function toDevice(row: DeviceRow | undefined): ListedDevice | undefined {
     deviceId: row.device_id,
     signatureKey: row.signature_key,
     signInKey: row.sign_in_key,
+    revokedAt: BigInt(row.revoked_at),
+    listExpiresAt: BigInt(row.list_expires_at),
   };
 }
 
@@ -63,36 +76,42 @@ export function sqliteAccounts(db: Database): AccountStore {
         Buffer.compare(holder.device_id, device.deviceId) === 0);
     if (!own) throw new Undo("key-in-use");
     const row = db.one<{ device: number }>(
-      `INSERT INTO devices (account_id, device_id, signature_key, sign_in_key, listed)
-       VALUES (?, ?, ?, ?, 1)
+      `INSERT INTO devices (account_id, device_id, signature_key, sign_in_key, revoked_at)
+       VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (account_id, device_id) DO UPDATE
-       SET signature_key = excluded.signature_key, sign_in_key = excluded.sign_in_key, listed = 1
+       SET sign_in_key = excluded.sign_in_key, revoked_at = excluded.revoked_at
        RETURNING device`,
       accountId,
       device.deviceId,
       device.signatureKey,
       device.signInKey,
+      device.revokedAt,
     );
     return row?.device ?? 0;
   }
 
   return {
-    async register({ accountId, name, deviceList, version, hash, devices, registration, nonce }) {
+    async register(account) {
+      const { accountId, name, devices, registration, nonce } = account;
       return db.transaction(() => {
         const held = db.one<AccountRow>("SELECT * FROM accounts WHERE account_id = ?", accountId);
         if (held !== undefined) {
           const same = Buffer.compare(held.registration, registration) === 0;
           return same ? "registered" : "account-exists";
         }
-        if (db.one("SELECT 1 FROM accounts WHERE name = ?", name)) return "name-taken";
+        const key = nameKey(name);
+        if (db.one("SELECT 1 FROM accounts WHERE name_key = ?", key)) return "name-taken";
         db.run(
-          `INSERT INTO accounts (account_id, name, device_list, version, hash, registration)
-           VALUES (?, ?, ?, ?, ?, ?)`,
+          `INSERT INTO accounts
+             (account_id, name, name_key, device_list, version, hash, expires_at, registration)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
           accountId,
           name,
-          deviceList,
-          version,
-          hash,
+          key,
+          account.deviceList,
+          account.version,
+          account.hash,
+          account.expiresAt,
           registration,
         );
         for (const device of devices) {
@@ -116,38 +135,38 @@ export function sqliteAccounts(db: Database): AccountStore {
       return toAccount(db.one("SELECT * FROM accounts WHERE name = ?", name));
     },
 
-    async replaceDeviceList({ accountId, deviceList, version, hash, previousHash, devices }) {
+    async replaceDeviceList(next) {
+      const { accountId, version } = next;
       return db.transaction(() => {
         const replaced = db.run(
-          `UPDATE accounts SET device_list = ?, version = ?, hash = ?
+          `UPDATE accounts SET device_list = ?, version = ?, hash = ?, expires_at = ?
            WHERE account_id = ? AND version = ? AND hash = ?`,
-          deviceList,
+          next.deviceList,
           version,
-          hash,
+          next.hash,
+          next.expiresAt,
           accountId,
           version - 1n,
-          previousHash,
+          next.previousHash,
         );
         if (replaced === 0) return "device-list-conflict";
         const before = db.all<DeviceRow>(
-          "SELECT * FROM devices WHERE account_id = ? AND listed = 1",
+          "SELECT * FROM devices WHERE account_id = ? AND revoked_at = 0",
           accountId,
         );
-        db.run("UPDATE devices SET listed = 0 WHERE account_id = ?", accountId);
-        for (const device of devices) list(accountId, device);
+        for (const device of next.devices) list(accountId, device);
         const revoked: number[] = [];
-        for (const old of before) {
+        for (const { device, sign_in_key: signInKey } of before) {
           const unchanged = db.one(
-            `SELECT 1 FROM devices
-             WHERE device = ? AND listed = 1 AND signature_key = ? AND sign_in_key = ?`,
-            old.device,
-            old.signature_key,
-            old.sign_in_key,
+            "SELECT 1 FROM devices WHERE device = ? AND sign_in_key = ? AND revoked_at = 0",
+            device,
+            signInKey,
           );
           if (unchanged) continue;
-          revoked.push(old.device);
-          db.run("DELETE FROM sessions WHERE device = ?", old.device);
-          db.run("DELETE FROM key_packages WHERE device = ?", old.device);
+          revoked.push(device);
+          db.run("DELETE FROM sessions WHERE device = ?", device);
+          db.run("DELETE FROM key_packages WHERE device = ?", device);
+          clearInbox(db, device, Number.MAX_SAFE_INTEGER);
         }
         return { revoked };
       });
@@ -155,18 +174,12 @@ export function sqliteAccounts(db: Database): AccountStore {
 
     async device(accountId, deviceId) {
       return toDevice(
-        db.one(
-          "SELECT * FROM devices WHERE account_id = ? AND device_id = ? AND listed = 1",
-          accountId,
-          deviceId,
-        ),
+        db.one(`${LISTED} WHERE account_id = ? AND device_id = ?`, accountId, deviceId),
       );
     },
 
     async devicesBySignatureKey(keys) {
-      return keys.map((key) =>
-        toDevice(db.one("SELECT * FROM devices WHERE signature_key = ? AND listed = 1", key)),
-      );
+      return keys.map((key) => toDevice(db.one(`${LISTED} WHERE signature_key = ?`, key)));
     },
 
     async startSession({ device, nonce, tokenHash, expiresAt, now }) {
@@ -201,9 +214,10 @@ export function sqliteAccounts(db: Database): AccountStore {
     },
 
     async session(tokenHash, now) {
-      const row = db.one<DeviceRow & { readonly expires_at: number }>(
-        `SELECT devices.*, expires_at FROM sessions JOIN devices USING (device)
-         WHERE token_hash = ? AND expires_at > ? AND listed = 1`,
+      const row = db.one<ListedRow & { readonly expires_at: number }>(
+        `SELECT devices.*, accounts.expires_at AS list_expires_at, sessions.expires_at
+         FROM sessions JOIN devices USING (device) JOIN accounts USING (account_id)
+         WHERE token_hash = ? AND sessions.expires_at > ? AND revoked_at = 0`,
         tokenHash,
         now,
       );

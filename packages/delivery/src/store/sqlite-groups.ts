@@ -6,7 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import { type Database, Undo } from "./sqlite-database.ts";
-import type { AppendCommit, EntryKind, GroupStore, StoredNode } from "./store.ts";
+import type { AppendCommit, AppendMessage, EntryKind, GroupStore, StoredNode } from "./store.ts";
 
 interface GroupRow {
   readonly epoch: number;
@@ -18,6 +18,14 @@ interface GroupRow {
 /** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
 const READABLE = `members.device = ? AND members.group_id = log.group_id
   AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
+
+/** A message that is accepted now; time does not go back in a log. */
+function acceptedNow(
+  message: AppendMessage,
+  held: GroupRow,
+): AppendMessage & { readonly acceptedAt: number } {
+  return { ...message, acceptedAt: Math.max(message.now, held.accepted_at) };
+}
 
 export function sqliteGroups(db: Database): GroupStore {
   function group(groupId: Bytes): GroupRow | undefined {
@@ -65,14 +73,14 @@ export function sqliteGroups(db: Database): GroupStore {
     );
   }
 
-  /** The next place in the log. Time does not go back in it. */
+  /** The next place in the log. */
   function append(
     kind: EntryKind,
     held: GroupRow,
-    entry: Pick<AppendCommit, "groupId" | "hash" | "message" | "now">,
+    entry: Pick<AppendCommit, "groupId" | "hash" | "message" | "acceptedAt">,
   ): Accepted {
     const seq = held.head + 1;
-    const acceptedAt = Math.max(entry.now, held.accepted_at);
+    const { acceptedAt } = entry;
     db.run(
       `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -157,13 +165,13 @@ export function sqliteGroups(db: Database): GroupStore {
     }
   }
 
-  function useLink(groupId: Bytes, linkId: Bytes, now: number): void {
+  function useLink(groupId: Bytes, linkId: Bytes, acceptedAt: number): void {
     const used = db.run(
       `UPDATE links SET uses = uses + 1 WHERE link_id = ? AND group_id = ?
        AND uses < max_uses AND expires_at > ? AND sealed_group_info IS NOT NULL`,
       linkId,
       groupId,
-      Math.floor(now / 1000),
+      Math.floor(acceptedAt / 1000),
     );
     if (used === 0) throw new Undo("link-closed");
   }
@@ -234,14 +242,14 @@ export function sqliteGroups(db: Database): GroupStore {
         const held = group(groupId);
         if (held === undefined) return undefined;
         const epoch = BigInt(held.epoch);
-        const { version } = held;
-        if (version === heldVersion) return { epoch, version, parts: undefined };
+        const { version, accepted_at: acceptedAt } = held;
+        if (version === heldVersion) return { epoch, version, acceptedAt, parts: undefined };
         const state = db.one<{ state: Bytes }>(
           "SELECT state FROM group_states WHERE group_id = ?",
           groupId,
         )?.state;
         if (state === undefined) return undefined;
-        return { epoch, version, parts: { state, nodes: nodesAt(groupId, epoch) } };
+        return { epoch, version, acceptedAt, parts: { state, nodes: nodesAt(groupId, epoch) } };
       });
     },
 
@@ -281,7 +289,8 @@ export function sqliteGroups(db: Database): GroupStore {
         const held = group(groupId);
         if (held === undefined || held.version !== commit.version) return "moved";
         if (BigInt(held.epoch) !== commit.epoch) return "moved";
-        if (commit.linkUsed !== undefined) useLink(groupId, commit.linkUsed, commit.now);
+        if (held.accepted_at > commit.acceptedAt) return "moved";
+        if (commit.linkUsed !== undefined) useLink(groupId, commit.linkUsed, commit.acceptedAt);
         const accepted = append("commit", held, commit);
         const epoch = held.epoch + 1;
         db.run(
@@ -318,7 +327,7 @@ export function sqliteGroups(db: Database): GroupStore {
         if ((waiting?.n ?? 0) >= limit) return "full";
         db.run("UPDATE groups SET version = version + 1 WHERE group_id = ?", groupId);
         db.run("UPDATE group_states SET state = ? WHERE group_id = ?", state, groupId);
-        return append("proposal", held, proposal);
+        return append("proposal", held, acceptedNow(proposal, held));
       });
     },
 
@@ -330,7 +339,13 @@ export function sqliteGroups(db: Database): GroupStore {
         const held = group(groupId);
         if (held === undefined || leafOf(groupId, device) === undefined) return "not-member";
         if (BigInt(held.epoch) !== message.epoch) return { currentEpoch: BigInt(held.epoch) };
-        return append("application", held, message);
+        const known = db.one(
+          "SELECT 1 FROM log WHERE group_id = ? AND hash = ?",
+          groupId,
+          message.hash,
+        );
+        if (known !== undefined) return "repeated";
+        return append("application", held, acceptedNow(message, held));
       });
     },
 
@@ -390,19 +405,21 @@ export function sqliteGroups(db: Database): GroupStore {
         const row = db.one<{
           readonly group_id: Bytes;
           readonly epoch: number;
+          readonly accepted_at: number;
           readonly expires_at: number;
           readonly max_uses: number;
           readonly uses: number;
           readonly sealed_group_info: Bytes | null;
         }>(
-          `SELECT group_id, epoch, expires_at, max_uses, uses, sealed_group_info
+          `SELECT group_id, epoch, accepted_at, expires_at, max_uses, uses, sealed_group_info
            FROM links JOIN groups USING (group_id) WHERE link_id = ?`,
           linkId,
         );
         if (row === undefined) return undefined;
         const { group_id: groupId, sealed_group_info: sealedGroupInfo } = row;
         const usesLeft = row.max_uses - row.uses;
-        if (sealedGroupInfo === null || usesLeft <= 0 || row.expires_at * 1000 <= now) {
+        const at = Math.max(now, row.accepted_at);
+        if (sealedGroupInfo === null || usesLeft <= 0 || row.expires_at * 1000 <= at) {
           return "closed";
         }
         const nodes = nodesAt(groupId, row.epoch);

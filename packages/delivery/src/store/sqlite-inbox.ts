@@ -8,20 +8,30 @@ import type { InboxEntry } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { InboxStore } from "./store.ts";
 
-export function sqliteInbox(db: Database): InboxStore {
-  /** A Welcome that nobody waits for goes, and so do the nodes that were kept for it. */
-  function forget(groupId: Bytes, epoch: number): void {
-    const waiting = db.one("SELECT 1 FROM inbox WHERE group_id = ? AND epoch = ?", groupId, epoch);
-    if (waiting) return;
-    db.run("DELETE FROM welcomes WHERE group_id = ? AND epoch = ?", groupId, epoch);
-    db.run(
-      `DELETE FROM group_nodes WHERE group_id = ? AND to_epoch IS NOT NULL AND NOT EXISTS (
-         SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
-         AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
-      groupId,
-    );
-  }
+/** A Welcome that nobody waits for goes, and so do the nodes that were kept for it. */
+function forget(db: Database, groupId: Bytes, epoch: number): void {
+  const waiting = db.one("SELECT 1 FROM inbox WHERE group_id = ? AND epoch = ?", groupId, epoch);
+  if (waiting) return;
+  db.run("DELETE FROM welcomes WHERE group_id = ? AND epoch = ?", groupId, epoch);
+  db.run(
+    `DELETE FROM group_nodes WHERE group_id = ? AND to_epoch IS NOT NULL AND NOT EXISTS (
+       SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
+       AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
+    groupId,
+  );
+}
 
+/** Takes entries out of an inbox, within a transaction. */
+export function clearInbox(db: Database, device: number, upTo: number): void {
+  const gone = db.all<{ group_id: Bytes; epoch: number }>(
+    "DELETE FROM inbox WHERE device = ? AND seq <= ? RETURNING group_id, epoch",
+    device,
+    upTo,
+  );
+  for (const { group_id: groupId, epoch } of gone) forget(db, groupId, epoch);
+}
+
+export function sqliteInbox(db: Database): InboxStore {
   return {
     async inbox(device, { after, limit, bytes }) {
       const rows = db.each<{
@@ -71,12 +81,7 @@ export function sqliteInbox(db: Database): InboxStore {
           device,
         );
         if (head === undefined || upTo > head.inbox_head) return "beyond-end";
-        const gone = db.all<{ group_id: Bytes; epoch: number }>(
-          "DELETE FROM inbox WHERE device = ? AND seq <= ? RETURNING group_id, epoch",
-          device,
-          upTo,
-        );
-        for (const { group_id: groupId, epoch } of gone) forget(groupId, epoch);
+        clearInbox(db, device, upTo);
         return "acknowledged";
       });
     },

@@ -70,7 +70,7 @@ export function sqliteKeyPackages(db: Database): KeyPackageStore {
       return db.transaction(() => {
         const claimed: { deviceId: Bytes; keyPackage: Bytes }[] = [];
         const devices = db.all<{ device: number; device_id: Bytes }>(
-          "SELECT device, device_id FROM devices WHERE account_id = ? AND listed = 1",
+          "SELECT device, device_id FROM devices WHERE account_id = ? AND revoked_at = 0",
           accountId,
         );
         for (const { device, device_id: deviceId } of devices) {

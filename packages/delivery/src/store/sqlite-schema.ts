@@ -6,10 +6,13 @@
 const FIRST = `
 CREATE TABLE accounts (
   account_id BLOB PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  -- What names share that only differ in case.
+  name_key TEXT NOT NULL UNIQUE,
   device_list BLOB NOT NULL,
   version INTEGER NOT NULL,
   hash BLOB NOT NULL,
+  expires_at INTEGER NOT NULL,
   registration BLOB NOT NULL
 ) STRICT;
 
@@ -19,7 +22,8 @@ CREATE TABLE devices (
   device_id BLOB NOT NULL,
   signature_key BLOB NOT NULL UNIQUE,
   sign_in_key BLOB NOT NULL,
-  listed INTEGER NOT NULL,
+  -- Seconds since the Unix epoch; 0 while it is not revoked.
+  revoked_at INTEGER NOT NULL,
   inbox_head INTEGER NOT NULL DEFAULT 0,
   UNIQUE (account_id, device_id)
 ) STRICT;

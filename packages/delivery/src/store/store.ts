@@ -14,10 +14,12 @@ export interface Store extends AccountStore, KeyPackageStore, GroupStore, InboxS
   close(): Promise<void>;
 }
 
-/** A device that its account's newest list names. */
+/** A device as its account's newest list has it, also one that is revoked. */
 export interface ListedDevice extends Device {
   readonly device: number;
   readonly accountId: Bytes;
+  /** When that list ends, in seconds since the Unix epoch. */
+  readonly listExpiresAt: bigint;
 }
 
 export interface Account {
@@ -28,12 +30,14 @@ export interface Account {
   readonly version: bigint;
   /** SHA-256 of `deviceList`. */
   readonly hash: Bytes;
+  /** Of `deviceList`, in seconds since the Unix epoch; like `revokedAt` of its devices, at most 2^53 - 1. */
+  readonly expiresAt: bigint;
 }
 
 export interface AccountStore {
   /**
    * A new account, and the nonce of the sign-in that came with it. The same registration again changes
-   * nothing and is "registered" too.
+   * nothing and is "registered" too. Names that share their `nameKey` are the same name to "name-taken".
    */
   register(
     account: Account & {
@@ -48,8 +52,8 @@ export interface AccountStore {
   accountByName(name: string): Promise<Account | undefined>;
 
   /**
-   * Puts the list in the place of its predecessor. Devices that are not in it any more, or have other keys in
-   * it, lose their sessions and key packages: they are the answer.
+   * Puts the list in the place of its predecessor, whose devices it keeps. Those that it revokes, or that have
+   * another sign-in key in it, lose their sessions, key packages and inboxes: they are the answer.
    */
   replaceDeviceList(
     next: Account & { readonly previousHash: Bytes; readonly devices: readonly Device[] },
@@ -103,7 +107,7 @@ export interface KeyPackageStore {
     },
   ): Promise<KeyPackageCount | "full">;
   countKeyPackages(device: number, now: number): Promise<KeyPackageCount>;
-  /** One for each listed device that has one in a suite of `suites`; gone with this, but a last resort. */
+  /** One for each device that is not revoked and has one in a suite of `suites`; gone with this, but a last resort. */
   claimKeyPackages(
     accountId: Bytes,
     suites: readonly number[],
@@ -119,6 +123,8 @@ export interface StoredGroup {
   readonly epoch: bigint;
   /** One more with every change of `parts`. */
   readonly version: number;
+  /** Of the newest entry in its log. */
+  readonly acceptedAt: number;
   /** Absent where the caller holds this version already. */
   readonly parts: { readonly state: Bytes; readonly nodes: readonly StoredNode[] } | undefined;
 }
@@ -132,7 +138,8 @@ export interface AppendCommit {
   readonly epoch: bigint;
   readonly hash: Bytes;
   readonly message: Bytes;
-  readonly now: number;
+  /** What it was judged by, and is logged with. */
+  readonly acceptedAt: number;
   readonly state: Bytes;
   readonly groupInfo: Bytes;
   readonly nodes: readonly { readonly nodeIndex: number; readonly node: Bytes | undefined }[];
@@ -206,7 +213,7 @@ export interface GroupStore {
     epoch: bigint,
   ): Promise<{ readonly seq: number; readonly hash: Bytes } | undefined>;
 
-  /** "moved": the group is not in that version any more. */
+  /** "moved": the group is not in that version any more, or its log is past `acceptedAt`. */
   appendCommit(
     commit: AppendCommit,
   ): Promise<Accepted | "moved" | "link-closed" | "link-taken" | "inbox-full">;
@@ -218,9 +225,10 @@ export interface GroupStore {
       readonly limit: number;
     },
   ): Promise<Accepted | "moved" | "not-member" | "full">;
+  /** "repeated": the log has these very bytes where the device can't read. */
   appendApplication(
     message: AppendMessage,
-  ): Promise<Accepted | "not-member" | { readonly currentEpoch: bigint }>;
+  ): Promise<Accepted | "not-member" | "repeated" | { readonly currentEpoch: bigint }>;
 
   /** What follows `after` and the device may read, at most so many entries and bytes, but one at least. */
   log(
@@ -238,7 +246,7 @@ export interface GroupStore {
     }[]
   >;
 
-  /** "closed": expired, used up or revoked. */
+  /** "closed": expired by `now` or by the group's log, used up or revoked. */
   link(
     linkId: Bytes,
     now: number,

@@ -26,7 +26,10 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     deviceList: random(100),
     version: 1n,
     hash: random(32),
-    devices: [{ deviceId: random(16), signatureKey: random(32), signInKey: random(32) }],
+    expiresAt: SECONDS + 1000n,
+    devices: [
+      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+    ],
     registration: random(32),
     nonce: { nonce: random(16), expiresAt: NOW + 1000 },
     ...change,
@@ -86,7 +89,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         version: 2n,
         hash: random(32),
         previousHash: account.hash,
-        devices: [{ deviceId: random(16), signatureKey: random(32), signInKey: random(32) }],
+        devices: [
+          { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+        ],
       });
       const wrongHash = { ...next(), previousHash: random(32) };
       expect(await store.replaceDeviceList(wrongHash)).toBe("device-list-conflict");
@@ -103,6 +108,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         deviceId: random(16),
         signatureKey: random(32),
         signInKey: random(32),
+        revokedAt: 0n,
       }));
       if (!kept || !rekeyed || !gone) throw new Error("three devices");
       const account = aRegistration({ devices: [kept, rekeyed, gone] });
@@ -257,6 +263,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         deviceId: random(16),
         signatureKey: random(32),
         signInKey: random(32),
+        revokedAt: 0n,
       }));
       const account = aRegistration({ devices });
       await store.register(account);
@@ -302,7 +309,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     epoch: BigInt(epoch),
     hash: random(32),
     message: random(40),
-    now: NOW,
+    acceptedAt: NOW,
     state: node(`state ${epoch + 1}`),
     groupInfo: node(`info ${epoch + 1}`),
     nodes: [],

@@ -28,6 +28,7 @@ describe("the SQLite file", () => {
       deviceList: random(9),
       version: 1n,
       hash: random(32),
+      expiresAt: 0n,
       devices: [],
       registration: random(32),
       nonce: { nonce: random(16), expiresAt: 0 },
