@@ -92,7 +92,7 @@ export class Conversation {
     return [...views, ...state.outbox.texts().map((entry) => waitingView(state, entry))];
   }
 
-  /** One after the other, so that the order of calls is that of the outbox, and a key is looked up before it is used again. */
+  /** Done once it is in the outbox. Texts go there one after the other, in the order of the calls. */
   sendText(text: string, messageKey: string): Promise<void> {
     const written = this.#writing.then(() => this.#write(text, messageKey));
     this.#writing = written.catch(() => {});
