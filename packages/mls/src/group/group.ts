@@ -380,15 +380,24 @@ export class Group {
     let contexts = proposals.some(
       ({ proposalType }) => proposalType === "group_context_extensions",
     );
+    const clients = new Set(
+      proposals.flatMap((one) => (one.proposalType === "add" ? [clientOf(one)] : [])),
+    );
     const referenced: ListedProposal[] = [];
     // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first.
     const pending = this.pendingProposals;
     const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
     for (const one of [...removes, ...pending.filter((other) => !removes.includes(other))]) {
       const { proposal, sender } = one;
+      // A ReInit stands alone or not at all.
+      if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
       if (proposal.proposalType === "group_context_extensions") {
         if (contexts) continue;
         contexts = true;
+      }
+      if (proposal.proposalType === "add") {
+        if (clients.has(clientOf(proposal))) continue;
+        clients.add(clientOf(proposal));
       }
       const leaf =
         proposal.proposalType === "remove"
@@ -881,3 +890,8 @@ export class Group {
 }
 
 const EMPTY_BATCH: Batch = {};
+
+/** Who an Add brings in, as far as it can be told from the tree: nobody stands there twice (§7.3). */
+function clientOf({ keyPackage }: Extract<Proposal, { proposalType: "add" }>): string {
+  return toHex(keyPackage.leafNode.signatureKey);
+}
