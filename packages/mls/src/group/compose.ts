@@ -23,6 +23,7 @@ import {
   signLeafNode,
 } from "../tree/leaf-node.ts";
 import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
+import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
 import {
   externalPubExtension,
@@ -142,6 +143,11 @@ export async function composeCommit(
       )
     : undefined;
   const tree = made?.tree ?? provisionalTree;
+  if (external && made) {
+    // What all others would refuse is refused here first.
+    checkUnique(tree, made.leafNode.signatureKey);
+    checkSupport(tree, applied.extensions);
+  }
   const provisional = provisionalContext(state, applied, tree);
   const encodedProvisional = encode(GroupContext, provisional);
   const path =
