@@ -285,3 +285,20 @@ describe("§8.6 a resumption PSK", () => {
     }
   });
 });
+
+describe("§8.4 an external PSK", () => {
+  it("stays the application's: the array that it gave is not overwritten", async () => {
+    const kept = new Uint8Array(32).fill(7);
+    const { groups, at } = await room(
+      await persons(["alice", "bob"], { externalPsk: async () => kept }),
+    );
+    for (const nonce of [1, 2]) {
+      const pskNonce = new Uint8Array(32).fill(nonce);
+      const psk = { pskType: "external", pskId: utf8("id"), pskNonce } as const;
+      const { commit } = await at(0).group.commit({ proposals: [{ proposalType: "psk", psk }] });
+      for (const group of groups) await group.receive(commit);
+      expect(hex(kept)).toBe("07".repeat(32));
+    }
+    agree(groups);
+  });
+});

@@ -29,6 +29,7 @@ import {
   add,
   addProposal,
   found,
+  joinByLink,
   keyPackageOf,
   LIFETIME,
   type Person,
@@ -366,6 +367,25 @@ describe("§12.4.3.2 joining by an external commit", () => {
     const bytes = encodeMessage({ wireFormat: "mls_group_info", groupInfo: useless });
     await expect(join(eve, bytes, group.ratchetTree())).rejects.toMatchObject({ code: "crypto" });
     expect((await eve.storage.list("")).size).toBe(0);
+  });
+
+  it("is for those who can do what the group asks, and are not there yet", async () => {
+    const able = { capabilities: { extensions: [0xf001] } };
+    const [alice, bob] = await persons(["alice", "bob"], able);
+    if (!alice || !bob) throw new Error("two people");
+    const group = await found(alice, { extensions: [extension(0xf001)] });
+    const open = await group.groupInfo({ externalPub: true });
+    const eve = await person("eve");
+    await expect(join(eve, open, group.ratchetTree())).rejects.toMatchObject({
+      code: "extension-unsupported",
+    });
+    const twin = { ...eve, signer: alice.signer };
+    await expect(join(twin, open, group.ratchetTree())).rejects.toMatchObject({
+      code: "leaf-key-reused",
+    });
+    expect((await eve.storage.list("")).size).toBe(0);
+    const joined = await joinByLink(bob, group);
+    expect(joined.epochAuthenticator).toEqual(group.epochAuthenticator);
   });
 
   it("is undone when another commit wins, and done when its own comes back", async () => {

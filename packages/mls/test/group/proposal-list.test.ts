@@ -45,7 +45,10 @@ async function fourPeople(): Promise<Person[]> {
 interface Stage {
   readonly where: Room;
   /** A proposal of another member, received by all; its reference. */
-  readonly proposed: (leafIndex: number, kind: "update" | "remove-bob") => Promise<Bytes>;
+  readonly proposed: (
+    leafIndex: number,
+    kind: "update" | "remove-bob" | "custom",
+  ) => Promise<Bytes>;
   readonly bobGoes: () => Promise<void>;
 }
 
@@ -58,7 +61,7 @@ async function stage(): Promise<Stage> {
     const message =
       kind === "update"
         ? await group.proposeUpdate()
-        : await group.propose({ proposalType: "remove", removed: 1 });
+        : await group.propose(kind === "custom" ? nonDefault(CUSTOM_PROPOSAL) : remove(1));
     let ref: Bytes | undefined;
     for (const other of where.groups) {
       const received = await other.receive(message);
@@ -361,11 +364,11 @@ const RULES: readonly Rule[] = [
   {
     rule: "§12.2 one reference twice",
     bad: async ({ proposed }) => {
-      const ref = await proposed(1, "update");
+      const ref = await proposed(1, "custom");
       return { references: [ref, ref] };
     },
     code: "proposal-list",
-    good: async ({ proposed }) => ({ references: [await proposed(1, "update")] }),
+    good: async ({ proposed }) => ({ references: [await proposed(1, "custom")] }),
   },
   {
     rule: "§12.4.2 a reference to no proposal",
@@ -465,5 +468,25 @@ describe("the committer's own choice of proposals (§12.4)", () => {
     const { commit } = await where.at(2).group.commit({ proposals: [remove(1)] });
     await expectAccepted(where, -1, commit);
     expect(where.at(1).group.status).toBe("removed");
+  });
+
+  it("takes one of two Adds of a client, and a ReInit only by itself", async () => {
+    const { where } = await stage();
+    const eve = await person("eve");
+    const messages = [
+      await where.at(1).group.propose(await add(eve)),
+      await where.at(2).group.propose(await add(eve)),
+      await where.at(3).group.propose(reinit()),
+    ];
+    for (const message of messages) for (const one of where.groups) await one.receive(message);
+    const { commit } = await where.at(0).group.commit();
+    for (const one of where.groups) await one.receive(commit);
+    expect(where.at(0).group.members()).toHaveLength(5);
+    expect(where.groups.map(({ status }) => status)).toEqual(where.groups.map(() => "active"));
+    const last = await where.at(3).group.propose(reinit());
+    for (const one of where.groups) await one.receive(last);
+    const end = await where.at(0).group.commit();
+    for (const one of where.groups) await one.receive(end.commit);
+    expect(where.groups.map(({ status }) => status)).toEqual(where.groups.map(() => "closed"));
   });
 });
