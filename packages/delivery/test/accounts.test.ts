@@ -69,6 +69,44 @@ describe("registration", () => {
     expect(answer.problem.code).toBe("name-taken");
   });
 
+  it("gives a name once in whatever case", async () => {
+    await register(world, await newPerson("alice"));
+    for (const [name, status] of [
+      ["Alice", 409],
+      ["ALICE", 409],
+      ["Alice B", 201],
+    ] as const) {
+      const person = await newPerson(name);
+      const body = { deviceList: await signList(person), signIn: await proveSignIn(person) };
+      const answer = await post(body);
+      expect(answer.status).toBe(status);
+      if (status === 409) expect(answer.problem.code).toBe("name-taken");
+    }
+  });
+
+  it.each(["alice\uFE0F", "\u3164", "\u2800", "a\u200Bb", "a  b"])(
+    "refuses a name in which something can't be seen (%j)",
+    async (name) => {
+      const person = await newPerson(name);
+      const answer = await post({
+        deviceList: await signList(person),
+        signIn: await proveSignIn(person),
+      });
+      expect(answer.status).toBe(400);
+      expect(answer.problem.code).toBe("bad-request");
+    },
+  );
+
+  it("refuses a proof by a device that the list revokes", async () => {
+    const person = await aPerson();
+    const devices = [{ ...person.device, revokedAt: 1n }];
+    const answer = await post({
+      deviceList: await signList(person, { devices }),
+      signIn: await proveSignIn(person),
+    });
+    expect(answer.problem.code).toBe("invalid-signature");
+  });
+
   it("refuses the signature key of another device", async () => {
     const [first, second] = [await aPerson(), await aPerson()];
     await register(world, first);
@@ -265,7 +303,45 @@ describe("device lists", () => {
     expect((await put(person, othersToken, next)).problem.code).toBe("not-allowed");
   });
 
-  it("take the session of a device that they no longer name", async () => {
+  it("are refused where they take back what the one before said", async () => {
+    const [person, second, third] = [await aPerson(), await aPerson(), await aPerson()];
+    const gone = { ...third.device, revokedAt: 1n };
+    const first = await signList(person, { devices: [person.device, second.device, gone] });
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const { device: mine } = person;
+    const seconds = BigInt(Math.floor(Date.now() / 1000));
+    const rekeyed = { ...second.device, signatureKey: random(32) };
+    for (const change of [
+      { devices: [mine, gone] },
+      { devices: [mine, rekeyed, gone] },
+      { devices: [mine, second.device, third.device] },
+      { devices: [mine, second.device, { ...gone, revokedAt: 2n }] },
+      { devices: [mine, second.device, gone], expiresAt: seconds + 60n },
+    ]) {
+      const answer = await put(person, token, await signNextList(person, first, change));
+      expect(answer.problem.code).toBe("not-allowed");
+    }
+    const next = await signNextList(person, first, { devices: [mine, second.device, gone] });
+    expect((await put(person, token, next)).status).toBe(204);
+  });
+
+  it("are refused with times that no clock shows", async () => {
+    const person = await aPerson();
+    const first = await signList(person);
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const never = 2n ** 64n - 1n;
+    for (const change of [
+      { expiresAt: never },
+      { devices: [{ ...person.device, revokedAt: never }] },
+    ]) {
+      const answer = await put(person, token, await signNextList(person, first, change));
+      expect(answer.problem.code).toBe("bad-request");
+    }
+  });
+
+  it("end the session of a device that they revoke, for good", async () => {
     const [person, second] = [await aPerson(), await aPerson()];
     const first = await signList(person, { devices: [person.device, second.device] });
     const body = { deviceList: first, signIn: await proveSignIn(person) };
@@ -273,9 +349,13 @@ describe("device lists", () => {
     const signIn = await proveSignIn({ ...second, accountId: person.accountId });
     const lost = (await call(world, "POST", "/v1/sessions", { body: { signIn } })).body.token;
     expect((await call(world, "GET", listOf(person), { token: lost })).status).toBe(200);
-    await put(person, token, await signNextList(person, first));
+    const devices = [person.device, { ...second.device, revokedAt: 1n }];
+    await put(person, token, await signNextList(person, first, { devices }));
     expect((await call(world, "GET", listOf(person), { token: lost })).status).toBe(401);
     expect((await call(world, "GET", listOf(person), { token })).status).toBe(200);
+    const again = await proveSignIn({ ...second, accountId: person.accountId });
+    const refused = await call(world, "POST", "/v1/sessions", { body: { signIn: again } });
+    expect(refused.problem.code).toBe("invalid-signature");
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addressKey, createRateLimiter } from "../src/rate-limit.ts";
+import { addressKey, clientAddress, createRateLimiter } from "../src/rate-limit.ts";
 
 describe("a bucket", () => {
   it("gives its burst at once, then so many a second", () => {
@@ -30,6 +30,24 @@ describe("a bucket", () => {
 });
 
 describe("an address", () => {
+  it("is that of the connection where no proxy is trusted, whatever a header says", () => {
+    expect(clientAddress("192.0.2.1", "198.51.100.9", 0)).toBe("192.0.2.1");
+    expect(clientAddress("192.0.2.1", undefined, 0)).toBe("192.0.2.1");
+  });
+
+  it("is the one that the outermost trusted proxy saw, not what a client wrote before it", () => {
+    const forwarded = "203.0.113.66, 198.51.100.9, 10.0.0.2";
+    expect(clientAddress("10.0.0.1", forwarded, 1)).toBe("10.0.0.2");
+    expect(clientAddress("10.0.0.1", forwarded, 2)).toBe("198.51.100.9");
+    expect(clientAddress("10.0.0.1", "2001:db8::9", 1)).toBe("2001:db8::9");
+  });
+
+  it("is that of the connection where the proxies said too little, or no address", () => {
+    for (const forwarded of [undefined, "", "198.51.100.9", "unknown, 10.0.0.2"]) {
+      expect(clientAddress("10.0.0.1", forwarded, 2)).toBe("10.0.0.1");
+    }
+  });
+
   it("stands for one IPv4 host, or one IPv6 network", () => {
     expect(addressKey("192.0.2.7")).toBe("192.0.2.7");
     expect(addressKey("::ffff:192.0.2.7")).toBe("192.0.2.7");

@@ -190,6 +190,26 @@ describe("limits", () => {
     }
   });
 
+  it("hold for each client behind a trusted proxy, and for all as one behind any other", async () => {
+    const limits = { address: { burst: 1, perSecond: 0.01 } };
+    for (const [trustedProxies, second] of [
+      [1, 200],
+      [0, 429],
+    ] as const) {
+      const limited = await startWorld({ limits, trustedProxies });
+      const ask = async (client: string): Promise<number> =>
+        (
+          await call(limited, "GET", "/health", {
+            headers: { "x-forwarded-for": `203.0.113.1, ${client}` },
+          })
+        ).status;
+      expect(await ask("198.51.100.1")).toBe(200);
+      expect(await ask("198.51.100.2")).toBe(second);
+      expect(await ask("198.51.100.1")).toBe(429);
+      await limited.close();
+    }
+  });
+
   it("hold for a device", async () => {
     const limited = await startWorld({ limits: { device: { burst: 2, perSecond: 0.5 } } });
     try {

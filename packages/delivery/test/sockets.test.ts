@@ -169,9 +169,10 @@ describe("a socket", () => {
     const signIn = await proveSignIn({ ...second, accountId: person.accountId });
     const theirs = (await call(short, "POST", "/v1/sessions", { body: { signIn } })).body.token;
     const revoked = await listenReady(short, theirs);
+    const devices = [person.device, { ...second.device, revokedAt: 1n }];
     await call(short, "PUT", `/v1/accounts/${bytesToText(person.accountId)}/device-list`, {
       token: mine,
-      body: { deviceList: await signNextList(person, deviceList) },
+      body: { deviceList: await signNextList(person, deviceList, { devices }) },
     });
     expect(await revoked.closed).toBe(4401);
     await short.close();

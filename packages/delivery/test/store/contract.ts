@@ -47,15 +47,15 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     it("are found by id and by exact name, and their devices by id and key", async () => {
       const account = aRegistration();
       await store.register(account);
-      const { accountId, deviceList, version, hash } = account;
-      const held = { accountId, name: account.name, deviceList, version, hash };
+      const { accountId, deviceList, version, hash, expiresAt } = account;
+      const held = { accountId, name: account.name, deviceList, version, hash, expiresAt };
       expect(await store.account(accountId)).toEqual(held);
       expect(await store.accountByName(account.name)).toEqual(held);
       expect(await store.account(random(32))).toBeUndefined();
       expect(await store.accountByName(account.name.toUpperCase())).toBeUndefined();
       const [device] = account.devices;
       const listed = await store.device(accountId, device?.deviceId ?? random(0));
-      expect(listed).toMatchObject({ ...device, accountId });
+      expect(listed).toMatchObject({ ...device, accountId, listExpiresAt: expiresAt });
       const keys = [random(32), device?.signatureKey ?? random(0)];
       expect(await store.devicesBySignatureKey(keys)).toEqual([undefined, listed]);
     });
@@ -73,6 +73,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.register(account);
       const sameName = aRegistration({ name: account.name });
       expect(await store.register(sameName)).toBe("name-taken");
+      const sameButForCase = aRegistration({ name: account.name.toUpperCase() });
+      expect(await store.register(sameButForCase)).toBe("name-taken");
       const sameKey = aRegistration({
         devices: account.devices.map((device) => ({ ...device, deviceId: random(16) })),
       });
@@ -103,7 +105,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect((await store.account(account.accountId))?.version).toBe(2n);
     });
 
-    it("take everything from a device that is not listed any more, or has other keys", async () => {
+    it("take everything from a device that is revoked, or has another sign-in key", async () => {
       const [kept, rekeyed, gone] = [1, 2, 3].map(() => ({
         deviceId: random(16),
         signatureKey: random(32),
@@ -124,20 +126,34 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         numbers.push(device);
         tokens.push(tokenHash);
       }
+      const { groupId } = await aGroup();
+      const welcome = { message: node("welcome"), devices: numbers, limit: 9 };
+      await store.appendCommit(aCommit(groupId, 0, { welcome }));
       const replaced = await store.replaceDeviceList({
         ...account,
         version: 2n,
         hash: random(32),
         previousHash: account.hash,
-        devices: [kept, { ...rekeyed, signatureKey: random(32) }],
+        expiresAt: account.expiresAt + 1n,
+        devices: [kept, { ...rekeyed, signInKey: random(32) }, { ...gone, revokedAt: SECONDS }],
       });
       const revoked = typeof replaced === "string" ? [] : replaced.revoked;
       expect(new Set(revoked)).toEqual(new Set(numbers.slice(1)));
       const sessions = await Promise.all(tokens.map((token) => store.session(token, NOW)));
       expect(sessions.map((session) => session !== undefined)).toEqual([true, false, false]);
       expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toHaveLength(1);
-      expect(await store.device(account.accountId, gone.deviceId)).toBeUndefined();
-      expect(await store.devicesBySignatureKey([gone.signatureKey])).toEqual([undefined]);
+      const inboxes = await Promise.all(numbers.map((device) => store.inbox(device, PAGE)));
+      expect(inboxes.map((entries) => entries.length)).toEqual([1, 0, 0]);
+      const listed = await store.device(account.accountId, gone.deviceId);
+      expect(listed).toMatchObject({
+        revokedAt: SECONDS,
+        listExpiresAt: account.expiresAt + 1n,
+      });
+      expect(await store.devicesBySignatureKey([gone.signatureKey])).toEqual([listed]);
+      // A sign-in that was under way when the device was revoked gives nothing.
+      const late = { device: listed?.device ?? -1, tokenHash: random(32) };
+      await store.startSession({ ...late, expiresAt: NOW + 1000, now: NOW });
+      expect(await store.session(late.tokenHash, NOW)).toBeUndefined();
     });
   });
 
@@ -349,9 +365,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.group(groupId)).toEqual({
         epoch: 0n,
         version: 0,
+        acceptedAt: NOW,
         parts: { state: node("state 0"), nodes: [[0, node("leaf 0")]] },
       });
-      expect(await store.group(groupId, 0)).toEqual({ epoch: 0n, version: 0, parts: undefined });
+      const unchanged = { epoch: 0n, version: 0, acceptedAt: NOW, parts: undefined };
+      expect(await store.group(groupId, 0)).toEqual(unchanged);
       expect((await store.group(groupId, 7))?.parts).toBeDefined();
       expect(await store.group(random(16))).toBeUndefined();
     });
@@ -399,7 +417,14 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.appendApplication(first)).toEqual({ seq: 1, acceptedAt: NOW + 5 });
       expect(await store.appendApplication(first)).toEqual({ seq: 1, acceptedAt: NOW + 5 });
       expect(await store.appendApplication(message(NOW))).toEqual({ seq: 2, acceptedAt: NOW + 5 });
-      await store.appendCommit(aCommit(groupId, 0));
+      expect(await store.group(groupId)).toMatchObject({ acceptedAt: NOW + 5 });
+      // It was judged by an earlier time than it could be logged with.
+      expect(await store.appendCommit(aCommit(groupId, 0, { acceptedAt: NOW + 4 }))).toBe("moved");
+      const acceptedAt = NOW + 5;
+      expect(await store.appendCommit(aCommit(groupId, 0, { acceptedAt }))).toEqual({
+        seq: 3,
+        acceptedAt,
+      });
       expect(await store.appendApplication(message(NOW))).toEqual({ currentEpoch: 1n });
       const page = await store.log(groupId, device, PAGE);
       expect(page?.entries.map(({ seq, kind, epoch }) => [seq, kind, epoch])).toEqual([
@@ -478,6 +503,27 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await seqs(groupId, stranger.device)).toBeUndefined();
       expect(await seqs(random(16), device)).toBeUndefined();
       expect(await store.groupsOf(stranger.device)).toEqual([]);
+    });
+
+    it("take no bytes twice, also where who sends them can't read the first", async () => {
+      const { groupId, device } = await aGroup();
+      const { device: guest } = await aDevice();
+      const message = {
+        groupId,
+        device,
+        epoch: 0n,
+        hash: random(32),
+        message: random(9),
+        now: NOW,
+      };
+      expect(await store.appendApplication(message)).toMatchObject({ seq: 1 });
+      const added = [{ leafIndex: 1, device: guest }];
+      await store.appendCommit(aCommit(groupId, 0, { added }));
+      const theirs = { ...message, device: guest, epoch: 1n };
+      expect(await store.appendApplication(theirs)).toBe("repeated");
+      expect(await store.appendApplication({ ...theirs, hash: random(32) })).toMatchObject({
+        seq: 3,
+      });
     });
 
     it("let a device change its leaf in one commit", async () => {
@@ -579,7 +625,16 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       });
       expect(await store.link(random(16), NOW)).toBeUndefined();
       expect(await store.link(link.linkId, NOW + 10_000)).toBe("closed");
+      expect(await store.link(link.linkId, NOW + 9_999)).toMatchObject({ usesLeft: 2 });
       await store.appendCommit(aCommit(groupId, 1));
+      expect(await store.link(link.linkId, NOW)).toBe("closed");
+    });
+
+    it("are closed by the log's time too, should the clock go back", async () => {
+      const { groupId } = await aGroup();
+      const link = aLink();
+      const acceptedAt = NOW + 10_000;
+      await store.appendCommit(aCommit(groupId, 0, { links: [link], acceptedAt }));
       expect(await store.link(link.linkId, NOW)).toBe("closed");
     });
 
@@ -603,8 +658,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const [open, other] = [aLink(), aLink()];
       await store.appendCommit(aCommit(groupId, 0, { links: [open] }));
       await store.appendCommit(aCommit(otherId, 0, { links: [other] }));
-      const join = (linkUsed: Bytes, now = NOW): Promise<unknown> =>
-        store.appendCommit(aCommit(groupId, 1, { links: [open], linkUsed, now }));
+      const join = (linkUsed: Bytes, acceptedAt = NOW): Promise<unknown> =>
+        store.appendCommit(aCommit(groupId, 1, { links: [open], linkUsed, acceptedAt }));
       expect(await join(other.linkId)).toBe("link-closed");
       expect(await join(open.linkId, NOW + 10_000)).toBe("link-closed");
       expect(await store.appendCommit(aCommit(groupId, 1, { links: [other] }))).toBe("link-taken");
