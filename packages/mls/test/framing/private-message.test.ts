@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §6.3, §9: encrypted messages. Mallory, at leaf 3, has a member's keys. */
 
 import type { MlsErrorCode } from "@conclave/mls";

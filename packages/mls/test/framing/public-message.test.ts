@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §6.1, §6.2: who may say what, and how a PublicMessage is proven. Mallory, at leaf 3, has a member's keys. */
 
 import { EXTENSION, type Proposal, webCrypto } from "@conclave/mls";

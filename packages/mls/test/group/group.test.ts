@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- agree holds the assertions.
 import type { Group } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §12.1 to §12.4: what a commit may carry. Mallory, at leaf 3, has all the keys of a member and keeps to no rule. */
 
 import { EXTENSION, type MlsErrorCode, RequiredCapabilities } from "@conclave/mls";

@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §7.5, §7.6, §12.4.2, §12.4.3.2: paths, and commits by those who join with them. */
 
 import type { MlsErrorCode } from "@conclave/mls";

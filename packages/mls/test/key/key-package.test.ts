@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- expectRefused and expectAccepted hold the assertions.
 /** §7.2, §7.3, §10: key packages and the leaves in them. */
 
 import { createKeyPackage, type MlsErrorCode, readKeyPackage, webCrypto } from "@conclave/mls";

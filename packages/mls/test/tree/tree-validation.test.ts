@@ -1,4 +1,3 @@
-// oxlint-disable vitest/expect-expect -- refused and check hold the assertions.
 /** §7.3, §7.7, §7.9.2, §12.4.3.1: trees from outside. Each broken tree has the tree hash that its group context names. */
 
 import type { MlsErrorCode } from "@conclave/mls";
