@@ -1,4 +1,6 @@
-import { bytesToText, sha256 } from "@conclave/delivery/protocol";
+import { bytesToText, LINKS_EXTENSION, sha256 } from "@conclave/delivery/protocol";
+import { EXTENSION, RequiredCapabilities } from "@conclave/mls";
+import { encode, opaque } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   addAll,
@@ -6,6 +8,7 @@ import {
   aGroup,
   aKeyPackage,
   bundleBody,
+  CUSTOM_PROPOSAL,
   commit,
   commitLinks,
   composeJoin,
@@ -201,28 +204,48 @@ describe("joining by a Welcome", () => {
     expect((await commit(world, ada, group)).status).toBe(201);
   });
 
-  it("is for devices that are not in, also under a new key", async () => {
-    const ada = await aMember();
-    const ben = await newPerson("Rekeyed");
-    const deviceList = await signList(ben);
-    const signIn = await proveSignIn(ben);
-    const registered = await call(world, "POST", "/v1/accounts", { body: { deviceList, signIn } });
-    const old = memberOf(ben, registered.body.token);
+  it("is for devices that are not in", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);
-    const [bens] = await addAll(world, { member: ada, group }, [old]);
-    const signatureKey = await newKey();
-    const device = { ...ben.device, signatureKey: signatureKey.publicKey };
-    await call(world, "PUT", `/v1/accounts/${bytesToText(ben.accountId)}/device-list`, {
-      token: old.token,
-      body: { deviceList: await signNextList(ben, deviceList, { devices: [device] }) },
-    });
-    const rekeyed = memberOf({ ...ben, signatureKey, device }, "");
-    const add = addOf(await aKeyPackage(rekeyed));
-    const refused = await commit(world, ada, group, { proposals: [add] });
-    expect(refused.problem.code).toBe("not-allowed");
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    const add = addOf(await aKeyPackage(ben));
+    const beside = commit(world, ada, group, { proposals: [add] });
+    await expect(beside).rejects.toMatchObject({ code: "leaf-key-reused" });
     const remove = { proposalType: "remove", removed: bens?.ownLeafIndex ?? 0 } as const;
     const replaced = await commit(world, ada, group, { proposals: [remove, add] });
     expect(replaced.status).toBe(201);
+  });
+
+  it("is for devices that are not revoked, and whose list has not expired, when it is accepted", async () => {
+    const [ada, ben] = [await aMember(), await newPerson("Listed for an hour")];
+    const seconds = BigInt(Math.floor(world.clock.now / 1000));
+    const expiresAt = seconds + 3600n;
+    const deviceList = await signList(ben, { expiresAt });
+    const body = { deviceList, signIn: await proveSignIn(ben) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const group = await startGroup(world, ada);
+    const add = addOf(await aKeyPackage(memberOf(ben, token)));
+    const adding = await bundleBody(group, await group.commit({ proposals: [add] }));
+    const { store } = world;
+    const later = await startWorld({ store: { ...store, close: async () => undefined } });
+    later.clock.now = Number(expiresAt) * 1000;
+    const signIn = await proveSignIn(ada.person, { issuedAt: expiresAt });
+    const signedIn = await call(later, "POST", "/v1/sessions", { body: { signIn } });
+    const laterAda = { ...ada, token: signedIn.body.token };
+    const expired = await postCommit(later, laterAda, group.groupId, adding);
+    expect(expired.problem.code).toBe("not-allowed");
+    await later.close();
+
+    const devices = [{ ...ben.device, revokedAt: seconds }];
+    const revoking = await signNextList(ben, deviceList, { devices, expiresAt });
+    await call(world, "PUT", `/v1/accounts/${bytesToText(ben.accountId)}/device-list`, {
+      token,
+      body: { deviceList: revoking },
+    });
+    const revoked = await postCommit(world, ada, group.groupId, adding);
+    expect(revoked.problem.code).toBe("not-allowed");
+    await group.discardPendingCommit();
+    expect((await addAll(world, { member: ada, group }, [await aMember()])).length).toBe(1);
   });
 
   it("is for devices as they are registered: their credential names account, device and key", async () => {
@@ -343,17 +366,16 @@ describe("commits", () => {
     const [ada, ben] = [await newMember(first, "Ada"), await newMember(first, "Ben")];
     const group = await startGroup(first, ada);
     const [bens] = await addAll(first, { member: ada, group }, [ben]);
-    const update = await bens?.proposeUpdate();
-    await postMessage(first, ben, group.groupId, update ?? random(0));
-    await group.receive(update ?? random(0));
+    if (bens === undefined) throw new Error("Ben is in");
+    const leave = await bens.propose({ proposalType: "remove", removed: bens.ownLeafIndex });
+    await postMessage(first, ben, group.groupId, leave);
+    await group.receive(leave);
     const second = await startWorld({ store: first.store });
     await first.server.close();
     // The proposal is committed by reference: the service knows it from its store.
     expect((await commit(second, ada, group)).status).toBe(201);
-    await bens?.receive(
-      (await readLog(second, ben, group.groupId, 2)).entries[0]?.message ?? random(0),
-    );
-    expect(bens?.epochAuthenticator).toEqual(group.epochAuthenticator);
+    const list = await call(second, "GET", "/v1/groups", { token: ben.token });
+    expect(list.body.groups[0].member).toBe(false);
     await second.close();
   });
 
@@ -365,6 +387,136 @@ describe("commits", () => {
       for (const group of groups) expect((await commit(small, ada, group)).status).toBe(201);
     }
     await small.close();
+  });
+});
+
+describe("what members would refuse is refused", () => {
+  const psk = { pskType: "external", pskId: random(8), pskNonce: random(32) } as const;
+  const forbidden = [
+    ["a PSK", { proposalType: "psk", psk }],
+    [
+      "a ReInit",
+      { proposalType: "reinit", groupId: random(16), version: 1, cipherSuite: 1, extensions: [] },
+    ],
+    ["a custom proposal", { proposalType: "other", number: CUSTOM_PROPOSAL, data: random(3) }],
+  ] as const;
+
+  it.each(forbidden)("in a commit: %s", async (_, proposal) => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const answer = await commit(world, ada, group, { proposals: [proposal] });
+    expect(answer.status).toBe(403);
+    expect(answer.problem.code).toBe("not-allowed");
+    expect((await commit(world, ada, group)).body.seq).toBe(1);
+  });
+
+  it.each(forbidden)("by itself: %s", async (_, proposal) => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const answer = await postMessage(world, ada, group.groupId, await group.propose(proposal));
+    expect(answer.problem.code).toBe("not-allowed");
+  });
+
+  it("by itself: anything but to leave", async () => {
+    const [ada, ben, eve] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    for (const proposal of [
+      await bens.proposeUpdate(),
+      await bens.propose(addOf(await aKeyPackage(eve))),
+      await bens.propose({ proposalType: "remove", removed: group.ownLeafIndex }),
+      await bens.propose({ proposalType: "group_context_extensions", extensions: [] }),
+    ]) {
+      const answer = await postMessage(world, ben, group.groupId, proposal);
+      expect(answer.status).toBe(403);
+      expect(answer.problem.code).toBe("not-allowed");
+    }
+    const leave = await bens.propose({ proposalType: "remove", removed: bens.ownLeafIndex });
+    expect((await postMessage(world, ben, group.groupId, leave)).status).toBe(201);
+  });
+
+  it("in a commit: a removal that leaves a link open", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    const own = await newLink();
+    await commitLinks(world, ada, group, [own]);
+    const remove = { proposalType: "remove", removed: bens?.ownLeafIndex ?? 0 } as const;
+    const answer = await commit(world, ada, group, { proposals: [remove] });
+    expect(answer.problem.code).toBe("not-allowed");
+    const replaced = await commitLinks(world, ada, group, [await newLink()], [remove]);
+    expect(replaced.problem.code).toBe("not-allowed");
+    expect((await commitLinks(world, ada, group, [], [remove])).status).toBe(201);
+  });
+
+  it("in a commit: a context without the capabilities that it required", async () => {
+    const ada = await aMember();
+    const required = {
+      extensionType: EXTENSION.requiredCapabilities,
+      extensionData: encode(RequiredCapabilities, {
+        extensionTypes: [LINKS_EXTENSION],
+        proposalTypes: [],
+        credentialTypes: [],
+      }),
+    };
+    const group = await aGroup(ada, random(16), undefined, [required]);
+    expect((await postGroup(world, ada, group)).status).toBe(201);
+    const dropping = { proposalType: "group_context_extensions", extensions: [] } as const;
+    const answer = await commit(world, ada, group, { proposals: [dropping] });
+    expect(answer.problem.code).toBe("not-allowed");
+    expect((await commitLinks(world, ada, group, [await newLink()])).status).toBe(201);
+  });
+});
+
+describe("the time in a log", () => {
+  it("never goes back, and commits and links are judged by it", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const expiresAt = BigInt(Math.floor(world.clock.now / 1000)) + 60n;
+    const own = await newLink({ expiresAt });
+    await commitLinks(world, ada, group, [own]);
+    const { body } = await composeJoin(world, ben, own);
+    world.clock.now += 61_000;
+    const { answer: sent } = await send(world, ada, group, "later");
+    world.clock.now -= 61_000;
+    expect((await readLink(world, ben, own)).problem.code).toBe("link-closed");
+    expect((await postCommit(world, ben, group.groupId, body)).problem.code).toBe("link-closed");
+    const next = await commit(world, ada, group);
+    expect(next.body.acceptedAt).toBe(sent.body.acceptedAt);
+    const { entries } = await readLog(world, ada, group.groupId);
+    const times = entries.map(({ acceptedAt }) => acceptedAt);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    expect(times.at(-1)).toBe(next.body.acceptedAt);
+  });
+});
+
+describe("large trees", () => {
+  const blank = encode(opaque, new Uint8Array(2 ** 20));
+
+  it("are none of a new group's: they are not even read", async () => {
+    const ada = await aMember();
+    const group = await aGroup(ada);
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const answer = await call(world, "POST", "/v1/groups", {
+      token: ada.token,
+      body: { groupInfo, ratchetTree: blank },
+    });
+    expect(answer.status).toBe(413);
+    expect(answer.problem).toMatchObject({ code: "too-large", limit: 16 * 1024 });
+    expect((await postGroup(world, ada, group)).status).toBe(201);
+  });
+
+  it("are refused in the GroupInfo of a commit", async () => {
+    const ada = await aMember();
+    const group = await startGroup(world, ada);
+    const tree = { extensionType: EXTENSION.ratchetTree, extensionData: blank };
+    const bundle = await group.commit({ joinerExtensions: [tree] });
+    const body = await bundleBody(group, bundle);
+    const large = { ...body, groupInfo: bundle.groupInfoForJoiners };
+    const answer = await postCommit(world, ada, group.groupId, large);
+    expect(answer.problem.code).toBe("not-allowed");
+    expect((await postCommit(world, ada, group.groupId, body)).status).toBe(201);
   });
 });
 
@@ -451,10 +603,11 @@ describe("messages", () => {
   });
 
   it("that propose are members' own", async () => {
-    const ada = await aMember();
+    const [ada, ben] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);
-    const { extensions } = group;
-    const proposal = await group.propose({ proposalType: "group_context_extensions", extensions });
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    const proposal = await bens.propose({ proposalType: "remove", removed: bens.ownLeafIndex });
     // The sender stands behind version, wire format, group id and epoch; an outsider has no leaf, and no membership tag.
     const sender = 2 + 2 + 17 + 8;
     const outsider = new Uint8Array([
@@ -462,24 +615,30 @@ describe("messages", () => {
       3,
       ...proposal.subarray(sender + 5, -33),
     ]);
-    const answer = await postMessage(world, ada, group.groupId, outsider);
+    const answer = await postMessage(world, ben, group.groupId, outsider);
     expect(answer.problem.code).toBe("not-allowed");
-    expect((await postMessage(world, ada, group.groupId, proposal)).status).toBe(201);
+    expect((await postMessage(world, ben, group.groupId, proposal)).status).toBe(201);
   });
 
   it("that propose are checked, and few in an epoch", async () => {
     const small = await startWorld({ limits: { proposals: 1 } });
-    const [ada, ben] = [await newMember(small, "Ada"), await newMember(small, "Ben")];
+    const [ada, ben, cy] = [
+      await newMember(small, "Ada"),
+      await newMember(small, "Ben"),
+      await newMember(small, "Cy"),
+    ];
     const group = await startGroup(small, ada);
-    const [bens] = await addAll(small, { member: ada, group }, [ben]);
-    if (bens === undefined) throw new Error("Ben is in");
-    const first = await bens.proposeUpdate();
+    const [bens, cys] = await addAll(small, { member: ada, group }, [ben, cy]);
+    if (bens === undefined || cys === undefined) throw new Error("Ben and Cy are in");
+    const leaving = { proposalType: "remove", removed: bens.ownLeafIndex } as const;
+    const first = await bens.propose(leaving);
     const forged = first.slice();
     forged[forged.length - 60] = (forged.at(-60) ?? 0) ^ 1;
     const refused = await postMessage(small, ben, group.groupId, forged);
     expect(refused.problem.code).toBe("invalid-message");
     expect((await postMessage(small, ben, group.groupId, first)).status).toBe(201);
-    const second = await postMessage(small, ben, group.groupId, await bens.proposeUpdate());
+    const other = await cys.propose({ proposalType: "remove", removed: cys.ownLeafIndex });
+    const second = await postMessage(small, cy, group.groupId, other);
     expect(second.problem.code).toBe("too-many-requests");
     await small.close();
   });
@@ -530,6 +689,11 @@ describe("links", () => {
       "not-allowed",
     );
     await unproved.group.remove();
+    const without = await composeJoin(world, ben, own, { proof: random(0) });
+    expect((await postCommit(world, ben, group.groupId, without.body)).problem.code).toBe(
+      "not-allowed",
+    );
+    await without.group.remove();
     const proved = await composeJoin(world, ben, own);
     expect((await postCommit(world, eve, group.groupId, proved.body)).problem.code).toBe(
       "not-allowed",
@@ -589,6 +753,9 @@ describe("links", () => {
     const refused = await postCommit(world, eve, group.groupId, evicting.body);
     expect(refused.status).toBe(422);
     await bens.remove();
+    // While its leaf is there it can't come in beside it: who composes finds the rule that the service would.
+    const beside = composeJoin(world, ben, own);
+    await expect(beside).rejects.toMatchObject({ code: "leaf-key-reused" });
     const resync = await composeJoin(world, ben, own, { resync: bens.ownLeafIndex });
     expect((await postCommit(world, ben, group.groupId, resync.body)).status).toBe(201);
     const { entries } = await readLog(world, ben, group.groupId);

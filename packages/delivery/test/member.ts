@@ -23,6 +23,7 @@ import {
   createGroup,
   createKeyPackage,
   defaultCapabilities,
+  type Extension,
   type Group,
   joinExternally,
   joinGroup,
@@ -43,6 +44,9 @@ import {
 } from "./world.ts";
 
 const SUITE = 1;
+
+/** A type of proposals that all devices here know, and that has no place in a conversation. */
+export const CUSTOM_PROPOSAL = 0xf0c9;
 
 /** Who trusts everybody: what the service lets through is the question here. */
 const TRUSTING = { validate: async () => undefined, isSuccessor: async () => true };
@@ -66,6 +70,7 @@ export function memberOf(person: Person, token: string): Member {
     crypto: nodeCrypto,
     storage: memoryStorage(),
     authentication: TRUSTING,
+    externalPsk: async () => new Uint8Array(32),
     now: Date.now,
   };
   return { person, token, context };
@@ -77,7 +82,10 @@ function joiner({ person }: Member) {
   return {
     credential: { credentialType: "basic", identity },
     signer: signatureKey,
-    capabilities: defaultCapabilities({ extensions: [LINKS_EXTENSION] }),
+    capabilities: defaultCapabilities({
+      extensions: [LINKS_EXTENSION],
+      proposals: [CUSTOM_PROPOSAL],
+    }),
     suite: SUITE,
   } as const;
 }
@@ -104,13 +112,14 @@ export function aGroup(
   member: Member,
   groupId: Bytes = random(16),
   links?: readonly Link[],
+  extensions: readonly Extension[] = [],
 ): Promise<Group> {
   const extension = { extensionType: LINKS_EXTENSION, extensionData: encodeLinks(links ?? []) };
   return createGroup(member.context, {
     ...joiner(member),
     groupId,
     lifetime: lifetime(),
-    extensions: links === undefined ? [] : [extension],
+    extensions: links === undefined ? extensions : [...extensions, extension],
   });
 }
 
@@ -191,6 +200,7 @@ export function commitLinks(
   member: Member,
   group: Group,
   links: readonly OwnLink[],
+  others: NonNullable<CommitOptions["proposals"]> = [],
 ): Promise<Answer> {
   const kept = group.extensions.filter(({ extensionType }) => extensionType !== LINKS_EXTENSION);
   const extensionData = encodeLinks(links.map(({ link }) => link));
@@ -199,7 +209,7 @@ export function commitLinks(
     links.map(({ link }) => link.signatureKey),
   );
   const extensions = [...kept, { extensionType: LINKS_EXTENSION, extensionData }];
-  const proposals = [{ proposalType: "group_context_extensions", extensions } as const];
+  const proposals = [...others, { proposalType: "group_context_extensions", extensions } as const];
   return commit(place, member, group, { proposals });
 }
 
@@ -213,7 +223,11 @@ export async function composeJoin(
   place: Place,
   member: Member,
   own: OwnLink,
-  options: { readonly resync?: number; readonly key?: SigningKey } = {},
+  options: {
+    readonly resync?: number;
+    readonly key?: SigningKey;
+    readonly proof?: Bytes;
+  } = {},
 ): Promise<{ readonly group: Group; readonly body: CommitRequest }> {
   const held = LinkResponse.parse((await readLink(place, member, own)).body);
   const { group, bundle } = await joinExternally(member.context, {
@@ -221,8 +235,10 @@ export async function composeJoin(
     ...(options.resync !== undefined && { resync: options.resync }),
     groupInfo: held.sealedGroupInfo,
     ratchetTree: held.ratchetTree,
-    authenticatedData: ({ groupId, epoch, leafNode }) =>
-      proveLink({ groupId, epoch, leafNode: leafNode ?? random(0) }, options.key ?? own.key),
+    authenticatedData:
+      options.proof ??
+      (({ groupId, epoch, leafNode }) =>
+        proveLink({ groupId, epoch, leafNode: leafNode ?? random(0) }, options.key ?? own.key)),
   });
   linkKeys.set(group, [own.link.signatureKey]);
   return { group, body: await bundleBody(group, bundle) };
