@@ -7,9 +7,8 @@
  * @module
  */
 
-import { bytesEqual, constantTimeEqual, EMPTY, toHex, wipe } from "../bytes.ts";
+import { bytesEqual, EMPTY, toHex, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
-import { hpkeReceiveExport } from "../crypto/hpke.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { DhKeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -35,22 +34,12 @@ import {
 } from "../framing/public-message.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
-import {
-  confirmationTag,
-  EpochSecrets,
-  EXTERNAL_INIT_LABEL,
-  epochSecrets,
-  externalKeyPair,
-  joinerSecret,
-  mlsExporter,
-  wipeEpochSecrets,
-} from "../key/key-schedule.ts";
+import { mlsExporter, wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
 import { PROPOSAL } from "../registry.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
 import { encodeRatchetTree, leafAt, type Member, membersOf } from "../tree/ratchet-tree.ts";
-import { decryptPath } from "../tree/update-path.ts";
 import {
   type AuthenticatedData,
   type CommitBundle,
@@ -60,35 +49,25 @@ import {
 import {
   externalPubExtension,
   fittingKeys,
-  keysAfterPath,
   type MlsContext,
   makeGroupInfo,
   type NextEpoch,
-  resolvePsks,
-  zeroSecret,
 } from "./epoch.ts";
-import { type ListedProposal, validateProposal } from "./proposal-list.ts";
-import {
-  type CommitSummary,
-  type PendingProposal,
-  type PublicState,
-  withProposal,
-} from "./public-state.ts";
-import { type StagedCommit, stageCommit } from "./staged-commit.ts";
+import { type LiveEpoch, nextEpoch, pskSecretOf } from "./next-epoch.ts";
+import { validateProposal } from "./proposal-list.ts";
+import { selectProposals } from "./proposal-selection.ts";
+import { type CommitSummary, type PendingProposal, withProposal } from "./public-state.ts";
+import { stageCommit } from "./staged-commit.ts";
 import {
   encodeKeyPair,
   encodePending,
   encodeState,
+  epochRecords,
   type GroupKeys,
   type GroupStatus,
   groupKeys,
-  keyRecords,
-  nodeRecords,
   pendingProposal,
 } from "./stored-group.ts";
-
-/** How many epochs back a resumption PSK is kept (§8.6). */
-const RESUMPTION_EPOCHS = 8n;
 
 /** What a message from the group turned out to be. */
 export type Received =
@@ -133,15 +112,6 @@ export interface CommitOptions {
   /** A path also where the proposals don't ask for one. */
   readonly forcePath?: boolean;
   readonly and?: And<CommitBundle>;
-}
-
-/** A member's epoch, alive. */
-export interface LiveEpoch {
-  readonly state: PublicState;
-  readonly ownLeaf: number;
-  readonly keys: ReadonlyMap<number, DhKeyPair>;
-  readonly secrets: EpochSecrets;
-  readonly secretTree: SecretTree;
 }
 
 export interface GroupParts {
@@ -346,11 +316,11 @@ export class Group {
       if (this.#pending)
         throw new MlsError("pending-commit", "14", "a commit of ours is under way");
       const { state, ownLeaf, keys, secrets } = this.#live;
-      const list = this.#listFor(options.proposals ?? []);
+      const list = selectProposals(this.pendingProposals, options.proposals ?? [], ownLeaf);
       const psks = list.flatMap(({ proposal }) =>
         proposal.proposalType === "psk" ? [proposal.psk] : [],
       );
-      const pskSecret = await this.#pskSecret(psks);
+      const pskSecret = await pskSecretOf(this.#context, this.#live, psks);
       const composed = await composeCommit(this.#context, {
         state,
         list,
@@ -367,51 +337,6 @@ export class Group {
       this.#pending = { composed };
       return composed.bundle;
     });
-  }
-
-  /** The pending proposals that can stand beside each other and those given, then those given (§12.4). */
-  #listFor(proposals: readonly Proposal[]): readonly ListedProposal[] {
-    const own: Sender = { senderType: "member", leafIndex: this.#live.ownLeaf };
-    const given = proposals.map((proposal) => ({ proposal, sender: own, ref: undefined }));
-    const touched = new Set<number>([this.#live.ownLeaf]);
-    for (const proposal of proposals) {
-      if (proposal.proposalType === "remove") touched.add(proposal.removed);
-    }
-    let contexts = proposals.some(
-      ({ proposalType }) => proposalType === "group_context_extensions",
-    );
-    const clients = new Set(
-      proposals.flatMap((one) => (one.proposalType === "add" ? [clientOf(one)] : [])),
-    );
-    const referenced: ListedProposal[] = [];
-    // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first.
-    const pending = this.pendingProposals;
-    const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
-    for (const one of [...removes, ...pending.filter((other) => !removes.includes(other))]) {
-      const { proposal, sender } = one;
-      // A ReInit stands alone or not at all.
-      if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
-      if (proposal.proposalType === "group_context_extensions") {
-        if (contexts) continue;
-        contexts = true;
-      }
-      if (proposal.proposalType === "add") {
-        if (clients.has(clientOf(proposal))) continue;
-        clients.add(clientOf(proposal));
-      }
-      const leaf =
-        proposal.proposalType === "remove"
-          ? proposal.removed
-          : proposal.proposalType === "update" && sender.senderType === "member"
-            ? sender.leafIndex
-            : undefined;
-      if (leaf !== undefined) {
-        if (touched.has(leaf)) continue;
-        touched.add(leaf);
-      }
-      referenced.push(one);
-    }
-    return [...referenced, ...given];
   }
 
   /** Our commit lost, or was never sent: it is deleted, and its secrets with it. */
@@ -605,84 +530,15 @@ export class Group {
     };
     if (removed) await this.#enterRemoved(and, received);
     else {
-      const next = await this.#nextEpoch(authenticated, commit, staged);
+      const next = await nextEpoch(this.#context, this.#live, this.#updates, {
+        authenticated,
+        commit,
+        staged,
+      });
       const status = staged.summary.proposalTypes.includes(PROPOSAL.reinit) ? "closed" : "active";
       await this.#enter(next, status, () => and?.(received));
     }
     return received;
-  }
-
-  /** The secrets of the epoch that someone else's commit begins (§12.4.2). */
-  async #nextEpoch(
-    authenticated: AuthenticatedContent,
-    commit: Commit,
-    staged: StagedCommit,
-  ): Promise<NextEpoch> {
-    const { state, ownLeaf, secrets } = this.#live;
-    const { suite } = state;
-    const { applied, next, provisionalTree, summary } = staged;
-    const keys = new Map(this.#live.keys);
-    const updated = summary.updated.find(({ leafIndex }) => leafIndex === ownLeaf);
-    if (updated) {
-      const keyPair = this.#updates.get(toHex(updated.next.encryptionKey));
-      if (!keyPair)
-        throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
-      keys.set(2 * ownLeaf, keyPair);
-    }
-    const opened = commit.path
-      ? await decryptPath(
-          suite,
-          provisionalTree,
-          {
-            leafIndex: summary.committer,
-            path: commit.path,
-            added: staged.newLeaves,
-            groupContext: staged.provisionalContext,
-          },
-          { leafIndex: ownLeaf, keys },
-        )
-      : undefined;
-    const pskSecret = await this.#pskSecret(applied.psks);
-    const initSecret = applied.externalInit
-      ? await this.#externalInitSecret(applied.externalInit)
-      : secrets.initSecret;
-    const context = encode(GroupContext, next.groupContext);
-    const commitSecret = opened?.commitSecret ?? zeroSecret(suite);
-    const joiner = joinerSecret(suite, initSecret, commitSecret, context);
-    const derived = epochSecrets(suite, joiner, pskSecret, context);
-    wipe(joiner, commitSecret, pskSecret, ...(opened?.path ?? []).map(({ secret }) => secret));
-    if (applied.externalInit) wipe(initSecret);
-    const { confirmationKey } = derived.secrets;
-    const confirmed = next.groupContext.confirmedTranscriptHash;
-    const tag = authenticated.auth.confirmationTag;
-    if (!tag || !constantTimeEqual(confirmationTag(suite, confirmationKey, confirmed), tag)) {
-      wipeEpochSecrets(derived.secrets);
-      wipe(derived.encryptionSecret);
-      throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
-    }
-    const after = keysAfterPath(next.tree, keys, opened?.path ?? []);
-    return { state: next, ownLeaf, keys: after, ...derived };
-  }
-
-  async #externalInitSecret(kemOutput: Bytes): Promise<Bytes> {
-    const { state, secrets } = this.#live;
-    const keyPair = await externalKeyPair(state.suite, secrets.externalSecret);
-    try {
-      const { suite } = state;
-      return await hpkeReceiveExport(suite, keyPair, kemOutput, EXTERNAL_INIT_LABEL, suite.nh);
-    } finally {
-      wipe(keyPair.privateKey);
-    }
-  }
-
-  #pskSecret(ids: Parameters<typeof resolvePsks>[2]): Promise<Bytes> {
-    const { suite } = this.#live.state;
-    return resolvePsks(this.#context, suite, ids, async (groupId, epoch) => {
-      if (epoch === this.epoch && bytesEqual(groupId, this.groupId)) {
-        return this.#live.secrets.resumptionPsk.slice();
-      }
-      return this.#context.storage.get(groupKeys(groupId).resumption(epoch));
-    });
   }
 
   /** Our own commit was accepted: the epoch that was computed with it begins. */
@@ -767,7 +623,7 @@ export class Group {
     and: () => Batch | Promise<Batch> | undefined,
     own = false,
   ): Promise<void> {
-    const { state, keys, secrets, secretTree } = this.#live;
+    const { keys, secrets, secretTree } = this.#live;
     const { epoch } = next.state.groupContext;
     const nextTree = SecretTree.create(
       next.state.suite,
@@ -776,32 +632,9 @@ export class Group {
       next.encryptionSecret,
       this.#context.window,
     );
-    const proposals = Array.from({ length: state.proposals.size }, (_, i) =>
-      this.#keys.proposal(i),
-    );
-    const updates = [...this.#updates.values()].map(({ publicKey }) =>
-      this.#keys.update(publicKey),
-    );
-    const batch = mergeBatches(
-      nodeRecords(this.#keys, state.tree, next.state.tree),
-      keyRecords(this.#keys, keys, next.keys),
-      {
-        put: new Map([
-          [this.#keys.state, encodeState(next.state, status, next.ownLeaf)],
-          [this.#keys.secrets, encode(EpochSecrets, next.secrets)],
-          [this.#keys.resumption(state.groupContext.epoch), secrets.resumptionPsk],
-        ]),
-        delete: [
-          ...secretTree.keys(),
-          ...proposals,
-          ...updates,
-          this.#keys.pending,
-          this.#keys.resumption(state.groupContext.epoch - RESUMPTION_EPOCHS),
-        ],
-      },
-      nextTree.records(),
-    );
-    await this.#store(batch, and);
+    const updates = [...this.#updates.values()].map(({ publicKey }) => publicKey);
+    const batch = epochRecords(this.#keys, this.#live, { ...next, status, updates });
+    await this.#store(mergeBatches(batch, nextTree.records()), and);
     if (own) this.#pending = undefined;
     else this.#wipePending();
     for (const [index, { privateKey }] of keys) {
@@ -890,8 +723,3 @@ export class Group {
 }
 
 const EMPTY_BATCH: Batch = {};
-
-/** Who an Add brings in, as far as it can be told from the tree: nobody stands there twice (§7.3). */
-function clientOf({ keyPackage }: Extract<Proposal, { proposalType: "add" }>): string {
-  return toHex(keyPackage.leafNode.signatureKey);
-}

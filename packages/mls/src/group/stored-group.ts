@@ -36,7 +36,8 @@ import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
 import { encodeLeafNode } from "../framing/proposal.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
-import type { Batch } from "../storage.ts";
+import type { SecretTree } from "../key/secret-tree.ts";
+import { type Batch, mergeBatches } from "../storage.ts";
 import {
   changedNodes,
   decodeNode,
@@ -46,6 +47,7 @@ import {
   treeFromNodes,
 } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
+import type { NextEpoch } from "./epoch.ts";
 import type { PendingProposal, PublicState } from "./public-state.ts";
 
 const VERSION = 1;
@@ -163,6 +165,46 @@ export function keyRecords(
   }
   const gone = [...before.keys()].filter((index) => !after.has(index));
   return { put, delete: gone.map((index) => keys.key(index)) };
+}
+
+/** How many epochs back a resumption PSK is kept (§8.6). */
+const RESUMPTION_EPOCHS = 8n;
+
+/** What changes when an epoch ends and another begins, but for the new secret tree, which writes itself. */
+export function epochRecords(
+  keys: GroupKeys,
+  ended: {
+    readonly state: PublicState;
+    readonly keys: ReadonlyMap<number, DhKeyPair>;
+    readonly secrets: EpochSecrets;
+    readonly secretTree: SecretTree;
+  },
+  begun: NextEpoch & {
+    readonly status: GroupStatus;
+    /** The public keys of our Updates: committed or void now. */
+    readonly updates: readonly Bytes[];
+  },
+): Batch {
+  const { epoch } = ended.state.groupContext;
+  const proposals = Array.from({ length: ended.state.proposals.size }, (_, i) => keys.proposal(i));
+  return mergeBatches(
+    nodeRecords(keys, ended.state.tree, begun.state.tree),
+    keyRecords(keys, ended.keys, begun.keys),
+    {
+      put: new Map([
+        [keys.state, encodeState(begun.state, begun.status, begun.ownLeaf)],
+        [keys.secrets, encode(EpochSecrets, begun.secrets)],
+        [keys.resumption(epoch), ended.secrets.resumptionPsk],
+      ]),
+      delete: [
+        ...ended.secretTree.keys(),
+        ...proposals,
+        ...begun.updates.map(keys.update),
+        keys.pending,
+        keys.resumption(epoch - RESUMPTION_EPOCHS),
+      ],
+    },
+  );
 }
 
 /** What stands behind a prefix among records, by the rest of the key. */

@@ -1,0 +1,132 @@
+/**
+ * From one epoch's secrets to the next one's, by a commit that someone else made. RFC 9420 §8, §12.4.2.
+ * @module
+ */
+
+import { bytesEqual, constantTimeEqual, toHex, wipe } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import { hpkeReceiveExport } from "../crypto/hpke.ts";
+import type { DhKeyPair } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import type { AuthenticatedContent } from "../framing/content.ts";
+import type { Commit } from "../framing/proposal.ts";
+import { GroupContext } from "../key/group-context.ts";
+import {
+  confirmationTag,
+  type EpochSecrets,
+  EXTERNAL_INIT_LABEL,
+  epochSecrets,
+  externalKeyPair,
+  joinerSecret,
+  wipeEpochSecrets,
+} from "../key/key-schedule.ts";
+import type { PreSharedKeyID } from "../key/psk.ts";
+import type { SecretTree } from "../key/secret-tree.ts";
+import { decryptPath } from "../tree/update-path.ts";
+import {
+  keysAfterPath,
+  type MlsContext,
+  type NextEpoch,
+  resolvePsks,
+  zeroSecret,
+} from "./epoch.ts";
+import type { PublicState } from "./public-state.ts";
+import type { StagedCommit } from "./staged-commit.ts";
+import { groupKeys } from "./stored-group.ts";
+
+/** A member's epoch, alive. */
+export interface LiveEpoch {
+  readonly state: PublicState;
+  readonly ownLeaf: number;
+  readonly keys: ReadonlyMap<number, DhKeyPair>;
+  readonly secrets: EpochSecrets;
+  readonly secretTree: SecretTree;
+}
+
+/**
+ * The secrets of the epoch that someone else's commit begins (§12.4.2). `updates`: private keys of our Updates, by public key in
+ * hexadecimal. Nothing of `live` changes. Throws `MlsError`.
+ */
+export async function nextEpoch(
+  context: MlsContext,
+  live: LiveEpoch,
+  updates: ReadonlyMap<string, DhKeyPair>,
+  received: {
+    readonly authenticated: AuthenticatedContent;
+    readonly commit: Commit;
+    readonly staged: StagedCommit;
+  },
+): Promise<NextEpoch> {
+  const { authenticated, commit, staged } = received;
+  const { state, ownLeaf, secrets } = live;
+  const { suite } = state;
+  const { applied, next, provisionalTree, summary } = staged;
+  const keys = new Map(live.keys);
+  const updated = summary.updated.find(({ leafIndex }) => leafIndex === ownLeaf);
+  if (updated) {
+    const keyPair = updates.get(toHex(updated.next.encryptionKey));
+    if (!keyPair)
+      throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
+    keys.set(2 * ownLeaf, keyPair);
+  }
+  const opened = commit.path
+    ? await decryptPath(
+        suite,
+        provisionalTree,
+        {
+          leafIndex: summary.committer,
+          path: commit.path,
+          added: staged.newLeaves,
+          groupContext: staged.provisionalContext,
+        },
+        { leafIndex: ownLeaf, keys },
+      )
+    : undefined;
+  const pskSecret = await pskSecretOf(context, live, applied.psks);
+  const initSecret = applied.externalInit
+    ? await externalInitSecret(live, applied.externalInit)
+    : secrets.initSecret;
+  const groupContext = encode(GroupContext, next.groupContext);
+  const commitSecret = opened?.commitSecret ?? zeroSecret(suite);
+  const joiner = joinerSecret(suite, initSecret, commitSecret, groupContext);
+  const derived = epochSecrets(suite, joiner, pskSecret, groupContext);
+  wipe(joiner, commitSecret, pskSecret, ...(opened?.path ?? []).map(({ secret }) => secret));
+  if (applied.externalInit) wipe(initSecret);
+  const { confirmationKey } = derived.secrets;
+  const confirmed = next.groupContext.confirmedTranscriptHash;
+  const tag = authenticated.auth.confirmationTag;
+  if (!tag || !constantTimeEqual(confirmationTag(suite, confirmationKey, confirmed), tag)) {
+    wipeEpochSecrets(derived.secrets);
+    wipe(derived.encryptionSecret);
+    throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
+  }
+  const after = keysAfterPath(next.tree, keys, opened?.path ?? []);
+  return { state: next, ownLeaf, keys: after, ...derived };
+}
+
+/** The `init_secret` that an external commit brings (§8.3). */
+async function externalInitSecret(live: LiveEpoch, kemOutput: Bytes): Promise<Bytes> {
+  const { state, secrets } = live;
+  const keyPair = await externalKeyPair(state.suite, secrets.externalSecret);
+  try {
+    const { suite } = state;
+    return await hpkeReceiveExport(suite, keyPair, kemOutput, EXTERNAL_INIT_LABEL, suite.nh);
+  } finally {
+    wipe(keyPair.privateKey);
+  }
+}
+
+/** `psk_secret` for a commit in this epoch, with the resumption PSKs that are kept (§8.6). */
+export function pskSecretOf(
+  context: MlsContext,
+  live: LiveEpoch,
+  ids: readonly PreSharedKeyID[],
+): Promise<Bytes> {
+  const { suite, groupContext } = live.state;
+  return resolvePsks(context, suite, ids, async (groupId, epoch) => {
+    if (epoch === groupContext.epoch && bytesEqual(groupId, groupContext.groupId)) {
+      return live.secrets.resumptionPsk.slice();
+    }
+    return context.storage.get(groupKeys(groupId).resumption(epoch));
+  });
+}

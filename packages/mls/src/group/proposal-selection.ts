@@ -1,0 +1,61 @@
+/**
+ * Which of the pending proposals go into a commit of ours. RFC 9420 §12.2, §12.4.
+ * @module
+ */
+
+import { toHex } from "../bytes.ts";
+import type { Sender } from "../framing/content.ts";
+import type { Proposal } from "../framing/proposal.ts";
+import type { ListedProposal } from "./proposal-list.ts";
+import type { PendingProposal } from "./public-state.ts";
+
+/** The pending proposals that can stand beside each other and those given, then those given (§12.4). */
+export function selectProposals(
+  pending: readonly PendingProposal[],
+  proposals: readonly Proposal[],
+  ownLeaf: number,
+): readonly ListedProposal[] {
+  const own: Sender = { senderType: "member", leafIndex: ownLeaf };
+  const given = proposals.map((proposal) => ({ proposal, sender: own, ref: undefined }));
+  const touched = new Set<number>([ownLeaf]);
+  for (const proposal of proposals) {
+    if (proposal.proposalType === "remove") touched.add(proposal.removed);
+  }
+  let contexts = proposals.some(({ proposalType }) => proposalType === "group_context_extensions");
+  const clients = new Set(
+    proposals.flatMap((one) => (one.proposalType === "add" ? [clientOf(one)] : [])),
+  );
+  const referenced: ListedProposal[] = [];
+  // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first.
+  const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
+  for (const one of [...removes, ...pending.filter((other) => !removes.includes(other))]) {
+    const { proposal, sender } = one;
+    // A ReInit stands alone or not at all.
+    if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
+    if (proposal.proposalType === "group_context_extensions") {
+      if (contexts) continue;
+      contexts = true;
+    }
+    if (proposal.proposalType === "add") {
+      if (clients.has(clientOf(proposal))) continue;
+      clients.add(clientOf(proposal));
+    }
+    const leaf =
+      proposal.proposalType === "remove"
+        ? proposal.removed
+        : proposal.proposalType === "update" && sender.senderType === "member"
+          ? sender.leafIndex
+          : undefined;
+    if (leaf !== undefined) {
+      if (touched.has(leaf)) continue;
+      touched.add(leaf);
+    }
+    referenced.push(one);
+  }
+  return [...referenced, ...given];
+}
+
+/** Who an Add brings in, as far as it can be told from the tree: nobody stands there twice (§7.3). */
+function clientOf({ keyPackage }: Extract<Proposal, { proposalType: "add" }>): string {
+  return toHex(keyPackage.leafNode.signatureKey);
+}
