@@ -293,6 +293,19 @@ export function struct<T extends object>(
   };
 }
 
+/** A structure, and behind it the signature over it: `opaque signature<V>`. */
+export function signed<T extends object>(
+  content: Codec<T>,
+): Codec<T & { readonly signature: Bytes }> {
+  return {
+    write: (w, value) => {
+      content.write(w, value);
+      opaque.write(w, value.signature);
+    },
+    read: (r) => ({ ...content.read(r), signature: opaque.read(r) }),
+  };
+}
+
 /** The names that an enumeration gives to numbers; a number without a name is refused. */
 export function enumeration<N extends string>(
   number: Codec<number>,

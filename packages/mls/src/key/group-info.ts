@@ -9,6 +9,7 @@ import {
   encode,
   opaque,
   optional,
+  signed,
   struct,
   uint16,
   uint32,
@@ -40,13 +41,7 @@ const GroupInfoTBS: Codec<GroupInfoContent> = struct({
 export interface GroupInfo extends GroupInfoContent {
   readonly signature: Bytes;
 }
-export const GroupInfo: Codec<GroupInfo> = {
-  write: (w, groupInfo) => {
-    GroupInfoTBS.write(w, groupInfo);
-    opaque.write(w, groupInfo.signature);
-  },
-  read: (r) => ({ ...GroupInfoTBS.read(r), signature: opaque.read(r) }),
-};
+export const GroupInfo: Codec<GroupInfo> = signed(GroupInfoTBS);
 
 const LABEL = "GroupInfoTBS";
 

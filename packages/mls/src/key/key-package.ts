@@ -4,7 +4,7 @@
  */
 
 import { bytesEqual } from "../bytes.ts";
-import { type Bytes, type Codec, encode, opaque, struct, uint16 } from "../codec.ts";
+import { type Bytes, type Codec, encode, opaque, signed, struct, uint16 } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import { refHash } from "../crypto/kdf.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
@@ -32,13 +32,7 @@ const KeyPackageTBS: Codec<KeyPackageContent> = struct({
 export interface KeyPackage extends KeyPackageContent {
   readonly signature: Bytes;
 }
-export const KeyPackage: Codec<KeyPackage> = {
-  write: (w, keyPackage) => {
-    KeyPackageTBS.write(w, keyPackage);
-    opaque.write(w, keyPackage.signature);
-  },
-  read: (r) => ({ ...KeyPackageTBS.read(r), signature: opaque.read(r) }),
-};
+export const KeyPackage: Codec<KeyPackage> = signed(KeyPackageTBS);
 
 const LABEL = "KeyPackageTBS";
 

@@ -11,6 +11,7 @@ import {
   encode,
   opaque,
   select,
+  signed,
   struct,
   uint8,
   uint16,
@@ -96,13 +97,7 @@ const LeafNodeContent: Codec<LeafNodeContent> = struct({
 export interface LeafNode extends LeafNodeContent {
   readonly signature: Bytes;
 }
-export const LeafNode: Codec<LeafNode> = {
-  write: (w, leaf) => {
-    LeafNodeContent.write(w, leaf);
-    opaque.write(w, leaf.signature);
-  },
-  read: (r) => ({ ...LeafNodeContent.read(r), signature: opaque.read(r) }),
-};
+export const LeafNode: Codec<LeafNode> = signed(LeafNodeContent);
 
 /** Where a leaf of source `update` or `commit` stands: its signature covers that. */
 export interface LeafPosition {
