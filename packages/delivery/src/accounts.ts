@@ -246,6 +246,9 @@ export function createAccounts(service: {
     }
     const replaced = await store.replaceDeviceList({ ...account, previousHash, devices });
     if (replaced === "device-list-conflict") throw conflict();
+    if (replaced === "entered-later") {
+      throw new Refusal("not-allowed", "a device entered a group after it is said to be revoked");
+    }
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
     return new Response(null, { status: 204 });

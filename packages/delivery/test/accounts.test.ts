@@ -1,5 +1,6 @@
 import { bytesToText, openDeviceList } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addAll, memberOf, newMember, startGroup } from "./member.ts";
 import {
   type Answer,
   call,
@@ -323,6 +324,21 @@ describe("device lists", () => {
     }
     const next = await signNextList(person, first, { devices: [mine, second.device, gone] });
     expect((await put(person, token, next)).status).toBe(204);
+  });
+
+  it("revoke no device as of before it came into a group", async () => {
+    const [ben, ada] = [await aPerson(), await newMember(world, `Person ${++count}`)];
+    const first = await signList(ben);
+    const body = { deviceList: first, signIn: await proveSignIn(ben) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const group = await startGroup(world, ada);
+    await addAll(world, { member: ada, group }, [memberOf(ben, token)]);
+    const seconds = BigInt(Math.floor(world.clock.now / 1000));
+    const revoking = (revokedAt: bigint): Promise<Uint8Array> =>
+      signNextList(ben, first, { devices: [{ ...ben.device, revokedAt }] });
+    const early = await put(ben, token, await revoking(seconds));
+    expect(early.problem.code).toBe("not-allowed");
+    expect((await put(ben, token, await revoking(seconds + 1n))).status).toBe(204);
   });
 
   it("are refused with times that no clock shows", async () => {

@@ -234,6 +234,12 @@ describe("joining by a Welcome", () => {
     const laterAda = { ...ada, token: signedIn.body.token };
     const expired = await postCommit(later, laterAda, group.groupId, adding);
     expect(expired.problem.code).toBe("not-allowed");
+    const issuedAt = { issuedAt: expiresAt };
+    const own = { signIn: await proveSignIn(ben, issuedAt) };
+    const bens = await call(later, "POST", "/v1/sessions", { body: own });
+    const laterBen = memberOf(ben, bens.body.token);
+    const made = await postGroup(later, laterBen, await aGroup(laterBen));
+    expect(made.problem.code).toBe("not-allowed");
     await later.close();
 
     const devices = [{ ...ben.device, revokedAt: seconds }];
@@ -570,6 +576,19 @@ describe("removal", () => {
 });
 
 describe("messages", () => {
+  it("that were sent while a device was out are not sent again by it once it is back", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    const remove = { proposalType: "remove", removed: bens?.ownLeafIndex ?? 0 } as const;
+    await commit(world, ada, group, { proposals: [remove] });
+    const { message } = await send(world, ada, group, "meanwhile");
+    await bens?.remove();
+    await addAll(world, { member: ada, group }, [ben]);
+    const answer = await postMessage(world, ben, group.groupId, message);
+    expect(answer.problem.code).toBe("wrong-epoch");
+  });
+
   it("are of the current epoch and by members; the same again is answered alike", async () => {
     const [ada, eve] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);

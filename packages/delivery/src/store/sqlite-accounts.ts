@@ -163,6 +163,13 @@ export function sqliteAccounts(db: Database): AccountStore {
             signInKey,
           );
           if (unchanged) continue;
+          const late = db.one(
+            `SELECT 1 FROM devices JOIN members USING (device)
+             JOIN log ON log.group_id = members.group_id AND log.seq = members.from_seq
+             WHERE device = ? AND revoked_at > 0 AND accepted_at >= revoked_at * 1000`,
+            device,
+          );
+          if (late) throw new Undo("entered-later");
           revoked.push(device);
           db.run("DELETE FROM sessions WHERE device = ?", device);
           db.run("DELETE FROM key_packages WHERE device = ?", device);

@@ -133,7 +133,10 @@ export function sqliteGroups(db: Database): GroupStore {
     );
   }
 
-  function replaceMembers({ groupId, removed, added }: AppendCommit, seq: number): void {
+  function replaceMembers(
+    { groupId, removed, added, acceptedAt }: AppendCommit,
+    seq: number,
+  ): void {
     for (const leafIndex of removed) {
       db.run(
         `UPDATE members SET until_seq = ?
@@ -143,7 +146,15 @@ export function sqliteGroups(db: Database): GroupStore {
         leafIndex,
       );
     }
-    for (const { leafIndex, device } of added) insertMember(groupId, leafIndex, device, seq);
+    for (const { leafIndex, device } of added) {
+      const revoked = db.one(
+        "SELECT 1 FROM devices WHERE device = ? AND revoked_at > 0 AND revoked_at * 1000 <= ?",
+        device,
+        acceptedAt,
+      );
+      if (revoked) throw new Undo("moved");
+      insertMember(groupId, leafIndex, device, seq);
+    }
   }
 
   function replaceLinks({ groupId, links }: AppendCommit): void {

@@ -53,11 +53,17 @@ export interface AccountStore {
 
   /**
    * Puts the list in the place of its predecessor, whose devices it keeps. Those that it revokes, or that have
-   * another sign-in key in it, lose their sessions, key packages and inboxes: they are the answer.
+   * another sign-in key in it, lose their sessions, key packages and inboxes: they are the answer. "entered-later": it
+   * revokes a device as of a time before it last entered a group.
    */
   replaceDeviceList(
     next: Account & { readonly previousHash: Bytes; readonly devices: readonly Device[] },
-  ): Promise<{ readonly revoked: readonly number[] } | "device-list-conflict" | "key-in-use">;
+  ): Promise<
+    | { readonly revoked: readonly number[] }
+    | "device-list-conflict"
+    | "key-in-use"
+    | "entered-later"
+  >;
 
   device(accountId: Bytes, deviceId: Bytes): Promise<ListedDevice | undefined>;
   devicesBySignatureKey(keys: readonly Bytes[]): Promise<readonly (ListedDevice | undefined)[]>;
@@ -213,7 +219,7 @@ export interface GroupStore {
     epoch: bigint,
   ): Promise<{ readonly seq: number; readonly hash: Bytes } | undefined>;
 
-  /** "moved": the group is not in that version any more, or its log is past `acceptedAt`. */
+  /** "moved": the group is not in that version any more, its log is past `acceptedAt`, or who enters was revoked meanwhile. */
   appendCommit(
     commit: AppendCommit,
   ): Promise<Accepted | "moved" | "link-closed" | "link-taken" | "inbox-full">;

@@ -526,6 +526,31 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       });
     });
 
+    it("let no device in after it is revoked, nor be revoked as of before it came in", async () => {
+      const { groupId } = await aGroup();
+      const account = aRegistration();
+      const { device } = await aDevice(account);
+      const revoke = (version: bigint, revokedAt: bigint, previousHash: Bytes, hash: Bytes) =>
+        store.replaceDeviceList({
+          ...account,
+          version,
+          previousHash,
+          hash,
+          devices: account.devices.map((listed) => ({ ...listed, revokedAt })),
+        });
+      const added = [{ leafIndex: 1, device }];
+      await store.appendCommit(aCommit(groupId, 0, { added }));
+      await store.appendCommit(aCommit(groupId, 1, { removed: [1] }));
+      const hash = random(32);
+      expect(await revoke(2n, SECONDS, account.hash, hash)).toBe("entered-later");
+      expect(await store.account(account.accountId)).toMatchObject({ version: 1n });
+      expect(await revoke(2n, SECONDS + 1n, account.hash, hash)).toEqual({ revoked: [device] });
+      const entering = (acceptedAt: number) =>
+        store.appendCommit(aCommit(groupId, 2, { added, acceptedAt }));
+      expect(await entering(NOW + 1000)).toBe("moved");
+      expect(await entering(NOW + 999)).toMatchObject({ seq: 3 });
+    });
+
     it("let a device change its leaf in one commit", async () => {
       const { groupId, device } = await aGroup();
       const change = { removed: [0], added: [{ leafIndex: 1, device }] };
