@@ -42,7 +42,9 @@ export type WarningCode =
   /** A message that could not be decrypted. */
   | "message-unreadable"
   /** Our own state is older than what we once sent. */
-  | "state-restored";
+  | "state-restored"
+  /** The group went on by a commit that we refused: what follows can't be read, until we join anew. */
+  | "out-of-step";
 
 export type Connection = "connecting" | "online" | "offline";
 
@@ -126,6 +128,12 @@ export type ClientEvent =
   | { readonly type: "connection"; readonly connection: Connection }
   | { readonly type: "conversation"; readonly conversation: ConversationSummary }
   | { readonly type: "messages"; readonly messages: readonly Message[] }
+  /** A message that could not be sent was discarded: it is shown no more. */
+  | {
+      readonly type: "discarded";
+      readonly conversationId: ConversationId;
+      readonly messageId: string;
+    }
   /** Warnings that belong to no conversation. */
   | { readonly type: "warning"; readonly warning: Warning };
 

@@ -10,6 +10,7 @@ import { hex } from "./bytes.ts";
 import { Conversation } from "./conversation/conversation.ts";
 import { createConversation } from "./conversation/creating.ts";
 import { joinByWelcome, type OpenedLink } from "./conversation/joining.ts";
+import { catchUp } from "./conversation/reading.ts";
 import { ConversationRecord, JoinRecord, KEYS } from "./conversation/records.ts";
 import { ConversationState } from "./conversation/state.ts";
 import type { Environment } from "./environment.ts";
@@ -81,13 +82,14 @@ export class Conversations {
   async #beginJoin(id: ConversationId, secret: LinkSecret, title: string): Promise<Conversation> {
     const there = this.#byId.get(id);
     await there?.close();
-    // A state that may not be used again makes room for a fresh leaf in place of ours.
-    await there?.state.group?.remove();
     const record = { ...this.#newRecord(), title, status: "joining" } as const;
     const batch = changes();
     put(batch, KEYS.conversation(id), ConversationRecord, record);
     put(batch, KEYS.join(id), JoinRecord, secret);
-    await this.#environment.storage.apply(batch);
+    // A state that may not be used again makes room for a fresh leaf in place of ours.
+    const group = there?.state.group;
+    if (group) await group.remove({ and: () => batch });
+    else await this.#environment.storage.apply(batch);
     return this.#open(id, record);
   }
 
@@ -103,13 +105,28 @@ export class Conversations {
   async joinByWelcome(entry: InboxEntry): Promise<void> {
     const id = hex(entry.groupId);
     const there = this.#byId.get(id);
-    if (there?.state.record.status === "active") return;
     await there?.close();
+    if (there?.state.record.status === "active" && (await this.#isIn(there.state, entry.epoch))) {
+      this.#add(new Conversation(there.state));
+      return;
+    }
     const record = there?.state.record ?? this.#newRecord();
     const state = await ConversationState.load(this.#environment, id, record);
     await joinByWelcome(state, entry);
     this.#add(new Conversation(state));
     state.emitSummary();
+  }
+
+  /** Whether we are in the group in that epoch or a later one, by what the log says: we may have been removed and added again. */
+  async #isIn(state: ConversationState, epoch: bigint): Promise<boolean> {
+    try {
+      await catchUp(state);
+    } catch (error) {
+      // It goes on as it was, and the entry comes again.
+      this.#add(new Conversation(state));
+      throw error;
+    }
+    return state.record.status === "active" && (state.group?.epoch ?? -1n) >= epoch;
   }
 
   #newRecord(): ConversationRecord {

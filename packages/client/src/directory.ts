@@ -55,6 +55,10 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #known = new Map<AccountId, KnownList>();
   readonly #verified = new Set<AccountId>();
+  /** The highest version that each account's members have spoken of: what was asked for once is not asked for again. */
+  readonly #claimed = new Map<AccountId, bigint>();
+  /** The end of the queue of lists that are judged: two that come at once are compared with each other. */
+  #judging: Promise<unknown> = Promise.resolve();
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -100,20 +104,36 @@ export class Directory {
 
   /** The account that has this name now. Throws `Refusal` (`root-key-changed`), `ServiceError`. */
   async lookUp(name: string): Promise<KnownList> {
-    return this.accept(await this.#options.service.lookUp(name), { name });
+    const signed = await this.#options.service.lookUp(name);
+    const list = await openedList(signed);
+    // Nobody is added under a name that was somebody else's.
+    if (!(await this.#isPinned(list))) {
+      const about = { accountId: hex(await accountIdOf(list.rootKey)), subject: list.name };
+      this.#options.warn({ code: "root-key-changed", ...about });
+      throw new Refusal("root-key-changed", "this name belonged to another root key", about);
+    }
+    return this.accept(signed, { name });
   }
 
   /**
    * Judges a list that came from outside, and keeps it if it is newer than what is known. The answer is the newest
-   * list that is known, which may be another than this one. Throws `Refusal`.
+   * list that is known, which may be another than this one. A name that had another root key is told and not refused: members
+   * pinned it at different times, and must decide alike on who may be in a group. Throws `Refusal`.
    */
-  async accept(
+  accept(
     signed: Bytes,
     expected: { readonly accountId?: Bytes; readonly name?: string } = {},
   ): Promise<KnownList> {
-    const list = await openDeviceList(signed).catch((cause: unknown) => {
-      throw new Refusal("unlisted-device", "no valid device list", {}, { cause });
-    });
+    const accepted = this.#judging.then(() => this.#accept(signed, expected));
+    this.#judging = accepted.catch(() => {});
+    return accepted;
+  }
+
+  async #accept(
+    signed: Bytes,
+    expected: { readonly accountId?: Bytes; readonly name?: string },
+  ): Promise<KnownList> {
+    const list = await openedList(signed);
     const id = await accountIdOf(list.rootKey);
     const accountId = hex(id);
     const about = { accountId, subject: list.name };
@@ -123,19 +143,16 @@ export class Directory {
     ) {
       throw new Refusal("root-key-changed", "the device list of another account", about);
     }
-    await this.#checkPin(list, about);
-
+    const isPinned = await this.#isPinned(list);
     const held = this.#known.get(accountId);
     const head = await headOf(signed, list);
     if (held && !this.#follows(held, list, head)) return held;
     const known = { accountId, list, head, signed };
     const pin = await pinKey(list.name);
-    await this.#options.storage.apply({
-      put: new Map([
-        [LIST_PREFIX + accountId, signed],
-        [pin, list.rootKey],
-      ]),
-    });
+    const put = new Map([[LIST_PREFIX + accountId, signed]]);
+    if (isPinned) put.set(pin, list.rootKey);
+    else this.#options.warn({ code: "root-key-changed", ...about });
+    await this.#options.storage.apply({ put });
     this.#known.set(accountId, known);
     return known;
   }
@@ -156,21 +173,21 @@ export class Directory {
     return !forked && head.version > held.head.version;
   }
 
-  async #checkPin(
-    list: DeviceList,
-    about: { readonly accountId: AccountId; readonly subject: string },
-  ): Promise<void> {
+  /** Whether the name was never seen, or with this root key. */
+  async #isPinned(list: DeviceList): Promise<boolean> {
     const pinned = await this.#options.storage.get(await pinKey(list.name));
-    if (pinned && !equal(pinned, list.rootKey)) {
-      this.#options.warn({ code: "root-key-changed", ...about });
-      throw new Refusal("root-key-changed", "this name belonged to another root key", about);
-    }
+    return !pinned || equal(pinned, list.rootKey);
   }
 
   /** What a member says of its own list: if it is newer than ours, the service must have it. Throws `ServiceError`. */
   async noticeHead(accountId: Bytes, claimed: DeviceListHead): Promise<void> {
     const id = hex(accountId);
     let known = this.#known.get(id);
+    if (known && claimed.version > known.head.version) {
+      // A device can claim any version: each higher one costs one question, and is told once.
+      if (claimed.version <= (this.#claimed.get(id) ?? 0n)) return;
+      this.#claimed.set(id, claimed.version);
+    }
     if (!known || claimed.version > known.head.version) {
       known = await this.fetch(accountId).catch((error: unknown) => {
         if (error instanceof Refusal) return this.#known.get(id);
@@ -224,6 +241,12 @@ export class Directory {
     const about = { accountId: hex(id), subject: fetched.list.name };
     throw new Refusal("unlisted-device", "the account's list has no such device", about);
   }
+}
+
+async function openedList(signed: Bytes): Promise<DeviceList> {
+  return openDeviceList(signed).catch((cause: unknown) => {
+    throw new Refusal("unlisted-device", "no valid device list", {}, { cause });
+  });
 }
 
 const LIST_PREFIX = "device-list/";

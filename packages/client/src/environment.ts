@@ -91,6 +91,8 @@ export function mlsContext(environment: Environment, judgedAt: () => number): Ml
     storage,
     authentication: directory.authentication(judgedAt),
     policy: commitPolicy(judgedAt),
+    // The log has one order, and its messages belong to the current epoch: hardly anything comes out of order.
+    window: { forward: 16, kept: 16 },
     now,
   };
 }

@@ -212,6 +212,33 @@ describe("a device list", () => {
     expect((await at.lookUp("Ben")).accountId).toBe(hex(ben.accountId));
   });
 
+  it("under a known name with another root is told, not refused, where a group's members must decide alike", async () => {
+    const [ben, imposter] = [await account("Ben"), await account("Ben")];
+    const { directory: at, lists, names, warned } = directory();
+    await at.accept(ben.first);
+    lists.set(hex(imposter.accountId), imposter.first);
+    await at.authentication(() => NOW).validate([imposter.leaf], "new");
+    expect(warned).toEqual(["root-key-changed"]);
+    // The first one keeps the name.
+    names.set("Ben", imposter.first);
+    await expect(at.lookUp("Ben")).rejects.toThrow(refusedAs("root-key-changed"));
+    names.set("Ben", ben.first);
+    expect((await at.lookUp("Ben")).accountId).toBe(hex(ben.accountId));
+  });
+
+  it("that is older than one that comes at the same time does not take its place", async () => {
+    const ben = await account("Ben");
+    const { directory: at, storage, warned } = directory();
+    const third = await ben.list(3n, await sha256(ben.second));
+    await at.accept(ben.first);
+    await Promise.all([at.accept(third), at.accept(ben.second)]);
+    expect(at.known(hex(ben.accountId))?.head.version).toBe(3n);
+    expect(warned).toEqual(["device-list-old"]);
+    const { directory: again } = directory(storage);
+    await again.load();
+    expect(again.known(hex(ben.accountId))?.head.version).toBe(3n);
+  });
+
   it("that its owner speaks of is fetched; a service that has it not is told of", async () => {
     const ben = await account("Ben");
     const { directory: at, lists, warned } = directory();

@@ -12,7 +12,8 @@ import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
 import { encodeContent, textContent } from "../content/content.ts";
 import { messageIdOf } from "../content/frame.ts";
 import { workerError } from "../environment.ts";
-import { causeOf } from "../refusal.ts";
+import { causeOf, refusalOf } from "../refusal.ts";
+import { ServiceError } from "../service.ts";
 import { count, put } from "../storage.ts";
 import { AGAIN, IDLE, Worker } from "../worker.ts";
 import {
@@ -45,6 +46,8 @@ export class Conversation {
   #races = 0;
   #receiptAt: number | undefined;
   #proposalsAt: number | undefined;
+  /** Where in the log the service refused a commit of what is proposed: it is tried again behind that. */
+  #refusedAt = -1;
   /** The end of the queue of texts that are put into the outbox. */
   #writing: Promise<void> = Promise.resolve();
   #joining: PromiseWithResolvers<void> | undefined;
@@ -125,6 +128,9 @@ export class Conversation {
       if (entry.id !== messageId || entry.failure === undefined) continue;
       const step = state.step();
       step.outbox(number, undefined);
+      step.afterwards(() =>
+        state.environment.emit({ type: "discarded", conversationId: state.id, messageId }),
+      );
       await step.apply();
     }
   }
@@ -179,7 +185,7 @@ export class Conversation {
       throw new ClientError("not-member", "this device is not in the conversation");
     }
     if (record.restored) {
-      throw new ClientError("refused", "this is a restored copy: it may only read");
+      throw new ClientError("refused", "this device is out of step: it has to join anew");
     }
   }
 
@@ -268,18 +274,35 @@ export class Conversation {
   async #commit(group: Group): Promise<number | undefined> {
     const { state } = this;
     const intent = state.intents.first();
-    if (committable(group)) {
+    if (committable(group) && this.#refusedAt !== state.position.cursor) {
       // A member with proposals pending commits them before it sends (RFC 9420 §12.4); otherwise it gives
       // the others a chance to be first.
       const { now, timing } = state.environment;
       this.#proposalsAt ??= now() + Math.random() * timing.proposals;
       if (intent || state.outbox.first() || now() >= this.#proposalsAt) {
-        return this.#after(await commitPending(state, group));
+        return this.#after(await this.#commitPending(group));
       }
     } else {
       this.#proposalsAt = undefined;
     }
     return intent && this.#after(await commitIntent(state, group, ...intent));
+  }
+
+  /** What others proposed. A refusal that will not change is told, and the log decides when to try again. */
+  async #commitPending(group: Group): Promise<Outcome> {
+    const { state } = this;
+    try {
+      return await commitPending(state, group);
+    } catch (error) {
+      const final = refusalOf(error) ?? causeOf(error, ServiceError);
+      if (!final || causeOf(error, ServiceError)?.transient) throw error;
+      state.environment.log("commit of proposals", error);
+      this.#refusedAt = state.position.cursor;
+      const step = state.step();
+      step.warn({ code: "message-refused" });
+      await step.apply();
+      return "accepted";
+    }
   }
 
   /** A race that was lost is run again a little later; after too many, what was wanted is given up. */

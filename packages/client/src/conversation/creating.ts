@@ -59,6 +59,7 @@ export async function createConversation(
       seq: 0,
       accountId: subject,
       at: now(),
+      alone: true,
       body: { type: "membership", change: "created", subject, by: undefined },
     },
   ]);

@@ -83,7 +83,7 @@ export function messageView(history: History, stored: StoredMessage, delivered: 
     own,
     at: stored.at,
     body: bodyView(directory, stored.body),
-    state: !own ? "received" : stored.seq <= delivered ? "delivered" : "sent",
+    state: !own ? "received" : stored.seq <= delivered && !stored.alone ? "delivered" : "sent",
   };
 }
 

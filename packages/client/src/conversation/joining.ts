@@ -80,7 +80,7 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
 export async function joinByLink(state: ConversationState): Promise<Outcome> {
   const bytes = await state.storage.get(KEYS.join(state.id));
   if (!bytes) throw new ClientError("link-invalid", "there is no link to join by");
-  const group = state.group ?? (await prepare(state, decode(JoinRecord, bytes)));
+  const group = state.group ?? (await prepare(state, decode(JoinRecord, bytes)).catch(refused));
   const bundle = group.pendingCommit;
   if (!bundle) throw new TypeError("a group that is being joined has a commit");
   try {
@@ -96,6 +96,13 @@ export async function joinByLink(state: ConversationState): Promise<Outcome> {
     const code = error.code === "link-closed" ? "link-closed" : "refused";
     throw new ClientError(code, `the service refused: ${error.code}`, { cause: error });
   }
+}
+
+/** What is wrong with the group stays wrong: there is no use in trying again. */
+function refused(error: unknown): never {
+  const rule = causeOf(error, MlsError);
+  if (!rule || rule.code === "storage" || causeOf(error, ServiceError)?.transient) throw error;
+  throw new ClientError("refused", "the group behind the link is not in order", { cause: error });
 }
 
 /** The group as it will be, with the external commit to be sent; both are kept. */
@@ -131,7 +138,7 @@ async function enter(
 ): Promise<void> {
   const step = state.step();
   step.batch.delete.push(KEYS.join(state.id));
-  beginAt(state, step, { seq, acceptedAt, change: "joined" });
+  beginAt(state, step, { seq, acceptedAt, at: acceptedAt, change: "joined" });
   await group.confirm({ and: () => step.finish() });
   step.done();
   await state.refreshRoster();
@@ -153,7 +160,9 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
       step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
       beginAt(state, step, {
         seq: entry.commitSeq,
-        acceptedAt: environment.now(),
+        // The log's time, by which all judge alike, is not known here: it comes with the next entry.
+        acceptedAt: 0,
+        at: environment.now(),
         change: "added",
       });
       return step.finish();
@@ -167,7 +176,7 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
 function beginAt(
   state: ConversationState,
   step: Step,
-  { seq, acceptedAt, change }: Entrance,
+  { seq, acceptedAt, at, change }: Entrance,
 ): void {
   const subject = state.self.accountIdBytes;
   for (const signatureKey of state.peers.keys()) step.peer(signatureKey, undefined);
@@ -192,14 +201,17 @@ function beginAt(
     id: `02${state.self.accountId}${ordinal(seq)}`,
     seq,
     accountId: subject,
-    at: acceptedAt,
+    at,
+    alone: false,
     body: { type: "membership", change, subject, by: undefined },
   });
 }
 
 interface Entrance {
   readonly seq: number;
-  /** Milliseconds. */
+  /** By the log, in milliseconds. */
   readonly acceptedAt: number;
+  /** To be shown, in milliseconds. */
+  readonly at: number;
   readonly change: "joined" | "added";
 }

@@ -63,6 +63,7 @@ async function tellMembership(
       seq: entry.seq,
       accountId: by ?? subject,
       at,
+      alone: false,
       body: { type: "membership", change, subject, by },
     });
   };

@@ -214,7 +214,7 @@ function putText(
     readonly body: StoredBody;
   },
 ): void {
-  step.messages.push({ seq, ...message });
+  step.messages.push({ seq, ...message, alone: state.roster.length === 1 });
   put(step.batch, KEYS.seen(state.id, message.id), count, seq);
   if (hex(message.accountId) === state.self.accountId) return;
   const received = step.position.received + 1;

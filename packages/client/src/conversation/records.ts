@@ -122,6 +122,8 @@ export interface StoredMessage {
   readonly seq: number;
   readonly accountId: Bytes;
   readonly at: number;
+  /** No other device was in the group: it is delivered to nobody, whoever comes later. */
+  readonly alone: boolean;
   readonly body: StoredBody;
 }
 export const StoredMessage: Codec<StoredMessage> = struct({
@@ -129,6 +131,7 @@ export const StoredMessage: Codec<StoredMessage> = struct({
   seq: count,
   accountId: fixed(32),
   at: count,
+  alone: boolean,
   body: select<"type", StoredBody>("type", uint8, {
     text: [1, struct({ text: utf8 })],
     membership: [

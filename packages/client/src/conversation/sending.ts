@@ -6,6 +6,7 @@
 
 import { type Accepted, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
+import { ClientError } from "../api.ts";
 import { encodeFrame } from "../content/frame.ts";
 import { ServiceError } from "../service.ts";
 import { catchUp, readEntry } from "./reading.ts";
@@ -74,12 +75,24 @@ async function encrypt(
   return message;
 }
 
-/** The service says that the epoch is over: what ended it must be in the log. */
-async function nextEpoch(state: ConversationState, group: Group, epoch: bigint): Promise<void> {
+/**
+ * The service says that the epoch is over: what ended it must be in the log. If it is not, or was refused by us, the group has
+ * gone on without us: our state is of no use any more, and only joining anew helps.
+ */
+export async function nextEpoch(
+  state: ConversationState,
+  group: Group,
+  epoch: bigint,
+): Promise<void> {
   await catchUp(state);
-  if (state.group === group && group.epoch === epoch) {
-    throw new ServiceError("bad-answer", "an epoch ended without a commit", { transient: true });
-  }
+  if (state.group !== group || group.epoch !== epoch || state.record.restored) return;
+  const step = state.step();
+  step.record = { ...step.record, restored: true };
+  step.warn({ code: "out-of-step" });
+  const gone = new ClientError("refused", "the group has gone on without this device");
+  step.afterwards(state.intents.stageFailureOfAll(step.batch, gone));
+  await step.apply();
+  state.emitSummary();
 }
 
 async function giveUp(state: ConversationState, number: number, failure: string): Promise<void> {

@@ -44,6 +44,25 @@ async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
 }
 
 describe("joining", () => {
+  it("again by a Welcome, for who was removed and added while away", async () => {
+    const { names, clients } = await persons(2);
+    const [ada, ben] = clients as [Client, Client];
+    const id = await gather(ada, [ben]);
+    // Once it can be added by name, its key packages are at the service.
+    await addWhenReady(ada, await ada.createConversation("Another"), names[1] ?? "");
+    await ben.close();
+    const [self] = (await conversation(ada, id)).members.filter(({ name }) => name === names[1]);
+    await ada.removeMember(id, self?.accountId ?? "");
+    await say(ada, id, "without Ben");
+    await addWhenReady(ada, id, names[1] ?? "");
+    await say(ada, id, "with Ben again");
+    const back = await world.device(names[1] ?? "");
+    await untilTexts(back, id, ["with Ben again"]);
+    expect((await conversation(back, id)).status).toBe("active");
+    await say(back, id, "here I am");
+    await untilTexts(ada, id, ["without Ben", "with Ben again", "here I am"]);
+  });
+
   it("by a link: who joins can't read what came before", async () => {
     const { names, clients } = await persons(3);
     const [ada, ben, cy] = clients as [Client, Client, Client];

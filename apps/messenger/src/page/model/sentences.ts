@@ -118,7 +118,12 @@ const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>>
   }),
   "state-restored": () => ({
     title: "This browser's data is older than what it once sent",
-    text: "It looks like a restored copy. To keep your messages safe, nothing more is sent here from this device.",
+    text: "It looks like a restored copy. To keep your messages safe, nothing more is sent here from this device. An invitation link lets it join anew.",
+    grave: true,
+  }),
+  "out-of-step": () => ({
+    title: "The conversation went on without this device",
+    text: "Somebody changed the group in a way that this device had to refuse. Ask a member for a new invitation link and join again; what waits here is sent then.",
     grave: true,
   }),
 };

@@ -45,10 +45,13 @@ describe("warnings", () => {
     "history-differs",
     "message-unreadable",
     "state-restored",
+    "out-of-step",
   ];
   test.each(codes)("%s says what happened and what it means, with or without a name", (code) => {
     const named = warningWords({ code, at: 0, subject: "Jonas" });
-    expect(`${named.title} ${named.text}`).toMatch(code === "state-restored" ? /copy/ : /Jonas/);
+    expect(`${named.title} ${named.text}`).toMatch(
+      code === "state-restored" ? /copy/ : code === "out-of-step" ? /device/ : /Jonas/,
+    );
     const unnamed = warningWords({ code, at: 0 });
     expect(`${unnamed.title} ${unnamed.text}`).not.toMatch(/undefined/);
     expect(unnamed.title).toMatch(/^[A-Z]/);
