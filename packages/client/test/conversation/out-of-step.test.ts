@@ -14,8 +14,10 @@ afterAll(() => world.close());
 /** Breaks the membership tag of each commit on its way: the service can't see that, members can (RFC 9420 §6.2). */
 function breaking(on: { now: boolean }): Fetch {
   return async (input, init) => {
-    if (!on.now || !/\/commits$/u.test(new URL(input).pathname)) return fetch(input, init);
-    const body = JSON.parse(String(init.body)) as { commit: string };
+    const { body: sent } = init;
+    const isCommit = new URL(input).pathname.endsWith("/commits") && typeof sent === "string";
+    if (!on.now || !isCommit) return fetch(input, init);
+    const body = JSON.parse(sent) as { commit: string };
     const commit = bytesFromText(body.commit);
     commit[commit.length - 1] = (commit.at(-1) ?? 0) ^ 1;
     return fetch(input, {
