@@ -5,6 +5,7 @@ import type { Client } from "../../src/index.ts";
 import {
   conversation,
   createWorld,
+  eventsOf,
   gather,
   say,
   texts,
@@ -79,6 +80,32 @@ describe("the outbox", () => {
       );
     expect(await idsOf(ben)).toEqual(await idsOf(ada));
     for (const one of [ada, ben]) expect((await conversation(one, id)).warnings).toEqual([]);
+  });
+
+  it("shows what the service refuses as failed, until it is discarded: all views are told", async () => {
+    const refusing = { now: false };
+    const ada = await world.person("Refused", {
+      fetch: async (url, init) => {
+        if (!refusing.now || !url.endsWith("/messages")) return fetch(url, init);
+        const problem = { type: "about:blank", title: "no", status: 403, code: "not-allowed" };
+        const headers = { "content-type": "application/problem+json" };
+        return new Response(JSON.stringify(problem), { status: 403, headers });
+      },
+    });
+    const id = await ada.createConversation("Refusals");
+    await say(ada, id, "kept");
+    await untilState(ada, id, "kept", "sent");
+    refusing.now = true;
+    await say(ada, id, "refused");
+    const failed = await untilState(ada, id, "refused", "failed");
+    const events = eventsOf(ada);
+    for (const { id: messageId } of await ada.messages(id, { limit: 10 })) {
+      await ada.discardFailed(id, messageId);
+    }
+    expect(events.filter(({ type }) => type === "discarded")).toEqual([
+      { type: "discarded", conversationId: id, messageId: failed.id },
+    ]);
+    expect(await texts(ada, id)).toEqual(["kept"]);
   });
 
   it("refuses what is empty or too long", async () => {

@@ -48,6 +48,7 @@ export function createReplica(engine: Engine): Replica {
         warnings.value = [...warnings.value, event.warning];
         return;
       case "messages":
+      case "discarded":
         return;
     }
   };

@@ -37,8 +37,13 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
   let fetching: Promise<void> | undefined;
 
   const unsubscribe = engine.subscribe((event) => {
-    if (event.type !== "messages") return;
     const next = new Map(byId.value);
+    if (event.type === "discarded") {
+      // In this tab or another.
+      if (next.delete(event.messageId)) byId.value = next;
+      return;
+    }
+    if (event.type !== "messages") return;
     const first = firstSeq(byId.value.values());
     for (const message of event.messages) {
       if (message.conversationId !== id) continue;
@@ -89,12 +94,7 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
       fetching = undefined;
     },
 
-    async discard(messageId) {
-      await engine.discardFailed(id, messageId);
-      const next = new Map(byId.value);
-      next.delete(messageId);
-      byId.value = next;
-    },
+    discard: (messageId) => engine.discardFailed(id, messageId),
 
     close: unsubscribe,
   };

@@ -184,6 +184,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     async discardFailed(id, messageId) {
       await called("discardFailed", id, messageId);
       messages = messages.filter((m) => m.id !== messageId);
+      tell({ type: "discarded", conversationId: id, messageId });
     },
     async markRead(id) {
       await called("markRead", id);

@@ -85,7 +85,7 @@ describe("createThread", () => {
     expect(thread.messages.value).toHaveLength(3);
   });
 
-  test("a discarded message is gone; if that fails it stays", async () => {
+  test("a discarded message is gone, in every tab; if that fails it stays", async () => {
     const engine = createDemoEngine(scenes.trouble);
     const thread = createThread(engine, "150200b1");
     await thread.load();
@@ -93,8 +93,11 @@ describe("createThread", () => {
     engine.failNext("discardFailed", "storage");
     await expect(thread.discard(failed?.id ?? "")).rejects.toThrow("storage");
     expect(thread.messages.value).toContain(failed);
+    const otherTab = createThread(engine, "150200b1");
+    await otherTab.load();
     await thread.discard(failed?.id ?? "");
     expect(thread.messages.value).not.toContain(failed);
+    expect(otherTab.messages.value).not.toContain(failed);
   });
 
   test("a closed thread hears nothing more", async () => {
