@@ -9,8 +9,7 @@ import { ClientError, type ConversationId } from "./api.ts";
 import { hex } from "./bytes.ts";
 import { Conversation } from "./conversation/conversation.ts";
 import { createConversation } from "./conversation/creating.ts";
-import { joinByWelcome, type OpenedLink } from "./conversation/joining.ts";
-import { catchUp } from "./conversation/reading.ts";
+import { dropGroup, type OpenedLink } from "./conversation/joining.ts";
 import { ConversationRecord, JoinRecord, KEYS } from "./conversation/records.ts";
 import { ConversationState } from "./conversation/state.ts";
 import type { Environment } from "./environment.ts";
@@ -20,6 +19,9 @@ import { changes, put } from "./storage.ts";
 export class Conversations {
   readonly #environment: Environment;
   readonly #byId = new Map<ConversationId, Conversation>();
+  /** The end of what is done to come into a conversation: by a link and by a Welcome one after the other. */
+  readonly #entering = new Map<ConversationId, Promise<unknown>>();
+  #closed = false;
 
   constructor(environment: Environment) {
     this.#environment = environment;
@@ -33,6 +35,7 @@ export class Conversations {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#byId.values()].map((conversation) => conversation.close()));
   }
 
@@ -60,22 +63,24 @@ export class Conversations {
   }
 
   /** Joins by a link, unless we are in already. Throws `ClientError` where that can't be. */
-  async join(secret: LinkSecret, { groupId, preview }: OpenedLink): Promise<ConversationId> {
+  join(secret: LinkSecret, { groupId, preview }: OpenedLink): Promise<ConversationId> {
     const id = hex(groupId);
-    const there = this.#byId.get(id);
-    const record = there?.state.record;
-    if (record?.status === "active" && !record.leaving && !record.restored) return id;
-    const conversation =
-      there && record?.status === "joining"
-        ? there
-        : await this.#beginJoin(id, secret, preview.title);
-    try {
-      await conversation.joined();
-      return id;
-    } catch (error) {
-      await this.#forgetIfNeverIn(conversation);
-      throw error;
-    }
+    return this.#inTurn(id, async () => {
+      const there = this.#byId.get(id);
+      const record = there?.state.record;
+      if (record?.status === "active" && !record.leaving && !record.restored) return id;
+      const conversation =
+        there && record?.status === "joining"
+          ? there
+          : await this.#beginJoin(id, secret, preview.title);
+      try {
+        await conversation.joined();
+        return id;
+      } catch (error) {
+        await this.#forgetIfNeverIn(conversation);
+        throw error;
+      }
+    });
   }
 
   /** A conversation that joins by what is in its records. */
@@ -87,8 +92,7 @@ export class Conversations {
     put(batch, KEYS.conversation(id), ConversationRecord, record);
     put(batch, KEYS.join(id), JoinRecord, secret);
     // A state that may not be used again makes room for a fresh leaf in place of ours.
-    const group = there?.state.group;
-    if (group) await group.remove({ and: () => batch });
+    if (there) await dropGroup(there.state, batch);
     else await this.#environment.storage.apply(batch);
     return this.#open(id, record);
   }
@@ -102,31 +106,29 @@ export class Conversations {
   }
 
   /** Joins by a Welcome, unless we are in already. Throws as `joinByWelcome` does. */
-  async joinByWelcome(entry: InboxEntry): Promise<void> {
+  joinByWelcome(entry: InboxEntry): Promise<void> {
     const id = hex(entry.groupId);
-    const there = this.#byId.get(id);
-    await there?.close();
-    if (there?.state.record.status === "active" && (await this.#isIn(there.state, entry.epoch))) {
-      this.#add(new Conversation(there.state));
-      return;
-    }
-    const record = there?.state.record ?? this.#newRecord();
-    const state = await ConversationState.load(this.#environment, id, record);
-    await joinByWelcome(state, entry);
-    this.#add(new Conversation(state));
-    state.emitSummary();
+    return this.#inTurn(id, async () => {
+      const there = this.#byId.get(id);
+      // A join by link that is under way may have taken the place of the leaf that was added.
+      if (there?.state.record.status === "joining") await there.joined().catch(() => {});
+      const conversation = there ?? (await this.#open(id, this.#newRecord()));
+      try {
+        await conversation.welcome(entry);
+      } catch (error) {
+        await this.#forgetIfNeverIn(conversation);
+        throw error;
+      }
+    });
   }
 
-  /** Whether we are in the group in that epoch or a later one, by what the log says: we may have been removed and added again. */
-  async #isIn(state: ConversationState, epoch: bigint): Promise<boolean> {
-    try {
-      await catchUp(state);
-    } catch (error) {
-      // It goes on as it was, and the entry comes again.
-      this.#add(new Conversation(state));
-      throw error;
-    }
-    return state.record.status === "active" && (state.group?.epoch ?? -1n) >= epoch;
+  #inTurn<T>(id: ConversationId, work: () => Promise<T>): Promise<T> {
+    const done = (this.#entering.get(id) ?? Promise.resolve()).then(work);
+    this.#entering.set(
+      id,
+      done.catch(() => {}),
+    );
+    return done;
   }
 
   #newRecord(): ConversationRecord {
@@ -145,7 +147,7 @@ export class Conversations {
 
   #add(conversation: Conversation): Conversation {
     this.#byId.set(conversation.state.id, conversation);
-    conversation.start();
+    if (!this.#closed) conversation.start();
     return conversation;
   }
 }

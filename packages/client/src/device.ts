@@ -64,8 +64,8 @@ export async function startDevice(
     conversations,
     stop: async () => {
       doorbell.close();
-      await inbox.close();
-      await conversations.close();
+      // The inbox may be waiting for a conversation.
+      await Promise.all([inbox.close(), conversations.close()]);
     },
   };
 }

@@ -25,6 +25,8 @@ export class Worker {
   #rung = false;
   #failures = 0;
   #wake: (() => void) | undefined;
+  /** The end of what may not run side by side. */
+  #busy: Promise<unknown> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -46,11 +48,19 @@ export class Worker {
     this.ring();
   }
 
+  /** Does `work` while no turn is under way, also when there will be none any more. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => {});
+    return done;
+  }
+
   /** Resolves when the last turn is over. */
   async close(): Promise<void> {
     this.#closed = true;
     this.ring();
     await this.#running;
+    await this.#busy;
   }
 
   async #run(): Promise<void> {
@@ -58,7 +68,7 @@ export class Worker {
       this.#rung = false;
       let pause: number;
       try {
-        pause = await this.#options.turn();
+        pause = await this.alone(this.#options.turn);
         if (pause === AGAIN) pause = this.#backoff(0);
         else this.#failures = 0;
       } catch (error) {

@@ -81,8 +81,8 @@ export async function settle(
   await step.apply();
 }
 
-/** Errors that end an intent; others are temporary. */
-function failureOf(error: unknown): ClientError | undefined {
+/** What there is no use in trying again for; undefined for what is temporary. */
+export function failureOf(error: unknown): ClientError | undefined {
   if (error instanceof ClientError) {
     return error.code === "storage" || error.code === "fenced" ? undefined : error;
   }

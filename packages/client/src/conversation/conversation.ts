@@ -5,28 +5,28 @@
  * @module
  */
 
-import { sha256 } from "@conclave/delivery/protocol";
+import { type InboxEntry, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
 import { ClientError, type ConversationSummary, type Message } from "../api.ts";
 import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
 import { encodeContent, textContent } from "../content/content.ts";
 import { messageIdOf } from "../content/frame.ts";
 import { workerError } from "../environment.ts";
-import { causeOf, refusalOf } from "../refusal.ts";
-import { ServiceError } from "../service.ts";
+import { causeOf } from "../refusal.ts";
 import { count, put } from "../storage.ts";
 import { AGAIN, IDLE, Worker } from "../worker.ts";
 import {
   commitIntent,
   commitPending,
   committable,
+  failureOf,
   MAX_RACES,
   type Outcome,
   push,
   settle,
 } from "./committing.ts";
 import { messagesBefore, messageView, waitingView } from "./history.ts";
-import { joinByLink } from "./joining.ts";
+import { dropGroup, joinByLink, joinByWelcome } from "./joining.ts";
 import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
@@ -70,8 +70,11 @@ export class Conversation {
     this.#worker.start();
   }
 
-  close(): Promise<void> {
-    return this.#worker.close();
+  async close(): Promise<void> {
+    await this.#worker.close();
+    const stopped = new ClientError("fenced", "this engine has stopped");
+    this.#joining?.reject(stopped);
+    this.#leaving?.reject(stopped);
   }
 
   /** The log may have more than we read. */
@@ -179,6 +182,12 @@ export class Conversation {
     return this.#joining.promise;
   }
 
+  /** Joins by a Welcome, unless we are in already. Throws as `joinByWelcome` does. */
+  async welcome(entry: InboxEntry): Promise<void> {
+    await this.#worker.alone(() => joinByWelcome(this.state, entry));
+    this.lookAgain();
+  }
+
   #requireActive(): void {
     const { record } = this.state;
     if (record.status !== "active" || record.leaving) {
@@ -274,7 +283,9 @@ export class Conversation {
   async #commit(group: Group): Promise<number | undefined> {
     const { state } = this;
     const intent = state.intents.first();
-    if (committable(group) && this.#refusedAt !== state.position.cursor) {
+    const stuck = this.#refusedAt === state.position.cursor;
+    if (!committable(group)) this.#proposalsAt = undefined;
+    else if (!stuck) {
       // A member with proposals pending commits them before it sends (RFC 9420 §12.4); otherwise it gives
       // the others a chance to be first.
       const { now, timing } = state.environment;
@@ -282,10 +293,10 @@ export class Conversation {
       if (intent || state.outbox.first() || now() >= this.#proposalsAt) {
         return this.#after(await this.#commitPending(group));
       }
-    } else {
-      this.#proposalsAt = undefined;
     }
-    return intent && this.#after(await commitIntent(state, group, ...intent));
+    if (intent) return this.#after(await commitIntent(state, group, ...intent));
+    // Before the proposals are committed, nothing can be sent.
+    return stuck && committable(group) ? this.#poll() : undefined;
   }
 
   /** What others proposed. A refusal that will not change is told, and the log decides when to try again. */
@@ -294,8 +305,7 @@ export class Conversation {
     try {
       return await commitPending(state, group);
     } catch (error) {
-      const final = refusalOf(error) ?? causeOf(error, ServiceError);
-      if (!final || causeOf(error, ServiceError)?.transient) throw error;
+      if (!failureOf(error)) throw error;
       state.environment.log("commit of proposals", error);
       this.#refusedAt = state.position.cursor;
       const step = state.step();
@@ -337,9 +347,8 @@ export class Conversation {
     if (state.roster.length === 1) {
       const step = state.step();
       stageLeft(state, step);
-      await step.apply();
-      await group.remove();
-      await state.setGroup(undefined);
+      await dropGroup(state, step.finish());
+      step.done();
       return;
     }
     const removed = group.ownLeafIndex;

@@ -5,7 +5,15 @@
  */
 
 import { type InboxEntry, type LinkResponse, proveLink } from "@conclave/delivery/protocol";
-import { type Group, joinExternally, joinGroup, MlsError, readGroupInfo } from "@conclave/mls";
+import {
+  type Batch,
+  type Group,
+  joinExternally,
+  joinGroup,
+  loadGroup,
+  MlsError,
+  readGroupInfo,
+} from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { ClientError, type InvitationPreview } from "../api.ts";
@@ -19,10 +27,11 @@ import {
   readTitle,
   titleExtension,
 } from "../invitation.ts";
-import { causeOf, refusalOf } from "../refusal.ts";
+import { causeOf, Refusal, refusalOf } from "../refusal.ts";
 import { ServiceError } from "../service.ts";
 import { ordinal } from "../storage.ts";
-import { type Outcome, requestOf } from "./committing.ts";
+import { failureOf, type Outcome, requestOf } from "./committing.ts";
+import { catchUp } from "./reading.ts";
 import { JoinRecord, KEYS } from "./records.ts";
 import { rosterOf } from "./roster.ts";
 import { type ConversationState, NOWHERE, type Step } from "./state.ts";
@@ -100,9 +109,10 @@ export async function joinByLink(state: ConversationState): Promise<Outcome> {
 
 /** What is wrong with the group stays wrong: there is no use in trying again. */
 function refused(error: unknown): never {
-  const rule = causeOf(error, MlsError);
-  if (!rule || rule.code === "storage" || causeOf(error, ServiceError)?.transient) throw error;
-  throw new ClientError("refused", "the group behind the link is not in order", { cause: error });
+  const failure = failureOf(error);
+  if (!failure) throw error;
+  if (refusalOf(error)?.code !== "uninvited-member") throw failure;
+  throw new ClientError("link-closed", "the link has expired", { cause: error });
 }
 
 /** The group as it will be, with the external commit to be sent; both are kept. */
@@ -145,32 +155,63 @@ async function enter(
   state.emitSummary();
 }
 
-/** Joins by a Welcome from the inbox. Throws `MlsError` and `Refusal` where it can't be used, `ServiceError`. */
+/**
+ * Joins by a Welcome from the inbox, unless we are in by now. Throws `MlsError` and `Refusal` where it can't be used,
+ * `ServiceError`.
+ */
 export async function joinByWelcome(state: ConversationState, entry: InboxEntry): Promise<void> {
+  // We may have been removed before we were added again: the log says so.
+  await catchUp(state);
+  if (state.group) {
+    if (state.group.epoch >= entry.epoch) return;
+    if (!state.record.restored) {
+      // Anybody can make a group with this id. What we are in is left by a commit in its log alone.
+      throw new Refusal("message-refused", "a Welcome into a group that this device is in");
+    }
+  }
   const { environment, groupId } = state;
   const ratchetTree = await environment.service.tree(groupId, entry.epoch);
   state.judgeNow();
   const step = state.step();
-  const group = await joinGroup(state.context, {
-    welcome: entry.welcome,
-    ratchetTree,
-    expected: { groupId, epoch: entry.epoch },
-    signer: environment.self.leafSigner,
-    and: ({ groupInfoExtensions }) => {
-      step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
-      beginAt(state, step, {
-        seq: entry.commitSeq,
-        // The log's time, by which all judge alike, is not known here: it comes with the next entry.
-        acceptedAt: 0,
-        at: environment.now(),
-        change: "added",
-      });
-      return step.finish();
-    },
-  });
+  const join = () =>
+    joinGroup(state.context, {
+      welcome: entry.welcome,
+      ratchetTree,
+      expected: { groupId, epoch: entry.epoch },
+      signer: environment.self.leafSigner,
+      and: ({ groupInfoExtensions }) => {
+        step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
+        beginAt(state, step, {
+          seq: entry.commitSeq,
+          // The log's time, by which all judge alike, is not known here: it comes with the next entry.
+          acceptedAt: 0,
+          at: environment.now(),
+          change: "added",
+        });
+        return step.finish();
+      },
+    });
+  let group: Group;
+  try {
+    group = await join();
+  } catch (error) {
+    if (causeOf(error, MlsError)?.code !== "group-exists") throw error;
+    // The Welcome is in order, so the state that is of no use any more may go.
+    await dropGroup(state, {});
+    group = await join();
+  }
   step.done();
   await state.setGroup(group);
   state.emitSummary();
+}
+
+/** Deletes what MLS has of the group here, with `and` in one batch. */
+export async function dropGroup(state: ConversationState, and: Batch): Promise<void> {
+  const { context, groupId, self, storage } = state;
+  const group = state.group ?? (await loadGroup(context, { groupId, signer: self.leafSigner }));
+  if (group) await group.remove({ and: () => and });
+  else await storage.apply(and);
+  await state.setGroup(undefined);
 }
 
 function beginAt(

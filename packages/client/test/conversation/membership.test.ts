@@ -63,6 +63,62 @@ describe("joining", () => {
     await untilTexts(ada, id, ["without Ben", "with Ben again", "here I am"]);
   });
 
+  it("by a Welcome that comes again, its receipt being lost: nothing changes", async () => {
+    const { names, clients } = await persons(1);
+    const [ada] = clients as [Client];
+    let acknowledged = 0;
+    const name = `Person ${people++}`;
+    const ben = await world.person(name, {
+      fetch: (url, init) => {
+        if (!url.endsWith("/inbox/ack") || ++acknowledged > 1) return fetch(url, init);
+        throw new TypeError("no network");
+      },
+    });
+    const id = await ada.createConversation("Twice");
+    await until(ben, async () => (await ben.snapshot()).connection === "online");
+    await addWhenReady(ada, id, name);
+    await untilMembers(ben, id, [...names, name]);
+    await say(ben, id, "once");
+    await until(ben, async () => acknowledged > 1);
+    await untilTexts(ada, id, ["once"]);
+    await untilState(ben, id, "once", "delivered");
+    const messages = await ben.messages(id, { limit: 10 });
+    expect(messages.map(({ body }) => body.type)).toEqual(["membership", "text"]);
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+    expect((await ben.snapshot()).warnings).toEqual([]);
+  });
+
+  it("by a Welcome with a clock that is ahead: who joins later is judged by the log's time alone", async () => {
+    const { names, clients } = await persons(2);
+    const [ada, cy] = clients as [Client, Client];
+    let ahead = 0;
+    const name = `Person ${people++}`;
+    const ben = await world.person(name, { now: () => Date.now() + ahead });
+    const id = await ada.createConversation("Clocks");
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 });
+    // By then its key packages are there, of the right time.
+    await addWhenReady(ada, await ada.createConversation("First"), name);
+    ahead = 24 * 3600 * 1000;
+    await addWhenReady(ada, id, name);
+    await untilMembers(ben, id, [names[0] ?? "", name]);
+    await cy.acceptInvitation(fragment);
+    await untilMembers(ben, id, [...names, name]);
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+  });
+
+  it("by a link that has expired by our clock is refused, and not tried for ever", async () => {
+    const { clients } = await persons(1);
+    const [ada] = clients as [Client];
+    let ahead = 0;
+    const ben = await world.person(`Person ${people++}`, { now: () => Date.now() + ahead });
+    const id = await ada.createConversation("Clocks");
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 });
+    ahead = 3600 * 1000;
+    expect(await codeOf(ben.acceptInvitation(fragment))).toBe("link-closed");
+    ahead = 0;
+    expect(await ben.acceptInvitation(fragment)).toBe(id);
+  });
+
   it("by a link: who joins can't read what came before", async () => {
     const { names, clients } = await persons(3);
     const [ada, ben, cy] = clients as [Client, Client, Client];

@@ -270,6 +270,37 @@ describe("a service that turned hostile", () => {
     expect((await untilWarned(ada, id, "history-differs")).subject).toMatch(/^Cy/u);
   });
 
+  it("makes up a Welcome into a group that one is in: refused, and the group goes on", async () => {
+    const { service, ada, ben, names } = await victim();
+    const id = await gather(ada, [ben]);
+    const made = {
+      seq: 1,
+      groupId: bytesToText(fromHex(id)),
+      epoch: "1000",
+      commitSeq: 1000,
+      welcome: bytesToText(bytes(100)),
+    };
+    let shown = false;
+    service.answers.set(/^GET \/v1\/inbox$/u, (answer) => {
+      const entries = shown ? answer["entries"] : [made];
+      shown = true;
+      return { entries };
+    });
+    // Another's Welcome makes it look into its inbox.
+    const other = await ben.createConversation("Another");
+    await until(ben, async () => {
+      const error = await ben.addByName(other, names[0]).catch((failure: unknown) => failure);
+      return !(error instanceof ClientError) || error.code === "already-member";
+    });
+    await until(ada, async () =>
+      (await ada.snapshot()).warnings.some(({ code }) => code === "message-refused"),
+    );
+    await say(ben, id, "still here");
+    await untilTexts(ada, id, ["still here"]);
+    await say(ada, id, "so am I");
+    await untilTexts(ben, id, ["still here", "so am I"]);
+  });
+
   it("forges a commit: refused, and the group goes on", async () => {
     const { service, ada, ben, names } = await victim();
     const id = await gather(ada, [ben]);
