@@ -19,6 +19,7 @@ import { ServiceError } from "../service.ts";
 import { count, put } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
 import { messagesBetween, messageView } from "./history.ts";
+import { checkStep } from "./out-of-step.ts";
 import { readCommit } from "./reading-commits.ts";
 import { deliveredUpTo, SEEN_EXTENSION } from "./receipts.ts";
 import { KEYS, type StoredBody } from "./records.ts";
@@ -28,15 +29,16 @@ import type { ConversationState, Step } from "./state.ts";
 /** How many entries are asked for at a time. */
 const PAGE = 200;
 
-/** Reads what the log has behind our place. Throws `ServiceError`, and `ClientError` where storage fails. */
+/** Reads what the log has behind our place, and finds out whether we are still in step. Throws `ServiceError`, and `ClientError` where storage fails. */
 export async function catchUp(state: ConversationState): Promise<void> {
   while (state.group?.status === "active") {
     const { cursor } = state.position;
     const page = await state.environment.service.log(state.groupId, cursor, PAGE);
     for (const entry of page.entries) await readEntry(state, entry);
     // A service that claims more than it shows would keep us here.
-    if (state.position.cursor === cursor || state.position.cursor >= page.head) return;
+    if (state.position.cursor === cursor || state.position.cursor >= page.head) break;
   }
+  await checkStep(state);
 }
 
 /** One entry, which has been accepted by the log. What was read already is passed over. */
@@ -315,6 +317,7 @@ async function passOver(
   }
   state.environment.log("entry refused", error);
   await step.apply();
+  state.refusedCommit ||= isCommit(entry.message) || entry.epoch > group.epoch;
 }
 
 /** What the codes of MLS mean to a person, for an application message. */

@@ -56,7 +56,7 @@ export interface ConversationRecord {
   readonly status: ConversationStatus;
   /** The person left; the others have yet to commit it. */
   readonly leaving: boolean;
-  /** The state is a copy of one that went on elsewhere: nothing may be sent from it. */
+  /** The state is a copy of one that went on elsewhere, or the group went on without it: nothing may be sent from it. */
   readonly restored: boolean;
   readonly createdAt: number;
 }

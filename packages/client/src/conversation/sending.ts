@@ -6,9 +6,9 @@
 
 import { type Accepted, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
-import { ClientError } from "../api.ts";
 import { encodeFrame } from "../content/frame.ts";
 import { ServiceError } from "../service.ts";
+import { loseStep } from "./out-of-step.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import type { OutboxEntry } from "./records.ts";
 import type { ConversationState } from "./state.ts";
@@ -85,14 +85,7 @@ export async function nextEpoch(
   epoch: bigint,
 ): Promise<void> {
   await catchUp(state);
-  if (state.group !== group || group.epoch !== epoch || state.record.restored) return;
-  const step = state.step();
-  step.record = { ...step.record, restored: true };
-  step.warn({ code: "out-of-step" });
-  const gone = new ClientError("refused", "the group has gone on without this device");
-  step.afterwards(state.intents.stageFailureOfAll(step.batch, gone));
-  await step.apply();
-  state.emitSummary();
+  if (state.group === group && group.epoch === epoch) await loseStep(state);
 }
 
 async function giveUp(state: ConversationState, number: number, failure: string): Promise<void> {

@@ -45,6 +45,8 @@ export class ConversationState implements History {
   read = 0;
   /** The time by which credentials and commits are judged right now. */
   judgedAt = 0;
+  /** The log had a commit that we refused, or what comes behind one: the group may have gone on by it. */
+  refusedCommit = false;
 
   private constructor(
     environment: Environment,

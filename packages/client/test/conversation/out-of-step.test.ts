@@ -1,29 +1,48 @@
 import { bytesFromText, bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Fetch } from "../../src/index.ts";
-import { conversation, createWorld, gather, say, until, untilTexts, type World } from "../world.ts";
+import {
+  conversation,
+  createWorld,
+  gather,
+  say,
+  texts,
+  until,
+  untilMembers,
+  untilTexts,
+  type World,
+} from "../world.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let world: World;
+let people = 0;
 beforeAll(async () => {
   world = await createWorld();
 });
 afterAll(() => world.close());
 
-/** Breaks the membership tag of each commit on its way: the service can't see that, members can (RFC 9420 §6.2). */
+/**
+ * Breaks the membership tag of each commit on its way: the service can't see that, members can (RFC 9420 §6.2).
+ * Who sent it sees it in the log as it was.
+ */
 function breaking(on: { now: boolean }): Fetch {
+  const sent = new Map<string, string>();
   return async (input, init) => {
-    const { body: sent } = init;
-    const isCommit = new URL(input).pathname.endsWith("/commits") && typeof sent === "string";
-    if (!on.now || !isCommit) return fetch(input, init);
-    const body = JSON.parse(sent) as { commit: string };
-    const commit = bytesFromText(body.commit);
-    commit[commit.length - 1] = (commit.at(-1) ?? 0) ^ 1;
-    return fetch(input, {
-      ...init,
-      body: JSON.stringify({ ...body, commit: bytesToText(commit) }),
-    });
+    const { pathname } = new URL(input);
+    if (on.now && pathname.endsWith("/commits") && typeof init.body === "string") {
+      const body = JSON.parse(init.body) as { commit: string };
+      const commit = bytesFromText(body.commit);
+      commit[commit.length - 1] = (commit.at(-1) ?? 0) ^ 1;
+      sent.set(bytesToText(commit), body.commit);
+      const broken = { ...body, commit: bytesToText(commit) };
+      return fetch(input, { ...init, body: JSON.stringify(broken) });
+    }
+    const response = await fetch(input, init);
+    if (!pathname.endsWith("/log")) return response;
+    let log = await response.text();
+    for (const [broken, whole] of sent) log = log.replaceAll(broken, whole);
+    return new Response(log, response);
   };
 }
 
@@ -38,32 +57,69 @@ function counting(posts: { count: number; blocked: boolean }): Fetch {
   };
 }
 
-describe("a commit that the service took and members refuse", () => {
-  it("is told; nothing is sent or tried again, and what waits stays", async () => {
-    const on = { now: false };
-    const posts = { count: 0, blocked: false };
-    const ada = await world.person("Ada", { fetch: breaking(on) });
-    const ben = await world.person("Ben", { fetch: counting(posts), poll: 50 });
-    const id = await gather(ada, [ben]);
-    await say(ada, id, "before");
-    await untilTexts(ben, id, ["before"]);
+/** Ada, whose commits can be broken on their way; Ben, who has something to send; Cy, who hasn't. */
+async function threesome() {
+  const on = { now: false };
+  const posts = { count: 0, blocked: false };
+  const names = ["Ada", "Ben", "Cy"].map((name) => `${name} ${++people}`);
+  const [first = "", second = "", third = ""] = names;
+  const ada = await world.person(first, { fetch: breaking(on) });
+  const ben = await world.person(second, { fetch: counting(posts), poll: 50 });
+  const cy = await world.person(third);
+  const id = await gather(ada, [ben, cy]);
+  await say(ada, id, "before");
+  for (const one of [ben, cy]) await untilTexts(one, id, ["before"]);
+  posts.blocked = true;
+  await say(ben, id, "waiting");
+  on.now = true;
+  const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 9 });
+  on.now = false;
+  for (const one of [ben, cy]) {
+    await until(one, async () =>
+      (await conversation(one, id)).warnings.some(({ code }) => code === "out-of-step"),
+    );
+  }
+  posts.blocked = false;
+  return { ada, ben, cy, id, posts, names, fragment };
+}
 
-    posts.blocked = true;
-    await ben.sendText(id, "into the void", "key");
-    on.now = true;
-    void ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 }).catch(() => {});
-    await until(ben, async () =>
-      (await conversation(ben, id)).warnings.some(({ code }) => code === "message-refused"),
-    );
-    posts.blocked = false;
-    await until(ben, async () =>
-      (await conversation(ben, id)).warnings.some(({ code }) => code === "out-of-step"),
-    );
+describe("a commit that the service took and members refuse", () => {
+  it("is told to all of them; nothing is sent or tried again, and what waits stays", async () => {
+    const { ada, ben, cy, id, posts } = await threesome();
+    for (const one of [ben, cy]) {
+      const codes = (await conversation(one, id)).warnings.map(({ code }) => code);
+      expect(codes).toEqual(["message-refused", "out-of-step"]);
+      await expect(say(one, id, "more")).rejects.toMatchObject({ code: "refused" });
+    }
+    expect((await conversation(ada, id)).warnings).toEqual([]);
     const { count } = posts;
-    await expect(ben.sendText(id, "more", "other")).rejects.toMatchObject({ code: "refused" });
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     expect(posts.count).toBe(count);
     const waiting = (await ben.messages(id, { limit: 10 })).at(-1);
-    expect(waiting).toMatchObject({ state: "waiting", body: { text: "into the void" } });
+    expect(waiting).toMatchObject({ state: "waiting", body: { text: "waiting" } });
+  });
+
+  it("is healed by joining again by a link: what waits is sent", async () => {
+    const { ada, ben, cy, id, names, fragment } = await threesome();
+    for (const one of [ben, cy]) expect(await one.acceptInvitation(fragment)).toBe(id);
+    await untilTexts(ada, id, ["before", "waiting"]);
+    await say(ada, id, "welcome back");
+    for (const one of [ben, cy]) {
+      await until(one, async () => (await texts(one, id)).includes("welcome back"));
+      await untilMembers(one, id, names);
+    }
+    expect((await conversation(ada, id)).members.map(({ devices }) => devices)).toEqual([1, 1, 1]);
+  });
+
+  it("is healed by being removed and added again: what waits is sent", async () => {
+    const { ada, ben, id, names } = await threesome();
+    const name = names[1] ?? "";
+    const benId = (await ben.snapshot()).account?.accountId ?? "";
+    await ada.removeMember(id, benId);
+    await ada.addByName(id, name);
+    await untilTexts(ada, id, ["before", "waiting"]);
+    await say(ada, id, "welcome back");
+    await until(ben, async () => (await texts(ben, id)).includes("welcome back"));
+    await untilMembers(ben, id, names);
   });
 });

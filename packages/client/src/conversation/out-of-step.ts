@@ -1,0 +1,35 @@
+/**
+ * Out of step: the group went on by a commit that we refuse. What follows can neither be read nor sent with our
+ * state, until this device joins anew. What waits in the outbox is sent then.
+ * @module
+ */
+
+import { ClientError } from "../api.ts";
+import { equal } from "../bytes.ts";
+import type { ConversationState } from "./state.ts";
+
+/**
+ * After a commit that was refused, once the log was read: whether the service counts it. One that was put into the log for us
+ * alone doesn't matter. Throws `ServiceError`.
+ */
+export async function checkStep(state: ConversationState): Promise<void> {
+  const { group, groupId, position, environment } = state;
+  if (!state.refusedCommit || group?.status !== "active" || state.record.restored) return;
+  const { groups } = await environment.service.groups();
+  const there = groups.find((one) => equal(one.groupId, groupId));
+  // What is there to be read may explain it.
+  if (there && there.head > position.cursor) return;
+  state.refusedCommit = false;
+  if (there?.member && there.epoch <= group.epoch) return;
+  await loseStep(state);
+}
+
+export async function loseStep(state: ConversationState): Promise<void> {
+  if (state.record.restored) return;
+  const step = state.step();
+  step.record = { ...step.record, restored: true };
+  step.warn({ code: "out-of-step" });
+  const gone = new ClientError("refused", "the group has gone on without this device");
+  step.afterwards(state.intents.stageFailureOfAll(step.batch, gone));
+  await step.apply();
+}
