@@ -55,8 +55,8 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #known = new Map<AccountId, KnownList>();
   readonly #verified = new Set<AccountId>();
-  /** The highest version that each account's members have spoken of: what was asked for once is not asked for again. */
-  readonly #claimed = new Map<AccountId, bigint>();
+  /** The last head that each account's devices spoke of and the service was asked for: a claim is looked into once. */
+  readonly #claims = new Map<AccountId, DeviceListHead>();
   /** The end of the queue of lists that are judged: two that come at once are compared with each other. */
   #judging: Promise<unknown> = Promise.resolve();
 
@@ -104,21 +104,14 @@ export class Directory {
 
   /** The account that has this name now. Throws `Refusal` (`root-key-changed`), `ServiceError`. */
   async lookUp(name: string): Promise<KnownList> {
-    const signed = await this.#options.service.lookUp(name);
-    const list = await openedList(signed);
-    // Nobody is added under a name that was somebody else's.
-    if (!(await this.#isPinned(list))) {
-      const about = { accountId: hex(await accountIdOf(list.rootKey)), subject: list.name };
-      this.#options.warn({ code: "root-key-changed", ...about });
-      throw new Refusal("root-key-changed", "this name belonged to another root key", about);
-    }
-    return this.accept(signed, { name });
+    return this.accept(await this.#options.service.lookUp(name), { name });
   }
 
   /**
    * Judges a list that came from outside, and keeps it if it is newer than what is known. The answer is the newest
-   * list that is known, which may be another than this one. A name that had another root key is told and not refused: members
-   * pinned it at different times, and must decide alike on who may be in a group. Throws `Refusal`.
+   * list that is known, which may be another than this one. A name that had another root key is told; it is refused only where
+   * the name was asked for, since members pinned it at different times, and must decide alike on who may be in a group.
+   * Throws `Refusal`.
    */
   accept(
     signed: Bytes,
@@ -144,6 +137,10 @@ export class Directory {
       throw new Refusal("root-key-changed", "the device list of another account", about);
     }
     const isPinned = await this.#isPinned(list);
+    if (!isPinned && expected.name !== undefined) {
+      this.#options.warn({ code: "root-key-changed", ...about });
+      throw new Refusal("root-key-changed", "this name belonged to another root key", about);
+    }
     const held = this.#known.get(accountId);
     const head = await headOf(signed, list);
     if (held && !this.#follows(held, list, head)) return held;
@@ -183,14 +180,13 @@ export class Directory {
   async noticeHead(accountId: Bytes, claimed: DeviceListHead): Promise<void> {
     const id = hex(accountId);
     let known = this.#known.get(id);
-    if (known && claimed.version > known.head.version) {
-      // A device can claim any version: each higher one costs one question, and is told once.
-      if (claimed.version <= (this.#claimed.get(id) ?? 0n)) return;
-      this.#claimed.set(id, claimed.version);
-    }
     if (!known || claimed.version > known.head.version) {
+      const last = this.#claims.get(id);
+      if (last && last.version === claimed.version && equal(last.hash, claimed.hash)) return;
+      this.#claims.set(id, claimed);
       known = await this.fetch(accountId).catch((error: unknown) => {
         if (error instanceof Refusal) return this.#known.get(id);
+        this.#claims.delete(id);
         throw error;
       });
     }
@@ -205,8 +201,8 @@ export class Directory {
 
   /**
    * Judges leaves: bound to an account whose list has the device with this very key. One that is new in its group must
-   * be allowed to enter at the time `at` (milliseconds); one that was there was judged when it came.
-   * Lists are fetched where what is known is not enough.
+   * be allowed to enter at the time `at` (milliseconds); one that was there was judged when it came, and is told of if it
+   * might not enter now. Lists are fetched where what is known is not enough.
    */
   authentication(at: () => number): AuthenticationService {
     return {
@@ -214,7 +210,7 @@ export class Directory {
         const pending = [...leaves];
         const worker = async () => {
           for (let leaf = pending.pop(); leaf; leaf = pending.pop()) {
-            await this.#judge(leaf, standing === "new" ? at() : undefined);
+            await this.#judge(leaf, standing, at());
           }
         };
         await Promise.all(Array.from({ length: FETCHES }, worker));
@@ -227,19 +223,23 @@ export class Directory {
     };
   }
 
-  async #judge(leaf: Leaf, at: number | undefined): Promise<void> {
+  async #judge(leaf: Leaf, standing: "new" | "present", at: number): Promise<void> {
     const identity = identityOf(leaf);
     const id = await accountIdOf(identity.rootKey);
     const held = this.#known.get(hex(id));
-    if (held && lists(held.list, identity, at)) return;
-    const fetched = await this.fetch(id).catch((cause: unknown) => {
+    if (held && placeOf(held.list, identity, at) === "open") return;
+    const { list } = await this.fetch(id).catch((cause: unknown) => {
       if (!(cause instanceof ServiceError) || cause.transient) throw cause;
       const about = { accountId: hex(id) };
       throw new Refusal("unlisted-device", "the account has no device list", about, { cause });
     });
-    if (lists(fetched.list, identity, at)) return;
-    const about = { accountId: hex(id), subject: fetched.list.name };
-    throw new Refusal("unlisted-device", "the account's list has no such device", about);
+    const place = placeOf(list, identity, at);
+    if (place === "open") return;
+    const about = { accountId: hex(id), subject: list.name };
+    if (place === "none" || standing === "new") {
+      throw new Refusal("unlisted-device", "the account's list lets no such device in", about);
+    }
+    this.#options.warn({ code: "unlisted-device", ...about });
   }
 }
 
@@ -257,14 +257,18 @@ async function pinKey(name: string): Promise<string> {
   return `pin/${hex(await sha256(utf8Bytes(nameKey(name))))}`;
 }
 
-/** Whether the list has the device, and, where a time is given, lets it enter a group then. */
-function lists(list: DeviceList, identity: DeviceIdentity, at: number | undefined): boolean {
-  return list.devices.some(
-    (device) =>
-      equal(device.deviceId, identity.deviceId) &&
-      equal(device.signatureKey, identity.signatureKey) &&
-      (at === undefined || mayEnter(list, device, at)),
+/** Whether the list has the device; `closed` where it may not enter a group at the time `at`. */
+function placeOf(
+  list: DeviceList,
+  identity: DeviceIdentity,
+  at: number,
+): "none" | "closed" | "open" {
+  const device = list.devices.find(
+    ({ deviceId, signatureKey }) =>
+      equal(deviceId, identity.deviceId) && equal(signatureKey, identity.signatureKey),
   );
+  if (!device) return "none";
+  return mayEnter(list, device, at) ? "open" : "closed";
 }
 
 /** Which device of which root key a leaf is. Throws `Refusal`. */

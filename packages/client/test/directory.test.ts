@@ -110,7 +110,7 @@ describe("a leaf", () => {
 
   it("of a revoked device enters no group from then on; where it is, it stays", async () => {
     const ben = await account("Ben");
-    const { directory: at, lists } = directory();
+    const { directory: at, lists, warned } = directory();
     const devices = [{ ...ben.device, revokedAt: SECONDS + 10n }];
     await at.accept(ben.first);
     lists.set(hex(ben.accountId), await ben.list(2n, await sha256(ben.first), { devices }));
@@ -118,7 +118,22 @@ describe("a leaf", () => {
     await at.authentication(() => NOW + 9_000).validate([ben.leaf], "new");
     const later = at.authentication(() => NOW + 10_000);
     await expect(later.validate([ben.leaf], "new")).rejects.toThrow(refusedAs("unlisted-device"));
+    expect(warned).toEqual([]);
     await later.validate([ben.leaf], "present");
+    expect(warned).toEqual(["unlisted-device"]);
+  });
+
+  it("that was never listed is refused where it stands, too", async () => {
+    const [ben, eve] = [await account("Ben"), await account("Eve")];
+    const { directory: at, lists } = directory();
+    lists.set(hex(ben.accountId), ben.first);
+    const { rootKey } = await openDeviceList(ben.first);
+    const { deviceId, signatureKey } = eve.device;
+    const identity = encodeDeviceIdentity({ rootKey, deviceId, signatureKey });
+    const leaf = { credential: { credentialType: "basic", identity } as const, signatureKey };
+    await expect(at.authentication(() => NOW).validate([leaf], "present")).rejects.toThrow(
+      refusedAs("unlisted-device"),
+    );
   });
 
   it("is not refused for want of an answer", async () => {
@@ -257,6 +272,36 @@ describe("a device list", () => {
     // An older one that a message on its way still names is nothing.
     await at.noticeHead(ben.accountId, await headOfList(ben.first));
     expect(warned).toHaveLength(2);
+  });
+
+  it("that a member made up costs one question; the next true one is asked for all the same", async () => {
+    const ben = await account("Ben");
+    let answer: () => Promise<Bytes> = () => Promise.resolve(ben.first);
+    let asked = 0;
+    const warned: string[] = [];
+    const at = new Directory({
+      storage: memoryStorage(),
+      service: {
+        deviceList: () => {
+          asked++;
+          return answer();
+        },
+        lookUp: () => Promise.reject(new TypeError("not asked")),
+      },
+      warn: ({ code }) => warned.push(code),
+    });
+    await at.accept(ben.first);
+    const bogus = { version: 1000n, hash: randomBytes(32) };
+    answer = () => Promise.reject(new ServiceError("offline", "none", { transient: true }));
+    await expect(at.noticeHead(ben.accountId, bogus)).rejects.toMatchObject({ code: "offline" });
+    answer = () => Promise.resolve(ben.first);
+    for (let i = 0; i < 5; i++) await at.noticeHead(ben.accountId, bogus);
+    expect(asked).toBe(2);
+    expect(warned).toEqual(["device-list-old"]);
+    answer = () => Promise.resolve(ben.second);
+    await at.noticeHead(ben.accountId, await headOf(ben.second, await openDeviceList(ben.second)));
+    expect(at.known(hex(ben.accountId))?.head.version).toBe(2n);
+    expect(warned).toHaveLength(1);
   });
 });
 
