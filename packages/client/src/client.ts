@@ -57,11 +57,13 @@ export interface ClientOptions {
 export interface Client extends ClientApi {
   /** The listener is called until what comes back is called. */
   subscribe(listener: (event: ClientEvent) => void): () => void;
-  /** A new signed device list, for another year: with devices added or taken away. */
+  /** A new signed device list, for another year: with devices added, or revoked by their `revokedAt`; none may be taken off it. */
   replaceDeviceList(
     recoveryPhrase: string,
     change: (devices: readonly ListedDevice[]) => readonly ListedDevice[],
   ): Promise<void>;
+  /** From now on the device, named by its id in hexadecimal, enters no group and can't sign in. */
+  revokeDevice(recoveryPhrase: string, deviceId: string): Promise<void>;
   close(): Promise<void>;
   /** Settled when the client was closed, or has stopped because its storage failed or was taken over. */
   readonly closed: Promise<void>;
@@ -313,6 +315,21 @@ class Engine implements Client {
       await this.#directory.accept(deviceList, { accountId: account.accountId });
       this.#account = { ...account, deviceList };
       await keepAccount(this.#options.storage, this.#account);
+    });
+  }
+
+  async revokeDevice(recoveryPhrase: string, deviceId: string): Promise<void> {
+    // In whole seconds, and not before what it did in this one.
+    const revokedAt = BigInt(Math.ceil(this.#now() / 1000));
+    await this.replaceDeviceList(recoveryPhrase, (devices) => {
+      if (!devices.some((device) => hex(device.deviceId) === deviceId)) {
+        throw new ClientError("refused", "the account has no such device");
+      }
+      return devices.map((device) =>
+        hex(device.deviceId) === deviceId && device.revokedAt === 0n
+          ? { ...device, revokedAt }
+          : device,
+      );
     });
   }
 

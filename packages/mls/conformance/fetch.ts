@@ -1,5 +1,5 @@
 /**
- * `node packages/mls/conformance/fetch.ts`: gets the working group's test vectors for `npm test`, into a folder that git ignores.
+ * `npm run conformance:fetch`: gets the working group's test vectors for `npm test`, into a folder that git ignores.
  * @module
  */
 

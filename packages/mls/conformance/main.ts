@@ -18,7 +18,11 @@ export interface Tally {
 /** Runs a folder, and prints a line for each file. Files that hold no vectors known here are failures. */
 export async function runFolder(folder: string, print: (line: string) => void): Promise<Tally> {
   const total: Tally = { passed: 0, failed: 0, skipped: 0 };
-  const files = (await readdir(folder)).filter((name) => name.endsWith(".json")).sort();
+  const names = await readdir(folder).catch((error: unknown) => {
+    print(`can't read ${folder}: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  });
+  const files = names.filter((name) => name.endsWith(".json")).sort();
   for (const file of files) {
     const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
     const kinds = new Set<string>();

@@ -9,7 +9,7 @@ import { type Case, kindOf, NotBuilt, parseVectors } from "../conformance/vector
 
 const BESIDE = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
 const folder = [FETCHED, BESIDE].find((path) => existsSync(path));
-const MISSING = "no test vectors here: `node packages/mls/conformance/fetch.ts` gets them";
+const MISSING = "no test vectors here: `npm run conformance:fetch` gets them";
 
 /** The places of a case's values, by their path; list indices are left out, so that each kind of field comes once. */
 function places(value: unknown, path: readonly string[] = []): Map<string, readonly string[]> {

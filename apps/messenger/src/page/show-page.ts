@@ -2,6 +2,7 @@
  * Puts the messenger onto the document and ties it to the browser: history, address, links.
  * @module
  */
+import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import type { Engine } from "./model/engine.ts";
 import { invitationOfHash } from "./model/invitation-link.ts";
@@ -9,6 +10,9 @@ import { createMessenger } from "./model/messenger.ts";
 import { createNavigation } from "./model/place.ts";
 import { MessengerContext } from "./view/messenger-context.ts";
 import { Failure, Page } from "./view/page.tsx";
+
+/** Where a tab keeps the invitation that it shows. */
+const INVITATION = "invitation";
 
 export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
@@ -21,7 +25,15 @@ export async function showPage(engine: Engine): Promise<void> {
     if (fragment !== undefined) messenger.openInvitation(fragment);
   };
   addEventListener("hashchange", takeInvitation);
+  // A reload, or a tab that was put to sleep, goes on where it was. With the answer this tab forgets the link.
+  const kept = sessionStorage.getItem(INVITATION);
+  if (kept !== null) messenger.openInvitation(kept);
   takeInvitation();
+  effect(() => {
+    const open = messenger.invitation.value;
+    if (open === undefined) sessionStorage.removeItem(INVITATION);
+    else sessionStorage.setItem(INVITATION, open);
+  });
   await messenger.start();
 }
 

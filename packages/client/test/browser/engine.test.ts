@@ -1,3 +1,5 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { createServer, type ViteDevServer } from "vite";
@@ -17,7 +19,7 @@ beforeAll(async () => {
     root: fileURLToPath(new URL("./page", import.meta.url)),
     configFile: false,
     logLevel: "error",
-    cacheDir: `/tmp/conclave-vite-${process.pid}`,
+    cacheDir: join(tmpdir(), `conclave-vite-${process.pid}`),
     resolve: { conditions: ["@conclave/source", "module", "browser", "development"] },
     server: { port: 0, host: "127.0.0.1", hmr: false, watch: null },
   });

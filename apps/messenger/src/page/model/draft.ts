@@ -19,6 +19,10 @@ export function createDraft(engine: Engine, id: ConversationId, newKey: () => st
   const text = signal("");
   const sending = signal(false);
   const error = signal<ClientErrorCode>();
+  // What was wrong with one text says nothing of the next.
+  text.subscribe(() => {
+    error.value = undefined;
+  });
   /** A second attempt with the same text has the same key, and so can't send it twice. */
   let attempt: { readonly text: string; readonly key: string } | undefined;
 

@@ -10,10 +10,16 @@ describe("invitation links", () => {
     expect(invitationOfHash(new URL(link).hash)).toBe(FRAGMENT);
   });
 
-  test.each(["", "#", "#short", `#${FRAGMENT}!`, `#${"a".repeat(201)}`, FRAGMENT])(
-    "%s is no invitation",
-    (hash) => {
-      expect(invitationOfHash(hash)).toBeUndefined();
-    },
-  );
+  test.each(["", "#", "#.", "#!)"])("%s is no invitation", (hash) => {
+    expect(invitationOfHash(hash)).toBeUndefined();
+  });
+
+  test.each([".", ")", ").", "!", "%22", "%20"])("a sentence's %s behind it is cut off", (rest) => {
+    expect(invitationOfHash(`#${FRAGMENT}${decodeURIComponent(rest)}`)).toBe(FRAGMENT);
+  });
+
+  test("a damaged one is taken for what it was meant to be, within bounds", () => {
+    expect(invitationOfHash("#AbC")).toBe("AbC");
+    expect(invitationOfHash(`#${"a".repeat(10_000)}`)).toHaveLength(400);
+  });
 });

@@ -21,8 +21,9 @@ export function RecoveryPhrase(): JSX.Element {
           Write these {words.length} words down
         </h1>
         <p>
-          They hold the key to your account. They are shown this once, and nobody else has them.
-          Keep them on paper, in this order.
+          They unlock your account's root key in this browser: it is needed to renew your list of
+          devices and to change it. They are shown this once, and nobody else has them. They can't
+          bring back an account whose browser data is gone.
         </p>
         <ol class="phrase">
           {words.map((word, i) => (

@@ -45,8 +45,8 @@ export function SignUp(): JSX.Element {
         </Form>
       </section>
       <p class="gate-note">
-        There is no password. Your keys are made in this browser and stay in it, and only the people
-        in a conversation can read it.
+        There is no password. Your account lives in this browser: its keys are made here and stay
+        here, and only the people in a conversation can read it.
       </p>
     </main>
   );
