@@ -25,7 +25,7 @@ export type WarningCode =
   | "message-refused"
   /** An external commit that no invitation link vouches for. */
   | "uninvited-member"
-  /** A leaf whose device is not on its account's signed list. */
+  /** A leaf whose device is not on its account's signed list; or is in a group that it might not enter now: revoked, or the list expired. */
   | "unlisted-device"
   /** A name that belonged to another root key when it was first seen. */
   | "root-key-changed"

@@ -105,6 +105,32 @@ describe("an account's device list", () => {
   });
 });
 
+describe("a device that is revoked", () => {
+  it("enters no group any more; until then it does", async () => {
+    const [uma, vic] = [await world.person("Uma"), await world.device("Vic")];
+    const { recoveryPhrase } = await vic.signUp("Vic");
+    const before = await uma.createConversation("Before");
+    // Its key packages may still be on their way.
+    await until(uma, async () =>
+      uma.addByName(before, "Vic").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await expect(vic.revokeDevice(recoveryPhrase, "00".repeat(16))).rejects.toMatchObject({
+      code: "refused",
+    });
+    let deviceId = "";
+    await vic.replaceDeviceList(recoveryPhrase, (devices) => {
+      for (const device of devices) deviceId = Buffer.from(device.deviceId).toString("hex");
+      return devices;
+    });
+    await vic.revokeDevice(recoveryPhrase, deviceId);
+    const after = await uma.createConversation("After");
+    await expect(uma.addByName(after, "Vic")).rejects.toMatchObject({ code: "no-key-packages" });
+  });
+});
+
 describe("what a view sees", () => {
   it("is the same safety number on both sides, and who was verified", async () => {
     const [eva, fay] = [await world.person("Eva"), await world.person("Fay")];

@@ -272,6 +272,38 @@ describe("leaving", () => {
     expect(left).toHaveLength(1);
   });
 
+  it("that the service lets nobody commit is tried once for each entry of the log", async () => {
+    const { clients } = await persons(2);
+    const [ben, cy] = clients as [Client, Client];
+    const refusing = { now: false, commits: 0 };
+    const ada = await world.person(`Person ${people++}`, {
+      poll: 50,
+      fetch: async (url, init) => {
+        if (!refusing.now || !url.endsWith("/commits")) return fetch(url, init);
+        refusing.commits++;
+        const problem = { type: "about:blank", title: "no", status: 403, code: "not-allowed" };
+        const headers = { "content-type": "application/problem+json" };
+        return new Response(JSON.stringify(problem), { status: 403, headers });
+      },
+    });
+    const id = await gather(ada, [ben, cy]);
+    const [, benName] = (await conversation(ada, id)).members.map(({ name }) => name);
+    await ben.close();
+    refusing.now = true;
+    await cy.leave(id);
+    await until(ada, async () =>
+      (await conversation(ada, id)).warnings.some(({ code }) => code === "message-refused"),
+    );
+    await say(ada, id, "waits for the commit");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(refusing.commits).toBe(1);
+    await untilState(ada, id, "waits for the commit", "waiting");
+
+    const again = await world.device(benName ?? "");
+    await untilTexts(again, id, ["waits for the commit"]);
+    expect((await conversation(ada, id)).members).toHaveLength(2);
+  });
+
   it("alone ends the conversation on this device", async () => {
     const { clients } = await persons(1);
     const [ada] = clients as [Client];

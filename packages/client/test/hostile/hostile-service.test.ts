@@ -26,6 +26,7 @@ import {
   texts,
   until,
   untilMembers,
+  untilState,
   untilTexts,
   type World,
 } from "../world.ts";
@@ -240,6 +241,22 @@ describe("a service that turned hostile", () => {
     expect(await texts(ada, id)).toEqual(["once", "twice"]);
   });
 
+  it("replays a message of one's own: told as that, and one may go on", async () => {
+    const { service, ada, ben } = await victim();
+    const id = await gather(ada, [ben]);
+    await say(ada, id, "once");
+    await untilTexts(ben, id, ["once"]);
+    service.editLog = (log) => {
+      const at = log.findIndex(({ kind }) => kind === "application");
+      return [...log.slice(0, at + 1), ...log.slice(at, at + 1), ...log.slice(at + 1)];
+    };
+    await say(ben, id, "and then");
+    await untilTexts(ada, id, ["once", "and then"]);
+    await untilWarned(ada, id, "message-replayed");
+    await say(ada, id, "still here");
+    await untilTexts(ben, id, ["once", "and then", "still here"]);
+  });
+
   it("withholds a message: the gap is told", async () => {
     const { service, ada, ben, names } = await victim();
     const id = await gather(ada, [ben]);
@@ -252,6 +269,32 @@ describe("a service that turned hostile", () => {
     await say(ben, id, "shown");
     await untilTexts(ada, id, ["shown"]);
     expect((await untilWarned(ada, id, "message-missing")).subject).toBe(names[1]);
+  });
+
+  it("withholds so many that keys would be derived for them: the next is unreadable", async () => {
+    for (const [withheld, readable] of [
+      [10, true],
+      [20, false],
+    ] as const) {
+      const { service, ada, ben } = await victim();
+      const id = await gather(ada, [ben]);
+      let hide = false;
+      const hidden = new Set<string>();
+      service.editLog = (log) => {
+        for (const { kind, message } of log) {
+          if (hide && kind === "application") hidden.add(message);
+        }
+        return log.filter(({ message }) => !hidden.has(message));
+      };
+      hide = true;
+      for (let i = 0; i < withheld; i++) await say(ben, id, `withheld ${i}`);
+      await untilState(ben, id, `withheld ${withheld - 1}`, "sent");
+      await until(ada, async () => hidden.size >= withheld);
+      hide = false;
+      await say(ben, id, "shown");
+      await untilWarned(ada, id, readable ? "message-missing" : "message-unreadable");
+      expect(await texts(ada, id)).toEqual(readable ? ["shown"] : []);
+    }
   });
 
   it("withholds a member's last words: another's message tells that the histories differ", async () => {

@@ -77,8 +77,8 @@ const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>>
     grave: true,
   }),
   "unlisted-device": (who) => ({
-    title: `A device that isn't on the list of ${who} was refused`,
-    text: `Only a device that ${who} has signed for may take part. This one was kept out.`,
+    title: `A device isn't on the list of ${who}, or not any more`,
+    text: `Only a device that ${who} has signed for may come in. This one was kept out; if it was in a conversation before you, it is still there until a member removes ${who}.`,
     grave: true,
   }),
   "root-key-changed": (who) => ({
