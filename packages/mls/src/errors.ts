@@ -30,7 +30,6 @@ export type MlsErrorCode =
   // Leaf nodes and key packages (§7, §10)
   | "leaf-signature"
   | "leaf-source"
-  | "leaf-credential"
   | "leaf-capabilities"
   | "leaf-lifetime"
   | "leaf-extensions"
@@ -62,7 +61,6 @@ export type MlsErrorCode =
   | "psk-usage"
   | "external-commit"
   | "authentication"
-  | "policy"
   | "pending-commit"
   | "pending-proposals"
   | "no-pending-commit"
