@@ -85,3 +85,23 @@ export class MlsError extends Error {
     this.section = section;
   }
 }
+
+/**
+ * Where a check takes a broken rule: it is thrown at once, or noted, and the check goes on to the next rule.
+ * `proposal`: its position in the list that is checked.
+ */
+export type Refuse = (error: MlsError, proposal?: number) => void;
+
+export function refuseAtOnce(error: MlsError): never {
+  throw error;
+}
+
+/** Runs a check that throws, so that what it throws goes where all broken rules go. */
+export async function attempt(refuse: Refuse, check: () => void | Promise<void>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (!(error instanceof MlsError)) throw error;
+    refuse(error);
+  }
+}

@@ -8,14 +8,14 @@ import { bytesEqual, toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import type { Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
+import { attempt, MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Commit, Proposal } from "../framing/proposal.ts";
 import { checkNoDuplicateExtension, type Extension } from "../key/extension.ts";
 import { keyPackageRef, validateKeyPackage } from "../key/key-package.ts";
 import { type PreSharedKeyID, pskKey } from "../key/psk.ts";
 import { DEFAULT_PROPOSALS, PROPOSAL } from "../registry.ts";
-import { checkLeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
+import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import {
   addLeaf,
   leafAt,
@@ -63,7 +63,7 @@ export function listProposals(
       return { proposal: entry.proposal, sender: committer, ref: undefined };
     }
     const ref = toHex(entry.reference);
-    if (named.has(ref)) refuseList("12.2", "a proposal is named twice");
+    if (named.has(ref)) throw brokenList("12.2", "a proposal is named twice");
     named.add(ref);
     const pending = state.proposals.get(ref);
     if (!pending) {
@@ -94,16 +94,27 @@ function proposalTypeOf(proposal: Proposal): number {
   }
 }
 
-function refuseList(section: string, why: string): never {
-  throw new MlsError("proposal-list", section, why);
+function brokenList(section: string, why: string): MlsError {
+  return new MlsError("proposal-list", section, why);
 }
 
-/** Those of a list that are of one type. */
+/** Those of a list that are of one type, with their positions in it. */
 function ofType<T extends Proposal["proposalType"]>(
   list: readonly ListedProposal[],
   type: T,
-): { readonly proposal: Extract<Proposal, { proposalType: T }>; readonly sender: Sender }[] {
-  return list.filter(({ proposal }) => proposal.proposalType === type) as never;
+): {
+  readonly proposal: Extract<Proposal, { proposalType: T }>;
+  readonly sender: Sender;
+  readonly position: number;
+}[] {
+  return list
+    .map((one, position) => ({ ...one, position }))
+    .filter(({ proposal }) => proposal.proposalType === type) as never;
+}
+
+/** What is refused of one proposal in a list. */
+function about(refuse: Refuse, position: number): Refuse {
+  return (error) => refuse(error, position);
 }
 
 /** Validates one proposal by itself, as it must be before it is kept for a commit (§12.1). */
@@ -111,32 +122,31 @@ export async function validateProposal(
   state: PublicState,
   proposal: Proposal,
   sender: Sender,
+  refuse: Refuse = refuseAtOnce,
 ): Promise<void> {
   const { suite, tree, groupContext } = state;
-  checkSender(proposal, sender);
+  checkSender(proposal, sender, refuse);
   switch (proposal.proposalType) {
     case "add":
-      return validateKeyPackage(suite, proposal.keyPackage);
+      return validateKeyPackage(suite, proposal.keyPackage, refuse);
     case "update":
-      return validateUpdate(state, proposal, sender);
+      return validateUpdate(state, proposal, sender, refuse);
     case "remove":
       if (!leafAt(tree, proposal.removed)) {
-        throw new MlsError(
-          "blank-leaf",
-          "12.1.3",
-          `leaf ${proposal.removed} has no member to remove`,
+        refuse(
+          new MlsError("blank-leaf", "12.1.3", `leaf ${proposal.removed} has no member to remove`),
         );
       }
       return undefined;
     case "psk":
-      return validatePsk(suite, proposal.psk);
+      return validatePsk(suite, proposal.psk, refuse);
     case "reinit":
       if (proposal.version < groupContext.version) {
-        throw new MlsError("proposal-invalid", "12.1.5", "a ReInit to an older version");
+        refuse(new MlsError("proposal-invalid", "12.1.5", "a ReInit to an older version"));
       }
-      return checkNoDuplicateExtension(proposal.extensions);
+      return checkNoDuplicateExtension(proposal.extensions, refuse);
     case "group_context_extensions":
-      return checkNoDuplicateExtension(proposal.extensions);
+      return checkNoDuplicateExtension(proposal.extensions, refuse);
     case "external_init":
     case "other":
       return undefined;
@@ -144,7 +154,7 @@ export async function validateProposal(
 }
 
 /** Which proposals may come from whom (§12.1, §12.1.8). */
-function checkSender(proposal: Proposal, sender: Sender): void {
+function checkSender(proposal: Proposal, sender: Sender, refuse: Refuse): void {
   const { proposalType } = proposal;
   const allowed = ((): boolean => {
     switch (sender.senderType) {
@@ -161,10 +171,12 @@ function checkSender(proposal: Proposal, sender: Sender): void {
     }
   })();
   if (!allowed) {
-    throw new MlsError(
-      "sender-not-allowed",
-      "12.1.8",
-      `a proposal of type ${proposalType} from a sender of type ${sender.senderType}`,
+    refuse(
+      new MlsError(
+        "sender-not-allowed",
+        "12.1.8",
+        `a proposal of type ${proposalType} from a sender of type ${sender.senderType}`,
+      ),
     );
   }
 }
@@ -173,116 +185,148 @@ async function validateUpdate(
   state: PublicState,
   { leafNode }: Extract<Proposal, { proposalType: "update" }>,
   sender: Sender,
+  refuse: Refuse,
 ): Promise<void> {
   if (sender.senderType !== "member") return;
   const { leafIndex } = sender;
-  checkLeafNode(state.suite, leafNode, "update");
+  checkLeafNode(state.suite, leafNode, "update", refuse);
   const before = leafAt(state.tree, leafIndex);
   if (!before || bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {
-    throw new MlsError("leaf-encryption-key", "7.3", "an update that keeps its encryption key");
+    refuse(new MlsError("leaf-encryption-key", "7.3", "an update that keeps its encryption key"));
   }
-  await checkPublicKey(state.suite, leafNode.encryptionKey);
-  await verifyLeafNode(state.suite, leafNode, { groupId: state.groupContext.groupId, leafIndex });
+  const { groupId } = state.groupContext;
+  await attempt(refuse, () => checkPublicKey(state.suite, leafNode.encryptionKey));
+  await attempt(refuse, () => verifyLeafNode(state.suite, leafNode, { groupId, leafIndex }));
 }
 
 /** The PSKs of a commit, or of the Welcome to it: each valid, and none twice (§12.2). Throws `MlsError`. */
 export function checkPsks(suite: Suite, psks: readonly PreSharedKeyID[]): void {
-  for (const psk of psks) validatePsk(suite, psk);
-  if (new Set(psks.map(pskKey)).size !== psks.length) refuseList("12.2", "the same PSK twice");
+  for (const psk of psks) validatePsk(suite, psk, refuseAtOnce);
+  checkNoDuplicatePsk(psks, refuseAtOnce);
 }
 
-function validatePsk(suite: Suite, psk: PreSharedKeyID): void {
+function checkNoDuplicatePsk(psks: readonly PreSharedKeyID[], refuse: Refuse): void {
+  if (new Set(psks.map(pskKey)).size !== psks.length) {
+    refuse(brokenList("12.2", "the same PSK twice"));
+  }
+}
+
+function validatePsk(suite: Suite, psk: PreSharedKeyID, refuse: Refuse): void {
   if (psk.pskNonce.length !== suite.nh) {
-    throw new MlsError("psk-nonce", "8.4", `a PSK nonce of ${psk.pskNonce.length} bytes`);
+    refuse(new MlsError("psk-nonce", "8.4", `a PSK nonce of ${psk.pskNonce.length} bytes`));
   }
   if (psk.pskType === "resumption" && psk.usage !== "application") {
-    throw new MlsError("psk-usage", "12.1.4", `a PSK for ${psk.usage} in a commit`);
+    refuse(new MlsError("psk-usage", "12.1.4", `a PSK for ${psk.usage} in a commit`));
   }
 }
 
 /** §12.2, a list in a regular commit. */
-function checkRegularList(list: readonly ListedProposal[], committer: number): void {
+function checkRegularList(
+  list: readonly ListedProposal[],
+  committer: number,
+  refuse: Refuse,
+): void {
   const touched = new Set<number>();
-  const touch = (leafIndex: number): void => {
-    if (touched.has(leafIndex)) refuseList("12.2", `leaf ${leafIndex} is updated or removed twice`);
+  const touch = (leafIndex: number, position: number): void => {
+    if (touched.has(leafIndex)) {
+      refuse(brokenList("12.2", `leaf ${leafIndex} is updated or removed twice`), position);
+    }
     touched.add(leafIndex);
   };
-  for (const { proposal, sender } of list) {
+  for (const [position, { proposal, sender }] of list.entries()) {
     if (proposal.proposalType === "update" && sender.senderType === "member") {
-      if (sender.leafIndex === committer) refuseList("12.2", "an Update by the committer");
-      touch(sender.leafIndex);
+      if (sender.leafIndex === committer) {
+        refuse(brokenList("12.2", "an Update by the committer"), position);
+      }
+      touch(sender.leafIndex, position);
     }
     if (proposal.proposalType === "remove") {
-      if (proposal.removed === committer) refuseList("12.2", "a Remove of the committer");
-      touch(proposal.removed);
+      if (proposal.removed === committer) {
+        refuse(brokenList("12.2", "a Remove of the committer"), position);
+      }
+      touch(proposal.removed, position);
     }
     if (proposal.proposalType === "external_init") {
-      refuseList("12.2", "an ExternalInit in a commit by a member");
+      refuse(brokenList("12.2", "an ExternalInit in a commit by a member"), position);
     }
   }
-  if (ofType(list, "group_context_extensions").length > 1) {
-    refuseList("12.2", "two GroupContextExtensions");
-  }
-  if (ofType(list, "reinit").length > 0 && list.length > 1) {
-    refuseList("12.2", "a ReInit beside other proposals");
+  const [, second] = ofType(list, "group_context_extensions");
+  if (second) refuse(brokenList("12.2", "two GroupContextExtensions"), second.position);
+  const [reinit] = ofType(list, "reinit");
+  if (reinit && list.length > 1) {
+    refuse(brokenList("12.2", "a ReInit beside other proposals"), reinit.position);
   }
 }
 
 /** §12.2, a list in an external commit. */
-function checkExternalList(list: readonly ListedProposal[]): void {
-  if (list.some(({ ref }) => ref))
-    refuseList("12.2", "a proposal by reference in an external commit");
-  if (ofType(list, "external_init").length !== 1) {
-    refuseList("12.2", "an external commit has exactly one ExternalInit");
+function checkExternalList(list: readonly ListedProposal[], refuse: Refuse): void {
+  for (const [position, { ref }] of list.entries()) {
+    if (ref) refuse(brokenList("12.2", "a proposal by reference in an external commit"), position);
   }
-  if (ofType(list, "remove").length > 1)
-    refuseList("12.2", "an external commit removes one leaf at most");
+  if (ofType(list, "external_init").length !== 1) {
+    refuse(brokenList("12.2", "an external commit has exactly one ExternalInit"));
+  }
+  const [, second] = ofType(list, "remove");
+  if (second) {
+    refuse(brokenList("12.2", "an external commit removes one leaf at most"), second.position);
+  }
 }
 
 /**
  * Checks a list and applies it: GroupContextExtensions, Update, Remove, Add (§12.3). The state stays as it is.
  * `committer`: the leaf index of a member, or undefined for an external commit, whose leaf comes with its path.
+ * With a `refuse` that goes on, what could not be applied is left out of what is returned.
  */
 export async function applyProposals(
   state: PublicState,
   list: readonly ListedProposal[],
   committer: number | undefined,
+  refuse: Refuse = refuseAtOnce,
 ): Promise<AppliedProposals> {
   const { suite } = state;
-  if (committer === undefined) checkExternalList(list);
-  else checkRegularList(list, committer);
+  if (committer === undefined) checkExternalList(list, refuse);
+  else checkRegularList(list, committer, refuse);
   // What came by reference was validated when it came, in this very epoch.
-  const byValue = list.filter(({ ref }) => ref === undefined);
   await Promise.all(
-    byValue.map(({ proposal, sender }) => validateProposal(state, proposal, sender)),
+    list.map(({ proposal, sender, ref }, position) =>
+      ref ? undefined : validateProposal(state, proposal, sender, about(refuse, position)),
+    ),
   );
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
-  checkPsks(suite, psks);
+  checkNoDuplicatePsk(psks, refuse);
 
   const extensions =
     ofType(list, "group_context_extensions")[0]?.proposal.extensions ??
     state.groupContext.extensions;
 
   let { tree } = state;
+  const entered: { readonly leafNode: LeafNode; readonly position: number }[] = [];
   const updated: CommitSummary["updated"][number][] = [];
-  for (const { proposal, sender } of ofType(list, "update")) {
+  for (const { proposal, sender, position } of ofType(list, "update")) {
     const leafIndex = sender.senderType === "member" ? sender.leafIndex : -1;
     const previous = leafAt(tree, leafIndex);
-    if (!previous) throw new MlsError("blank-leaf", "12.1.2", "an Update of a blank leaf");
+    if (!previous) {
+      refuse(new MlsError("blank-leaf", "12.1.2", "an Update of a blank leaf"), position);
+      continue;
+    }
     updated.push({ leafIndex, previous, next: proposal.leafNode });
+    entered.push({ leafNode: proposal.leafNode, position });
     tree = updateLeaf(tree, leafIndex, proposal.leafNode);
   }
   const removed: CommitSummary["removed"][number][] = [];
-  for (const { proposal } of ofType(list, "remove")) {
+  for (const { proposal, position } of ofType(list, "remove")) {
     const leafNode = leafAt(tree, proposal.removed);
-    if (!leafNode) throw new MlsError("blank-leaf", "12.1.3", "a Remove of a blank leaf");
+    if (!leafNode) {
+      refuse(new MlsError("blank-leaf", "12.1.3", "a Remove of a blank leaf"), position);
+      continue;
+    }
     removed.push({ leafIndex: proposal.removed, leafNode });
     tree = removeLeaf(tree, proposal.removed);
   }
-  checkProposalSupport(tree, list);
+  checkProposalSupport(tree, list, refuse);
   const added: CommitSummary["added"][number][] = [];
-  for (const { proposal } of ofType(list, "add")) {
+  for (const { proposal, position } of ofType(list, "add")) {
     const { leafNode } = proposal.keyPackage;
     const placed = addLeaf(tree, leafNode);
     tree = placed.tree;
@@ -291,12 +335,13 @@ export async function applyProposals(
       leafNode,
       keyPackageRef: keyPackageRef(suite, proposal.keyPackage),
     });
+    entered.push({ leafNode, position });
   }
-  for (const leaf of [...added.map((one) => one.leafNode), ...updated.map((one) => one.next)]) {
-    checkUnique(tree, leaf.encryptionKey);
-    checkUnique(tree, leaf.signatureKey);
+  for (const { leafNode, position } of entered) {
+    checkUnique(tree, leafNode.encryptionKey, about(refuse, position));
+    checkUnique(tree, leafNode.signatureKey, about(refuse, position));
   }
-  checkSupport(tree, extensions);
+  await attempt(refuse, () => checkSupport(tree, extensions, refuse));
   return {
     tree,
     extensions,
@@ -315,15 +360,18 @@ export async function applyProposals(
 }
 
 /** §12.2: who stays must know the types of proposals; who comes or goes by this commit need not. */
-function checkProposalSupport(tree: RatchetTree, list: readonly ListedProposal[]): void {
-  const types = list.map(({ proposal }) => proposalTypeOf(proposal));
+function checkProposalSupport(
+  tree: RatchetTree,
+  list: readonly ListedProposal[],
+  refuse: Refuse,
+): void {
   const known = support(tree).proposals;
-  for (const type of types) {
+  for (const [position, { proposal }] of list.entries()) {
+    const type = proposalTypeOf(proposal);
     if (!DEFAULT_PROPOSALS.has(type) && !known.has(type)) {
-      throw new MlsError(
-        "proposal-unsupported",
-        "12.2",
-        `a member does not support proposal ${type}`,
+      refuse(
+        new MlsError("proposal-unsupported", "12.2", `a member does not support proposal ${type}`),
+        position,
       );
     }
   }

@@ -5,7 +5,7 @@
  */
 
 import { type Bytes, type Codec, decode, opaque, struct, uint16, vector } from "../codec.ts";
-import { MlsError } from "../errors.ts";
+import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { EXTENSION } from "../registry.ts";
 import { Credential } from "./credential.ts";
 
@@ -47,10 +47,13 @@ export function findExtension(
 }
 
 /** §13.4: at most one of each type. Throws `MlsError` with `duplicate-extension`. */
-export function checkNoDuplicateExtension(extensions: readonly Extension[]): void {
+export function checkNoDuplicateExtension(
+  extensions: readonly Extension[],
+  refuse: Refuse = refuseAtOnce,
+): void {
   const types = new Set(extensions.map((extension) => extension.extensionType));
   if (types.size !== extensions.length) {
-    throw new MlsError("duplicate-extension", "13.4", "an extension type stands twice in a list");
+    refuse(new MlsError("duplicate-extension", "13.4", "an extension type stands twice in a list"));
   }
 }
 

@@ -9,7 +9,7 @@ import { checkPublicKey } from "../crypto/hpke.ts";
 import { refHash } from "../crypto/kdf.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
+import { attempt, MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { MLS10 } from "../registry.ts";
 import { checkLeafNode, LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import { checkNoDuplicateExtension, type Extension, Extensions } from "./extension.ts";
@@ -52,28 +52,36 @@ export function keyPackageRef(suite: Suite, keyPackage: KeyPackage): Bytes {
 }
 
 /** §10.1. That its lifetime contains now is a sender's to check, its credential the application's to judge. */
-export async function validateKeyPackage(suite: Suite, keyPackage: KeyPackage): Promise<void> {
+export async function validateKeyPackage(
+  suite: Suite,
+  keyPackage: KeyPackage,
+  refuse: Refuse = refuseAtOnce,
+): Promise<void> {
   const { version, cipherSuite, initKey, leafNode } = keyPackage;
   if (version !== MLS10) {
-    throw new MlsError("key-package-version", "10.1", `a key package of version ${version}`);
+    refuse(new MlsError("key-package-version", "10.1", `a key package of version ${version}`));
   }
   if (cipherSuite !== suite.number) {
-    throw new MlsError("key-package-suite", "10.1", `a key package of suite ${cipherSuite}`);
+    refuse(new MlsError("key-package-suite", "10.1", `a key package of suite ${cipherSuite}`));
   }
-  checkLeafNode(suite, leafNode, "key_package");
-  checkNoDuplicateExtension(keyPackage.extensions);
+  checkLeafNode(suite, leafNode, "key_package", refuse);
+  checkNoDuplicateExtension(keyPackage.extensions, refuse);
   if (bytesEqual(initKey, leafNode.encryptionKey)) {
-    throw new MlsError("key-package-init-key", "10.1", "init key and encryption key are the same");
+    refuse(
+      new MlsError("key-package-init-key", "10.1", "init key and encryption key are the same"),
+    );
   }
-  await checkPublicKey(suite, initKey);
-  await checkPublicKey(suite, leafNode.encryptionKey);
-  await verifyLeafNode(suite, leafNode);
+  await attempt(refuse, () => checkPublicKey(suite, initKey));
+  await attempt(refuse, () => checkPublicKey(suite, leafNode.encryptionKey));
+  await attempt(refuse, () => verifyLeafNode(suite, leafNode));
   const tbs = encode(KeyPackageTBS, keyPackage);
   if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {
-    throw new MlsError(
-      "key-package-signature",
-      "10.1",
-      "the signature of a key package does not verify",
+    refuse(
+      new MlsError(
+        "key-package-signature",
+        "10.1",
+        "the signature of a key package does not verify",
+      ),
     );
   }
 }

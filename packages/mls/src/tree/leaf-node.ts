@@ -21,7 +21,7 @@ import {
 } from "../codec.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
 import { SUITES, type Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
+import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { Credential, credentialTypeOf } from "../key/credential.ts";
 import { checkNoDuplicateExtension, type Extension, Extensions } from "../key/extension.ts";
 import { CREDENTIAL, DEFAULT_EXTENSIONS, MLS10 } from "../registry.ts";
@@ -147,29 +147,36 @@ export function checkLeafNode(
   suite: Suite,
   leaf: LeafNode,
   source: LeafNodeSource["leafNodeSource"],
+  refuse: Refuse = refuseAtOnce,
 ): void {
   if (leaf.source.leafNodeSource !== source) {
-    throw new MlsError(
-      "leaf-source",
-      "7.3",
-      `a leaf of source ${leaf.source.leafNodeSource} where ${source} is due`,
+    refuse(
+      new MlsError(
+        "leaf-source",
+        "7.3",
+        `a leaf of source ${leaf.source.leafNodeSource} where ${source} is due`,
+      ),
     );
   }
-  checkNoDuplicateExtension(leaf.extensions);
+  checkNoDuplicateExtension(leaf.extensions, refuse);
   const { capabilities } = leaf;
   const credentialType = credentialTypeOf(leaf.credential);
   if (!capabilities.credentials.includes(credentialType)) {
-    throw new MlsError(
-      "leaf-capabilities",
-      "7.2",
-      `a leaf with a credential of type ${credentialType} does not list it`,
+    refuse(
+      new MlsError(
+        "leaf-capabilities",
+        "7.2",
+        `a leaf with a credential of type ${credentialType} does not list it`,
+      ),
     );
   }
   if (!capabilities.versions.includes(MLS10) || !capabilities.cipherSuites.includes(suite.number)) {
-    throw new MlsError(
-      "leaf-capabilities",
-      "7.2",
-      "a leaf does not support the group's version and suite",
+    refuse(
+      new MlsError(
+        "leaf-capabilities",
+        "7.2",
+        "a leaf does not support the group's version and suite",
+      ),
     );
   }
   for (const { extensionType } of leaf.extensions) {
@@ -177,10 +184,12 @@ export function checkLeafNode(
       !DEFAULT_EXTENSIONS.has(extensionType) &&
       !capabilities.extensions.includes(extensionType)
     ) {
-      throw new MlsError(
-        "leaf-extensions",
-        "7.3",
-        `a leaf has extension ${extensionType} and does not list it`,
+      refuse(
+        new MlsError(
+          "leaf-extensions",
+          "7.3",
+          `a leaf has extension ${extensionType} and does not list it`,
+        ),
       );
     }
   }

@@ -5,7 +5,7 @@
 
 import { bytesEqual } from "../bytes.ts";
 import type { Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
+import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { type Extension, requiredCapabilitiesOf } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
 import { DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS } from "../registry.ts";
@@ -49,9 +49,13 @@ export async function validateTree(
 }
 
 /** §7.3, §16.7: no public key stands in a tree twice. Throws `MlsError` with `leaf-key-reused`. */
-export function checkUnique(tree: RatchetTree, key: Uint8Array): void {
+export function checkUnique(
+  tree: RatchetTree,
+  key: Uint8Array,
+  refuse: Refuse = refuseAtOnce,
+): void {
   if (keyCount(tree.keys, key) !== 1) {
-    throw new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice");
+    refuse(new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice"));
   }
 }
 
@@ -101,11 +105,15 @@ function checkUnmergedLeaves(node: Subtree, parent: ParentNode): void {
  * Whether all members can do what the group asks: its required capabilities (§11.1), its extensions (§13.4),
  * and the credential types of all (§7.3). Throws `MlsError` with `leaf-capabilities` or `extension-unsupported`.
  */
-export function checkSupport(tree: RatchetTree, extensions: readonly Extension[]): void {
+export function checkSupport(
+  tree: RatchetTree,
+  extensions: readonly Extension[],
+  refuse: Refuse = refuseAtOnce,
+): void {
   const all = support(tree);
   const required = requiredCapabilitiesOf(extensions);
-  const lacking = (what: string, type: number): never => {
-    throw new MlsError("leaf-capabilities", "7.3", `a member does not support ${what} ${type}`);
+  const lacking = (what: string, type: number): void => {
+    refuse(new MlsError("leaf-capabilities", "7.3", `a member does not support ${what} ${type}`));
   };
   for (const type of required.extensionTypes) {
     if (!DEFAULT_EXTENSIONS.has(type) && !all.extensions.has(type)) lacking("extension", type);
@@ -121,10 +129,12 @@ export function checkSupport(tree: RatchetTree, extensions: readonly Extension[]
   }
   for (const { extensionType } of extensions) {
     if (!DEFAULT_EXTENSIONS.has(extensionType) && !all.extensions.has(extensionType)) {
-      throw new MlsError(
-        "extension-unsupported",
-        "13.4",
-        `a member does not support extension ${extensionType} of the group`,
+      refuse(
+        new MlsError(
+          "extension-unsupported",
+          "13.4",
+          `a member does not support extension ${extensionType} of the group`,
+        ),
       );
     }
   }
