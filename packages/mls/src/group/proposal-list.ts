@@ -288,9 +288,9 @@ export async function applyProposals(
   else checkRegularList(list, committer, refuse);
   // What came by reference was validated when it came, in this very epoch.
   await Promise.all(
-    list.map(({ proposal, sender, ref }, position) =>
-      ref ? undefined : validateProposal(state, proposal, sender, about(refuse, position)),
-    ),
+    list.map(async ({ proposal, sender, ref }, position) => {
+      if (!ref) await validateProposal(state, proposal, sender, about(refuse, position));
+    }),
   );
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
