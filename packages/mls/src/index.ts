@@ -33,6 +33,7 @@ export type { Proposal } from "./framing/proposal.ts";
 export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
 export type { MlsContext } from "./group/epoch.ts";
 export type { And, CommitOptions, Group, Received } from "./group/group.ts";
+export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export {
   createGroup,
   createKeyPackage,

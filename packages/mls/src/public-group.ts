@@ -18,6 +18,7 @@ import {
 import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
 import type { Proposal } from "./framing/proposal.ts";
 import { readPublic } from "./framing/public-message.ts";
+import { type BrokenRule, inspectProposals } from "./group/inspection.ts";
 import { validateProposal } from "./group/proposal-list.ts";
 import {
   type CommitPolicy,
@@ -58,6 +59,7 @@ export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 export type { ContentType, Sender, WireFormat } from "./framing/content.ts";
 export type { Proposal } from "./framing/proposal.ts";
+export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export type { CommitPolicy, CommitSummary, PublicContext } from "./group/public-state.ts";
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 export { type Extension, findExtension } from "./key/extension.ts";
@@ -245,6 +247,16 @@ export class PublicGroup {
       event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },
       changes: [],
     };
+  }
+
+  /** Every rule that a commit by this member with these proposals by value would break, but for those on its path. */
+  inspectProposals(
+    proposals: readonly Proposal[],
+    committer: number,
+  ): Promise<readonly BrokenRule[]> {
+    const sender: Sender = { senderType: "member", leafIndex: committer };
+    const list = proposals.map((proposal) => ({ proposal, sender, ref: undefined }));
+    return inspectProposals(this.#context, this.#state, list, committer);
   }
 
   /** Throws `MlsError` unless this GroupInfo (an MLSMessage) is of exactly this state and signed by a member. */

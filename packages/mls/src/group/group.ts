@@ -53,6 +53,7 @@ import {
   makeGroupInfo,
   type NextEpoch,
 } from "./epoch.ts";
+import { type BrokenRule, inspectProposals } from "./inspection.ts";
 import { type LiveEpoch, nextEpoch, pskSecretOf } from "./next-epoch.ts";
 import { validateProposal } from "./proposal-list.ts";
 import { selectProposals } from "./proposal-selection.ts";
@@ -201,6 +202,17 @@ export class Group {
     this.#checkNotGone();
     const { state, secrets } = this.#live;
     return mlsExporter(state.suite, secrets.exporterSecret, label, context, length);
+  }
+
+  /**
+   * Every rule that a commit of ours with these proposals by value would break, the application's judgement included; none:
+   * `commit` would take them. A dry run: nothing changes.
+   */
+  async inspectProposals(proposals: readonly Proposal[]): Promise<readonly BrokenRule[]> {
+    const { state, ownLeaf } = this.#live;
+    const sender: Sender = { senderType: "member", leafIndex: ownLeaf };
+    const list = proposals.map((proposal) => ({ proposal, sender, ref: undefined }));
+    return inspectProposals(this.#context, state, list, ownLeaf);
   }
 
   /** A GroupInfo of this epoch as an MLSMessage; with `external_pub`, whoever has it can join. */
