@@ -113,9 +113,7 @@ describe("a list of proposals, looked at before it is committed", () => {
       "proposal-unsupported §12.2 7",
       "leaf-lifetime §7.3 6",
     ]);
-    await expect(group.commit({ proposals: list })).rejects.toMatchObject({
-      code: "proposal-list",
-    });
+    await expect(group.commit({ proposals: list })).rejects.toMatchObject({ name: "MlsError" });
   });
 
   it("is refused by the application's policy, and that is told", async () => {
