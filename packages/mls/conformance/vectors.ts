@@ -21,8 +21,9 @@ import { decodeMessage, decodeMessageOf, encodeMessage } from "../src/framing/me
 import { protectPrivate, senderDataKey, unprotectPrivate } from "../src/framing/private-message.ts";
 import { Commit, Proposal } from "../src/framing/proposal.ts";
 import { protectPublic, readPublic, verifyMembershipTag } from "../src/framing/public-message.ts";
-import { joinGroup, privateKeyPackage } from "../src/group/join.ts";
+import { privateKeyPackage } from "../src/group/own-key-package.ts";
 import { openGroupInfo, openGroupSecrets } from "../src/group/welcome.ts";
+import { joinGroup } from "../src/group/welcome-join.ts";
 import type { AuthenticationService } from "../src/key/credential.ts";
 import {
   confirmedTranscriptHash,

@@ -32,18 +32,13 @@ export type { Proposal } from "./framing/proposal.ts";
 // §11, §12: groups
 export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
 export type { MlsContext } from "./group/epoch.ts";
+export { joinExternally } from "./group/external-join.ts";
 export type { And, CommitOptions, Group, Received } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
-export {
-  createGroup,
-  createKeyPackage,
-  type Joiner,
-  joinExternally,
-  joinGroup,
-  loadGroup,
-  readGroupInfo,
-  readKeyPackage,
-} from "./group/join.ts";
+export { loadGroup } from "./group/loading.ts";
+export { createGroup } from "./group/new-group.ts";
+export { readGroupInfo } from "./group/opened-group.ts";
+export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
 export type {
   CommitPolicy,
   CommitSummary,
@@ -51,6 +46,7 @@ export type {
   PublicContext,
 } from "./group/public-state.ts";
 export type { GroupStatus } from "./group/stored-group.ts";
+export { joinGroup } from "./group/welcome-join.ts";
 // §5.3: credentials
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 // §13.4: extensions

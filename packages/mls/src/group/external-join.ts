@@ -1,0 +1,86 @@
+/**
+ * Joining by an external commit. RFC 9420 §12.4.3.2, §8.3.
+ * @module
+ */
+
+import { EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, decode, opaque } from "../codec.ts";
+import { hpkeSendExport } from "../crypto/hpke.ts";
+import { suiteOf } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { type Extension, findExtension } from "../key/extension.ts";
+import { EXTERNAL_INIT_LABEL } from "../key/key-schedule.ts";
+import { EXTENSION } from "../registry.ts";
+import { defaultCapabilities } from "../tree/leaf-node.ts";
+import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
+import type { MlsContext } from "./epoch.ts";
+import type { And, Group } from "./group.ts";
+import { begin } from "./new-group.ts";
+import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
+import type { Joiner } from "./own-key-package.ts";
+
+/**
+ * Joins by an external commit (§12.4.3.2). The group is stored as joining, with the bundle to be sent; once the service has
+ * accepted it, `confirm` (or the commit met in the log) makes us a member; if it lost, `remove` forgets the group.
+ */
+export async function joinExternally(
+  context: MlsContext,
+  options: Joiner & {
+    /** An MLSMessage with `external_pub`. */
+    readonly groupInfo: Bytes;
+    readonly ratchetTree?: Bytes;
+    readonly authenticatedData?: AuthenticatedData;
+    readonly joinerExtensions?: readonly Extension[];
+    /** A leaf of the same client that this commit replaces. */
+    readonly resync?: number;
+    readonly and?: And<Group>;
+  },
+): Promise<{ readonly group: Group; readonly bundle: CommitBundle }> {
+  const groupInfo = readGroupInfo(options.groupInfo);
+  const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
+  const tree = treeFor(suite, groupInfo, options.ratchetTree);
+  const state = await verifiedState(context, suite, groupInfo, tree);
+  const externalPub = findExtension(groupInfo.extensions, EXTENSION.externalPub);
+  if (!externalPub) {
+    throw new MlsError("external-commit", "12.4.3.2", "a GroupInfo without external_pub");
+  }
+  const publicKey = decode(opaque, externalPub);
+  const init = await hpkeSendExport(suite, publicKey, EXTERNAL_INIT_LABEL, suite.nh);
+  const sender = { senderType: "new_member_commit" } as const;
+  const list = [
+    {
+      proposal: { proposalType: "external_init", kemOutput: init.kemOutput } as const,
+      sender,
+      ref: undefined,
+    },
+    ...(options.resync === undefined
+      ? []
+      : [
+          {
+            proposal: { proposalType: "remove", removed: options.resync } as const,
+            sender,
+            ref: undefined,
+          },
+        ]),
+  ];
+  const { bundle, next } = await composeCommit(context, {
+    state,
+    list,
+    signer: options.signer,
+    committer: {
+      credential: options.credential,
+      capabilities: options.capabilities ?? defaultCapabilities(),
+    },
+    initSecret: init.secret,
+    pskSecret: new Uint8Array(suite.nh),
+    forcePath: true,
+    authenticatedData: options.authenticatedData ?? EMPTY,
+    joinerExtensions: options.joinerExtensions ?? [],
+  });
+  wipe(init.secret);
+  const group = await begin(context, options.signer, "joining", next, {
+    joining: bundle,
+    and: options.and,
+  });
+  return { group, bundle };
+}

@@ -1,0 +1,134 @@
+/**
+ * A group that is new here: made by us, or entered. RFC 9420 §11.
+ * @module
+ */
+
+import { EMPTY, wipe } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import type { Signer } from "../crypto/signature.ts";
+import { suiteOf } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { checkNoDuplicateExtension, type Extension } from "../key/extension.ts";
+import { type GroupContext, interimTranscriptHash } from "../key/group-context.ts";
+import { confirmationTag, EpochSecrets, secretsOfEpoch } from "../key/key-schedule.ts";
+import { SecretTree } from "../key/secret-tree.ts";
+import { MLS10 } from "../registry.ts";
+import { type Batch, mergeBatches } from "../storage.ts";
+import type { Lifetime } from "../tree/leaf-node.ts";
+import { treeOf } from "../tree/ratchet-tree.ts";
+import { rootHash } from "../tree/tree-hash.ts";
+import { checkSupport } from "../tree/tree-validation.ts";
+import type { CommitBundle } from "./compose.ts";
+import type { MlsContext, NextEpoch } from "./epoch.ts";
+import { type And, Group } from "./group.ts";
+import { type Joiner, newLeaf } from "./own-key-package.ts";
+import type { PublicState } from "./public-state.ts";
+import {
+  decodeState,
+  encodeState,
+  type GroupStatus,
+  groupKeys,
+  keyRecords,
+  nodeRecords,
+  StoredBundle,
+} from "./stored-group.ts";
+
+/** Stores a group that is new here, and brings it to life. */
+export async function begin(
+  context: MlsContext,
+  signer: Signer,
+  status: GroupStatus,
+  next: NextEpoch,
+  extra: {
+    readonly batch?: Batch;
+    readonly joining?: CommitBundle;
+    readonly and?: And<Group> | undefined;
+  },
+): Promise<Group> {
+  const { state, ownLeaf } = next;
+  const keys = groupKeys(state.groupContext.groupId);
+  const known = await context.storage.get(keys.state);
+  if (known && decodeState(known).status !== "removed") {
+    throw new MlsError("group-exists", "12.4.3.1", "a group with this id is here already");
+  }
+  const prefix = keys.tree(state.groupContext.epoch);
+  const { suite, tree } = state;
+  const secretTree = SecretTree.create(
+    suite,
+    tree.leafCount,
+    prefix,
+    next.encryptionSecret,
+    context.window,
+  );
+  const group = new Group({
+    context,
+    signer,
+    status,
+    live: { state, ownLeaf, keys: next.keys, secrets: next.secrets, secretTree },
+    pending: undefined,
+    joining: extra.joining,
+    updates: new Map(),
+  });
+  // What a group that we were removed from has left goes first.
+  const stale = [...(await context.storage.list(keys.all)).keys()];
+  const records = new Map([
+    [keys.state, encodeState(state, status, ownLeaf)],
+    [keys.secrets, encode(EpochSecrets, next.secrets)],
+  ]);
+  if (extra.joining) records.set(keys.pending, encode(StoredBundle, extra.joining));
+  await context.storage.apply(
+    mergeBatches(
+      { delete: stale },
+      nodeRecords(keys, undefined, tree),
+      keyRecords(keys, new Map(), next.keys),
+      { put: records },
+      secretTree.records(),
+      extra.batch,
+      await extra.and?.(group),
+    ),
+  );
+  return group;
+}
+
+/** Makes a group with its maker as the one member (§11). Not a message is sent. */
+export async function createGroup(
+  context: MlsContext,
+  options: Joiner & {
+    readonly groupId: Bytes;
+    readonly suite: number;
+    readonly lifetime: Lifetime;
+    /** Of the GroupContext. */
+    readonly extensions?: readonly Extension[];
+    readonly and?: And<Group>;
+  },
+): Promise<Group> {
+  const suite = suiteOf(context.crypto, options.suite);
+  const extensions = options.extensions ?? [];
+  checkNoDuplicateExtension(extensions);
+  const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
+  const tree = treeOf(suite, leafNode);
+  checkSupport(tree, extensions);
+  const groupContext: GroupContext = {
+    version: MLS10,
+    cipherSuite: suite.number,
+    groupId: options.groupId,
+    epoch: 0n,
+    treeHash: rootHash(suite, tree),
+    confirmedTranscriptHash: EMPTY,
+    extensions,
+  };
+  const epochSecret = suite.provider.random(suite.nh);
+  const derived = secretsOfEpoch(suite, epochSecret);
+  wipe(epochSecret);
+  const tag = confirmationTag(suite, derived.secrets.confirmationKey, EMPTY);
+  const state: PublicState = {
+    suite,
+    groupContext,
+    tree,
+    confirmationTag: tag,
+    interimTranscriptHash: interimTranscriptHash(suite, EMPTY, tag),
+    proposals: new Map(),
+  };
+  const next = { state, ownLeaf: 0, keys: new Map([[0, keyPair]]), ...derived };
+  return begin(context, options.signer, "active", next, { and: options.and });
+}

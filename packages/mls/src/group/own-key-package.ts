@@ -1,0 +1,137 @@
+/**
+ * Our own key packages: made, and kept with their private halves until a Welcome uses them. RFC 9420 §10.
+ * @module
+ */
+
+import { toHex, wipe } from "../bytes.ts";
+import { type Bytes, type Codec, decode, encode, opaque, struct, uint8 } from "../codec.ts";
+import type { Signer } from "../crypto/signature.ts";
+import { type DhKeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
+import type { Credential } from "../key/credential.ts";
+import type { Extension } from "../key/extension.ts";
+import { KeyPackage, keyPackageRef, signKeyPackage } from "../key/key-package.ts";
+import { MLS10 } from "../registry.ts";
+import { type Batch, mergeBatches } from "../storage.ts";
+import {
+  type Capabilities,
+  defaultCapabilities,
+  type LeafNode,
+  type Lifetime,
+  signLeafNode,
+} from "../tree/leaf-node.ts";
+import type { MlsContext } from "./epoch.ts";
+import type { And } from "./group.ts";
+
+/** The private half of a key package, as it is stored until it is used. */
+interface StoredKeyPackage {
+  readonly version: number;
+  readonly lastResort: number;
+  readonly keyPackage: KeyPackage;
+  readonly initKey: Bytes;
+  readonly encryptionKey: Bytes;
+}
+const StoredKeyPackage: Codec<StoredKeyPackage> = struct({
+  version: uint8,
+  lastResort: uint8,
+  keyPackage: KeyPackage,
+  initKey: opaque,
+  encryptionKey: opaque,
+});
+
+export function keyPackageKey(ref: Bytes): string {
+  return `key-package/${toHex(ref)}`;
+}
+
+/** The private half of a key package as a record, under the reference by which a Welcome finds it. */
+export function privateKeyPackage(
+  suite: Suite,
+  keyPackage: KeyPackage,
+  privateKeys: { readonly initKey: Bytes; readonly encryptionKey: Bytes },
+  lastResort = false,
+): Batch {
+  const ref = keyPackageRef(suite, keyPackage);
+  const stored = { version: 1, lastResort: lastResort ? 1 : 0, keyPackage, ...privateKeys };
+  return { put: new Map([[keyPackageKey(ref), encode(StoredKeyPackage, stored)]]) };
+}
+
+/** Who joins: a credential, the key it belongs to, and what the client can do. */
+export interface Joiner {
+  readonly credential: Credential;
+  readonly signer: Signer;
+  readonly capabilities?: Capabilities;
+}
+
+/** Makes a key package and stores its private half (§10). A last resort serves for more than one group. */
+export async function createKeyPackage(
+  context: MlsContext,
+  options: Joiner & {
+    readonly suite: number;
+    readonly lifetime: Lifetime;
+    readonly extensions?: readonly Extension[];
+    readonly lastResort?: boolean;
+    readonly and?: And<{ readonly keyPackage: Bytes; readonly ref: Bytes }>;
+  },
+): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
+  const suite = suiteOf(context.crypto, options.suite);
+  const init = await suite.provider.generateDhKeyPair(suite.kem);
+  const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
+  const keyPackage = await signKeyPackage(
+    {
+      version: MLS10,
+      cipherSuite: suite.number,
+      initKey: init.publicKey,
+      leafNode,
+      extensions: options.extensions ?? [],
+    },
+    options.signer,
+  );
+  const made = {
+    keyPackage: encodeMessage({ wireFormat: "mls_key_package", keyPackage }),
+    ref: keyPackageRef(suite, keyPackage),
+  };
+  const privateKeys = { initKey: init.privateKey, encryptionKey: keyPair.privateKey };
+  const record = privateKeyPackage(suite, keyPackage, privateKeys, options.lastResort);
+  await context.storage.apply(mergeBatches(record, await options.and?.(made)));
+  wipe(init.privateKey, keyPair.privateKey);
+  return made;
+}
+
+/** A leaf for a tree that has no place for it yet, and its key pair. */
+export async function newLeaf(
+  suite: Suite,
+  joiner: Joiner,
+  lifetime: Lifetime,
+): Promise<{ readonly leafNode: LeafNode; readonly keyPair: DhKeyPair }> {
+  const keyPair = await suite.provider.generateDhKeyPair(suite.kem);
+  const leafNode = await signLeafNode(
+    {
+      encryptionKey: keyPair.publicKey,
+      signatureKey: joiner.signer.publicKey,
+      credential: joiner.credential,
+      capabilities: joiner.capabilities ?? defaultCapabilities(),
+      source: { leafNodeSource: "key_package", lifetime },
+      extensions: [],
+    },
+    joiner.signer,
+  );
+  return { leafNode, keyPair };
+}
+
+/** The first of these that is ours. Throws `MlsError` with `key-package-unknown`. */
+export async function findKeyPackage(
+  context: MlsContext,
+  refs: readonly Bytes[],
+): Promise<{ readonly ref: Bytes; readonly stored: StoredKeyPackage }> {
+  for (const ref of refs) {
+    const bytes = await context.storage.get(keyPackageKey(ref));
+    if (bytes) return { ref, stored: decode(StoredKeyPackage, bytes) };
+  }
+  throw new MlsError("key-package-unknown", "12.4.3.1", "a Welcome for no key package of ours");
+}
+
+/** A key package (an MLSMessage) for an Add proposal; it is validated when it is committed. */
+export function readKeyPackage(message: Bytes): KeyPackage {
+  return decodeMessageOf(message, "mls_key_package").keyPackage;
+}

@@ -1,0 +1,104 @@
+/**
+ * Joining by a Welcome. RFC 9420 §12.4.3.1.
+ * @module
+ */
+
+import { bytesEqual, constantTimeEqual, wipe } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import type { Signer } from "../crypto/signature.ts";
+import { type DhKeyPair, suiteOf } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { decodeMessageOf } from "../framing/message.ts";
+import type { Extension } from "../key/extension.ts";
+import { GroupContext } from "../key/group-context.ts";
+import { confirmationTag, epochSecrets } from "../key/key-schedule.ts";
+import { sameLeaf } from "../tree/leaf-node.ts";
+import { membersOf } from "../tree/ratchet-tree.ts";
+import { commonAncestor } from "../tree/tree-math.ts";
+import { openWelcomePath } from "../tree/update-path.ts";
+import { keysAfterPath, type MlsContext, resolvePsks } from "./epoch.ts";
+import type { And, Group } from "./group.ts";
+import { begin } from "./new-group.ts";
+import { treeFor, verifiedState } from "./opened-group.ts";
+import { findKeyPackage, keyPackageKey } from "./own-key-package.ts";
+import { checkPsks } from "./proposal-list.ts";
+import { groupKeys } from "./stored-group.ts";
+import { openGroupInfo, openGroupSecrets } from "./welcome.ts";
+
+async function resumptionPsk(context: MlsContext, groupId: Bytes, epoch: bigint) {
+  return context.storage.get(groupKeys(groupId).resumption(epoch));
+}
+
+/** Joins by a Welcome (§12.4.3.1). The key package's private half is deleted in the same batch, a last resort's kept. */
+export async function joinGroup(
+  context: MlsContext,
+  options: {
+    readonly welcome: Bytes;
+    /** Where the GroupInfo in the Welcome does not carry it. */
+    readonly ratchetTree?: Bytes;
+    /** Where it is known: a Welcome into another group or epoch is refused with `welcome`, before anything is stored. */
+    readonly expected?: { readonly groupId: Bytes; readonly epoch: bigint };
+    readonly signer: Signer;
+    /** Sees the group, and the extensions of the GroupInfo that only joiners get. */
+    readonly and?: And<{
+      readonly group: Group;
+      readonly groupInfoExtensions: readonly Extension[];
+    }>;
+  },
+): Promise<Group> {
+  const { welcome } = decodeMessageOf(options.welcome, "mls_welcome");
+  const suite = suiteOf(context.crypto, welcome.cipherSuite);
+  const found = await findKeyPackage(
+    context,
+    welcome.secrets.map(({ newMember }) => newMember),
+  );
+  const { ref, stored } = found;
+  const { keyPackage } = stored;
+  if (keyPackage.cipherSuite !== suite.number) {
+    throw new MlsError("welcome", "12.4.3.1", "a Welcome of another suite than its key package");
+  }
+  const initKeyPair = { privateKey: stored.initKey, publicKey: keyPackage.initKey };
+  const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair);
+  checkPsks(suite, secrets.psks);
+  const pskSecret = await resolvePsks(context, suite, secrets.psks, (groupId, epoch) =>
+    resumptionPsk(context, groupId, epoch),
+  );
+  const groupInfo = await openGroupInfo(suite, welcome, secrets.joinerSecret, pskSecret);
+  const { expected } = options;
+  const { groupId, epoch } = groupInfo.groupContext;
+  if (expected && (!bytesEqual(expected.groupId, groupId) || expected.epoch !== epoch)) {
+    throw new MlsError("welcome", "12.4.3.1", "a Welcome into another group or epoch");
+  }
+  const tree = treeFor(suite, groupInfo, options.ratchetTree);
+  const state = await verifiedState(context, suite, groupInfo, tree);
+  const own = membersOf(tree).filter(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
+  const [ownMember] = own;
+  if (!ownMember || own.length !== 1) {
+    throw new MlsError("welcome", "12.4.3.1", "our leaf is not in the tree");
+  }
+  const ownLeaf = ownMember.leafIndex;
+  const encodedContext = encode(GroupContext, state.groupContext);
+  const derived = epochSecrets(suite, secrets.joinerSecret, pskSecret, encodedContext);
+  wipe(secrets.joinerSecret, pskSecret);
+  const confirmed = state.groupContext.confirmedTranscriptHash;
+  const tag = confirmationTag(suite, derived.secrets.confirmationKey, confirmed);
+  if (!constantTimeEqual(tag, state.confirmationTag)) {
+    throw new MlsError("confirmation-tag", "12.4.3.1", "the confirmation tag does not verify");
+  }
+  const leafKeyPair: DhKeyPair = {
+    privateKey: stored.encryptionKey,
+    publicKey: keyPackage.leafNode.encryptionKey,
+  };
+  const ancestor = commonAncestor(2 * ownLeaf, 2 * groupInfo.signer);
+  const path = secrets.pathSecret
+    ? await openWelcomePath(suite, tree, secrets.pathSecret.pathSecret, ancestor, ownLeaf)
+    : [];
+  const keys = keysAfterPath(tree, new Map([[2 * ownLeaf, leafKeyPair]]), path);
+  wipe(...path.map(({ secret }) => secret));
+  const next = { state, ownLeaf, keys, ...derived };
+  const used = stored.lastResort === 1 ? {} : { delete: [keyPackageKey(ref)] };
+  return begin(context, options.signer, "active", next, {
+    batch: used,
+    and: (group) => options.and?.({ group, groupInfoExtensions: groupInfo.extensions }) ?? {},
+  });
+}
