@@ -14,7 +14,9 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** How a value of type `T` stands on the wire. */
 export interface Codec<T> {
+  /** Throws `TypeError` for a value that has no encoding: a mistake of the caller. */
   readonly write: (writer: Writer, value: T) => void;
+  /** Throws `MlsError` with `decode`. */
   readonly read: (reader: Reader) => T;
 }
 
@@ -40,6 +42,7 @@ export class Writer {
     return at;
   }
 
+  /** An unsigned integer of `size` bytes, big-endian. */
   uint(value: number, size: 1 | 2 | 4): void {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
       throw new TypeError(`${value} is not a uint${8 * size}`);
@@ -50,12 +53,14 @@ export class Writer {
     }
   }
 
+  /** An unsigned integer of 8 bytes, big-endian. */
   uint64(value: bigint): void {
     if (value < 0n || value >= 1n << 64n) throw new TypeError(`${value} is not a uint64`);
     const at = this.#reserve(8);
     new DataView(this.#buffer.buffer).setBigUint64(at, value);
   }
 
+  /** Bytes as they are, without a length. */
   bytes(value: Uint8Array): void {
     const at = this.#reserve(value.length);
     this.#buffer.set(value, at);
@@ -124,6 +129,7 @@ export class Reader {
     return at;
   }
 
+  /** An unsigned integer of `size` bytes, big-endian. */
   uint(size: 1 | 2 | 4): number {
     let at = this.#take(size);
     let value = 0;
@@ -131,11 +137,13 @@ export class Reader {
     return value;
   }
 
+  /** An unsigned integer of 8 bytes, big-endian. */
   uint64(): bigint {
     const at = this.#take(8);
     return new DataView(this.#bytes.buffer, this.#bytes.byteOffset).getBigUint64(at);
   }
 
+  /** The next `count` bytes, as a copy. */
   bytes(count: number): Bytes {
     const at = this.#take(count);
     return count === 0 ? NO_BYTES : (this.#bytes.slice(at, at + count) as Bytes);
@@ -191,18 +199,22 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
   return value;
 }
 
+/** `uint8` (RFC 8446 §3.3). */
 export const uint8: Codec<number> = {
   write: (w, value) => w.uint(value, 1),
   read: (r) => r.uint(1),
 };
+/** `uint16`. */
 export const uint16: Codec<number> = {
   write: (w, value) => w.uint(value, 2),
   read: (r) => r.uint(2),
 };
+/** `uint32`. */
 export const uint32: Codec<number> = {
   write: (w, value) => w.uint(value, 4),
   read: (r) => r.uint(4),
 };
+/** `uint64`. */
 export const uint64: Codec<bigint> = {
   write: (w, value) => w.uint64(value),
   read: (r) => r.uint64(),

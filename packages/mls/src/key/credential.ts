@@ -6,12 +6,14 @@
 import { type Bytes, type Codec, opaque, select, struct, uint16, vector } from "../codec.ts";
 import { CREDENTIAL } from "../registry.ts";
 
+/** §5.3. Who a leaf says it belongs to. */
 export type Credential =
   | { readonly credentialType: "basic"; readonly identity: Bytes }
   | { readonly credentialType: "x509"; readonly certificates: readonly Bytes[] }
   /** A type this package has no name for, kept as it came. */
   | { readonly credentialType: "other"; readonly number: number; readonly data: Bytes };
 
+/** How a credential stands on the wire. */
 export const Credential: Codec<Credential> = select<"credentialType", Credential>(
   "credentialType",
   uint16,

@@ -29,9 +29,11 @@ const KeyPackageTBS: Codec<KeyPackageContent> = struct({
   leafNode: LeafNode,
   extensions: Extensions,
 });
+/** §10. */
 export interface KeyPackage extends KeyPackageContent {
   readonly signature: Bytes;
 }
+/** How a key package stands on the wire. */
 export const KeyPackage: Codec<KeyPackage> = signed(KeyPackageTBS);
 
 const LABEL = "KeyPackageTBS";

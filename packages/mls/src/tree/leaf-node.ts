@@ -34,6 +34,7 @@ export interface Capabilities {
   readonly proposals: readonly number[];
   readonly credentials: readonly number[];
 }
+/** How capabilities stand on the wire. */
 export const Capabilities: Codec<Capabilities> = struct({
   versions: vector(uint16),
   cipherSuites: vector(uint16),
@@ -59,6 +60,7 @@ export interface Lifetime {
   readonly notBefore: bigint;
   readonly notAfter: bigint;
 }
+/** How a lifetime stands on the wire. */
 export const Lifetime: Codec<Lifetime> = struct({ notBefore: uint64, notAfter: uint64 });
 
 /** §7.2 `select (leaf_node_source)`. */
@@ -94,9 +96,11 @@ const LeafNodeContent: Codec<LeafNodeContent> = struct({
   extensions: Extensions,
 });
 
+/** §7.2. */
 export interface LeafNode extends LeafNodeContent {
   readonly signature: Bytes;
 }
+/** How a leaf node stands on the wire. */
 export const LeafNode: Codec<LeafNode> = signed(LeafNodeContent);
 
 /** Where a leaf of source `update` or `commit` stands: its signature covers that. */
