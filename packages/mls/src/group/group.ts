@@ -58,7 +58,7 @@ import { type LiveEpoch, nextEpoch, pskSecretOf } from "./next-epoch.ts";
 import { validateProposal } from "./proposal-list.ts";
 import { selectProposals } from "./proposal-selection.ts";
 import { type CommitSummary, type PendingProposal, withProposal } from "./public-state.ts";
-import { stageCommit } from "./staged-commit.ts";
+import { judgeProposal, stageCommit } from "./staged-commit.ts";
 import {
   encodeKeyPair,
   encodePending,
@@ -300,6 +300,7 @@ export class Group {
     const { groupId, epoch } = state.groupContext;
     const sender: Sender = { senderType: "member", leafIndex: ownLeaf };
     await validateProposal(state, proposal, sender);
+    await judgeProposal(this.#context, state, proposal, sender);
     const content = { contentType: "proposal", proposal } as const;
     const context = encode(GroupContext, state.groupContext);
     const framed = { groupId, epoch, sender, authenticatedData: EMPTY, content };
@@ -328,7 +329,11 @@ export class Group {
       if (this.#pending)
         throw new MlsError("pending-commit", "14", "a commit of ours is under way");
       const { state, ownLeaf, keys, secrets } = this.#live;
-      const list = selectProposals(this.pendingProposals, options.proposals ?? [], ownLeaf);
+      const list = selectProposals(this.pendingProposals, options.proposals ?? [], {
+        ownLeaf,
+        tree: state.tree,
+        clientOf: this.#context.authentication.clientOf,
+      });
       const psks = list.flatMap(({ proposal }) =>
         proposal.proposalType === "psk" ? [proposal.psk] : [],
       );
@@ -510,6 +515,7 @@ export class Group {
     const { state } = this.#live;
     const { sender } = authenticated.content;
     await validateProposal(state, proposal, sender);
+    await judgeProposal(this.#context, state, proposal, sender);
     const pending = pendingProposal(state.suite, authenticated);
     if (!pending) throw new MlsError("proposal-invalid", "12.1", "no proposal");
     const received: Received = { type: "proposal", ref: pending.ref, proposal, sender };
