@@ -4,14 +4,16 @@
  * @module
  */
 
-import { bytesEqual } from "../bytes.ts";
+import { bytesEqual, concat } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
   encode,
+  kept,
   opaque,
   select,
   signed,
+  signedPart,
   struct,
   uint8,
   uint16,
@@ -101,7 +103,7 @@ export interface LeafNode extends LeafNodeContent {
   readonly signature: Bytes;
 }
 /** How a leaf node stands on the wire. */
-export const LeafNode: Codec<LeafNode> = signed(LeafNodeContent);
+export const LeafNode: Codec<LeafNode> = kept(signed(LeafNodeContent));
 
 /** Where a leaf of source `update` or `commit` stands: its signature covers that. */
 export interface LeafPosition {
@@ -112,17 +114,15 @@ const LeafPosition: Codec<LeafPosition> = struct({ groupId: opaque, leafIndex: u
 
 const LABEL = "LeafNodeTBS";
 
-function leafNodeTbs(leaf: LeafNodeContent, position: LeafPosition | undefined): Bytes {
-  const positioned: Codec<LeafNodeContent> = {
-    write: (w, content) => {
-      LeafNodeContent.write(w, content);
-      if (content.source.leafNodeSource === "key_package") return;
-      if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
-      LeafPosition.write(w, position);
-    },
-    read: LeafNodeContent.read,
-  };
-  return encode(positioned, leaf);
+/** §7.2 `LeafNodeTBS`: an encoded content, and behind it the place of a leaf that has one. */
+function leafNodeTbs(
+  content: Bytes,
+  source: LeafNodeSource,
+  position: LeafPosition | undefined,
+): Bytes {
+  if (source.leafNodeSource === "key_package") return content;
+  if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
+  return concat(content, encode(LeafPosition, position));
 }
 
 export async function signLeafNode(
@@ -130,7 +130,8 @@ export async function signLeafNode(
   signer: Signer,
   position?: LeafPosition,
 ): Promise<LeafNode> {
-  const signature = await signWithLabel(signer, LABEL, leafNodeTbs(content, position));
+  const tbs = leafNodeTbs(encode(LeafNodeContent, content), content.source, position);
+  const signature = await signWithLabel(signer, LABEL, tbs);
   return { ...content, signature };
 }
 
@@ -140,7 +141,8 @@ export async function verifyLeafNode(
   leaf: LeafNode,
   position?: LeafPosition,
 ): Promise<void> {
-  const tbs = leafNodeTbs(leaf, position);
+  const content = signedPart(encode(LeafNode, leaf), leaf.signature);
+  const tbs = leafNodeTbs(content, leaf.source, position);
   if (!(await verifyWithLabel(suite, leaf.signatureKey, LABEL, tbs, leaf.signature))) {
     throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
   }
