@@ -22,9 +22,7 @@ export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const joined = new Uint8Array(length);
+  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);
@@ -43,10 +41,8 @@ export function toHex(bytes: Uint8Array): string {
   return hex;
 }
 
-const UTF8 = new TextEncoder();
-
 export function utf8Bytes(text: string): Bytes {
-  return UTF8.encode(text);
+  return new TextEncoder().encode(text);
 }
 
 /** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */

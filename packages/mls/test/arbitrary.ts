@@ -9,12 +9,12 @@ import type { PrivateMessage } from "../src/framing/private-message.ts";
 import type { Commit, Proposal, ProposalOrRef } from "../src/framing/proposal.ts";
 import type { PublicMessage } from "../src/framing/public-message.ts";
 import type { Credential } from "../src/key/credential.ts";
-import type { Extension } from "../src/key/extension.ts";
+import type { Extension, RequiredCapabilities } from "../src/key/extension.ts";
 import type { GroupContext } from "../src/key/group-context.ts";
 import type { GroupInfo, GroupSecrets, Welcome } from "../src/key/group-info.ts";
 import type { KeyPackage } from "../src/key/key-package.ts";
 import type { PreSharedKeyID } from "../src/key/psk.ts";
-import type { Capabilities, LeafNode } from "../src/tree/leaf-node.ts";
+import type { Capabilities, LeafNode, Lifetime } from "../src/tree/leaf-node.ts";
 import type { ParentNode } from "../src/tree/ratchet-tree.ts";
 import type { UpdatePath } from "../src/tree/update-path.ts";
 
@@ -44,13 +44,21 @@ export const credential: Arbitrary<Credential> = fc.oneof(
   }),
 );
 
-const capabilities: Arbitrary<Capabilities> = fc.record({
+export const capabilities: Arbitrary<Capabilities> = fc.record({
   versions: some(uint16),
   cipherSuites: some(uint16),
   extensions: some(uint16),
   proposals: some(uint16),
   credentials: some(uint16),
 });
+
+export const requiredCapabilities: Arbitrary<RequiredCapabilities> = fc.record({
+  extensionTypes: some(uint16),
+  proposalTypes: some(uint16),
+  credentialTypes: some(uint16),
+});
+
+export const lifetime: Arbitrary<Lifetime> = fc.record({ notBefore: uint64, notAfter: uint64 });
 
 export const leafNode: Arbitrary<LeafNode> = fc.record({
   encryptionKey: bytes,
@@ -60,7 +68,7 @@ export const leafNode: Arbitrary<LeafNode> = fc.record({
   source: fc.oneof(
     fc.record({
       leafNodeSource: fc.constant("key_package"),
-      lifetime: fc.record({ notBefore: uint64, notAfter: uint64 }),
+      lifetime,
     }),
     fc.record({ leafNodeSource: fc.constant("update") }),
     fc.record({ leafNodeSource: fc.constant("commit"), parentHash: bytes }),
@@ -95,12 +103,12 @@ export const preSharedKeyId: Arbitrary<PreSharedKeyID> = fc.oneof(
   }),
 );
 
-const hpkeCiphertext: Arbitrary<HpkeCiphertext> = fc.record({
+export const hpkeCiphertext: Arbitrary<HpkeCiphertext> = fc.record({
   kemOutput: bytes,
   ciphertext: bytes,
 });
 
-const updatePath: Arbitrary<UpdatePath> = fc.record({
+export const updatePath: Arbitrary<UpdatePath> = fc.record({
   leafNode,
   nodes: some(fc.record({ encryptionKey: bytes, encryptedPathSecret: some(hpkeCiphertext) })),
 });
@@ -171,7 +179,7 @@ export const publicMessage: Arbitrary<PublicMessage> = fc
     membershipTag: framed.sender.senderType === "member" ? tag : undefined,
   }));
 
-const privateMessage: Arbitrary<PrivateMessage> = fc.record({
+export const privateMessage: Arbitrary<PrivateMessage> = fc.record({
   groupId: bytes,
   epoch: uint64,
   contentType: fc.constantFrom("application", "proposal", "commit"),
@@ -204,7 +212,7 @@ export const groupSecrets: Arbitrary<GroupSecrets> = fc.record({
   psks: some(preSharedKeyId),
 });
 
-const welcome: Arbitrary<Welcome> = fc.record({
+export const welcome: Arbitrary<Welcome> = fc.record({
   cipherSuite: uint16,
   secrets: some(fc.record({ newMember: bytes, encryptedGroupSecrets: hpkeCiphertext })),
   encryptedGroupInfo: bytes,

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../codec.ts";
 import { suiteOf } from "../crypto/suite.ts";
-import { attempt, MlsError, type MlsErrorCode, type Refuse } from "../errors.ts";
+import { attempt, MlsError, type MlsErrorCode, type Refuse, refuseAtOnce } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { validateKeyPackage } from "../key/key-package.ts";
 import {
@@ -93,22 +93,31 @@ export function inspectProposals(
   list: readonly ListedProposal[],
   committer: number | undefined,
 ): Promise<readonly BrokenRule[]> {
-  return brokenRules(async (refuse) => {
-    const applied = await applyProposals(state, list, committer, refuse);
-    for (const [position, { proposal }] of list.entries()) {
-      if (proposal.proposalType !== "add") continue;
-      const { leafNode } = proposal.keyPackage;
-      await checkLifetimes(context, leafNode, (error) => refuse(error, position));
-    }
-    const summary = summarize(state, applied, {
-      committer: committer ?? -1,
-      external: committer === undefined,
-      authenticatedData: new Uint8Array(0),
-      pathLeaf: undefined,
-    });
-    await attempt(
-      refuse,
-      byApplication(() => judge(context, state, summary)),
-    );
+  return brokenRules((refuse) => checkProposals(context, state, list, committer, refuse));
+}
+
+/** The same, for who wants to know whether there is one. Throws the first unless `refuse` goes on. */
+export async function checkProposals(
+  context: PublicContext,
+  state: PublicState,
+  list: readonly ListedProposal[],
+  committer: number | undefined,
+  refuse: Refuse = refuseAtOnce,
+): Promise<void> {
+  const applied = await applyProposals(state, list, committer, refuse);
+  for (const [position, { proposal }] of list.entries()) {
+    if (proposal.proposalType !== "add") continue;
+    const { leafNode } = proposal.keyPackage;
+    await checkLifetimes(context, leafNode, (error) => refuse(error, position));
+  }
+  const summary = summarize(state, applied, {
+    committer: committer ?? -1,
+    external: committer === undefined,
+    authenticatedData: new Uint8Array(0),
+    pathLeaf: undefined,
   });
+  await attempt(
+    refuse,
+    byApplication(() => judge(context, state, summary)),
+  );
 }

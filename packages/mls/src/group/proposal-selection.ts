@@ -6,24 +6,15 @@
 import { toHex } from "../bytes.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Proposal } from "../framing/proposal.ts";
-import type { AuthenticationService, Credentialed } from "../key/credential.ts";
-import { membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import type { ListedProposal } from "./proposal-list.ts";
 import type { PendingProposal } from "./public-state.ts";
-
-interface SelectionContext {
-  readonly ownLeaf: number;
-  readonly tree: RatchetTree;
-  readonly clientOf: AuthenticationService["clientOf"];
-}
 
 /** The pending proposals that can stand beside each other and those given, then those given (§12.4). */
 export function selectProposals(
   pending: readonly PendingProposal[],
   proposals: readonly Proposal[],
-  within: SelectionContext,
+  ownLeaf: number,
 ): readonly ListedProposal[] {
-  const { ownLeaf } = within;
   const own: Sender = { senderType: "member", leafIndex: ownLeaf };
   const given = proposals.map((proposal) => ({ proposal, sender: own, ref: undefined }));
   const touched = new Set<number>([ownLeaf]);
@@ -31,19 +22,23 @@ export function selectProposals(
     if (proposal.proposalType === "remove") touched.add(proposal.removed);
   }
   let contexts = proposals.some(({ proposalType }) => proposalType === "group_context_extensions");
+  const clients = new Set(
+    proposals.flatMap((one) => (one.proposalType === "add" ? [clientOf(one)] : [])),
+  );
   const referenced: ListedProposal[] = [];
-  // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first; then it is clear who stays, and a
-  // client that stays is not added again, so Adds choose last.
-  const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
-  const adds = pending.filter(({ proposal }) => proposal.proposalType === "add");
-  const others = pending.filter((one) => !removes.includes(one) && !adds.includes(one));
-  for (const one of [...removes, ...others]) {
+  // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first.
+  const isRemove = ({ proposal }: PendingProposal) => proposal.proposalType === "remove";
+  for (const one of [...pending.filter(isRemove), ...pending.filter((one) => !isRemove(one))]) {
     const { proposal, sender } = one;
     // A ReInit stands alone or not at all.
     if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
     if (proposal.proposalType === "group_context_extensions") {
       if (contexts) continue;
       contexts = true;
+    }
+    if (proposal.proposalType === "add") {
+      if (clients.has(clientOf(proposal))) continue;
+      clients.add(clientOf(proposal));
     }
     const leaf =
       proposal.proposalType === "remove"
@@ -57,35 +52,38 @@ export function selectProposals(
     }
     referenced.push(one);
   }
-  return [...referenced, ...selectAdds(adds, [...referenced, ...given], within), ...given];
+  return [...referenced, ...given];
 }
 
-/** Those Adds whose client neither stays in the group nor comes by another Add (§12.2). */
-function selectAdds(
-  adds: readonly PendingProposal[],
-  beside: readonly ListedProposal[],
-  { tree, clientOf = signatureKeyOf }: Pick<SelectionContext, "tree" | "clientOf">,
-): readonly PendingProposal[] {
-  if (adds.length === 0) return [];
-  const removed = new Set<number>();
-  const clients = new Set<string>();
-  for (const { proposal } of beside) {
-    if (proposal.proposalType === "remove") removed.add(proposal.removed);
-    if (proposal.proposalType === "add") clients.add(clientOf(proposal.keyPackage.leafNode));
+/**
+ * The list without those pending proposals that would make it one that is refused: whoever may propose could otherwise
+ * keep everybody from committing. `check` throws for a list that cannot be committed. Each that is left out costs
+ * O(log n) checks. Throws what `check` throws for the given proposals alone.
+ */
+export async function fittingProposals(
+  list: readonly ListedProposal[],
+  check: (list: readonly ListedProposal[]) => Promise<void>,
+): Promise<readonly ListedProposal[]> {
+  const given = list.filter(({ ref }) => ref === undefined);
+  await check(given);
+  let fitting: readonly ListedProposal[] = [];
+  const waiting = [list.filter(({ ref }) => ref !== undefined)];
+  for (let some = waiting.pop(); some; some = waiting.pop()) {
+    const more = [...fitting, ...some];
+    const fits = await check([...more, ...given]).then(
+      () => true,
+      () => false,
+    );
+    if (fits) fitting = more;
+    else if (some.length > 1) {
+      const half = some.length >> 1;
+      waiting.push(some.slice(half), some.slice(0, half));
+    }
   }
-  for (const { leafIndex, leafNode } of membersOf(tree)) {
-    if (!removed.has(leafIndex)) clients.add(clientOf(leafNode));
-  }
-  return adds.filter(({ proposal }) => {
-    if (proposal.proposalType !== "add") return false;
-    const client = clientOf(proposal.keyPackage.leafNode);
-    if (clients.has(client)) return false;
-    clients.add(client);
-    return true;
-  });
+  return [...fitting, ...given];
 }
 
-/** As far as it can be told from the tree: nobody stands there twice (§7.3). */
-function signatureKeyOf({ signatureKey }: Credentialed): string {
-  return toHex(signatureKey);
+/** Who an Add brings in, as far as it can be told from the tree: nobody stands there twice (§7.3). */
+function clientOf({ keyPackage }: Extract<Proposal, { proposalType: "add" }>): string {
+  return toHex(keyPackage.leafNode.signatureKey);
 }

@@ -4,17 +4,7 @@
  */
 
 import { bytesEqual } from "../bytes.ts";
-import {
-  type Bytes,
-  type Codec,
-  encode,
-  kept,
-  opaque,
-  signed,
-  signedPart,
-  struct,
-  uint16,
-} from "../codec.ts";
+import { type Bytes, type Codec, encode, opaque, signed, struct, uint16 } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import { refHash } from "../crypto/kdf.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
@@ -39,12 +29,10 @@ const KeyPackageTBS: Codec<KeyPackageContent> = struct({
   leafNode: LeafNode,
   extensions: Extensions,
 });
-/** §10. */
 export interface KeyPackage extends KeyPackageContent {
   readonly signature: Bytes;
 }
-/** How a key package stands on the wire. */
-export const KeyPackage: Codec<KeyPackage> = kept(signed(KeyPackageTBS));
+export const KeyPackage: Codec<KeyPackage> = signed(KeyPackageTBS);
 
 const LABEL = "KeyPackageTBS";
 
@@ -86,7 +74,7 @@ export async function validateKeyPackage(
   await attempt(refuse, () => checkPublicKey(suite, initKey));
   await attempt(refuse, () => checkPublicKey(suite, leafNode.encryptionKey));
   await attempt(refuse, () => verifyLeafNode(suite, leafNode));
-  const tbs = signedPart(encode(KeyPackage, keyPackage), keyPackage.signature);
+  const tbs = encode(KeyPackageTBS, keyPackage);
   if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {
     refuse(
       new MlsError(
