@@ -56,7 +56,12 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
   const leaf = said.room.at(1).group.members()[1]?.leafNode;
   if (!leaf) throw new Error("nobody");
 
-  const struct = <T>(name: string, codec: Codec<T>, values: Arbitrary<T>, numRuns = 40): Decoder => ({
+  const struct = <T>(
+    name: string,
+    codec: Codec<T>,
+    values: Arbitrary<T>,
+    numRuns = 40,
+  ): Decoder => ({
     name,
     corpus: fc.sample(values, { seed, numRuns }).map((value) => encode(codec, value)),
     run: (bytes) => encode(codec, decode(codec, bytes)),
@@ -162,7 +167,9 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     }),
     stored("secrets", (bytes) => encode(EpochSecrets, decode(EpochSecrets, bytes))),
     stored("node", (bytes) => encode(Node, decode(Node, bytes))),
-    stored("proposal", (bytes) => encode(AuthenticatedContent, decode(AuthenticatedContent, bytes))),
+    stored("proposal", (bytes) =>
+      encode(AuthenticatedContent, decode(AuthenticatedContent, bytes)),
+    ),
     stored(
       "pending",
       nothing((bytes) => decodePending(state, bytes)),
@@ -170,13 +177,17 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     stored(
       "ratchet",
       nothing((bytes) =>
-        ratchetTree(new Map([["r/0/application", bytes]])).next(0, "application").discard(),
+        ratchetTree(new Map([["r/0/application", bytes]]))
+          .next(0, "application")
+          .discard(),
       ),
     ),
     stored(
       "message key",
       nothing((bytes) =>
-        ratchetTree(new Map([["k/0/application/3", bytes]])).at(0, "application", 3).discard(),
+        ratchetTree(new Map([["k/0/application/3", bytes]]))
+          .at(0, "application", 3)
+          .discard(),
       ),
     ),
     struct(

@@ -65,7 +65,10 @@ const MUTATIONS: readonly Mutation[] = [
     return bytes.slice(random.below(Math.min(9, bytes.length + 1)));
   },
   function trailing(random, bytes) {
-    return concat(bytes, random.chance(0.5) ? new Uint8Array(1) : random.bytes(1 + random.below(9)));
+    return concat(
+      bytes,
+      random.chance(0.5) ? new Uint8Array(1) : random.bytes(1 + random.below(9)),
+    );
   },
   function length(random, bytes) {
     const put = Uint8Array.from(random.pick(LENGTHS));
