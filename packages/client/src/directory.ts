@@ -215,11 +215,8 @@ export class Directory {
         };
         await Promise.all(Array.from({ length: FETCHES }, worker));
       },
-      isSuccessor: async (previous, next) => {
-        const before = identityOf(previous);
-        const after = identityOf(next);
-        return equal(before.rootKey, after.rootKey) && equal(before.deviceId, after.deviceId);
-      },
+      isSuccessor: async (previous, next) => deviceOf(previous) === deviceOf(next),
+      clientOf: deviceOf,
     };
   }
 
@@ -269,6 +266,12 @@ function placeOf(
   );
   if (!device) return "none";
   return mayEnter(list, device, at) ? "open" : "closed";
+}
+
+/** The device behind a leaf. Throws `Refusal` for a credential that is none of this application. */
+function deviceOf(leaf: Leaf): string {
+  const { rootKey, deviceId } = identityOf(leaf);
+  return `${hex(rootKey)}/${hex(deviceId)}`;
 }
 
 /** Which device of which root key a leaf is. Throws `Refusal`. */

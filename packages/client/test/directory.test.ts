@@ -154,7 +154,7 @@ describe("a leaf", () => {
 
   it("is succeeded by one of the same device alone", async () => {
     const ben = await account("Ben");
-    const { isSuccessor } = directory().directory.authentication(() => NOW);
+    const { isSuccessor, clientOf } = directory().directory.authentication(() => NOW);
     const leafWith = (rootKey: Bytes, deviceId: Bytes) => {
       const signatureKey = randomBytes(32);
       const identity = encodeDeviceIdentity({ rootKey, deviceId, signatureKey });
@@ -163,6 +163,8 @@ describe("a leaf", () => {
     const { publicKey } = ben.root;
     const { deviceId } = ben.device;
     expect(await isSuccessor(ben.leaf, leafWith(publicKey, deviceId))).toBe(true);
+    expect(clientOf?.(leafWith(publicKey, deviceId))).toBe(clientOf?.(ben.leaf));
+    expect(clientOf?.(leafWith(publicKey, randomBytes(16)))).not.toBe(clientOf?.(ben.leaf));
     expect(await isSuccessor(ben.leaf, leafWith(publicKey, randomBytes(16)))).toBe(false);
     expect(await isSuccessor(ben.leaf, leafWith(randomBytes(32), deviceId))).toBe(false);
   });

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Bytes } from "@conclave/mls/codec";
 import type { AuthenticationService, Credential } from "@conclave/mls/public-group";
 import { accountIdOf, decodeDeviceIdentity, mayEnter } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
@@ -33,6 +34,12 @@ export function checkMayEnter(device: ListedDevice, at: number): void {
   }
 }
 
+/** The device that an identity names, whatever its key. */
+function deviceOf(identity: Bytes): string {
+  const { rootKey, deviceId } = decodeDeviceIdentity(identity);
+  return Buffer.concat([rootKey, deviceId]).toString("hex");
+}
+
 /** Who a leaf belongs to. Whether a device may enter depends on when, which `checkMayEnter` is told. */
 export function deviceAuthentication(store: Store): AuthenticationService {
   return {
@@ -52,13 +59,12 @@ export function deviceAuthentication(store: Store): AuthenticationService {
       const { credential: before } = previous;
       const { credential: after } = next;
       if (before.credentialType !== "basic" || after.credentialType !== "basic") return false;
-      const [was, is] = [before, after].map(({ identity }) => decodeDeviceIdentity(identity));
-      return (
-        was !== undefined &&
-        is !== undefined &&
-        Buffer.compare(was.rootKey, is.rootKey) === 0 &&
-        Buffer.compare(was.deviceId, is.deviceId) === 0
-      );
+      return deviceOf(before.identity) === deviceOf(after.identity);
+    },
+
+    clientOf: ({ credential }) => {
+      if (credential.credentialType === "basic") return deviceOf(credential.identity);
+      throw new Refusal("not-allowed", "a leaf is not that of a registered device");
     },
   };
 }

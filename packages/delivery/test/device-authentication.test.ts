@@ -67,4 +67,11 @@ describe("a leaf", () => {
     const x509 = { credentialType: "x509", certificates: [] } as const;
     expect(await isSuccessor(leaf(), { ...leaf(), credential: x509 })).toBe(false);
   });
+
+  it("names its device, whatever its key", () => {
+    const { clientOf } = deviceAuthentication(store);
+    const next = random(32);
+    expect(clientOf?.(leaf({ signatureKey: next }, next))).toBe(clientOf?.(leaf()));
+    expect(clientOf?.(leaf({ deviceId: random(16) }))).not.toBe(clientOf?.(leaf()));
+  });
 });

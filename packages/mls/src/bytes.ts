@@ -22,7 +22,9 @@ export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);
@@ -41,8 +43,10 @@ export function toHex(bytes: Uint8Array): string {
   return hex;
 }
 
+const UTF8 = new TextEncoder();
+
 export function utf8Bytes(text: string): Bytes {
-  return new TextEncoder().encode(text);
+  return UTF8.encode(text);
 }
 
 /** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */

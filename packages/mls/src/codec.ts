@@ -14,7 +14,9 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** How a value of type `T` stands on the wire. */
 export interface Codec<T> {
+  /** Throws `TypeError` for a value that has no encoding: a mistake of the caller. */
   readonly write: (writer: Writer, value: T) => void;
+  /** Throws `MlsError` with `decode`. */
   readonly read: (reader: Reader) => T;
 }
 
@@ -25,7 +27,7 @@ const NO_BYTES: Bytes = new Uint8Array(0);
 
 /** A growing buffer. Bytes that were written are copied in. */
 export class Writer {
-  #buffer: Bytes = new Uint8Array(128);
+  #buffer: Bytes = new Uint8Array(256);
   #length = 0;
 
   #reserve(count: number): number {
@@ -34,28 +36,44 @@ export class Writer {
     if (this.#length > this.#buffer.length) {
       const grown = new Uint8Array(Math.max(this.#length, this.#buffer.length * 2));
       grown.set(this.#buffer.subarray(0, at));
-      this.#buffer.fill(0);
+      this.#buffer.fill(0, 0, at);
       this.#buffer = grown;
     }
     return at;
   }
 
+  /** How many bytes fit in before the buffer grows. */
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  /** An unsigned integer of `size` bytes, big-endian. */
   uint(value: number, size: 1 | 2 | 4): void {
     if (!Number.isInteger(value) || value < 0 || value >= 2 ** (8 * size)) {
       throw new TypeError(`${value} is not a uint${8 * size}`);
     }
-    let at = this.#reserve(size);
-    for (let shift = 8 * (size - 1); shift >= 0; shift -= 8) {
-      this.#buffer[at++] = (value / 2 ** shift) & 0xff;
-    }
+    this.#put(this.#reserve(size), value, size);
   }
 
+  #put(at: number, value: number, size: 1 | 2 | 4): void {
+    const buffer = this.#buffer;
+    let next = at;
+    if (size === 4) {
+      buffer[next++] = value >>> 24;
+      buffer[next++] = value >>> 16;
+    }
+    if (size !== 1) buffer[next++] = value >>> 8;
+    buffer[next] = value;
+  }
+
+  /** An unsigned integer of 8 bytes, big-endian. */
   uint64(value: bigint): void {
     if (value < 0n || value >= 1n << 64n) throw new TypeError(`${value} is not a uint64`);
-    const at = this.#reserve(8);
-    new DataView(this.#buffer.buffer).setBigUint64(at, value);
+    this.uint(Number(value >> 32n), 4);
+    this.uint(Number(value & 0xffffffffn), 4);
   }
 
+  /** Bytes as they are, without a length. */
   bytes(value: Uint8Array): void {
     const at = this.#reserve(value.length);
     this.#buffer.set(value, at);
@@ -63,19 +81,22 @@ export class Writer {
 
   /** The length of a vector, in the fewest bytes (§2.1.2). */
   length(value: number): void {
-    if (value > MAX_VECTOR_LENGTH) throw new TypeError(`a vector of ${value} bytes is too long`);
-    if (value < 2 ** 6) this.uint(value, 1);
-    else if (value < 2 ** 14) this.uint(value + 2 ** 14, 2);
-    else this.uint(value + 2 ** 31, 4);
+    const size = lengthSize(value);
+    this.#put(this.#reserve(size), value + LENGTH_PREFIX[size], size);
   }
 
   /** A vector whose content `write` puts down: its length in bytes comes first. */
   vector(write: (inner: Writer) => void): void {
-    const inner = new Writer();
-    write(inner);
-    this.length(inner.#length);
-    this.bytes(inner.#buffer.subarray(0, inner.#length));
-    inner.wipe();
+    // Most are short: room for a short length is left, and what is longer moves once it is there.
+    const at = this.#reserve(1);
+    write(this);
+    const length = this.#length - at - 1;
+    const size = lengthSize(length);
+    if (size > 1) {
+      this.#reserve(size - 1);
+      this.#buffer.copyWithin(at + size, at + 1, at + 1 + length);
+    }
+    this.#put(at, length + LENGTH_PREFIX[size], size);
   }
 
   /** What was written so far, as a copy. */
@@ -85,10 +106,17 @@ export class Writer {
 
   /** Overwrites the buffer: what was written may have been secret. */
   wipe(): void {
-    this.#buffer.fill(0);
+    this.#buffer.fill(0, 0, this.#length);
     this.#length = 0;
   }
 }
+
+/** How many bytes the length of a vector takes (§2.1.2), and what marks it as one of that size. */
+function lengthSize(length: number): 1 | 2 | 4 {
+  if (length > MAX_VECTOR_LENGTH) throw new TypeError(`a vector of ${length} bytes is too long`);
+  return length < 2 ** 6 ? 1 : length < 2 ** 14 ? 2 : 4;
+}
+const LENGTH_PREFIX = { 1: 0, 2: 2 ** 14, 4: 2 ** 31 } as const;
 
 /** Reads from `bytes`, which must not change meanwhile. Values read are copies. */
 export class Reader {
@@ -124,6 +152,7 @@ export class Reader {
     return at;
   }
 
+  /** An unsigned integer of `size` bytes, big-endian. */
   uint(size: 1 | 2 | 4): number {
     let at = this.#take(size);
     let value = 0;
@@ -131,11 +160,13 @@ export class Reader {
     return value;
   }
 
+  /** An unsigned integer of 8 bytes, big-endian. */
   uint64(): bigint {
-    const at = this.#take(8);
-    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset).getBigUint64(at);
+    const high = this.uint(4);
+    return (BigInt(high) << 32n) | BigInt(this.uint(4));
   }
 
+  /** The next `count` bytes, as a copy. */
   bytes(count: number): Bytes {
     const at = this.#take(count);
     return count === 0 ? NO_BYTES : (this.#bytes.slice(at, at + count) as Bytes);
@@ -172,13 +203,21 @@ export class Reader {
   }
 }
 
+/** Writers that wait for their next use, overwritten: making one costs more than most encodings. */
+const IDLE: Writer[] = [];
+const MAX_IDLE = 8;
+const MAX_IDLE_CAPACITY: number = 2 ** 16;
+
 /** The encoding of `value`. */
 export function encode<T>(codec: Codec<T>, value: T): Bytes {
-  const writer = new Writer();
-  codec.write(writer, value);
-  const bytes = writer.finish();
-  writer.wipe();
-  return bytes;
+  const writer = IDLE.pop() ?? new Writer();
+  try {
+    codec.write(writer, value);
+    return writer.finish();
+  } finally {
+    writer.wipe();
+    if (IDLE.length < MAX_IDLE && writer.capacity <= MAX_IDLE_CAPACITY) IDLE.push(writer);
+  }
 }
 
 /** The value that `bytes` encode, all of them. Throws `MlsError` with `decode`. */
@@ -191,18 +230,22 @@ export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
   return value;
 }
 
+/** `uint8` (RFC 8446 §3.3). */
 export const uint8: Codec<number> = {
   write: (w, value) => w.uint(value, 1),
   read: (r) => r.uint(1),
 };
+/** `uint16`. */
 export const uint16: Codec<number> = {
   write: (w, value) => w.uint(value, 2),
   read: (r) => r.uint(2),
 };
+/** `uint32`. */
 export const uint32: Codec<number> = {
   write: (w, value) => w.uint(value, 4),
   read: (r) => r.uint(4),
 };
+/** `uint64`. */
 export const uint64: Codec<bigint> = {
   write: (w, value) => w.uint64(value),
   read: (r) => r.uint64(),
@@ -303,6 +346,36 @@ export function signed<T extends object>(
       opaque.write(w, value.signature);
     },
     read: (r) => ({ ...content.read(r), signature: opaque.read(r) }),
+  };
+}
+
+/** What the signature at the end of an encoded structure covers (see `signed`): all before it. */
+export function signedPart(encoded: Bytes, signature: Bytes): Bytes {
+  const end = encoded.length - signature.length - lengthSize(signature.length);
+  return encoded.subarray(0, end);
+}
+
+/**
+ * For public structures whose encoding is asked for again and again: it is kept for as long as the value lives, and a value that
+ * was read keeps the bytes it came from. Values must not change.
+ */
+export function kept<T extends object>(codec: Codec<T>): Codec<T> {
+  const encodings = new WeakMap<T, Bytes>();
+  return {
+    write: (w, value) => {
+      let encoded = encodings.get(value);
+      if (!encoded) {
+        encoded = encode(codec, value);
+        encodings.set(value, encoded);
+      }
+      w.bytes(encoded);
+    },
+    read: (r) => {
+      const start = r.offset;
+      const value = codec.read(r);
+      encodings.set(value, r.since(start));
+      return value;
+    },
   };
 }
 

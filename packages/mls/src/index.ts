@@ -28,13 +28,16 @@ export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
 export type { Sender } from "./framing/content.ts";
+export { type Padding, padme } from "./framing/private-message.ts";
 export type { Proposal } from "./framing/proposal.ts";
 // §11, §12: groups
+export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
-export type { MlsContext } from "./group/epoch.ts";
+export type { HandshakePolicy, MlsContext } from "./group/epoch.ts";
 export { joinExternally } from "./group/external-join.ts";
-export type { And, CommitOptions, Group, Received } from "./group/group.ts";
+export type { Group } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
+export type { And } from "./group/live-group.ts";
 export { loadGroup } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
@@ -45,6 +48,7 @@ export type {
   PendingProposal,
   PublicContext,
 } from "./group/public-state.ts";
+export type { Received } from "./group/receiving.ts";
 export type { GroupStatus } from "./group/stored-group.ts";
 export { joinGroup } from "./group/welcome-join.ts";
 // §5.3: credentials

@@ -27,7 +27,7 @@ import {
   type PublicState,
   withProposal,
 } from "./group/public-state.ts";
-import { stageCommit } from "./group/staged-commit.ts";
+import { judgeProposal, stageCommit } from "./group/staged-commit.ts";
 import { pendingProposal } from "./group/stored-group.ts";
 import { checkNoDuplicateExtension, type Extension } from "./key/extension.ts";
 import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
@@ -242,6 +242,7 @@ export class PublicGroup {
     if (!pending)
       throw new MlsError("content-type-not-allowed", "6.2", "no proposal and no commit");
     await validateProposal(this.#state, pending.proposal, sender);
+    await judgeProposal(this.#context, this.#state, pending.proposal, sender);
     return {
       group: new PublicGroup(this.#context, withProposal(this.#state, pending)),
       event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },

@@ -11,7 +11,9 @@ export interface Batch {
   readonly delete?: readonly string[];
 }
 
+/** What a client supplies to keep its state: records under keys. */
 export interface Storage {
+  /** The record under a key, as a copy, or undefined. */
   readonly get: (key: string) => Promise<Bytes | undefined>;
   /** The records whose keys begin with `prefix`, in the order of their keys. */
   readonly list: (prefix: string) => Promise<ReadonlyMap<string, Bytes>>;

@@ -5,10 +5,7 @@ import {
   encode,
   enumeration,
   fixed,
-  MAX_VECTOR_LENGTH,
   opaque,
-  optional,
-  Reader,
   select,
   struct,
   uint8,
@@ -21,80 +18,13 @@ import {
 } from "@conclave/mls/codec";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hex, unhex } from "./people.ts";
+import { hex } from "./people.ts";
 
 function bytes(...values: readonly number[]): Bytes {
   return Uint8Array.from(values);
 }
 
 const REFUSED = expect.objectContaining({ name: "MlsError", code: "decode" });
-
-function lengthOf(encoded: Bytes): number {
-  return new Reader(encoded).length();
-}
-
-function encodedLength(length: number): string {
-  const writer = new Writer();
-  writer.length(length);
-  return hex(writer.finish());
-}
-
-describe("§2.1.2 the length of a vector", () => {
-  it.each([
-    [0, "00"],
-    [63, "3f"],
-    [64, "4040"],
-    [16383, "7fff"],
-    [16384, "80004000"],
-    [MAX_VECTOR_LENGTH, "bfffffff"],
-  ])("%i is written and read in the fewest bytes", (length, hex) => {
-    expect(encodedLength(length)).toBe(hex);
-    expect(lengthOf(unhex(hex))).toBe(length);
-  });
-
-  it("of 2^30 can't be written", () => {
-    expect(() => encodedLength(MAX_VECTOR_LENGTH + 1)).toThrow(TypeError);
-  });
-
-  it.each([
-    ["two bytes for 63", "403f"],
-    ["two bytes for 0", "4000"],
-    ["four bytes for 16383", "80003fff"],
-    ["four bytes for 0", "80000000"],
-    ["a prefix of 11", "c000000000000000"],
-    ["a first byte without its second", "40"],
-    ["nothing", ""],
-  ])("in %s is refused", (_, hex) => {
-    expect(() => lengthOf(unhex(hex))).toThrow(REFUSED);
-  });
-
-  it("beyond the input is refused before anything is allocated", () => {
-    const huge = unhex("bfffffff00");
-    expect(() => decode(opaque, huge)).toThrow(REFUSED);
-    expect(() => decode(vector(uint8), huge)).toThrow(REFUSED);
-    expect(() => new Reader(huge).vector()).toThrow(REFUSED);
-  });
-
-  it("of an inner vector may not reach beyond the outer one", () => {
-    const nested = vector(opaque);
-    expect(decode(nested, bytes(2, 1, 7))).toEqual([bytes(7)]);
-    expect(() => decode(nested, bytes(2, 2, 7, 7))).toThrow(REFUSED);
-  });
-});
-
-describe("§2.1.1 an optional value", () => {
-  const codec = optional(uint8);
-  it("has a presence octet of 0 or 1", () => {
-    expect(decode(codec, bytes(0))).toBeUndefined();
-    expect(decode(codec, bytes(1, 9))).toBe(9);
-    expect(encode(codec, undefined)).toEqual(bytes(0));
-    expect(encode(codec, 9)).toEqual(bytes(1, 9));
-  });
-  it.each([2, 0x80, 255])("with presence octet %i is refused", (octet) => {
-    expect(() => decode(codec, bytes(octet))).toThrow(REFUSED);
-    expect(() => decode(codec, bytes(octet, 9))).toThrow(REFUSED);
-  });
-});
 
 describe("numbers", () => {
   it.each([

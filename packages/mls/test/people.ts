@@ -74,6 +74,8 @@ export async function person(
     readonly crypto?: CryptoProvider;
     readonly capabilities?: Partial<Capabilities>;
     readonly externalPsk?: (id: Bytes) => Promise<Bytes | undefined>;
+    /** Whatever else an application may choose. */
+    readonly context?: Partial<MlsContext>;
   } = {},
 ): Promise<Person> {
   const storage = options.storage ?? memoryStorage();
@@ -92,6 +94,7 @@ export async function person(
       now: () => NOW,
       ...(options.policy && { policy: options.policy }),
       ...(options.externalPsk && { externalPsk: options.externalPsk }),
+      ...options.context,
     },
   };
 }

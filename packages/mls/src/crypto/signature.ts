@@ -10,6 +10,7 @@ import type { CryptoProvider, SignatureName, Suite } from "./suite.ts";
 /** A signature key, wherever its private half is kept: in memory, in a non-extractable CryptoKey, in hardware. */
 export interface Signer {
   readonly publicKey: Bytes;
+  /** The signature over `message`, in the encoding of the suite (§5.1.2). */
   readonly sign: (message: Bytes) => Promise<Bytes>;
 }
 

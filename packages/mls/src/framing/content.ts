@@ -26,12 +26,14 @@ import { MLS10 } from "../registry.ts";
 import { leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { Commit, Proposal } from "./proposal.ts";
 
+/** §6: what a message is, outermost. */
 export type WireFormat =
   | "mls_public_message"
   | "mls_private_message"
   | "mls_welcome"
   | "mls_group_info"
   | "mls_key_package";
+/** How a wire format stands on the wire. */
 export const WireFormat: Codec<WireFormat> = enumeration(uint16, {
   mls_public_message: 1,
   mls_private_message: 2,
@@ -40,7 +42,9 @@ export const WireFormat: Codec<WireFormat> = enumeration(uint16, {
   mls_key_package: 5,
 });
 
+/** §6: what a message carries. */
 export type ContentType = "application" | "proposal" | "commit";
+/** How a content type stands on the wire. */
 export const ContentType: Codec<ContentType> = enumeration(uint8, {
   application: 1,
   proposal: 2,

@@ -83,6 +83,9 @@ const SenderDataAAD: Codec<SenderDataAAD> = struct({
   contentType: ContentType,
 });
 
+/** The length, in bytes, to which a content of `length` bytes is padded with zeros (§6.3.1, §15.1). */
+export type Padding = (length: number) => number;
+
 /**
  * Padmé: the length to pad to leaks O(log log n) bits and costs at most 12 percent.
  * Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", §4.
@@ -112,8 +115,17 @@ function guarded(nonce: Bytes, reuseGuard: Bytes): Bytes {
   return nonce.map((byte, i) => byte ^ (reuseGuard[i] ?? 0));
 }
 
-/** `PrivateMessageContent` (§6.3.1), padded with zeros to a Padmé length. */
-function encodePrivateContent(authenticated: AuthenticatedContent): Bytes {
+/** Receivers have to take what is padded into memory, so there is a limit to it: as much again, and 64 KiB. */
+function paddedLength(length: number, padding: Padding): number {
+  const padded = padding(length);
+  if (!Number.isInteger(padded) || padded < length || padded > 2 * length + 2 ** 16) {
+    throw new TypeError(`padding from ${length} to ${padded} bytes`);
+  }
+  return padded;
+}
+
+/** `PrivateMessageContent` (§6.3.1), padded with zeros. */
+function encodePrivateContent(authenticated: AuthenticatedContent, padding: Padding): Bytes {
   const { content } = authenticated.content;
   const writer = new Writer();
   switch (content.contentType) {
@@ -130,10 +142,13 @@ function encodePrivateContent(authenticated: AuthenticatedContent): Bytes {
   authDataOf(content.contentType).write(writer, authenticated.auth);
   const bytes = writer.finish();
   writer.wipe();
-  const padded = new Uint8Array(padme(bytes.length));
-  padded.set(bytes);
-  wipe(bytes);
-  return padded;
+  try {
+    const padded = new Uint8Array(paddedLength(bytes.length, padding));
+    padded.set(bytes);
+    return padded;
+  } finally {
+    wipe(bytes);
+  }
 }
 
 function decodePrivateContent(
@@ -160,6 +175,7 @@ export async function protectPrivate(
   suite: Suite,
   keys: MessageKeys,
   authenticated: AuthenticatedContent,
+  padding: Padding = padme,
 ): Promise<{ readonly message: PrivateMessage; readonly taken: TakenKey }> {
   const { groupId, epoch, sender, authenticatedData, content } = authenticated.content;
   if (sender.senderType !== "member") {
@@ -167,25 +183,31 @@ export async function protectPrivate(
   }
   const { contentType } = content;
   const type = contentType === "application" ? "application" : "handshake";
-  const taken = keys.secretTree.next(sender.leafIndex, type);
-  const reuseGuard = suite.provider.random(4);
   const header = { groupId, epoch, contentType, authenticatedData };
-  const plaintext = encodePrivateContent(authenticated);
-  const ciphertext = await suite.provider.seal(
-    suite.aead,
-    taken.key,
-    guarded(taken.nonce, reuseGuard),
-    encode(PrivateContentAAD, header),
-    plaintext,
-  );
-  wipe(plaintext);
-  const { generation } = taken;
-  const senderData = encode(SenderData, { leafIndex: sender.leafIndex, generation, reuseGuard });
-  const { key, nonce } = senderDataKey(suite, keys.senderDataSecret, ciphertext);
-  const aad = encode(SenderDataAAD, header);
-  const encryptedSenderData = await suite.provider.seal(suite.aead, key, nonce, aad, senderData);
-  wipe(key, nonce);
-  return { message: { ...header, encryptedSenderData, ciphertext }, taken };
+  const plaintext = encodePrivateContent(authenticated, padding);
+  const taken = keys.secretTree.next(sender.leafIndex, type);
+  try {
+    const reuseGuard = suite.provider.random(4);
+    const ciphertext = await suite.provider.seal(
+      suite.aead,
+      taken.key,
+      guarded(taken.nonce, reuseGuard),
+      encode(PrivateContentAAD, header),
+      plaintext,
+    );
+    const { generation } = taken;
+    const senderData = encode(SenderData, { leafIndex: sender.leafIndex, generation, reuseGuard });
+    const { key, nonce } = senderDataKey(suite, keys.senderDataSecret, ciphertext);
+    const aad = encode(SenderDataAAD, header);
+    const encryptedSenderData = await suite.provider.seal(suite.aead, key, nonce, aad, senderData);
+    wipe(key, nonce);
+    return { message: { ...header, encryptedSenderData, ciphertext }, taken };
+  } catch (cause) {
+    taken.discard();
+    throw cause;
+  } finally {
+    wipe(plaintext);
+  }
 }
 
 async function openSenderData(
@@ -233,6 +255,9 @@ export async function unprotectPrivate(
   const { groupId, epoch, contentType, authenticatedData } = message;
   const type = contentType === "application" ? "application" : "handshake";
   if (leafIndex === ownLeaf && keys.secretTree.hasPassed(leafIndex, type, generation)) {
+    if (contentType === "commit") {
+      throw new MlsError("pending-commit", "14", "a commit of ours that is not the one under way");
+    }
     throw new MlsError("own-message", "6.3.2", "a message of our own, whose key is gone");
   }
   const taken = keys.secretTree.at(leafIndex, type, generation);

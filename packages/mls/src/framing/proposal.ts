@@ -7,6 +7,7 @@ import {
   type Bytes,
   type Codec,
   encode,
+  kept,
   opaque,
   optional,
   select,
@@ -73,10 +74,9 @@ export interface Commit {
   readonly proposals: readonly ProposalOrRef[];
   readonly path: UpdatePath | undefined;
 }
-export const Commit: Codec<Commit> = struct({
-  proposals: vector(ProposalOrRef),
-  path: optional(UpdatePath),
-});
+export const Commit: Codec<Commit> = kept(
+  struct({ proposals: vector(ProposalOrRef), path: optional(UpdatePath) }),
+);
 
 export function encodeLeafNode(leafNode: LeafNode): Bytes {
   return encode(LeafNode, leafNode);

@@ -8,14 +8,19 @@ import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { DhKeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { type AuthenticatedContent, type Sender, signContent } from "../framing/content.ts";
-import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
+import {
+  type AuthenticatedContent,
+  type Sender,
+  signContent,
+  type WireFormat,
+} from "../framing/content.ts";
+import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode } from "../framing/proposal.ts";
-import { protectPublic } from "../framing/public-message.ts";
 import type { Credential } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
+import type { TakenKey } from "../key/secret-tree.ts";
 import {
   type Capabilities,
   checkLifetime,
@@ -65,11 +70,7 @@ export interface Composition {
   readonly signer: Signer;
   /** A member by its leaf, or someone who joins, by what its leaf is to say. */
   readonly committer:
-    | {
-        readonly leafIndex: number;
-        readonly membershipKey: Bytes;
-        readonly keys: ReadonlyMap<number, DhKeyPair>;
-      }
+    | { readonly leafIndex: number; readonly keys: ReadonlyMap<number, DhKeyPair> }
     | { readonly credential: Credential; readonly capabilities: Capabilities };
   /** Of the current epoch, or from `external_pub`. Stays the caller's. */
   readonly initSecret: Bytes;
@@ -77,6 +78,15 @@ export interface Composition {
   readonly forcePath: boolean;
   readonly authenticatedData: AuthenticatedData;
   readonly joinerExtensions: readonly Extension[];
+  /** What the commit is signed for, since the transcript covers that (§8.2). */
+  readonly wireFormat: WireFormat;
+  /** The signed commit as an MLSMessage, and the key that this takes. `context`: the encoded GroupContext. */
+  readonly protect: (signed: AuthenticatedContent, context: Bytes) => Promise<Protected>;
+}
+
+interface Protected {
+  readonly bytes: Bytes;
+  readonly taken: TakenKey | undefined;
 }
 
 export interface ComposedCommit {
@@ -117,7 +127,7 @@ async function leafFor(
 export async function composeCommit(
   context: MlsContext,
   composition: Composition,
-): Promise<ComposedCommit> {
+): Promise<ComposedCommit & { readonly taken: TakenKey | undefined }> {
   const { state, list, signer, committer, pskSecret } = composition;
   const { suite } = state;
   const { groupId, epoch } = state.groupContext;
@@ -182,7 +192,7 @@ export async function composeCommit(
   const encodedContext = encode(GroupContext, state.groupContext);
   const signed = await signContent(
     signer,
-    "mls_public_message",
+    composition.wireFormat,
     { groupId, epoch, sender, authenticatedData, content },
     encodedContext,
   );
@@ -198,8 +208,6 @@ export async function composeCommit(
     ...signed,
     auth: { signature: signed.auth.signature, confirmationTag: tag },
   };
-  const membershipKey = external ? EMPTY : committer.membershipKey;
-  const publicMessage = protectPublic(suite, membershipKey, authenticated, encodedContext);
   const next = nextState(state, tree, groupContext, tag);
 
   const keys = keysAfterPath(tree, external ? new Map() : committer.keys, made?.path ?? []);
@@ -217,19 +225,19 @@ export async function composeCommit(
     { joinerSecret: joiner, pskSecret },
     decodeMessageOf(forWelcome, "mls_group_info").groupInfo,
   );
-  const bundle: CommitBundle = {
-    commit: encodeMessage({ wireFormat: "mls_public_message", publicMessage }),
-    welcome,
-    groupInfo: await makeGroupInfo(signer, next, leafIndex, []),
-    groupInfoForJoiners: await makeGroupInfo(signer, next, leafIndex, [
-      await externalPubExtension(suite, secrets),
-      ...composition.joinerExtensions,
-    ]),
-  };
+  const groupInfo = await makeGroupInfo(signer, next, leafIndex, []);
+  const groupInfoForJoiners = await makeGroupInfo(signer, next, leafIndex, [
+    await externalPubExtension(suite, secrets),
+    ...composition.joinerExtensions,
+  ]);
+  // Last, since it may take a key, which whatever fails after it would lose.
+  const { bytes, taken } = await composition.protect(authenticated, encodedContext);
+  const bundle: CommitBundle = { commit: bytes, welcome, groupInfo, groupInfoForJoiners };
   wipe(joiner, commitSecret, ...(made?.path ?? []).map(({ secret }) => secret));
   return {
     bundle,
     summary,
+    taken,
     next: { state: next, ownLeaf: leafIndex, keys, secrets, encryptionSecret },
   };
 }

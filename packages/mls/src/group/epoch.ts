@@ -10,6 +10,7 @@ import type { Signer } from "../crypto/signature.ts";
 import type { DhKeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
+import type { Padding } from "../framing/private-message.ts";
 import type { Extension } from "../key/extension.ts";
 import { signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
@@ -22,9 +23,23 @@ import { nodeWidth } from "../tree/tree-math.ts";
 import type { PathSecret } from "../tree/update-path.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
+/**
+ * How the proposals and commits of members travel (§6): as PublicMessages, which a service can follow and check, or as
+ * PrivateMessages, which hide from it what happens in the group. External proposals and external commits are PublicMessages always (§12.1.8, §12.4.3.2).
+ */
+export interface HandshakePolicy {
+  /** `public` unless given. */
+  readonly send?: "public" | "private";
+  /** What is taken from other members: `both` unless given. */
+  readonly accept?: "public" | "private" | "both";
+}
+
 /** What every operation of a member needs. */
 export interface MlsContext extends PublicContext {
   readonly storage: Storage;
+  readonly handshakes?: HandshakePolicy;
+  /** How far PrivateMessages are padded (§15.1): `padme` unless given. */
+  readonly padding?: Padding;
   /** How far out of order messages may come (§9.1, §15.3): 1,024 generations ahead and 1,024 keys kept unless given. */
   readonly window?: MessageWindow;
   /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */

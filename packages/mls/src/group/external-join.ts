@@ -8,13 +8,16 @@ import { type Bytes, decode, opaque } from "../codec.ts";
 import { hpkeSendExport } from "../crypto/hpke.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
+import { encodeMessage } from "../framing/message.ts";
+import { protectPublic } from "../framing/public-message.ts";
 import { type Extension, findExtension } from "../key/extension.ts";
 import { EXTERNAL_INIT_LABEL } from "../key/key-schedule.ts";
 import { EXTENSION } from "../registry.ts";
 import { defaultCapabilities } from "../tree/leaf-node.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
-import type { And, Group } from "./group.ts";
+import type { Group } from "./group.ts";
+import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
 import type { Joiner } from "./own-key-package.ts";
@@ -76,6 +79,13 @@ export async function joinExternally(
     forcePath: true,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
+    // Whoever is no member yet has no key to encrypt with.
+    wireFormat: "mls_public_message",
+    protect: async (signed, encodedContext) => {
+      const publicMessage = protectPublic(suite, EMPTY, signed, encodedContext);
+      const bytes = encodeMessage({ wireFormat: "mls_public_message", publicMessage });
+      return { bytes, taken: undefined };
+    },
   });
   wipe(init.secret);
   const group = await begin(context, options.signer, "joining", next, {

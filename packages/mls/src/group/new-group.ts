@@ -20,7 +20,8 @@ import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport } from "../tree/tree-validation.ts";
 import type { CommitBundle } from "./compose.ts";
 import type { MlsContext, NextEpoch } from "./epoch.ts";
-import { type And, Group } from "./group.ts";
+import { Group } from "./group.ts";
+import type { And } from "./live-group.ts";
 import { type Joiner, newLeaf } from "./own-key-package.ts";
 import type { PublicState } from "./public-state.ts";
 import {

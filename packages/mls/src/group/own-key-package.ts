@@ -22,7 +22,7 @@ import {
   signLeafNode,
 } from "../tree/leaf-node.ts";
 import type { MlsContext } from "./epoch.ts";
-import type { And } from "./group.ts";
+import type { And } from "./live-group.ts";
 
 /** The private half of a key package, as it is stored until it is used. */
 interface StoredKeyPackage {

@@ -6,15 +6,24 @@
 import { toHex } from "../bytes.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Proposal } from "../framing/proposal.ts";
+import type { AuthenticationService, Credentialed } from "../key/credential.ts";
+import { membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import type { ListedProposal } from "./proposal-list.ts";
 import type { PendingProposal } from "./public-state.ts";
+
+interface SelectionContext {
+  readonly ownLeaf: number;
+  readonly tree: RatchetTree;
+  readonly clientOf: AuthenticationService["clientOf"];
+}
 
 /** The pending proposals that can stand beside each other and those given, then those given (§12.4). */
 export function selectProposals(
   pending: readonly PendingProposal[],
   proposals: readonly Proposal[],
-  ownLeaf: number,
+  within: SelectionContext,
 ): readonly ListedProposal[] {
+  const { ownLeaf } = within;
   const own: Sender = { senderType: "member", leafIndex: ownLeaf };
   const given = proposals.map((proposal) => ({ proposal, sender: own, ref: undefined }));
   const touched = new Set<number>([ownLeaf]);
@@ -22,23 +31,20 @@ export function selectProposals(
     if (proposal.proposalType === "remove") touched.add(proposal.removed);
   }
   let contexts = proposals.some(({ proposalType }) => proposalType === "group_context_extensions");
-  const clients = new Set(
-    proposals.flatMap((one) => (one.proposalType === "add" ? [clientOf(one)] : [])),
-  );
   const referenced: ListedProposal[] = [];
-  // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first.
-  const isRemove = ({ proposal }: PendingProposal) => proposal.proposalType === "remove";
-  for (const one of [...pending.filter(isRemove), ...pending.filter((one) => !isRemove(one))]) {
+  // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first; then it is clear who stays, and a
+  // client that stays is not added again, so Adds choose last.
+  const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
+  const adds = pending.filter(({ proposal }) => proposal.proposalType === "add");
+  const chosen = new Set([...removes, ...adds]);
+  const others = pending.filter((one) => !chosen.has(one));
+  for (const one of [...removes, ...others]) {
     const { proposal, sender } = one;
     // A ReInit stands alone or not at all.
     if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
     if (proposal.proposalType === "group_context_extensions") {
       if (contexts) continue;
       contexts = true;
-    }
-    if (proposal.proposalType === "add") {
-      if (clients.has(clientOf(proposal))) continue;
-      clients.add(clientOf(proposal));
     }
     const leaf =
       proposal.proposalType === "remove"
@@ -52,7 +58,7 @@ export function selectProposals(
     }
     referenced.push(one);
   }
-  return [...referenced, ...given];
+  return [...referenced, ...selectAdds(adds, [...referenced, ...given], within), ...given];
 }
 
 /**
@@ -83,7 +89,32 @@ export async function fittingProposals(
   return [...fitting, ...given];
 }
 
-/** Who an Add brings in, as far as it can be told from the tree: nobody stands there twice (§7.3). */
-function clientOf({ keyPackage }: Extract<Proposal, { proposalType: "add" }>): string {
-  return toHex(keyPackage.leafNode.signatureKey);
+/** Those Adds whose client neither stays in the group nor comes by another Add (§12.2). */
+function selectAdds(
+  adds: readonly PendingProposal[],
+  beside: readonly ListedProposal[],
+  { tree, clientOf = signatureKeyOf }: Pick<SelectionContext, "tree" | "clientOf">,
+): readonly PendingProposal[] {
+  if (adds.length === 0) return [];
+  const removed = new Set<number>();
+  const clients = new Set<string>();
+  for (const { proposal } of beside) {
+    if (proposal.proposalType === "remove") removed.add(proposal.removed);
+    if (proposal.proposalType === "add") clients.add(clientOf(proposal.keyPackage.leafNode));
+  }
+  for (const { leafIndex, leafNode } of membersOf(tree)) {
+    if (!removed.has(leafIndex)) clients.add(clientOf(leafNode));
+  }
+  return adds.filter(({ proposal }) => {
+    if (proposal.proposalType !== "add") return false;
+    const client = clientOf(proposal.keyPackage.leafNode);
+    if (clients.has(client)) return false;
+    clients.add(client);
+    return true;
+  });
+}
+
+/** As far as it can be told from the tree: nobody stands there twice (§7.3). */
+function signatureKeyOf({ signatureKey }: Credentialed): string {
+  return toHex(signatureKey);
 }

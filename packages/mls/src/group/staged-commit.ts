@@ -8,8 +8,8 @@ import { bytesEqual } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import { MlsError } from "../errors.ts";
-import { type AuthenticatedContent, transcriptInput } from "../framing/content.ts";
-import { type Commit, encodeLeafNode } from "../framing/proposal.ts";
+import { type AuthenticatedContent, type Sender, transcriptInput } from "../framing/content.ts";
+import { type Commit, encodeLeafNode, type Proposal } from "../framing/proposal.ts";
 import { Credential, type Credentialed } from "../key/credential.ts";
 import { externalSendersOf } from "../key/extension.ts";
 import {
@@ -25,7 +25,7 @@ import {
   MAX_LIFETIME,
   verifyLeafNode,
 } from "../tree/leaf-node.ts";
-import { addLeaf, leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import { addLeaf, leafAt, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { mergePath } from "../tree/update-path.ts";
@@ -140,6 +140,57 @@ function isChanged({ previous, next }: { previous: Credentialed; next: Credentia
   );
 }
 
+/**
+ * The application's word on a proposal that waits for a commit: on the credentials it would bring in, so that none that
+ * is refused stands in the way of every commit (§5.3.1).
+ */
+export async function judgeProposal(
+  context: PublicContext,
+  state: PublicState,
+  proposal: Proposal,
+  sender: Sender,
+): Promise<void> {
+  const { authentication } = context;
+  if (proposal.proposalType === "add") {
+    await authentication.validate([proposal.keyPackage.leafNode], "new");
+  }
+  if (proposal.proposalType === "group_context_extensions") {
+    const externals = externalSendersOf(proposal.extensions);
+    if (externals.length > 0) await authentication.validate(externals, "new");
+  }
+  if (proposal.proposalType === "update" && sender.senderType === "member") {
+    const { leafNode: next } = proposal;
+    const previous = leafAt(state.tree, sender.leafIndex);
+    if (previous && isChanged({ previous, next })) await authentication.validate([next], "new");
+    if (previous) await checkSuccessor(context, previous, next);
+  }
+}
+
+async function checkSuccessor(
+  { authentication }: PublicContext,
+  previous: Credentialed,
+  next: Credentialed,
+): Promise<void> {
+  if (await authentication.isSuccessor(previous, next)) return;
+  throw new MlsError("authentication", "5.3.1", "a leaf is replaced by one that is no successor");
+}
+
+/** §12.2: no client is added twice, or while it is a member, by the application's word on who is who. */
+function checkClients(context: PublicContext, state: PublicState, summary: CommitSummary): void {
+  const { clientOf } = context.authentication;
+  if (!clientOf || summary.added.length === 0) return;
+  const gone = new Set(summary.removed.map(({ leafIndex }) => leafIndex));
+  const staying = membersOf(state.tree).filter(({ leafIndex }) => !gone.has(leafIndex));
+  const clients = new Set(staying.map(({ leafNode }) => clientOf(leafNode)));
+  for (const { leafNode } of summary.added) {
+    const client = clientOf(leafNode);
+    if (clients.has(client)) {
+      throw new MlsError("proposal-list", "12.2", "an Add of a client that is there already");
+    }
+    clients.add(client);
+  }
+}
+
 /** The application's word on a commit: on every credential it brings in, on every leaf it replaces, on what it does. */
 export async function judge(
   context: PublicContext,
@@ -164,14 +215,9 @@ export async function judge(
   }
   if (entering.length > 0) await context.authentication.validate(entering, "new");
   for (const replacement of replacements) {
-    if (!(await context.authentication.isSuccessor(replacement.previous, replacement.next))) {
-      throw new MlsError(
-        "authentication",
-        "5.3.1",
-        "a leaf is replaced by one that is no successor",
-      );
-    }
+    await checkSuccessor(context, replacement.previous, replacement.next);
   }
+  checkClients(context, state, summary);
   await context.policy?.(summary);
 }
 

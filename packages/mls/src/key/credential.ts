@@ -6,12 +6,14 @@
 import { type Bytes, type Codec, opaque, select, struct, uint16, vector } from "../codec.ts";
 import { CREDENTIAL } from "../registry.ts";
 
+/** §5.3. Who a leaf says it belongs to. */
 export type Credential =
   | { readonly credentialType: "basic"; readonly identity: Bytes }
   | { readonly credentialType: "x509"; readonly certificates: readonly Bytes[] }
   /** A type this package has no name for, kept as it came. */
   | { readonly credentialType: "other"; readonly number: number; readonly data: Bytes };
 
+/** How a credential stands on the wire. */
 export const Credential: Codec<Credential> = select<"credentialType", Credential>(
   "credentialType",
   uint16,
@@ -47,4 +49,10 @@ export interface AuthenticationService {
   ) => Promise<void>;
   /** Whether `next` may stand where `previous` stood: the same client, a valid successor. */
   readonly isSuccessor: (previous: Credentialed, next: Credentialed) => Promise<boolean>;
+  /**
+   * §12.2. A name for the client that a leaf represents: the same for two leaves of one client, and for no others. A
+   * client is added once, and not while it is a member. Asked of leaves that were judged, and of those about to be; the
+   * answer for a leaf never changes. Unless given, clients are told apart by signature key alone, as leaves always are.
+   */
+  readonly clientOf?: (leaf: Credentialed) => string;
 }

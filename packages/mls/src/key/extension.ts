@@ -9,10 +9,12 @@ import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { EXTENSION } from "../registry.ts";
 import { Credential } from "./credential.ts";
 
+/** §13.4. Of a type this package knows or not: the data is kept byte for byte. */
 export interface Extension {
   readonly extensionType: number;
   readonly extensionData: Bytes;
 }
+/** How an extension stands on the wire. */
 export const Extension: Codec<Extension> = struct({ extensionType: uint16, extensionData: opaque });
 export const Extensions: Codec<readonly Extension[]> = vector(Extension);
 
@@ -22,6 +24,7 @@ export interface RequiredCapabilities {
   readonly proposalTypes: readonly number[];
   readonly credentialTypes: readonly number[];
 }
+/** The data of a required_capabilities extension. */
 export const RequiredCapabilities: Codec<RequiredCapabilities> = struct({
   extensionTypes: vector(uint16),
   proposalTypes: vector(uint16),
@@ -39,6 +42,7 @@ const ExternalSender: Codec<ExternalSender> = struct({
 });
 const ExternalSenders: Codec<readonly ExternalSender[]> = vector(ExternalSender);
 
+/** The data of the extension of a type, or undefined. */
 export function findExtension(
   extensions: readonly Extension[],
   extensionType: number,

@@ -4,7 +4,17 @@
  */
 
 import { bytesEqual } from "../bytes.ts";
-import { type Bytes, type Codec, encode, opaque, signed, struct, uint16 } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  encode,
+  kept,
+  opaque,
+  signed,
+  signedPart,
+  struct,
+  uint16,
+} from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import { refHash } from "../crypto/kdf.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
@@ -29,10 +39,12 @@ const KeyPackageTBS: Codec<KeyPackageContent> = struct({
   leafNode: LeafNode,
   extensions: Extensions,
 });
+/** §10. */
 export interface KeyPackage extends KeyPackageContent {
   readonly signature: Bytes;
 }
-export const KeyPackage: Codec<KeyPackage> = signed(KeyPackageTBS);
+/** How a key package stands on the wire. */
+export const KeyPackage: Codec<KeyPackage> = kept(signed(KeyPackageTBS));
 
 const LABEL = "KeyPackageTBS";
 
@@ -74,7 +86,7 @@ export async function validateKeyPackage(
   await attempt(refuse, () => checkPublicKey(suite, initKey));
   await attempt(refuse, () => checkPublicKey(suite, leafNode.encryptionKey));
   await attempt(refuse, () => verifyLeafNode(suite, leafNode));
-  const tbs = encode(KeyPackageTBS, keyPackage);
+  const tbs = signedPart(encode(KeyPackage, keyPackage), keyPackage.signature);
   if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {
     refuse(
       new MlsError(

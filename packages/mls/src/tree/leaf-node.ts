@@ -4,14 +4,16 @@
  * @module
  */
 
-import { bytesEqual } from "../bytes.ts";
+import { bytesEqual, concat } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
   encode,
+  kept,
   opaque,
   select,
   signed,
+  signedPart,
   struct,
   uint8,
   uint16,
@@ -34,6 +36,7 @@ export interface Capabilities {
   readonly proposals: readonly number[];
   readonly credentials: readonly number[];
 }
+/** How capabilities stand on the wire. */
 export const Capabilities: Codec<Capabilities> = struct({
   versions: vector(uint16),
   cipherSuites: vector(uint16),
@@ -59,6 +62,7 @@ export interface Lifetime {
   readonly notBefore: bigint;
   readonly notAfter: bigint;
 }
+/** How a lifetime stands on the wire. */
 export const Lifetime: Codec<Lifetime> = struct({ notBefore: uint64, notAfter: uint64 });
 
 /** §7.2 `select (leaf_node_source)`. */
@@ -94,10 +98,12 @@ const LeafNodeContent: Codec<LeafNodeContent> = struct({
   extensions: Extensions,
 });
 
+/** §7.2. */
 export interface LeafNode extends LeafNodeContent {
   readonly signature: Bytes;
 }
-export const LeafNode: Codec<LeafNode> = signed(LeafNodeContent);
+/** How a leaf node stands on the wire. */
+export const LeafNode: Codec<LeafNode> = kept(signed(LeafNodeContent));
 
 /** Where a leaf of source `update` or `commit` stands: its signature covers that. */
 export interface LeafPosition {
@@ -108,17 +114,15 @@ const LeafPosition: Codec<LeafPosition> = struct({ groupId: opaque, leafIndex: u
 
 const LABEL = "LeafNodeTBS";
 
-function leafNodeTbs(leaf: LeafNodeContent, position: LeafPosition | undefined): Bytes {
-  const positioned: Codec<LeafNodeContent> = {
-    write: (w, content) => {
-      LeafNodeContent.write(w, content);
-      if (content.source.leafNodeSource === "key_package") return;
-      if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
-      LeafPosition.write(w, position);
-    },
-    read: LeafNodeContent.read,
-  };
-  return encode(positioned, leaf);
+/** §7.2 `LeafNodeTBS`: an encoded content, and behind it the place of a leaf that has one. */
+function leafNodeTbs(
+  content: Bytes,
+  source: LeafNodeSource,
+  position: LeafPosition | undefined,
+): Bytes {
+  if (source.leafNodeSource === "key_package") return content;
+  if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
+  return concat(content, encode(LeafPosition, position));
 }
 
 export async function signLeafNode(
@@ -126,7 +130,8 @@ export async function signLeafNode(
   signer: Signer,
   position?: LeafPosition,
 ): Promise<LeafNode> {
-  const signature = await signWithLabel(signer, LABEL, leafNodeTbs(content, position));
+  const tbs = leafNodeTbs(encode(LeafNodeContent, content), content.source, position);
+  const signature = await signWithLabel(signer, LABEL, tbs);
   return { ...content, signature };
 }
 
@@ -136,7 +141,8 @@ export async function verifyLeafNode(
   leaf: LeafNode,
   position?: LeafPosition,
 ): Promise<void> {
-  const tbs = leafNodeTbs(leaf, position);
+  const content = signedPart(encode(LeafNode, leaf), leaf.signature);
+  const tbs = leafNodeTbs(content, leaf.source, position);
   if (!(await verifyWithLabel(suite, leaf.signatureKey, LABEL, tbs, leaf.signature))) {
     throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
   }

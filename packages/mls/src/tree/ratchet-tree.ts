@@ -168,6 +168,7 @@ export function pathAt(tree: RatchetTree, leafIndex: number): Subtree[] {
   return path.reverse();
 }
 
+/** A member: the leaf that is its place in the tree, and what stands there. */
 export interface Member {
   readonly leafIndex: number;
   readonly leafNode: LeafNode;
@@ -386,6 +387,7 @@ export function encodedNodes(tree: RatchetTree): (readonly [index: number, node:
   );
 }
 
+/** A node that is not as it was. */
 export interface NodeChange {
   readonly index: number;
   /** The node now, encoded; undefined where it is blank. */

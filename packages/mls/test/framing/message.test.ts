@@ -158,9 +158,4 @@ describe("§6 MLSMessage", { timeout: 30_000 }, () => {
       expect.objectContaining({ code: "unsupported-version" }),
     );
   });
-
-  it.each([0, 6, 0xff00])("of wire format %i is refused", (wireFormat) => {
-    const bytes = Uint8Array.of(0, 1, wireFormat >> 8, wireFormat & 0xff, 0, 0, 0);
-    expect(() => decodeMessage(bytes)).toThrow(expect.objectContaining({ code: "decode" }));
-  });
 });

@@ -178,6 +178,38 @@ describe("§6.3.1 padding", () => {
     }
     expect(lengths.size).toBeLessThanOrEqual(2);
   });
+  it("is as the application wants it, within bounds, for handshakes too (§15.1)", async () => {
+    let padding = (length: number): number => Math.ceil(length / 512) * 512;
+    const context = {
+      padding: (length: number) => padding(length),
+      handshakes: { send: "private" } as const,
+    };
+    const where = await room(await persons(["alice", "bob"], { context }));
+    const { group } = where.at(0);
+    const ciphertextOf = (message: Bytes) =>
+      decodeMessageOf(message, "mls_private_message").privateMessage.ciphertext.length;
+    for (const length of [0, 100, 300]) {
+      const message = await group.send(new Uint8Array(length));
+      expect(ciphertextOf(message)).toBe(512 + 16);
+      await where.at(1).group.receive(message);
+    }
+    const { commit } = await group.commit();
+    expect((ciphertextOf(commit) - 16) % 512).toBe(0);
+    await group.discardPendingCommit();
+    for (const wrong of [
+      (length: number) => length - 1,
+      (length: number) => length + 0.5,
+      (length: number) => 2 * length + 2 ** 16 + 1,
+      () => Number.NaN,
+    ]) {
+      padding = wrong;
+      await expect(group.send(utf8("x"))).rejects.toThrow(TypeError);
+    }
+    // No key was lost by that.
+    padding = padme;
+    const received = await where.at(1).group.receive(await group.send(utf8("x")));
+    expect(received.type === "application" && received.generation).toBe(3);
+  });
   it("grows a message by 12 percent at most", () => {
     for (let length = 1; length < 5000; length++) {
       expect(padme(length)).toBeGreaterThanOrEqual(length);

@@ -1,6 +1,6 @@
 /** §7.5, §7.6, §12.4.2, §12.4.3.2: paths, and commits by those who join with them. */
 
-import type { MlsErrorCode } from "@conclave/mls";
+import type { AuthenticationService, MlsErrorCode } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import type { Suite } from "../../src/crypto/suite.ts";
@@ -13,12 +13,14 @@ import {
   expectAccepted,
   expectRefused,
   found,
+  hex,
   joinByLink,
   type Person,
   person,
   persons,
   type Room,
   room,
+  text,
   utf8,
 } from "../people.ts";
 
@@ -329,6 +331,79 @@ describe("a commit's path is refused for", () => {
     });
     await expectRefused(where, 3, bad, "authentication");
     await expectAccepted(where, 3, await forgeCommit(mallory));
+  });
+
+  it("§12.2 an Add of a client that stays, or two of one client, by the application's word", async () => {
+    const authentication: AuthenticationService = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      clientOf: ({ credential }) =>
+        credential.credentialType === "basic" ? hex(credential.identity) : "",
+    };
+    const where = await room(
+      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
+    );
+    const mallory = await inside(where.at(3).person);
+    const addOf = async (name: string) =>
+      ({ proposalType: "add", keyPackage: await forgeKeyPackage(await person(name)) }) as const;
+    const present = await forgeCommit(mallory, { proposals: [await addOf("bob")] });
+    await expectRefused(where, 3, present, "proposal-list");
+    const twice = await forgeCommit(mallory, {
+      proposals: [await addOf("dora"), await addOf("dora")],
+    });
+    await expectRefused(where, 3, twice, "proposal-list");
+    // In the place of the one who goes, the same client may come (§12.2).
+    const proposals = [{ proposalType: "remove", removed: 1 } as const, await addOf("bob")];
+    await expectAccepted(where, 3, await forgeCommit(mallory, { proposals }));
+  });
+
+  it("§12.2 no commit of ours, from the pending Add of a client that stays", async () => {
+    const authentication: AuthenticationService = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      clientOf: ({ credential }) =>
+        credential.credentialType === "basic" ? hex(credential.identity) : "",
+    };
+    let where = await room(await persons(["alice", "bob", "carol"], { authentication }));
+    for (const name of ["carol", "dora", "dora"]) {
+      const keyPackage = await forgeKeyPackage(await person(name));
+      const proposal = await where.at(1).group.propose({ proposalType: "add", keyPackage });
+      where = await expectAccepted(where, 1, proposal);
+    }
+    const { commit } = await where.at(0).group.commit();
+    await expectAccepted(where, -1, commit);
+    const names = where
+      .at(2)
+      .group.members()
+      .map(({ leafNode: { credential } }) =>
+        credential.credentialType === "basic" ? text(credential.identity) : "",
+      );
+    expect(names).toEqual(["alice", "bob", "carol", "dora"]);
+  });
+
+  it("§5.3.1 a proposal whose credential is refused, so that it stands in nobody's way", async () => {
+    const no = new Error("nobody called eve here");
+    const authentication: AuthenticationService = {
+      ...ACCEPT_ALL_FOR_TESTS,
+      validate: async (leaves) => {
+        for (const { credential } of leaves) {
+          if (credential.credentialType === "basic" && text(credential.identity) === "eve")
+            throw no;
+        }
+      },
+    };
+    const mild = await persons(["alice", "bob"], { authentication });
+    const where = await room([...mild, await person("mallory")]);
+    const proposalOf = async (name: string) =>
+      where.at(2).group.propose({
+        proposalType: "add",
+        keyPackage: await forgeKeyPackage(await person(name)),
+      });
+    const bad = await proposalOf("eve");
+    for (const leafIndex of [0, 1]) {
+      await expect(where.at(leafIndex).group.receive(bad)).rejects.toBe(no);
+      expect(where.at(leafIndex).group.pendingProposals).toEqual([]);
+    }
+    await expect(where.observer.process(bad)).rejects.toBe(no);
+    await expectAccepted(where, 2, await proposalOf("dora"));
   });
 
   it("§5.3.1 what the application refuses, with the application's own error", async () => {

@@ -4,6 +4,7 @@ import {
   type Batch,
   type Group,
   joinGroup,
+  type MlsContext,
   MlsError,
   memoryStorage,
   mergeBatches,
@@ -300,7 +301,11 @@ function failing(): Storage & {
 }
 
 /** Alice's life, in which her storage fails once; she goes on from what is stored. The number of batches that she wrote. */
-async function lifeWith(at: number, when: "before" | "after"): Promise<number> {
+async function lifeWith(
+  at: number,
+  when: "before" | "after",
+  context: Partial<MlsContext>,
+): Promise<number> {
   const sealed: string[] = [];
   const crypto = {
     ...nodeCrypto,
@@ -310,8 +315,8 @@ async function lifeWith(at: number, when: "before" | "after"): Promise<number> {
     },
   };
   const disk = failing();
-  const alice = await person("alice", { storage: disk, crypto });
-  const bob = await person("bob");
+  const alice = await person("alice", { storage: disk, crypto, context });
+  const bob = await person("bob", { context });
   let a = await found(alice);
   const [b] = await add(a, [bob], [], { forcePath: true });
   if (!b) throw new Error("bob");
@@ -374,13 +379,19 @@ async function lifeWith(at: number, when: "before" | "after"): Promise<number> {
 }
 
 describe("after a crash", () => {
-  it.each(["before", "after"] as const)(
-    "%s any batch was written, there is exactly one way on, and no key is used twice",
+  it.each([
+    ["before", "public"],
+    ["after", "public"],
+    ["before", "private"],
+    ["after", "private"],
+  ] as const)(
+    "%s any batch was written, with %s handshakes, there is exactly one way on, and no key is used twice",
     { timeout: 30_000 },
-    async (when) => {
-      const batches = await lifeWith(-1, when);
+    async (when, send) => {
+      const context = { handshakes: { send } };
+      const batches = await lifeWith(-1, when, context);
       expect(batches).toBe(9);
-      for (let at = 0; at < batches; at++) await lifeWith(at, when);
+      for (let at = 0; at < batches; at++) await lifeWith(at, when, context);
     },
   );
 });

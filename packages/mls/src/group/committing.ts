@@ -1,0 +1,151 @@
+/**
+ * The life of a commit of ours: composed and stored, then accepted, or lost and deleted with its secrets.
+ * RFC 9420 §12.4.1, §14.
+ * @module
+ */
+
+import { EMPTY, wipe } from "../bytes.ts";
+import type { Bytes } from "../codec.ts";
+import { MlsError } from "../errors.ts";
+import type { Proposal } from "../framing/proposal.ts";
+import type { Extension } from "../key/extension.ts";
+import { PROPOSAL } from "../registry.ts";
+import { mergeBatches } from "../storage.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
+import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
+import { checkProposals } from "./inspection.ts";
+import type { And, LiveGroup } from "./live-group.ts";
+import { pskSecretOf } from "./next-epoch.ts";
+import type { ListedProposal } from "./proposal-list.ts";
+import { fittingProposals, selectProposals } from "./proposal-selection.ts";
+import type { CommitSummary } from "./public-state.ts";
+import type { Received } from "./receiving.ts";
+import { handshakeFormat, protect } from "./sending.ts";
+import { encodePending, type GroupStatus } from "./stored-group.ts";
+
+export interface CommitOptions {
+  /** By value; pending ones go along by reference. */
+  readonly proposals?: readonly Proposal[];
+  readonly authenticatedData?: AuthenticatedData;
+  /** GroupInfo extensions for joiners alone: in the Welcome, and in `groupInfoForJoiners`. */
+  readonly joinerExtensions?: readonly Extension[];
+  /** A path also where the proposals don't ask for one. */
+  readonly forcePath?: boolean;
+  readonly and?: And<CommitBundle>;
+}
+
+/** Composes a commit over the pending proposals and those given, and stores it with the epoch after it. */
+export async function commit(group: LiveGroup, options: CommitOptions): Promise<CommitBundle> {
+  group.checkActive();
+  if (group.pending) throw new MlsError("pending-commit", "14", "a commit of ours is under way");
+  const { state, ownLeaf } = group.live;
+  const { authentication } = group.context;
+  const pending = [...state.proposals.values()];
+  const list = selectProposals(pending, options.proposals ?? [], {
+    ownLeaf,
+    tree: state.tree,
+    clientOf: authentication.clientOf,
+  });
+  const { taken, ...composed } = await compose(group, list, options).catch(async (cause) => {
+    const fitting = await fittingProposals(list, (some) => checkList(group, some));
+    if (fitting.length === list.length) throw cause;
+    return compose(group, fitting, options);
+  });
+  const record = new Map([[group.keys.pending, encodePending(state.tree, composed)]]);
+  const batch = mergeBatches(taken?.batch, { put: record });
+  await group.store(batch, () => options.and?.(composed.bundle), taken);
+  group.pending = { composed };
+  return composed.bundle;
+}
+
+async function compose(
+  group: LiveGroup,
+  list: readonly ListedProposal[],
+  options: CommitOptions,
+): ReturnType<typeof composeCommit> {
+  const { live, context, signer } = group;
+  const { state, ownLeaf, keys, secrets } = live;
+  return composeCommit(context, {
+    state,
+    list,
+    signer,
+    committer: { leafIndex: ownLeaf, keys },
+    initSecret: secrets.initSecret,
+    pskSecret: await pskSecretFor(group, list),
+    forcePath: options.forcePath ?? false,
+    authenticatedData: options.authenticatedData ?? EMPTY,
+    joinerExtensions: options.joinerExtensions ?? [],
+    wireFormat: handshakeFormat(group),
+    protect: (signed, encodedContext) => protect(group, signed, encodedContext),
+  });
+}
+
+function pskSecretFor(group: LiveGroup, list: readonly ListedProposal[]): Promise<Bytes> {
+  const psks = list.flatMap(({ proposal }) =>
+    proposal.proposalType === "psk" ? [proposal.psk] : [],
+  );
+  return pskSecretOf(group.context, group.live, psks);
+}
+
+/** Throws where we cannot commit a list, whatever the path will be. */
+async function checkList(group: LiveGroup, list: readonly ListedProposal[]): Promise<void> {
+  wipe(await pskSecretFor(group, list));
+  await checkProposals(group.context, group.live.state, list, group.live.ownLeaf);
+}
+
+/** Our commit lost, or was never sent: it is deleted, and its secrets with it. */
+export async function discardPending(
+  group: LiveGroup,
+  and: And<undefined> | undefined,
+): Promise<void> {
+  group.checkNotGone();
+  if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
+  await group.store({ delete: [group.keys.pending] }, () => and?.(undefined));
+  group.wipePending();
+}
+
+/** Where a group stands after a commit: a ReInit closes it (§11.2). */
+export function statusAfter({ proposalTypes }: CommitSummary): GroupStatus {
+  return proposalTypes.includes(PROPOSAL.reinit) ? "closed" : "active";
+}
+
+/** Our own commit was accepted: the epoch that was computed with it begins. */
+export async function mergeOwn(
+  group: LiveGroup,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  if (group.joining) {
+    const received = ownCommit(joiningSummary(group), group.live.state.groupContext.epoch);
+    await group.confirm(() => and?.(received));
+    return received;
+  }
+  if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
+  const { summary, next } = group.pending.composed;
+  const received = ownCommit(summary, next.state.groupContext.epoch);
+  await group.enter(next, statusAfter(summary), () => and?.(received), true);
+  return received;
+}
+
+function ownCommit(summary: CommitSummary, epoch: bigint): Received {
+  return { type: "commit", own: true, summary, epoch, lostPending: false, removed: false };
+}
+
+/** What is left to say of the external commit that we joined by. */
+function joiningSummary({ live: { state, ownLeaf } }: LiveGroup): CommitSummary {
+  const { groupId, epoch, extensions } = state.groupContext;
+  return {
+    groupId,
+    epoch: epoch - 1n,
+    committer: ownLeaf,
+    external: true,
+    authenticatedData: EMPTY,
+    pathLeaf: leafAt(state.tree, ownLeaf),
+    encodedPathLeaf: undefined,
+    added: [],
+    removed: [],
+    updated: [],
+    extensionsBefore: extensions,
+    extensionsAfter: extensions,
+    proposalTypes: [PROPOSAL.externalInit],
+  };
+}

@@ -1,0 +1,194 @@
+/**
+ * What a member's group is made of, and the steps by which it changes: one batch of records, and only then what is in memory.
+ * RFC 9420 §9.2 (what is deleted), §12.4.2 (the next epoch), §14 (order of commits).
+ * @module
+ */
+
+import { wipe } from "../bytes.ts";
+import type { Signer } from "../crypto/signature.ts";
+import type { DhKeyPair } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import { wipeEpochSecrets } from "../key/key-schedule.ts";
+import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
+import { type Batch, mergeBatches } from "../storage.ts";
+import type { CommitBundle, ComposedCommit } from "./compose.ts";
+import { fittingKeys, type MlsContext, type NextEpoch } from "./epoch.ts";
+import type { LiveEpoch } from "./next-epoch.ts";
+import {
+  encodeState,
+  epochRecords,
+  type GroupKeys,
+  type GroupStatus,
+  groupKeys,
+} from "./stored-group.ts";
+
+/** Records of the application, to be stored in one batch with the group's. */
+export type And<T> = (about: T) => Batch | Promise<Batch>;
+
+/** The same, once it is known about what. */
+export type Records = () => Batch | Promise<Batch> | undefined;
+
+export interface GroupParts {
+  readonly context: MlsContext;
+  readonly signer: Signer;
+  readonly status: GroupStatus;
+  readonly live: LiveEpoch;
+  readonly pending: { readonly composed: ComposedCommit } | undefined;
+  /** What a joining group has to send. */
+  readonly joining: CommitBundle | undefined;
+  /** Private keys of our Updates that are not committed yet, by public key in hexadecimal. */
+  readonly updates: ReadonlyMap<string, DhKeyPair>;
+}
+
+export class LiveGroup {
+  readonly context: MlsContext;
+  readonly signer: Signer;
+  readonly keys: GroupKeys;
+  readonly updates: Map<string, DhKeyPair>;
+  status: GroupStatus;
+  live: LiveEpoch;
+  pending: { readonly composed: ComposedCommit } | undefined;
+  joining: CommitBundle | undefined;
+  /** The end of the queue. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** A batch failed: what is stored is not known, so nothing may be used again. */
+  #broken = false;
+
+  constructor(parts: GroupParts) {
+    this.context = parts.context;
+    this.signer = parts.signer;
+    this.status = parts.status;
+    this.live = parts.live;
+    this.pending = parts.pending;
+    this.joining = parts.joining;
+    this.updates = new Map(parts.updates);
+    this.keys = groupKeys(parts.live.state.groupContext.groupId);
+  }
+
+  /** Operations take turns, whoever calls. */
+  inTurn<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(() => {
+      if (this.#broken) throw new MlsError("storage", "14", "a write failed: load the group again");
+      return operation();
+    });
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** One batch with the application's records; a key that was taken is forgotten once that is stored. */
+  async store(batch: Batch, and: Records, taken?: TakenKey): Promise<void> {
+    let records: Batch | undefined;
+    try {
+      records = await and();
+    } catch (cause) {
+      taken?.discard();
+      throw cause;
+    }
+    try {
+      await this.context.storage.apply(mergeBatches(batch, records));
+    } catch (cause) {
+      // It may have been written all the same: this object must not use a key again.
+      this.#broken = true;
+      throw cause;
+    }
+    taken?.settle();
+  }
+
+  checkNotGone(): void {
+    if (this.status === "removed")
+      throw new MlsError("removed", "12.4.2", "no member of this group any more");
+  }
+
+  checkActive(): void {
+    this.checkNotGone();
+    if (this.status !== "active") {
+      throw new MlsError("group-closed", "11.2", `the group is ${this.status}`);
+    }
+  }
+
+  /** Begins the next epoch: one batch, then the old epoch's secrets die. */
+  async enter(next: NextEpoch, status: GroupStatus, and: Records, own = false): Promise<void> {
+    const { keys, secrets, secretTree } = this.live;
+    const { epoch } = next.state.groupContext;
+    const nextTree = SecretTree.create(
+      next.state.suite,
+      next.state.tree.leafCount,
+      this.keys.tree(epoch),
+      next.encryptionSecret,
+      this.context.window,
+    );
+    const updates = [...this.updates.values()].map(({ publicKey }) => publicKey);
+    const batch = epochRecords(this.keys, this.live, { ...next, status, updates });
+    await this.store(mergeBatches(batch, nextTree.records()), and);
+    if (own) this.pending = undefined;
+    else this.wipePending();
+    for (const [index, { privateKey }] of keys) {
+      if (next.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
+    }
+    wipeEpochSecrets(secrets);
+    secretTree.wipe();
+    this.updates.clear();
+    this.status = status;
+    this.live = {
+      state: next.state,
+      ownLeaf: next.ownLeaf,
+      keys: fittingKeys(next.state.tree, next.keys),
+      secrets: next.secrets,
+      secretTree: nextTree,
+    };
+  }
+
+  /** A commit removed us (§12.4.2): nothing is kept but that. */
+  async enterRemoved(and: Records): Promise<void> {
+    const { state, ownLeaf } = this.live;
+    const all = [...(await this.context.storage.list(this.keys.all)).keys()];
+    // The tree stays, so that who was in the group can still be shown; it holds no secret.
+    const kept = (key: string): boolean =>
+      key === this.keys.state || key.startsWith(`${this.keys.all}node/`);
+    const record = new Map([[this.keys.state, encodeState(state, "removed", ownLeaf)]]);
+    const batch = { put: record, delete: all.filter((key) => !kept(key)) };
+    await this.store(batch, and);
+    this.#wipeAll();
+    this.status = "removed";
+  }
+
+  /** The external commit that we join by was accepted. */
+  async confirm(and: Records): Promise<void> {
+    const { state, ownLeaf } = this.live;
+    const record = new Map([[this.keys.state, encodeState(state, "active", ownLeaf)]]);
+    await this.store({ put: record, delete: [this.keys.pending] }, and);
+    this.status = "active";
+    this.joining = undefined;
+  }
+
+  /** Deletes all that this client has of the group. */
+  async remove(and: Records): Promise<void> {
+    const keys = [...(await this.context.storage.list(this.keys.all)).keys()];
+    await this.store({ delete: keys }, and);
+    this.#wipeAll();
+    this.status = "removed";
+  }
+
+  /** Overwrites what a commit of ours that lost had prepared. */
+  wipePending(): void {
+    if (!this.pending) return;
+    const { next } = this.pending.composed;
+    wipeEpochSecrets(next.secrets);
+    wipe(next.encryptionSecret);
+    for (const [index, { privateKey }] of next.keys) {
+      // A key that both epochs share is still in use.
+      if (this.live.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
+    }
+    this.pending = undefined;
+  }
+
+  #wipeAll(): void {
+    this.wipePending();
+    wipeEpochSecrets(this.live.secrets);
+    this.live.secretTree.wipe();
+    for (const { privateKey } of this.live.keys.values()) wipe(privateKey);
+    for (const { privateKey } of this.updates.values()) wipe(privateKey);
+    this.updates.clear();
+    this.live = { ...this.live, keys: new Map() };
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * What a member receives: each message is checked, and what it means is stored, before anything changes.
+ * RFC 9420 §6, §6.3, §12.4.2.
+ * @module
+ */
+
+import { bytesEqual, toHex } from "../bytes.ts";
+import { type Bytes, encode } from "../codec.ts";
+import { MlsError } from "../errors.ts";
+import {
+  type AuthenticatedContent,
+  type Content,
+  type Sender,
+  verifyContent,
+} from "../framing/content.ts";
+import { decodeMessage } from "../framing/message.ts";
+import { type PrivateMessage, unprotectPrivate } from "../framing/private-message.ts";
+import type { Commit, Proposal } from "../framing/proposal.ts";
+import { type PublicMessage, readPublic, verifyMembershipTag } from "../framing/public-message.ts";
+import { GroupContext } from "../key/group-context.ts";
+import type { TakenKey } from "../key/secret-tree.ts";
+import { mergeBatches } from "../storage.ts";
+import type { LeafNode } from "../tree/leaf-node.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
+import { mergeOwn, statusAfter } from "./committing.ts";
+import type { And, LiveGroup } from "./live-group.ts";
+import { nextEpoch } from "./next-epoch.ts";
+import { validateProposal } from "./proposal-list.ts";
+import { type CommitSummary, withProposal } from "./public-state.ts";
+import { proposalRecord } from "./sending.ts";
+import { judgeProposal, stageCommit } from "./staged-commit.ts";
+import { pendingProposal } from "./stored-group.ts";
+
+/** What a message from the group turned out to be. */
+export type Received =
+  | {
+      readonly type: "application";
+      /** The sender's leaf index. */
+      readonly sender: number;
+      readonly senderLeaf: LeafNode;
+      readonly data: Bytes;
+      readonly authenticatedData: Bytes;
+      readonly epoch: bigint;
+      readonly generation: number;
+    }
+  | {
+      readonly type: "proposal";
+      readonly ref: Bytes;
+      readonly proposal: Proposal;
+      readonly sender: Sender;
+    }
+  | {
+      readonly type: "commit";
+      /** A commit of ours, met again and applied from storage. */
+      readonly own: boolean;
+      readonly summary: CommitSummary;
+      /** The epoch it began. */
+      readonly epoch: bigint;
+      /** A commit of ours was under way and lost; its secrets are gone. */
+      readonly lostPending: boolean;
+      /** It removed us: the group's secrets are gone. */
+      readonly removed: boolean;
+    };
+
+/** Takes a message of the group, in the order in which the service has them. */
+export async function receive(
+  group: LiveGroup,
+  bytes: Bytes,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  group.checkNotGone();
+  const own = group.joining ?? group.pending?.composed.bundle;
+  if (own && bytesEqual(own.commit, bytes)) return mergeOwn(group, and);
+  if (group.status === "joining") {
+    throw new MlsError(
+      "pending-commit",
+      "12.4.3.2",
+      "the commit that we join by is not accepted yet",
+    );
+  }
+  const message = decodeMessage(bytes);
+  switch (message.wireFormat) {
+    case "mls_public_message":
+      return receivePublic(group, message.publicMessage, and);
+    case "mls_private_message":
+      return receivePrivate(group, message.privateMessage, and);
+    case "mls_welcome":
+    case "mls_group_info":
+    case "mls_key_package":
+      throw new MlsError("wrong-wire-format", "6", `${message.wireFormat} is not said in a group`);
+  }
+}
+
+/** §6: of this group and epoch, or none of our business. */
+function checkAddress(group: LiveGroup, groupId: Bytes, epoch: bigint): void {
+  const { groupContext } = group.live.state;
+  if (!bytesEqual(groupId, groupContext.groupId)) {
+    throw new MlsError("wrong-group", "6.1", "a message of another group");
+  }
+  if (epoch !== groupContext.epoch) {
+    const { epoch: ours } = groupContext;
+    throw new MlsError(
+      "wrong-epoch",
+      "6.1",
+      `a message of epoch ${epoch}, the group is at ${ours}`,
+    );
+  }
+}
+
+async function receivePublic(
+  group: LiveGroup,
+  message: PublicMessage,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  checkAddress(group, message.content.groupId, message.content.epoch);
+  const { state, secrets } = group.live;
+  const authenticated = readPublic(message);
+  if (
+    message.content.sender.senderType === "member" &&
+    group.context.handshakes?.accept === "private"
+  ) {
+    throw new MlsError("wrong-wire-format", "6", "a member's handshake message in the clear");
+  }
+  const context = encode(GroupContext, state.groupContext);
+  verifyMembershipTag(state.suite, secrets.membershipKey, message, context);
+  await verifyContent(state.suite, authenticated, state.tree, state.groupContext);
+  return handle(group, authenticated, undefined, and);
+}
+
+async function receivePrivate(
+  group: LiveGroup,
+  message: PrivateMessage,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  checkAddress(group, message.groupId, message.epoch);
+  if (message.contentType !== "application" && group.context.handshakes?.accept === "public") {
+    throw new MlsError("wrong-wire-format", "6", "an encrypted handshake message");
+  }
+  const { state, ownLeaf, secrets, secretTree } = group.live;
+  const keys = { senderDataSecret: secrets.senderDataSecret, secretTree };
+  const { authenticated, taken } = await unprotectPrivate(
+    state.suite,
+    keys,
+    state.tree,
+    message,
+    ownLeaf,
+  );
+  try {
+    await verifyContent(state.suite, authenticated, state.tree, state.groupContext);
+    const { sender } = authenticated.content;
+    if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
+      throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
+    }
+    return await handle(group, authenticated, taken, and);
+  } catch (cause) {
+    taken.discard();
+    throw cause;
+  }
+}
+
+async function handle(
+  group: LiveGroup,
+  authenticated: AuthenticatedContent,
+  taken: TakenKey | undefined,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const { content } = authenticated.content;
+  switch (content.contentType) {
+    case "application":
+      return handleApplication(group, authenticated, content, taken, and);
+    case "proposal":
+      return handleProposal(group, authenticated, content.proposal, taken, and);
+    case "commit":
+      return handleCommit(group, authenticated, content.commit, taken, and);
+  }
+}
+
+async function handleApplication(
+  group: LiveGroup,
+  authenticated: AuthenticatedContent,
+  content: Extract<Content, { contentType: "application" }>,
+  taken: TakenKey | undefined,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const { sender, authenticatedData, epoch } = authenticated.content;
+  const leafIndex = sender.senderType === "member" ? sender.leafIndex : -1;
+  const senderLeaf = leafAt(group.live.state.tree, leafIndex);
+  if (!senderLeaf || !taken) throw new MlsError("unknown-sender", "6.3", "no member sent this");
+  const received: Received = {
+    type: "application",
+    sender: leafIndex,
+    senderLeaf,
+    data: content.applicationData,
+    authenticatedData,
+    epoch,
+    generation: taken.generation,
+  };
+  await group.store(taken.batch, () => and?.(received), taken);
+  return received;
+}
+
+async function handleProposal(
+  group: LiveGroup,
+  authenticated: AuthenticatedContent,
+  proposal: Proposal,
+  taken: TakenKey | undefined,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const { state } = group.live;
+  const { sender } = authenticated.content;
+  await validateProposal(state, proposal, sender);
+  await judgeProposal(group.context, state, proposal, sender);
+  const pending = pendingProposal(state.suite, authenticated);
+  if (!pending) throw new MlsError("proposal-invalid", "12.1", "no proposal");
+  const received: Received = { type: "proposal", ref: pending.ref, proposal, sender };
+  const known = state.proposals.has(toHex(pending.ref));
+  const record = known ? {} : proposalRecord(group, authenticated);
+  await group.store(mergeBatches(taken?.batch, record), () => and?.(received), taken);
+  group.live = { ...group.live, state: withProposal(state, pending) };
+  return received;
+}
+
+async function handleCommit(
+  group: LiveGroup,
+  authenticated: AuthenticatedContent,
+  commit: Commit,
+  taken: TakenKey | undefined,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const { state, ownLeaf } = group.live;
+  const { sender } = authenticated.content;
+  if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
+    throw new MlsError("pending-commit", "14", "a commit of ours that is not the one under way");
+  }
+  const staged = await stageCommit(group.context, state, authenticated, commit);
+  const removed = staged.summary.removed.some(({ leafIndex }) => leafIndex === ownLeaf);
+  const received: Received = {
+    type: "commit",
+    own: false,
+    summary: staged.summary,
+    epoch: staged.next.groupContext.epoch,
+    lostPending: group.pending !== undefined,
+    removed,
+  };
+  if (removed) {
+    await group.enterRemoved(() => and?.(received));
+  } else {
+    const next = await nextEpoch(group.context, group.live, group.updates, {
+      authenticated,
+      commit,
+      staged,
+    });
+    await group.enter(next, statusAfter(staged.summary), () => and?.(received));
+  }
+  taken?.discard();
+  return received;
+}
