@@ -17,7 +17,7 @@ import { type PreSharedKeyID, pskKey } from "../key/psk.ts";
 import { DEFAULT_PROPOSALS, PROPOSAL } from "../registry.ts";
 import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import {
-  addLeaf,
+  addLeaves,
   leafAt,
   type RatchetTree,
   removeLeaf,
@@ -325,18 +325,18 @@ export async function applyProposals(
     tree = removeLeaf(tree, proposal.removed);
   }
   checkProposalSupport(tree, list, refuse);
-  const added: CommitSummary["added"][number][] = [];
-  for (const { proposal, position } of ofType(list, "add")) {
-    const { leafNode } = proposal.keyPackage;
-    const placed = addLeaf(tree, leafNode);
-    tree = placed.tree;
-    added.push({
-      leafIndex: placed.leafIndex,
-      leafNode,
-      keyPackageRef: keyPackageRef(suite, proposal.keyPackage),
-    });
+  const adds = ofType(list, "add");
+  const placed = addLeaves(
+    tree,
+    adds.map(({ proposal }) => proposal.keyPackage.leafNode),
+  );
+  tree = placed.tree;
+  const added = adds.map(({ proposal: { keyPackage }, position }, i) => {
+    const { leafNode } = keyPackage;
     entered.push({ leafNode, position });
-  }
+    const leafIndex = placed.leafIndices[i] ?? 0;
+    return { leafIndex, leafNode, keyPackageRef: keyPackageRef(suite, keyPackage) };
+  });
   for (const { leafNode, position } of entered) {
     checkUnique(tree, leafNode.encryptionKey, about(refuse, position));
     checkUnique(tree, leafNode.signatureKey, about(refuse, position));

@@ -41,10 +41,10 @@ import { type Batch, mergeBatches } from "../storage.ts";
 import {
   changedNodes,
   decodeNode,
-  encodedNodes,
   leafAt,
   type RatchetTree,
   treeFromNodes,
+  withNodes,
 } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import type { NextEpoch } from "./epoch.ts";
@@ -346,13 +346,7 @@ export function encodePending(before: RatchetTree, composed: ComposedCommit): By
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
   const stored = decode(StoredPending, bytes);
   const { suite } = before;
-  const nodes = new Map(encodedNodes(before.tree));
-  for (const { index, node } of stored.nodes) {
-    if (node) nodes.set(index, node);
-    else nodes.delete(index);
-  }
-  const decoded = [...nodes].map(([index, node]) => [index, decodeNode(node)] as const);
-  const tree = treeFromNodes(suite, decoded);
+  const tree = withNodes(before.tree, stored.nodes);
   const { groupContext, confirmationTag, interimTranscriptHash, summary, ownLeaf } = stored;
   const leafIn = (from: RatchetTree, leafIndex: number) => {
     const leafNode = leafAt(from, leafIndex);

@@ -11,7 +11,6 @@ import type { DhKeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import { GroupInfo, GroupSecrets, type Welcome } from "../key/group-info.ts";
-import { keyPackageRef } from "../key/key-package.ts";
 import { welcomeSecret } from "../key/key-schedule.ts";
 import type { PreSharedKeyID } from "../key/psk.ts";
 import { commonAncestor } from "../tree/tree-math.ts";
@@ -45,39 +44,34 @@ export async function makeWelcome(
   const plaintext = encode(GroupInfo, groupInfo);
   const encryptedGroupInfo = await suite.provider.seal(suite.aead, key, nonce, EMPTY, plaintext);
   wipe(secret, key, nonce);
-  const leafOf = new Map(commit.added.map((one) => [refKey(one.keyPackageRef), one.leafIndex]));
-  const entries = commit.list.flatMap(async ({ proposal }) => {
-    if (proposal.proposalType !== "add") return [];
-    const newMember = keyPackageRef(suite, proposal.keyPackage);
-    const leafIndex = leafOf.get(refKey(newMember)) ?? 0;
-    const ancestor = commonAncestor(2 * leafIndex, 2 * commit.committer);
-    const known = commit.path.find(({ index }) => index === ancestor);
+  const pathSecrets = new Map(commit.path.map(({ index, secret: known }) => [index, known]));
+  // The list names the added in the order in which they were placed.
+  const initKeys = commit.list.flatMap(({ proposal }) =>
+    proposal.proposalType === "add" ? [proposal.keyPackage.initKey] : [],
+  );
+  const entries = commit.added.map(async ({ leafIndex, keyPackageRef: newMember }, i) => {
+    const known = pathSecrets.get(commonAncestor(2 * leafIndex, 2 * commit.committer));
     const groupSecrets = encode(GroupSecrets, {
       joinerSecret: secrets.joinerSecret,
-      pathSecret: known && { pathSecret: known.secret },
+      pathSecret: known && { pathSecret: known },
       psks: commit.psks,
     });
-    const { initKey } = proposal.keyPackage;
     const encryptedGroupSecrets = await encryptWithLabel(
       suite,
-      initKey,
+      initKeys[i] ?? EMPTY,
       "Welcome",
       encryptedGroupInfo,
       groupSecrets,
     );
     wipe(groupSecrets);
-    return [{ newMember, encryptedGroupSecrets }];
+    return { newMember, encryptedGroupSecrets };
   });
   const welcome: Welcome = {
     cipherSuite: suite.number,
-    secrets: (await Promise.all(entries)).flat(),
+    secrets: await Promise.all(entries),
     encryptedGroupInfo,
   };
   return encodeMessage({ wireFormat: "mls_welcome", welcome });
-}
-
-function refKey(ref: Bytes): string {
-  return String.fromCharCode(...ref);
 }
 
 /** The secrets in a Welcome for the holder of a key package. Throws `MlsError` with `welcome` or `hpke-open`. */

@@ -4,70 +4,92 @@
  * @module
  */
 
-import { toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 
-/** A trie over the hexadecimal digits of each key's hash, so that nobody can choose a deep path. */
+/** A trie over the half bytes of each key's hash, so that nobody can choose a deep path. */
 type Trie = Branch | Entry | undefined;
-interface Branch {
-  readonly children: readonly Trie[];
-}
+type Branch = readonly Trie[];
 interface Entry {
+  /** The first 16 bytes of the hash, a character each. */
   readonly digest: string;
   readonly count: number;
 }
 
 export interface KeyIndex {
   readonly trie: Trie;
-  /** The hash of a public key: at least 16 bytes. */
-  readonly digest: (key: Uint8Array) => Bytes;
+  readonly digest: (key: Uint8Array) => string;
 }
 
-export function emptyKeyIndex(digest: KeyIndex["digest"]): KeyIndex {
+/** `hash`: of a public key, at least 16 bytes. It is asked once for each array. */
+export function emptyKeyIndex(hash: (key: Uint8Array) => Bytes): KeyIndex {
+  const known = new WeakMap<Uint8Array, string>();
+  const digest = (key: Uint8Array): string => {
+    let found = known.get(key);
+    if (found === undefined) {
+      found = String.fromCharCode(...hash(key).subarray(0, 16));
+      known.set(key, found);
+    }
+    return found;
+  };
   return { trie: undefined, digest };
 }
 
 function isBranch(trie: Trie): trie is Branch {
-  return trie !== undefined && "children" in trie;
+  return Array.isArray(trie);
 }
 
-function digit(digest: string, depth: number): number {
-  return Number.parseInt(digest.charAt(depth), 16);
+function halfByte(digest: string, depth: number): number {
+  const byte = digest.charCodeAt(depth >> 1);
+  return depth % 2 === 0 ? byte >> 4 : byte & 15;
 }
 
-function adjusted(trie: Trie, digest: string, by: number, depth: number): Trie {
-  if (isBranch(trie)) {
-    const children = [...trie.children];
-    const at = digit(digest, depth);
-    children[at] = adjusted(children[at], digest, by, depth + 1);
-    return children.every((child) => child === undefined) ? undefined : { children };
+/** A key that comes (1) or goes (-1). */
+interface Change {
+  readonly digest: string;
+  readonly by: 1 | -1;
+}
+
+function adjusted(trie: Trie, changes: readonly Change[], depth: number): Trie {
+  const [first] = changes;
+  if (first === undefined) return trie;
+  if (!isBranch(trie)) {
+    const { digest } = trie ?? first;
+    if (changes.every((change) => change.digest === digest)) {
+      const count = changes.reduce((sum, { by }) => Math.max(0, sum + by), trie?.count ?? 0);
+      return count > 0 ? { digest, count } : undefined;
+    }
   }
-  if (trie === undefined) return by > 0 ? { digest, count: by } : undefined;
-  if (trie.digest === digest) {
-    const count = trie.count + by;
-    return count > 0 ? { digest, count } : undefined;
+  const children: Trie[] = isBranch(trie) ? [...trie] : Array.from({ length: 16 });
+  if (trie && !isBranch(trie)) children[halfByte(trie.digest, depth)] = trie;
+  if (changes.length === 1) {
+    const at = halfByte(first.digest, depth);
+    children[at] = adjusted(children[at], changes, depth + 1);
+  } else {
+    const parts: Change[][] = Array.from({ length: 16 }, () => []);
+    for (const change of changes) parts[halfByte(change.digest, depth)]?.push(change);
+    for (const [at, part] of parts.entries()) {
+      children[at] = adjusted(children[at], part, depth + 1);
+    }
   }
-  const children: Trie[] = Array.from({ length: 16 });
-  children[digit(trie.digest, depth)] = trie;
-  return adjusted({ children }, digest, by, depth);
+  return children.every((child) => child === undefined) ? undefined : children;
 }
 
-function digestOf(index: KeyIndex, key: Uint8Array): string {
-  return toHex(index.digest(key).subarray(0, 16));
-}
-
-export function withKey(index: KeyIndex, key: Uint8Array): KeyIndex {
-  return { ...index, trie: adjusted(index.trie, digestOf(index, key), 1, 0) };
-}
-
-export function withoutKey(index: KeyIndex, key: Uint8Array): KeyIndex {
-  return { ...index, trie: adjusted(index.trie, digestOf(index, key), -1, 0) };
+/** The index once some keys are gone, and then others have come. */
+export function reindexed(
+  index: KeyIndex,
+  gone: readonly Uint8Array[],
+  come: readonly Uint8Array[],
+): KeyIndex {
+  const changes: Change[] = [];
+  for (const key of gone) changes.push({ digest: index.digest(key), by: -1 });
+  for (const key of come) changes.push({ digest: index.digest(key), by: 1 });
+  return { ...index, trie: adjusted(index.trie, changes, 0) };
 }
 
 /** How often a key is in use. */
 export function keyCount(index: KeyIndex, key: Uint8Array): number {
-  const digest = digestOf(index, key);
+  const digest = index.digest(key);
   let trie = index.trie;
-  for (let depth = 0; isBranch(trie); depth++) trie = trie.children[digit(digest, depth)];
+  for (let depth = 0; isBranch(trie); depth++) trie = trie[halfByte(digest, depth)];
   return trie?.digest === digest ? trie.count : 0;
 }

@@ -25,7 +25,8 @@ import {
 import { hash } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { emptyKeyIndex, type KeyIndex, withKey, withoutKey } from "./key-index.ts";
+import { credentialTypeOf } from "../key/credential.ts";
+import { emptyKeyIndex, type KeyIndex, reindexed } from "./key-index.ts";
 import { LeafNode } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
 
@@ -194,13 +195,15 @@ function replaced(node: TreeNode, index: number, change: (at: TreeNode) => TreeN
     : subtree(node.index, parent, left, replaced(right, index, change));
 }
 
-/** The keys that stand at a node. */
+/** The keys that stand at a leaf. */
 function leafKeys(leaf: LeafNode | undefined): readonly Bytes[] {
   return leaf ? [leaf.encryptionKey, leaf.signatureKey] : [];
 }
 
-function reindexed(keys: KeyIndex, gone: readonly Bytes[], come: readonly Bytes[]): KeyIndex {
-  return come.reduce(withKey, gone.reduce(withoutKey, keys));
+/** The keys that stand at a node. */
+function keysOf(node: Node | undefined): readonly Bytes[] {
+  if (!node) return [];
+  return node.nodeType === "leaf" ? leafKeys(node.leafNode) : [node.parentNode.encryptionKey];
 }
 
 /** The tree with a leaf set or blanked, and nothing else changed. */
@@ -229,54 +232,83 @@ export function withParent(
   return { ...tree, root, keys: reindexed(tree.keys, gone, parent ? [parent.encryptionKey] : []) };
 }
 
-/** The index of the leftmost blank leaf, or undefined in a full tree. */
-function leftmostBlank(tree: RatchetTree): number | undefined {
-  let node = tree.root;
-  if (node.members === tree.leafCount) return undefined;
-  while (isSubtree(node)) {
-    node = node.left.members < 2 ** node.left.level ? node.left : node.right;
+/**
+ * Adds leaves, each at the leftmost blank place; the tree doubles where there is none (§7.7). One walk for all.
+ * Throws `MlsError` with `tree-shape` where they are too many.
+ */
+export function addLeaves(
+  tree: RatchetTree,
+  leaves: readonly LeafNode[],
+): { readonly tree: RatchetTree; readonly leafIndices: readonly number[] } {
+  let { root, leafCount } = tree;
+  while (root.members + leaves.length > leafCount) {
+    if (leafCount >= MAX_LEAVES) throw new MlsError("tree-shape", "7.7", "the tree is full");
+    root = subtree(2 * leafCount - 1, undefined, root, blankSubtree(root.level, leafCount));
+    leafCount *= 2;
   }
-  return node.index / 2;
+  const leafIndices: number[] = [];
+  // From left to right: a leaf enters at each blank place, and each parent above lists it as unmerged.
+  const enter = (node: TreeNode): TreeNode => {
+    const placed = leafIndices.length;
+    if (placed === leaves.length || node.members === 2 ** node.level) return node;
+    if (!isSubtree(node)) {
+      leafIndices.push(node.index / 2);
+      return leafSlot(node.index / 2, leaves[placed]);
+    }
+    const left = enter(node.left);
+    const right = enter(node.right);
+    const parent = node.parent && {
+      ...node.parent,
+      unmergedLeaves: merged(node.parent.unmergedLeaves, leafIndices.slice(placed)),
+    };
+    return subtree(node.index, parent, left, right);
+  };
+  root = enter(root);
+  const keys = reindexed(tree.keys, [], leaves.flatMap(leafKeys));
+  return { tree: { root, leafCount, keys }, leafIndices };
 }
 
-/** Adds a leaf at the leftmost blank place; the tree doubles where there is none (§7.7). */
+/** Adds one leaf (see `addLeaves`). */
 export function addLeaf(
   tree: RatchetTree,
   leaf: LeafNode,
 ): { readonly tree: RatchetTree; readonly leafIndex: number } {
-  const blank = leftmostBlank(tree);
-  if (blank === undefined) {
-    const { root, leafCount } = tree;
-    const right = blankSubtree(root.level, leafCount);
-    if (leafCount >= MAX_LEAVES) throw new MlsError("tree-shape", "7.7", "the tree is full");
-    const doubled = subtree(2 * leafCount - 1, undefined, root, right);
-    return addLeaf({ ...tree, root: doubled, leafCount: 2 * leafCount }, leaf);
-  }
-  // One walk down: the leaf enters, and each parent above lists it as unmerged.
-  const enter = (node: TreeNode): TreeNode => {
-    if (!isSubtree(node)) return leafSlot(blank, leaf);
-    const { parent, left, right } = node;
-    const unmerged = parent && {
-      ...parent,
-      unmergedLeaves: inserted(parent.unmergedLeaves, blank),
-    };
-    return 2 * blank < node.index
-      ? subtree(node.index, unmerged, enter(left), right)
-      : subtree(node.index, unmerged, left, enter(right));
-  };
-  const keys = reindexed(tree.keys, [], leafKeys(leaf));
-  return { tree: { ...tree, root: enter(tree.root), keys }, leafIndex: blank };
+  const added = addLeaves(tree, [leaf]);
+  return { tree: added.tree, leafIndex: added.leafIndices[0] ?? 0 };
 }
 
-/** An increasing list with one more number in its place. */
-function inserted(numbers: readonly number[], added: number): readonly number[] {
-  const at = numbers.findLastIndex((number) => number < added) + 1;
-  return [...numbers.slice(0, at), added, ...numbers.slice(at)];
+/** An increasing list with others in their places. */
+function merged(numbers: readonly number[], added: readonly number[]): readonly number[] {
+  const all = [...numbers, ...added];
+  const ordered = (numbers.at(-1) ?? -1) < (added[0] ?? Number.POSITIVE_INFINITY);
+  return ordered ? all : all.sort((a, b) => a - b);
+}
+
+/** The tree with the inner nodes above a leaf set, by node index; those without a parent node given are blank. */
+export function withPath(
+  tree: RatchetTree,
+  leafIndex: number,
+  parents: ReadonlyMap<number, ParentNode>,
+): RatchetTree {
+  const gone: Bytes[] = [];
+  const come: Bytes[] = [];
+  const walk = (node: TreeNode): TreeNode => {
+    if (!isSubtree(node)) return node;
+    const { index, left, right } = node;
+    const parent = parents.get(index);
+    if (node.parent) gone.push(node.parent.encryptionKey);
+    if (parent) come.push(parent.encryptionKey);
+    return 2 * leafIndex < index
+      ? subtree(index, parent, walk(left), right)
+      : subtree(index, parent, left, walk(right));
+  };
+  const root = walk(tree.root);
+  return { ...tree, root, keys: reindexed(tree.keys, gone, come) };
 }
 
 /** Blanks the inner nodes above a leaf. */
 function blankPath(tree: RatchetTree, leafIndex: number): RatchetTree {
-  return pathAt(tree, leafIndex).reduce((at, node) => withParent(at, node.index, undefined), tree);
+  return withPath(tree, leafIndex, new Map());
 }
 
 /** Replaces a member's leaf and blanks the path above it (§12.1.2). */
@@ -286,12 +318,16 @@ export function updateLeaf(tree: RatchetTree, leafIndex: number, leaf: LeafNode)
 
 /** Blanks a leaf and the path above it, and cuts the tree in half while its right half is empty (§7.7, §12.1.3). */
 export function removeLeaf(tree: RatchetTree, leafIndex: number): RatchetTree {
-  let { root, leafCount, keys } = withLeaf(blankPath(tree, leafIndex), leafIndex, undefined);
+  return truncated(withLeaf(blankPath(tree, leafIndex), leafIndex, undefined));
+}
+
+function truncated(tree: RatchetTree): RatchetTree {
+  let { root, leafCount } = tree;
   while (isSubtree(root) && root.right.members === 0) {
     root = root.left;
     leafCount /= 2;
   }
-  return { root, leafCount, keys };
+  return { ...tree, root, leafCount };
 }
 
 /** §4.1.1: the nodes that together stand for all members below, as node indices from left to right. */
@@ -338,41 +374,40 @@ function computeSupport(node: TreeNode): Support {
   if (!isSubtree(node)) {
     if (!node.leaf) return NO_MEMBERS;
     const { capabilities, credential } = node.leaf;
-    const type =
-      credential.credentialType === "basic"
-        ? 1
-        : credential.credentialType === "x509"
-          ? 2
-          : credential.number;
     return {
       extensions: new Set(capabilities.extensions),
       proposals: new Set(capabilities.proposals),
       credentials: new Set(capabilities.credentials),
-      credentialTypes: new Set([type]),
+      credentialTypes: new Set([credentialTypeOf(credential)]),
     };
   }
   if (node.left.members === 0) return supportBelow(node.right);
   if (node.right.members === 0) return supportBelow(node.left);
   const left = supportBelow(node.left);
   const right = supportBelow(node.right);
-  const credentialTypes = left.credentialTypes.union(right.credentialTypes);
-  const both: Support = {
+  // Where both sides say the same, they share one object: memory and time follow the differences.
+  if (left === right || sameSupport(left, right)) return left;
+  return {
     extensions: left.extensions.intersection(right.extensions),
     proposals: left.proposals.intersection(right.proposals),
     credentials: left.credentials.intersection(right.credentials),
-    credentialTypes,
+    credentialTypes: left.credentialTypes.union(right.credentialTypes),
   };
-  // Where both sides say the same, they share one object: memory follows the differences.
-  return sameSupport(both, left) ? left : sameSupport(both, right) ? right : both;
 }
 
 function sameSupport(a: Support, b: Support): boolean {
   return (
-    a.extensions.size === b.extensions.size &&
-    a.proposals.size === b.proposals.size &&
-    a.credentials.size === b.credentials.size &&
-    a.credentialTypes.size === b.credentialTypes.size
+    sameSet(a.extensions, b.extensions) &&
+    sameSet(a.proposals, b.proposals) &&
+    sameSet(a.credentials, b.credentials) &&
+    sameSet(a.credentialTypes, b.credentialTypes)
   );
+}
+
+function sameSet(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
+  if (a.size !== b.size) return false;
+  for (const one of a) if (!b.has(one)) return false;
+  return true;
 }
 
 function nodeOf(node: TreeNode): Node | undefined {
@@ -450,21 +485,73 @@ export function treeFromNodes(
   }
   let leafCount = 1;
   while (nodeWidth(leafCount) <= last) leafCount *= 2;
-  let keys = emptyKeyIndex((key) => hash(suite, key));
   const build = (level: number, index: number): TreeNode => {
     const node = byIndex.get(index);
-    if (level === 0) {
-      const leaf = node?.nodeType === "leaf" ? node.leafNode : undefined;
-      keys = reindexed(keys, [], leafKeys(leaf));
-      return leafSlot(index / 2, leaf);
-    }
+    if (level === 0)
+      return leafSlot(index / 2, node?.nodeType === "leaf" ? node.leafNode : undefined);
     const parent = node?.nodeType === "parent" ? node.parentNode : undefined;
-    if (parent) keys = withKey(keys, parent.encryptionKey);
     const reach = 2 ** (level - 1);
     return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
   };
   const root = build(Math.log2(leafCount), leafCount - 1);
-  return { root, leafCount, keys };
+  const keys = [...byIndex.values()].flatMap(keysOf);
+  return {
+    root,
+    leafCount,
+    keys: reindexed(
+      emptyKeyIndex((key) => hash(suite, key)),
+      [],
+      keys,
+    ),
+  };
+}
+
+/**
+ * The tree with some nodes changed, as `changedNodes` found them, and of the size that its members need: in time of the change.
+ * Throws `MlsError` with `decode` or `tree-shape`.
+ */
+export function withNodes(tree: RatchetTree, changes: readonly NodeChange[]): RatchetTree {
+  const nodes = changes
+    .map(({ index, node }) => ({ index, node: node && decodeNode(node) }))
+    .sort((a, b) => a.index - b.index);
+  let { root, leafCount } = tree;
+  while (nodeWidth(leafCount) <= (nodes.at(-1)?.index ?? 0)) {
+    if (leafCount >= MAX_LEAVES) throw new MlsError("tree-shape", "7.7", "the tree is full");
+    root = subtree(2 * leafCount - 1, undefined, root, blankSubtree(root.level, leafCount));
+    leafCount *= 2;
+  }
+  const gone: Bytes[] = [];
+  const come: Bytes[] = [];
+  /** `node` with those changes that are for it and below it: from `start`, and before `end`. */
+  const walk = (node: TreeNode, start: number, end: number): TreeNode => {
+    if (start === end) return node;
+    let at = start;
+    while (at < end && (nodes[at]?.index ?? 0) < node.index) at++;
+    const own = nodes[at]?.index === node.index && at < end ? nodes[at] : undefined;
+    if (own) {
+      gone.push(...keysOf(nodeOf(node)));
+      come.push(...keysOf(own.node));
+      if (own.node && (own.node.nodeType === "leaf") === isSubtree(node)) {
+        throw new MlsError("tree-shape", "12.4.3.3", `a ${own.node.nodeType} node at an odd place`);
+      }
+    }
+    if (!isSubtree(node)) {
+      return leafSlot(
+        node.index / 2,
+        own?.node?.nodeType === "leaf" ? own.node.leafNode : undefined,
+      );
+    }
+    const parent = own?.node?.nodeType === "parent" ? own.node.parentNode : undefined;
+    const left = walk(node.left, start, at);
+    return subtree(
+      node.index,
+      own ? parent : node.parent,
+      left,
+      walk(node.right, own ? at + 1 : at, end),
+    );
+  };
+  root = walk(root, 0, nodes.length);
+  return truncated({ root, leafCount, keys: reindexed(tree.keys, gone, come) });
 }
 
 /** The content of a `ratchet_tree` extension (§12.4.3.3): up to the last node that is not blank. */

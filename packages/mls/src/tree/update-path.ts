@@ -18,6 +18,7 @@ import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
 import {
   encryptionKeyAt,
+  type ParentNode,
   parentAt,
   pathAt,
   type RatchetTree,
@@ -25,7 +26,7 @@ import {
   type Subtree,
   type TreeNode,
   withLeaf,
-  withParent,
+  withPath,
 } from "./ratchet-tree.ts";
 import { parentHash } from "./tree-hash.ts";
 import { isBelow } from "./tree-math.ts";
@@ -103,18 +104,15 @@ function withPathKeys(
       `a path of ${publicKeys.length} nodes where ${steps.length} are due`,
     );
   }
-  let next = pathAt(tree, leafIndex).reduce(
-    (at, { index }) => withParent(at, index, undefined),
-    tree,
-  );
+  const parents = new Map<number, ParentNode>();
   let above: Bytes = EMPTY;
   for (const [i, step] of [...steps.entries()].reverse()) {
     const encryptionKey = publicKeys[i] ?? EMPTY;
     const parent = { encryptionKey, parentHash: above, unmergedLeaves: [] };
-    next = withParent(next, step.node.index, parent);
+    parents.set(step.node.index, parent);
     above = parentHash(suite, parent, step.copath);
   }
-  return { tree: next, parentHash: above };
+  return { tree: withPath(tree, leafIndex, parents), parentHash: above };
 }
 
 /** What a committer makes before it can sign or encrypt anything. */

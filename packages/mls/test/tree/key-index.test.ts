@@ -1,7 +1,7 @@
 import { nodeCrypto } from "@conclave/mls/node";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { emptyKeyIndex, keyCount, withKey, withoutKey } from "../../src/tree/key-index.ts";
+import { emptyKeyIndex, keyCount, reindexed } from "../../src/tree/key-index.ts";
 
 const key = fc.integer({ min: 0, max: 20 }).map((n) => Uint8Array.of(n));
 
@@ -23,12 +23,29 @@ describe.each([
           const n = bytes[0] ?? 0;
           const before = index;
           const count = counts.get(n) ?? 0;
-          index = come ? withKey(index, bytes) : withoutKey(index, bytes);
+          index = come ? reindexed(index, [], [bytes]) : reindexed(index, [bytes], []);
           counts.set(n, Math.max(0, count + (come ? 1 : -1)));
           expect(keyCount(index, bytes)).toBe(counts.get(n));
           expect(keyCount(before, bytes)).toBe(count);
         }
         for (const [n, count] of counts) expect(keyCount(index, Uint8Array.of(n))).toBe(count);
+      }),
+    );
+  });
+
+  it("takes many changes at once as it would take them one by one", () => {
+    const keys = fc.array(key, { maxLength: 40 });
+    fc.assert(
+      fc.property(keys, keys, keys, (there, gone, come) => {
+        const index = reindexed(emptyKeyIndex(digest), [], there);
+        const together = reindexed(index, gone, come);
+        let single = index;
+        for (const one of gone) single = reindexed(single, [one], []);
+        for (const one of come) single = reindexed(single, [], [one]);
+        for (let n = 0; n <= 20; n++) {
+          const bytes = Uint8Array.of(n);
+          expect(keyCount(together, bytes)).toBe(keyCount(single, bytes));
+        }
       }),
     );
   });
