@@ -34,8 +34,8 @@ export async function validateTree(
   if (isSubtree(tree.root) && tree.root.right.members === 0) {
     throw new MlsError("tree-shape", "7.7", "the right half of the tree is empty");
   }
-  checkParentHashes(suite, tree);
   checkParentNodes(tree);
+  checkParentHashes(suite, tree);
   checkSupport(tree, groupContext.extensions);
   const { groupId } = groupContext;
   await Promise.all(

@@ -3,18 +3,12 @@
 import type { AuthenticationService, MlsErrorCode } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
-import type { Suite } from "../../src/crypto/suite.ts";
-import { decodeMessageOf } from "../../src/framing/message.ts";
-import type { UpdatePath, UpdatePathNode } from "../../src/tree/update-path.ts";
 import { type ForgedCommit, forgeCommit, forgeKeyPackage, type Inside, inside } from "../forge.ts";
 import {
   ACCEPT_ALL_FOR_TESTS,
-  add,
   expectAccepted,
   expectRefused,
-  found,
   hex,
-  joinByLink,
   type Person,
   person,
   persons,
@@ -34,15 +28,6 @@ async function stage(): Promise<Stage> {
   return { where, mallory: await inside(where.at(3).person) };
 }
 
-function firstNode(path: UpdatePath, change: (node: UpdatePathNode) => UpdatePathNode): UpdatePath {
-  return { ...path, nodes: path.nodes.map((node, i) => (i === 0 ? change(node) : node)) };
-}
-
-function lastNode(path: UpdatePath, change: (node: UpdatePathNode) => UpdatePathNode): UpdatePath {
-  const last = path.nodes.length - 1;
-  return { ...path, nodes: path.nodes.map((node, i) => (i === last ? change(node) : node)) };
-}
-
 type Forged = ForgedCommit | ((stage: Stage) => Promise<ForgedCommit>);
 interface Rule {
   readonly rule: string;
@@ -60,93 +45,7 @@ async function keyAt(mallory: Inside, which: "parent" | "leaf"): Promise<Bytes> 
   return left.left.leaf?.encryptionKey ?? new Uint8Array(0);
 }
 
-/** A suite whose key pairs all show the same public key. */
-function sameKeys(suite: Suite, publicKey: Bytes): Suite {
-  return { ...suite, provider: { ...suite.provider, dhPublicKey: () => publicKey } };
-}
-
 const RULES: readonly Rule[] = [
-  {
-    rule: "§7.5 too few nodes",
-    bad: { path: (path) => ({ ...path, nodes: path.nodes.slice(1) }) },
-    code: "update-path",
-  },
-  {
-    rule: "§7.5 no nodes",
-    bad: { path: (path) => ({ ...path, nodes: [] }) },
-    code: "update-path",
-  },
-  {
-    rule: "§7.5 too many nodes",
-    bad: async ({ mallory }) => {
-      const fresh = await mallory.suite.provider.generateDhKeyPair("x25519");
-      const extra = { encryptionKey: fresh.publicKey, encryptedPathSecret: [] };
-      return { path: (path) => ({ ...path, nodes: [...path.nodes, extra] }) };
-    },
-    code: "update-path",
-  },
-  {
-    rule: "§7.6 too few path secrets",
-    bad: { path: (path) => lastNode(path, (node) => ({ ...node, encryptedPathSecret: [] })) },
-    code: "update-path",
-  },
-  {
-    rule: "§7.6 too many path secrets",
-    bad: {
-      path: (path) =>
-        lastNode(path, (node) => ({
-          ...node,
-          encryptedPathSecret: [...node.encryptedPathSecret, ...node.encryptedPathSecret],
-        })),
-    },
-    code: "update-path",
-  },
-  {
-    rule: "§12.4.2 a node with the public key of a parent in the tree",
-    bad: async ({ mallory }) => {
-      const encryptionKey = await keyAt(mallory, "parent");
-      return { path: (path) => firstNode(path, (node) => ({ ...node, encryptionKey })) };
-    },
-    code: "update-path",
-  },
-  {
-    rule: "§12.4.2 a node with the public key of a leaf in the tree",
-    bad: async ({ mallory }) => {
-      const encryptionKey = await keyAt(mallory, "leaf");
-      return { path: (path) => firstNode(path, (node) => ({ ...node, encryptionKey })) };
-    },
-    code: "update-path",
-  },
-  {
-    rule: "§12.4.2 one public key for two nodes",
-    bad: async ({ mallory }) => {
-      const { publicKey } = await mallory.suite.provider.generateDhKeyPair("x25519");
-      return { pathSuite: sameKeys(mallory.suite, publicKey) };
-    },
-    code: "leaf-key-reused",
-  },
-  {
-    rule: "§7.9.2 a leaf without a parent hash",
-    bad: { leaf: () => ({ source: { leafNodeSource: "commit", parentHash: utf8("") } }) },
-    code: "parent-hash",
-  },
-  {
-    rule: "§7.9.2 a leaf with another parent hash",
-    bad: {
-      leaf: () => ({ source: { leafNodeSource: "commit", parentHash: new Uint8Array(32) } }),
-    },
-    code: "parent-hash",
-  },
-  {
-    rule: "§7.9.2 a path changed after its leaf was signed",
-    bad: async ({ mallory }) => {
-      const { publicKey } = await mallory.suite.provider.generateDhKeyPair("x25519");
-      return {
-        path: (path) => lastNode(path, (node) => ({ ...node, encryptionKey: publicKey })),
-      };
-    },
-    code: "parent-hash",
-  },
   {
     rule: "§7.3 a leaf of source update",
     bad: { leaf: () => ({ source: { leafNodeSource: "update" } }) },
@@ -250,55 +149,6 @@ describe("a commit's path is refused for", () => {
     const options = typeof bad === "function" ? await bad(on) : bad;
     await expectRefused(on.where, 3, await forgeCommit(on.mallory, options), code);
     await expectAccepted(on.where, 3, await forgeCommit(on.mallory));
-  });
-
-  it("§16.12 a secret that does not open, by the one whom it is for alone", async () => {
-    const { where, mallory } = await stage();
-    const bad = await forgeCommit(mallory, {
-      path: (path) =>
-        firstNode(path, (node) => ({
-          ...node,
-          encryptedPathSecret: node.encryptedPathSecret.map((sealed) => ({
-            ...sealed,
-            ciphertext: sealed.ciphertext.map((byte) => byte ^ 1),
-          })),
-        })),
-    });
-    const carol = where.at(2).group;
-    const before = carol.epochAuthenticator;
-    await expect(carol.receive(bad)).rejects.toMatchObject({ code: "hpke-open" });
-    expect([carol.epoch, carol.epochAuthenticator]).toEqual([1n, before]);
-    // The others' confirmation tag covers the changed commit.
-    for (const leafIndex of [0, 1]) await where.at(leafIndex).group.receive(bad);
-  });
-
-  it("§7.5 a secret that opens and leads elsewhere", async () => {
-    const { where, mallory } = await stage();
-    const { suite } = mallory;
-    // What is encrypted is another secret than the one that the path's keys come from.
-    const provider = {
-      ...suite.provider,
-      seal: (...args: Parameters<typeof suite.provider.seal>) => {
-        const [aead, key, nonce, aad, plaintext] = args;
-        const swapped = plaintext.length === 32 ? new Uint8Array(32).fill(7) : plaintext;
-        return suite.provider.seal(aead, key, nonce, aad, swapped);
-      },
-    };
-    const bad = await forgeCommit({ ...mallory, suite: { ...suite, provider } });
-    await expectRefused(where, 3, bad, "path-secret", { membersOnly: true });
-    await expectAccepted(where, 3, await forgeCommit(mallory));
-  });
-
-  it.each([
-    ["epoch", (c: { epoch: bigint }) => ({ epoch: c.epoch + 1n })],
-    ["tree", () => ({ treeHash: new Uint8Array(32) })],
-  ])("§12.4.1 a secret encrypted under another %s", async (_, change) => {
-    const { where, mallory } = await stage();
-    const bad = await forgeCommit(mallory, {
-      encryptedUnder: (context) => ({ ...context, ...change(context) }),
-    });
-    await expectRefused(where, 3, bad, "hpke-open", { membersOnly: true });
-    await expectAccepted(where, 3, await forgeCommit(mallory));
   });
 
   it.each([
@@ -434,47 +284,6 @@ describe("a commit's path is refused for", () => {
     const external = await forgeCommit(mallory, { external: { person: await person("eve") } });
     await expect(where.at(0).group.receive(external)).rejects.toBe(no);
     await expectAccepted(where, 3, await forgeCommit(mallory, await addOf("dan")));
-  });
-});
-
-describe("paths", () => {
-  it("§7.6 are not encrypted to those whom the same commit adds", async () => {
-    const { where, mallory } = await stage();
-    const eve = await person("eve");
-    const proposals = [{ proposalType: "add", keyPackage: await forgeKeyPackage(eve) } as const];
-    await expectAccepted(where, 3, await forgeCommit(mallory, { proposals }));
-    const alice = await found(await person("alice"));
-    const { commit } = await alice.commit({ proposals, forcePath: true });
-    const { content } = decodeMessageOf(commit, "mls_public_message").publicMessage.content;
-    if (content.contentType !== "commit") throw new Error("a commit");
-    const sealed = content.commit.path?.nodes.map((node) => node.encryptedPathSecret.length);
-    expect(sealed).toEqual([0]);
-  });
-
-  it("§7.5 reach unmerged leaves, and those below blank nodes", async () => {
-    const [alice, bob, carol, dave, eve] = await persons(["alice", "bob", "carol", "dave", "eve"]);
-    if (!alice || !bob || !carol || !dave || !eve) throw new Error("five people");
-    const { groups } = await room([alice, bob, carol]);
-    const [a, b, c] = groups;
-    if (!a || !b || !c) throw new Error("three groups");
-    // Carol and dave come below nodes that have keys; no path tells them.
-    const [d] = await add(a, [dave], [b, c]);
-    const e = await joinByLink(eve, a, [b, c, ...(d ? [d] : [])]);
-    if (!d) throw new Error("dave joined");
-    const all = [a, b, c, d, e];
-    for (const committer of [d, b, e, a, c]) {
-      const { commit } = await committer.commit();
-      for (const group of all) await group.receive(commit);
-      expect(new Set(all.map((group) => group.epochAuthenticator.join())).size).toBe(1);
-    }
-    const { commit } = await b.commit({ proposals: [{ proposalType: "remove", removed: 2 }] });
-    for (const group of all) await group.receive(commit);
-    const rest = [a, b, d, e];
-    for (const committer of [e, a, d]) {
-      const again = await committer.commit();
-      for (const group of rest) await group.receive(again.commit);
-      expect(new Set(rest.map((group) => group.epochAuthenticator.join())).size).toBe(1);
-    }
   });
 });
 
