@@ -231,7 +231,7 @@ rule("U09", () => {
     await commitAt(where, 3);
     const after = await held();
     const { tree } = (await inside(carol)).state;
-    expect([...after.keys()].sort()).toEqual([3, 4, 5]);
+    expect([...after.keys()].sort((a, b) => a - b)).toEqual([3, 4, 5]);
     for (const index of [3, 5]) expect(after.get(index)).not.toBe(before.get(index));
     for (const [index, { publicKey }] of await heldKeys(carol)) {
       expect(hex(publicKey)).toBe(hex(encryptionKeyAt(tree, index)));
