@@ -8,7 +8,7 @@ export const FAMILIES: Readonly<
   Record<string, readonly [subject: string, file: string | undefined]>
 > = {
   E: ["Encoding", "encoding.test.ts"],
-  F: ["Framing", undefined],
+  F: ["Framing", "framing.test.ts"],
   L: ["Leaf nodes", undefined],
   K: ["Key packages", undefined],
   T: ["The tree", "tree.test.ts"],
@@ -225,3 +225,6 @@ export const RULES = {
 } as const satisfies Readonly<Record<string, readonly [section: string, title: string]>>;
 
 export type RuleId = keyof typeof RULES;
+
+/** Rules of what is not built yet. */
+export const AWAITED: ReadonlySet<RuleId> = new Set(["F24"]);
