@@ -1,0 +1,153 @@
+/**
+ * `npm run rules:deletion`: deletes each check of packages/mls in turn, in the source as a test run loads it, and shows
+ * that a test then fails. Prints those that no test misses, and how many there were.
+ *
+ *     --class checks|conditions|wipes   what is deleted (checks)
+ *     --file TEXT                       only in files whose path holds this
+ *     --limit N                         only so many
+ *     --jobs N                          so many at a time (2)
+ *
+ * A first run, with every check watched, finds the tests in which it refuses something: only those can miss it. A check
+ * that refuses nothing in any test is missed by none. Deletions that never end are ended, and count as noticed.
+ */
+
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startVitest } from "vitest/node";
+import { type Check, CLASSES, checkKey, findChecks } from "./checks.ts";
+
+const SOURCE = new URL("../../../src/", import.meta.url);
+const CONFIG = fileURLToPath(new URL("vitest.config.ts", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
+const PATIENCE = 120_000;
+/** Tests that are tried by name before whole files are run. */
+const FIRST = 6;
+
+const { values: options } = parseArgs({
+  options: {
+    class: { type: "string", default: "checks" },
+    file: { type: "string", default: "" },
+    limit: { type: "string", default: "100000" },
+    jobs: { type: "string", default: "2" },
+  },
+});
+
+interface Witness {
+  readonly file: string;
+  readonly name: string;
+  readonly duration: number;
+}
+
+function allChecks(): readonly Check[] {
+  const files = readdirSync(SOURCE, { recursive: true, encoding: "utf8" }).sort();
+  return files
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => findChecks(file, readFileSync(new URL(file, SOURCE), "utf8")));
+}
+
+/** The tests in which each check refuses something, by the check's key; tests of rules first, then the quickest. */
+async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
+  process.env["DELETION"] = JSON.stringify("watch");
+  const vitest = await startVitest("test", [], {
+    watch: false,
+    config: CONFIG,
+    reporters: ["dot"],
+  });
+  const modules = vitest.state.getTestModules();
+  const found = new Map<string, Witness[]>();
+  for (const module of modules) {
+    for (const test of module.children.allTests()) {
+      if (!test.ok()) throw new Error(`a test fails with nothing deleted: ${test.fullName}`);
+      const { moduleId: file } = module;
+      const name = test.fullName.replaceAll(" > ", " ");
+      const witness = { file, name, duration: test.diagnostic()?.duration ?? 0 };
+      for (const key of test.meta().fired ?? []) {
+        found.set(key, [...(found.get(key) ?? []), witness]);
+      }
+    }
+  }
+  await vitest.close();
+  const rank = ({ file, duration }: Witness): number =>
+    (file.includes("/rules/") ? 0 : 1_000_000) + duration;
+  for (const all of found.values()) all.sort((a, b) => rank(a) - rank(b));
+  return found;
+}
+
+/** Whether these tests notice that a check is gone. */
+function run(check: Check, files: readonly string[], names: readonly string[]): Promise<boolean> {
+  const { file, start, end, without } = check;
+  const pattern = names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+  const child = spawn(
+    process.execPath,
+    [
+      `${ROOT}node_modules/vitest/vitest.mjs`,
+      "run",
+      `--config=${CONFIG}`,
+      "--bail=1",
+      "--reporter=dot",
+      ...(pattern ? [`--testNamePattern=^(?:${pattern})$`] : []),
+      ...files,
+    ],
+    {
+      cwd: ROOT,
+      detached: true,
+      stdio: "ignore",
+      env: { ...process.env, DELETION: JSON.stringify({ file, start, end, without }) },
+    },
+  );
+  return new Promise((resolve, reject) => {
+    const end = setTimeout(() => {
+      // The whole group: a worker in an endless loop hears nothing else.
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    }, PATIENCE);
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      clearTimeout(end);
+      resolve(code !== 0);
+    });
+  });
+}
+
+async function isNoticed(check: Check, seen: readonly Witness[]): Promise<boolean> {
+  if (seen.length === 0) return false;
+  const first = seen.slice(0, FIRST);
+  const filesOf = (all: readonly Witness[]) => [...new Set(all.map(({ file }) => file))];
+  if (
+    await run(
+      check,
+      filesOf(first),
+      first.map(({ name }) => name),
+    )
+  )
+    return true;
+  return seen.length > FIRST && run(check, filesOf(seen), []);
+}
+
+async function main(): Promise<void> {
+  const wanted = CLASSES.find((one) => one === options.class);
+  if (!wanted) throw new Error(`--class ${CLASSES.join("|")}`);
+  const checks = allChecks()
+    .filter((check) => check.class === wanted && check.file.includes(options.file))
+    .slice(0, Number(options.limit));
+  const seen = await witnesses();
+  const survivors: Check[] = [];
+  let next = 0;
+  const job = async (): Promise<void> => {
+    for (let check = checks[next++]; check; check = checks[next++]) {
+      const noticed = await isNoticed(check, seen.get(checkKey(check)) ?? []);
+      if (!noticed) survivors.push(check);
+      const { file, line, text } = check;
+      process.stdout.write(`${noticed ? "noticed " : "SURVIVES"} ${file}:${line}  ${text}\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(options.jobs) }, job));
+  process.stdout.write(`\n${checks.length} ${wanted} deleted, ${survivors.length} survived\n`);
+  for (const { file, line, text } of survivors) {
+    process.stdout.write(`  packages/mls/src/${file}:${line}  ${text}\n`);
+  }
+  process.exitCode = survivors.length > 0 ? 1 : 0;
+}
+
+await main();

@@ -1,0 +1,46 @@
+/** Runs tests of this package on a source that `DELETION` says how to rewrite, file by file as it is loaded. */
+
+import { fileURLToPath } from "node:url";
+import { defaultServerConditions } from "vite";
+import { defineConfig } from "vitest/config";
+import { type Check, watchedSource, withoutCheck } from "./checks.ts";
+
+/** `watch`: every check tells when it refuses. Otherwise the one check that is deleted. */
+export type Rewriting = "watch" | Pick<Check, "file" | "start" | "end" | "without">;
+
+const SOURCE = fileURLToPath(new URL("../../../src/", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
+const rewriting = JSON.parse(process.env["DELETION"] ?? '"watch"') as Rewriting;
+const conditions = ["@conclave/source", ...defaultServerConditions];
+
+export default defineConfig({
+  root: ROOT,
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  plugins: [
+    {
+      name: "deletion",
+      enforce: "pre",
+      transform: (code, id) => {
+        const [path = ""] = id.split("?");
+        if (!path.startsWith(SOURCE)) return null;
+        const file = path.slice(SOURCE.length);
+        if (rewriting === "watch") return { code: watchedSource(file, code), map: null };
+        return file === rewriting.file ? { code: withoutCheck(code, rewriting), map: null } : null;
+      },
+    },
+  ],
+  test: {
+    include: ["packages/mls/test/**/*.test.ts"],
+    // What needs vectors or a time of its own, and what compares the source with documents.
+    exclude: [
+      "**/conformance.test.ts",
+      "**/readme.test.ts",
+      "**/complete.test.ts",
+      "**/fuzz/**",
+      "**/*.slow.test.ts",
+    ],
+    setupFiles: rewriting === "watch" ? [fileURLToPath(new URL("watch.ts", import.meta.url))] : [],
+    maxWorkers: rewriting === "watch" ? 2 : 1,
+  },
+});
