@@ -29,7 +29,7 @@ export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
 export type { Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
-export type { Proposal } from "./framing/proposal.ts";
+export type { Proposal, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
 export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
@@ -42,6 +42,7 @@ export { loadGroup } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
 export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
+export { deleteResumptionPsks, preSharedKey } from "./group/pre-shared-key.ts";
 export type {
   CommitPolicy,
   CommitSummary,
@@ -57,6 +58,8 @@ export type { AuthenticationService, Credential, Credentialed } from "./key/cred
 export { type Extension, findExtension, RequiredCapabilities } from "./key/extension.ts";
 // §10: key packages
 export type { KeyPackage } from "./key/key-package.ts";
+// §8.4
+export type { PreSharedKeyID, PskSource } from "./key/psk.ts";
 // §9.1
 export type { MessageWindow } from "./key/secret-tree.ts";
 export { CREDENTIAL, EXTENSION, PROPOSAL } from "./registry.ts";

@@ -24,6 +24,20 @@ import { PROPOSAL } from "../registry.ts";
 import { LeafNode } from "../tree/leaf-node.ts";
 import { UpdatePath } from "../tree/update-path.ts";
 
+/** §12.1.5. */
+export interface ReInit {
+  readonly groupId: Bytes;
+  readonly version: number;
+  readonly cipherSuite: number;
+  readonly extensions: readonly Extension[];
+}
+export const ReInit: Codec<ReInit> = struct({
+  groupId: opaque,
+  version: uint16,
+  cipherSuite: uint16,
+  extensions: Extensions,
+});
+
 /** §12.1. */
 export type Proposal =
   | { readonly proposalType: "add"; readonly keyPackage: KeyPackage }
@@ -31,13 +45,7 @@ export type Proposal =
   /** `removed`: a leaf index. */
   | { readonly proposalType: "remove"; readonly removed: number }
   | { readonly proposalType: "psk"; readonly psk: PreSharedKeyID }
-  | {
-      readonly proposalType: "reinit";
-      readonly groupId: Bytes;
-      readonly version: number;
-      readonly cipherSuite: number;
-      readonly extensions: readonly Extension[];
-    }
+  | ({ readonly proposalType: "reinit" } & ReInit)
   | { readonly proposalType: "external_init"; readonly kemOutput: Bytes }
   | { readonly proposalType: "group_context_extensions"; readonly extensions: readonly Extension[] }
   /** A type that the application gave a meaning to: its content is an opaque vector. */
@@ -50,10 +58,7 @@ export const Proposal: Codec<Proposal> = select<"proposalType", Proposal>(
     update: [PROPOSAL.update, struct({ leafNode: LeafNode })],
     remove: [PROPOSAL.remove, struct({ removed: uint32 })],
     psk: [PROPOSAL.psk, struct({ psk: PreSharedKeyID })],
-    reinit: [
-      PROPOSAL.reinit,
-      struct({ groupId: opaque, version: uint16, cipherSuite: uint16, extensions: Extensions }),
-    ],
+    reinit: [PROPOSAL.reinit, ReInit],
     external_init: [PROPOSAL.externalInit, struct({ kemOutput: opaque })],
     group_context_extensions: [PROPOSAL.groupContextExtensions, struct({ extensions: Extensions })],
   },

@@ -15,13 +15,13 @@ import { leafAt } from "../tree/ratchet-tree.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import { checkProposals } from "./inspection.ts";
 import type { And, LiveGroup } from "./live-group.ts";
-import { pskSecretOf } from "./next-epoch.ts";
+import { resolvePsks } from "./pre-shared-key.ts";
 import type { ListedProposal } from "./proposal-list.ts";
 import { fittingProposals, selectProposals } from "./proposal-selection.ts";
 import type { CommitSummary } from "./public-state.ts";
 import type { Received } from "./receiving.ts";
 import { handshakeFormat, protect } from "./sending.ts";
-import { encodePending, type GroupStatus } from "./stored-group.ts";
+import { encodePending } from "./stored-group.ts";
 
 export interface CommitOptions {
   /** By value; pending ones go along by reference. */
@@ -84,7 +84,7 @@ function pskSecretFor(group: LiveGroup, list: readonly ListedProposal[]): Promis
   const psks = list.flatMap(({ proposal }) =>
     proposal.proposalType === "psk" ? [proposal.psk] : [],
   );
-  return pskSecretOf(group.context, group.live, psks);
+  return resolvePsks(group.context, group.live.state.suite, psks);
 }
 
 /** Throws where we cannot commit a list, whatever the path will be. */
@@ -104,11 +104,6 @@ export async function discardPending(
   group.wipePending();
 }
 
-/** Where a group stands after a commit: a ReInit closes it (§11.2). */
-export function statusAfter({ proposalTypes }: CommitSummary): GroupStatus {
-  return proposalTypes.includes(PROPOSAL.reinit) ? "closed" : "active";
-}
-
 /** Our own commit was accepted: the epoch that was computed with it begins. */
 export async function mergeOwn(
   group: LiveGroup,
@@ -122,7 +117,7 @@ export async function mergeOwn(
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
   const { summary, next } = group.pending.composed;
   const received = ownCommit(summary, next.state.groupContext.epoch);
-  await group.enter(next, statusAfter(summary), () => and?.(received), true);
+  await group.enter(next, () => and?.(received), true);
   return received;
 }
 

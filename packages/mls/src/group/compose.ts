@@ -208,7 +208,7 @@ export async function composeCommit(
     ...signed,
     auth: { signature: signed.auth.signature, confirmationTag: tag },
   };
-  const next = nextState(state, tree, groupContext, tag);
+  const next = nextState(state, applied, tree, groupContext, tag);
 
   const keys = keysAfterPath(tree, external ? new Map() : committer.keys, made?.path ?? []);
   if (made) keys.set(2 * leafIndex, made.leafKeyPair);

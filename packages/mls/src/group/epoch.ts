@@ -8,13 +8,11 @@ import { bytesEqual, wipe } from "../bytes.ts";
 import { type Bytes, encode, opaque } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { DhKeyPair, Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
 import type { Extension } from "../key/extension.ts";
 import { signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
-import { type PreSharedKeyID, type Psk, pskSecret } from "../key/psk.ts";
 import type { MessageWindow } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
@@ -44,6 +42,8 @@ export interface MlsContext extends PublicContext {
   readonly window?: MessageWindow;
   /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */
   readonly externalPsk?: (pskId: Bytes) => Promise<Bytes | undefined>;
+  /** Of how many ended epochs the resumption PSK is kept (§8.6): 8 unless given. */
+  readonly resumptionEpochs?: number;
 }
 
 /** An epoch that was computed and is not yet lived in. */
@@ -80,27 +80,6 @@ export function keysAfterPath(
   const all = new Map(keys);
   for (const { index, keyPair } of path) all.set(index, keyPair);
   return fittingKeys(tree, all);
-}
-
-/** `psk_secret` over the PSKs that a list names, in its order (§8.4). Throws `MlsError` with `psk-unknown`. */
-export async function resolvePsks(
-  context: MlsContext,
-  suite: Suite,
-  ids: readonly PreSharedKeyID[],
-  resumption: (groupId: Bytes, epoch: bigint) => Promise<Bytes | undefined>,
-): Promise<Bytes> {
-  const psks: Psk[] = [];
-  for (const id of ids) {
-    const secret =
-      id.pskType === "external"
-        ? (await context.externalPsk?.(id.pskId))?.slice()
-        : await resumption(id.pskGroupId, id.pskEpoch);
-    if (!secret) throw new MlsError("psk-unknown", "8.4", "a PSK that this client does not have");
-    psks.push({ id, secret });
-  }
-  const secret = pskSecret(suite, psks);
-  wipe(...psks.map((psk) => psk.secret));
-  return secret;
 }
 
 /** A signed GroupInfo as an MLSMessage (§12.4.3). */

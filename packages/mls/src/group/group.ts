@@ -9,7 +9,7 @@
 
 import type { Bytes } from "../codec.ts";
 import type { Sender } from "../framing/content.ts";
-import type { Proposal } from "../framing/proposal.ts";
+import type { Proposal, ReInit } from "../framing/proposal.ts";
 import type { Extension } from "../key/extension.ts";
 import { mlsExporter } from "../key/key-schedule.ts";
 import { encodeRatchetTree, type Member, membersOf } from "../tree/ratchet-tree.ts";
@@ -49,6 +49,10 @@ export class Group {
   /** Of the GroupContext. */
   get extensions(): readonly Extension[] {
     return this.#group.live.state.groupContext.extensions;
+  }
+  /** What the group goes on as (§11.2), where its last commit ended it: see `reinitialize`. */
+  get reinit(): ReInit | undefined {
+    return this.#group.live.state.reinit;
   }
   get confirmedTranscriptHash(): Bytes {
     return this.#group.live.state.groupContext.confirmedTranscriptHash;

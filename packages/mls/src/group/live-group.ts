@@ -106,10 +106,11 @@ export class LiveGroup {
     }
   }
 
-  /** Begins the next epoch: one batch, then the old epoch's secrets die. */
-  async enter(next: NextEpoch, status: GroupStatus, and: Records, own = false): Promise<void> {
+  /** Begins the next epoch: one batch, then the old epoch's secrets die. A ReInit closes the group (§11.2). */
+  async enter(next: NextEpoch, and: Records, own = false): Promise<void> {
     const { keys, secrets, secretTree } = this.live;
     const { epoch } = next.state.groupContext;
+    const status = next.state.reinit ? "closed" : "active";
     const nextTree = SecretTree.create(
       next.state.suite,
       next.state.tree.leafCount,
@@ -118,7 +119,12 @@ export class LiveGroup {
       this.context.window,
     );
     const updates = [...this.updates.values()].map(({ publicKey }) => publicKey);
-    const batch = epochRecords(this.keys, this.live, { ...next, status, updates });
+    const batch = epochRecords(
+      this.keys,
+      this.live,
+      { ...next, status, updates },
+      this.context.resumptionEpochs,
+    );
     await this.store(mergeBatches(batch, nextTree.records()), and);
     if (own) this.pending = undefined;
     else this.wipePending();

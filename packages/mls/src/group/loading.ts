@@ -40,6 +40,7 @@ export async function loadGroup(
     groupContext,
     confirmationTag: tag,
     interimTranscriptHash,
+    reinit,
   } = decodeState(stored);
   const suite = suiteOf(context.crypto, groupContext.cipherSuite);
   const tree = loadTree(suite, keys, records);
@@ -50,6 +51,7 @@ export async function loadGroup(
     confirmationTag: tag,
     interimTranscriptHash,
     proposals: loadProposals(suite, keys, records),
+    reinit,
   };
   const own = membersOf(tree).find(({ leafIndex }) => leafIndex === ownLeaf);
   if (!own || !bytesEqual(own.leafNode.signatureKey, options.signer.publicKey)) {

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { bytesEqual, constantTimeEqual, toHex, wipe } from "../bytes.ts";
+import { constantTimeEqual, toHex, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { hpkeReceiveExport } from "../crypto/hpke.ts";
 import type { DhKeyPair } from "../crypto/suite.ts";
@@ -20,19 +20,12 @@ import {
   joinerSecret,
   wipeEpochSecrets,
 } from "../key/key-schedule.ts";
-import type { PreSharedKeyID } from "../key/psk.ts";
 import type { SecretTree } from "../key/secret-tree.ts";
 import { decryptPath } from "../tree/update-path.ts";
-import {
-  keysAfterPath,
-  type MlsContext,
-  type NextEpoch,
-  resolvePsks,
-  zeroSecret,
-} from "./epoch.ts";
+import { keysAfterPath, type MlsContext, type NextEpoch, zeroSecret } from "./epoch.ts";
+import { resolvePsks } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
 import type { StagedCommit } from "./staged-commit.ts";
-import { groupKeys } from "./stored-group.ts";
 
 /** A member's epoch, alive. */
 export interface LiveEpoch {
@@ -69,6 +62,8 @@ export async function nextEpoch(
       throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
     keys.set(2 * ownLeaf, keyPair);
   }
+  // §12.4.2: all of them are there before anything is done with them.
+  const pskSecret = await resolvePsks(context, suite, applied.psks);
   const opened = commit.path
     ? await decryptPath(
         suite,
@@ -82,7 +77,6 @@ export async function nextEpoch(
         { leafIndex: ownLeaf, keys },
       )
     : undefined;
-  const pskSecret = await pskSecretOf(context, live, applied.psks);
   const initSecret = applied.externalInit
     ? await externalInitSecret(live, applied.externalInit)
     : secrets.initSecret;
@@ -114,19 +108,4 @@ async function externalInitSecret(live: LiveEpoch, kemOutput: Bytes): Promise<By
   } finally {
     wipe(keyPair.privateKey);
   }
-}
-
-/** `psk_secret` for a commit in this epoch, with the resumption PSKs that are kept (§8.6). */
-export function pskSecretOf(
-  context: MlsContext,
-  live: LiveEpoch,
-  ids: readonly PreSharedKeyID[],
-): Promise<Bytes> {
-  const { suite, groupContext } = live.state;
-  return resolvePsks(context, suite, ids, async (groupId, epoch) => {
-    if (epoch === groupContext.epoch && bytesEqual(groupId, groupContext.groupId)) {
-      return live.secrets.resumptionPsk.slice();
-    }
-    return context.storage.get(groupKeys(groupId).resumption(epoch));
-  });
 }

@@ -25,14 +25,14 @@ import type { MlsContext } from "./epoch.ts";
 import type { And } from "./live-group.ts";
 
 /** The private half of a key package, as it is stored until it is used. */
-interface StoredKeyPackage {
+export interface StoredKeyPackage {
   readonly version: number;
   readonly lastResort: number;
   readonly keyPackage: KeyPackage;
   readonly initKey: Bytes;
   readonly encryptionKey: Bytes;
 }
-const StoredKeyPackage: Codec<StoredKeyPackage> = struct({
+export const StoredKeyPackage: Codec<StoredKeyPackage> = struct({
   version: uint8,
   lastResort: uint8,
   keyPackage: KeyPackage,

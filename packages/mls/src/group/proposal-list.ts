@@ -10,10 +10,10 @@ import { checkPublicKey } from "../crypto/hpke.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { attempt, MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import type { Sender } from "../framing/content.ts";
-import type { Commit, Proposal } from "../framing/proposal.ts";
+import type { Commit, Proposal, ReInit } from "../framing/proposal.ts";
 import { checkNoDuplicateExtension, type Extension } from "../key/extension.ts";
 import { keyPackageRef, validateKeyPackage } from "../key/key-package.ts";
-import { type PreSharedKeyID, pskKey } from "../key/psk.ts";
+import { isLink, type PreSharedKeyID, pskKey } from "../key/psk.ts";
 import { DEFAULT_PROPOSALS, PROPOSAL } from "../registry.ts";
 import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import {
@@ -32,6 +32,8 @@ export interface ListedProposal {
   readonly proposal: Proposal;
   readonly sender: Sender;
   readonly ref: Bytes | undefined;
+  /** In the first commit of a group, by who made it: there a PSK may link the group to a former one (§11.2, §11.3). */
+  readonly first?: boolean;
 }
 
 /** What a valid list makes of a group, before the commit's path. */
@@ -45,6 +47,7 @@ export interface AppliedProposals {
   readonly psks: readonly PreSharedKeyID[];
   /** The `kem_output` of an external commit. */
   readonly externalInit: Bytes | undefined;
+  readonly reinit: ReInit | undefined;
   /** Each type once, increasing. */
   readonly proposalTypes: readonly number[];
   /** Whether the commit must have a path (§12.4). */
@@ -58,9 +61,10 @@ export function listProposals(
   committer: Sender,
 ): readonly ListedProposal[] {
   const named = new Set<string>();
+  const first = state.groupContext.epoch === 0n && committer.senderType === "member";
   return commit.proposals.map((entry) => {
     if (entry.type === "proposal") {
-      return { proposal: entry.proposal, sender: committer, ref: undefined };
+      return { proposal: entry.proposal, sender: committer, ref: undefined, first };
     }
     const ref = toHex(entry.reference);
     if (named.has(ref)) throw brokenList("12.2", "a proposal is named twice");
@@ -123,6 +127,7 @@ export async function validateProposal(
   proposal: Proposal,
   sender: Sender,
   refuse: Refuse = refuseAtOnce,
+  first = false,
 ): Promise<void> {
   const { suite, tree, groupContext } = state;
   checkSender(proposal, sender, refuse);
@@ -139,7 +144,7 @@ export async function validateProposal(
       }
       return undefined;
     case "psk":
-      return validatePsk(suite, proposal.psk, refuse);
+      return validatePsk(suite, proposal.psk, first, refuse);
     case "reinit":
       if (proposal.version < groupContext.version) {
         refuse(new MlsError("proposal-invalid", "12.1.5", "a ReInit to an older version"));
@@ -199,23 +204,30 @@ async function validateUpdate(
   await attempt(refuse, () => verifyLeafNode(state.suite, leafNode, { groupId, leafIndex }));
 }
 
-/** The PSKs of a commit, or of the Welcome to it: each valid, and none twice (§12.2). Throws `MlsError`. */
-export function checkPsks(suite: Suite, psks: readonly PreSharedKeyID[]): void {
-  for (const psk of psks) validatePsk(suite, psk, refuseAtOnce);
-  checkNoDuplicatePsk(psks, refuseAtOnce);
+/** The PSKs in a Welcome: each valid, none twice, and one at most that links to a former group (§12.4.3.1). Throws `MlsError`. */
+export function checkWelcomePsks(suite: Suite, psks: readonly PreSharedKeyID[]): void {
+  for (const psk of psks) validatePsk(suite, psk, true, refuseAtOnce);
+  checkPskList(psks, refuseAtOnce);
 }
 
-function checkNoDuplicatePsk(psks: readonly PreSharedKeyID[], refuse: Refuse): void {
+/** PSKs are counted in 16 bits (§8.4). */
+const MAX_PSKS = 0xffff;
+
+function checkPskList(psks: readonly PreSharedKeyID[], refuse: Refuse): void {
+  if (psks.length > MAX_PSKS) refuse(brokenList("8.4", `${psks.length} PSKs`));
+  if (psks.filter(isLink).length > 1) {
+    refuse(new MlsError("psk-usage", "12.4.3.1", "two PSKs that link to a former group"));
+  }
   if (new Set(psks.map(pskKey)).size !== psks.length) {
     refuse(brokenList("12.2", "the same PSK twice"));
   }
 }
 
-function validatePsk(suite: Suite, psk: PreSharedKeyID, refuse: Refuse): void {
+function validatePsk(suite: Suite, psk: PreSharedKeyID, first: boolean, refuse: Refuse): void {
   if (psk.pskNonce.length !== suite.nh) {
     refuse(new MlsError("psk-nonce", "8.4", `a PSK nonce of ${psk.pskNonce.length} bytes`));
   }
-  if (psk.pskType === "resumption" && psk.usage !== "application") {
+  if (isLink(psk) && !first) {
     refuse(new MlsError("psk-usage", "12.1.4", `a PSK for ${psk.usage} in a commit`));
   }
 }
@@ -288,13 +300,13 @@ export async function applyProposals(
   else checkRegularList(list, committer, refuse);
   // What came by reference was validated when it came, in this very epoch.
   await Promise.all(
-    list.map(async ({ proposal, sender, ref }, position) => {
-      if (!ref) await validateProposal(state, proposal, sender, about(refuse, position));
+    list.map(async ({ proposal, sender, ref, first }, position) => {
+      if (!ref) await validateProposal(state, proposal, sender, about(refuse, position), first);
     }),
   );
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
-  checkNoDuplicatePsk(psks, refuse);
+  checkPskList(psks, refuse);
 
   const extensions =
     ofType(list, "group_context_extensions")[0]?.proposal.extensions ??
@@ -350,6 +362,7 @@ export async function applyProposals(
     updated,
     psks,
     externalInit: ofType(list, "external_init")[0]?.proposal.kemOutput,
+    reinit: reinitOf(list),
     proposalTypes: [...new Set(list.map(({ proposal }) => proposalTypeOf(proposal)))].sort(
       (a, b) => a - b,
     ),
@@ -357,6 +370,13 @@ export async function applyProposals(
       list.length === 0 ||
       list.some(({ proposal }) => !["add", "psk", "reinit"].includes(proposal.proposalType)),
   };
+}
+
+function reinitOf(list: readonly ListedProposal[]): ReInit | undefined {
+  const [found] = ofType(list, "reinit");
+  if (!found) return undefined;
+  const { groupId, version, cipherSuite, extensions } = found.proposal;
+  return { groupId, version, cipherSuite, extensions };
 }
 
 /** §12.2: who stays must know the types of proposals; who comes or goes by this commit need not. */

@@ -7,6 +7,7 @@ import { toHex } from "../bytes.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Proposal } from "../framing/proposal.ts";
 import type { AuthenticationService, Credentialed } from "../key/credential.ts";
+import { pskKey } from "../key/psk.ts";
 import { membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import type { ListedProposal } from "./proposal-list.ts";
 import type { PendingProposal } from "./public-state.ts";
@@ -31,6 +32,9 @@ export function selectProposals(
     if (proposal.proposalType === "remove") touched.add(proposal.removed);
   }
   let contexts = proposals.some(({ proposalType }) => proposalType === "group_context_extensions");
+  const psks = new Set(
+    proposals.flatMap((one) => (one.proposalType === "psk" ? [pskKey(one.psk)] : [])),
+  );
   const referenced: ListedProposal[] = [];
   // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first; then it is clear who stays, and a
   // client that stays is not added again, so Adds choose last.
@@ -45,6 +49,10 @@ export function selectProposals(
     if (proposal.proposalType === "group_context_extensions") {
       if (contexts) continue;
       contexts = true;
+    }
+    if (proposal.proposalType === "psk") {
+      if (psks.has(pskKey(proposal.psk))) continue;
+      psks.add(pskKey(proposal.psk));
     }
     const leaf =
       proposal.proposalType === "remove"

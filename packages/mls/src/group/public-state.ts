@@ -8,7 +8,7 @@ import { toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import type { AuthenticatedContent, Sender } from "../framing/content.ts";
-import type { Proposal } from "../framing/proposal.ts";
+import type { Proposal, ReInit } from "../framing/proposal.ts";
 import type { AuthenticationService } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
@@ -34,6 +34,8 @@ export interface PublicState {
   readonly interimTranscriptHash: Bytes;
   /** By `ref` in hexadecimal, in the order they came. */
   readonly proposals: ReadonlyMap<string, PendingProposal>;
+  /** Where the commit that began the epoch re-initialises the group: it is over, and goes on as the one described here (§11.2). */
+  readonly reinit?: ReInit | undefined;
 }
 
 export function withProposal(state: PublicState, pending: PendingProposal): PublicState {
@@ -64,8 +66,10 @@ export interface CommitSummary {
   /** Of the GroupContext. */
   readonly extensionsBefore: readonly Extension[];
   readonly extensionsAfter: readonly Extension[];
-  /** The types of its proposals (§17.4), each once, increasing. With ReInit the group ends here. */
+  /** The types of its proposals (§17.4), each once, increasing. */
   readonly proposalTypes: readonly number[];
+  /** With it the group ends here, and goes on as the one described (§11.2). */
+  readonly reinit?: ReInit | undefined;
 }
 
 /** Throws to refuse a commit. It sees public things alone, so all who follow the group can come to the same answer. */

@@ -22,7 +22,7 @@ import type { TakenKey } from "../key/secret-tree.ts";
 import { mergeBatches } from "../storage.ts";
 import type { LeafNode } from "../tree/leaf-node.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
-import { mergeOwn, statusAfter } from "./committing.ts";
+import { mergeOwn } from "./committing.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import { validateProposal } from "./proposal-list.ts";
@@ -165,6 +165,7 @@ async function handle(
   and: And<Received> | undefined,
 ): Promise<Received> {
   const { content } = authenticated.content;
+  if (group.status === "closed") throw new MlsError("group-closed", "11.2", "the group is over");
   switch (content.contentType) {
     case "application":
       return handleApplication(group, authenticated, content, taken, and);
@@ -250,7 +251,7 @@ async function handleCommit(
       commit,
       staged,
     });
-    await group.enter(next, statusAfter(staged.summary), () => and?.(received));
+    await group.enter(next, () => and?.(received));
   }
   taken?.discard();
   return received;

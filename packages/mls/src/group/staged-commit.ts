@@ -92,6 +92,7 @@ export function nextContext(
 /** The next epoch's public state, once the confirmation tag is known too. */
 export function nextState(
   state: PublicState,
+  applied: AppliedProposals,
   tree: RatchetTree,
   groupContext: GroupContext,
   confirmationTag: Bytes,
@@ -104,6 +105,7 @@ export function nextState(
     confirmationTag,
     interimTranscriptHash: interimTranscriptHash(state.suite, confirmed, confirmationTag),
     proposals: new Map(),
+    reinit: applied.reinit,
   };
 }
 
@@ -129,6 +131,7 @@ export function summarize(
     extensionsBefore: state.groupContext.extensions,
     extensionsAfter: extensions,
     proposalTypes: applied.proposalTypes,
+    reinit: applied.reinit,
   };
 }
 
@@ -296,6 +299,6 @@ export async function stageCommit(
     provisionalTree,
     newLeaves,
     provisionalContext: encode(GroupContext, provisional),
-    next: nextState(state, tree, groupContext, confirmationTag),
+    next: nextState(state, applied, tree, groupContext, confirmationTag),
   };
 }

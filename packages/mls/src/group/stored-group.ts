@@ -33,7 +33,7 @@ import {
 import type { DhKeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
-import { encodeLeafNode } from "../framing/proposal.ts";
+import { encodeLeafNode, ReInit } from "../framing/proposal.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
 import type { SecretTree } from "../key/secret-tree.ts";
@@ -50,7 +50,7 @@ import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import type { NextEpoch } from "./epoch.ts";
 import type { PendingProposal, PublicState } from "./public-state.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** `joining`: by an external commit that is not accepted yet. `closed`: re-initialised (§11.2). */
 export type GroupStatus = "joining" | "active" | "removed" | "closed";
@@ -68,15 +68,19 @@ interface StoredState {
   readonly groupContext: GroupContext;
   readonly confirmationTag: Bytes;
   readonly interimTranscriptHash: Bytes;
+  readonly reinit: ReInit | undefined;
 }
-const StoredState: Codec<StoredState> = struct({
+/** As version 1 had them: it did not know what a group goes on as. */
+const STORED_STATE = {
   version: uint8,
   status: GroupStatus,
   ownLeaf: uint32,
   groupContext: GroupContext,
   confirmationTag: opaque,
   interimTranscriptHash: opaque,
-});
+} as const;
+const StoredState: Codec<StoredState> = struct({ ...STORED_STATE, reinit: optional(ReInit) });
+const StoredState1: Codec<Omit<StoredState, "reinit">> = struct(STORED_STATE);
 
 const StoredKeyPair: Codec<DhKeyPair> = struct({ privateKey: opaque, publicKey: opaque });
 
@@ -91,6 +95,7 @@ export interface GroupKeys {
   readonly tree: (epoch: bigint) => string;
   readonly proposal: (position: number) => string;
   readonly update: (publicKey: Bytes) => string;
+  readonly resumptions: string;
   readonly resumption: (epoch: bigint) => string;
 }
 
@@ -106,12 +111,13 @@ export function groupKeys(groupId: Bytes): GroupKeys {
     tree: (epoch) => `${all}tree/${epoch}/`,
     proposal: (position) => `${all}proposal/${position}`,
     update: (publicKey) => `${all}update/${toHex(publicKey)}`,
+    resumptions: `${all}resumption/`,
     resumption: (epoch) => `${all}resumption/${epoch}`,
   };
 }
 
 export function encodeState(state: PublicState, status: GroupStatus, ownLeaf: number): Bytes {
-  const { groupContext, confirmationTag, interimTranscriptHash } = state;
+  const { groupContext, confirmationTag, interimTranscriptHash, reinit } = state;
   return encode(StoredState, {
     version: VERSION,
     status,
@@ -119,11 +125,13 @@ export function encodeState(state: PublicState, status: GroupStatus, ownLeaf: nu
     groupContext,
     confirmationTag,
     interimTranscriptHash,
+    reinit,
   });
 }
 
 /** Throws `MlsError` with `storage` for a version that this package does not know. */
 export function decodeState(bytes: Bytes): StoredState {
+  if (bytes[0] === 1) return { ...decode(StoredState1, bytes), reinit: undefined };
   if (bytes[0] !== VERSION) {
     throw new MlsError("storage", "14", `stored group of version ${bytes[0]}`);
   }
@@ -167,8 +175,8 @@ export function keyRecords(
   return { put, delete: gone.map((index) => keys.key(index)) };
 }
 
-/** How many epochs back a resumption PSK is kept (§8.6). */
-const RESUMPTION_EPOCHS = 8n;
+/** Of how many ended epochs the resumption PSK is kept (§8.6), unless the context says otherwise. */
+const RESUMPTION_EPOCHS = 8;
 
 /** What changes when an epoch ends and another begins, but for the new secret tree, which writes itself. */
 export function epochRecords(
@@ -184,6 +192,7 @@ export function epochRecords(
     /** The public keys of our Updates: committed or void now. */
     readonly updates: readonly Bytes[];
   },
+  resumptionEpochs: number = RESUMPTION_EPOCHS,
 ): Batch {
   const { epoch } = ended.state.groupContext;
   const proposals = Array.from({ length: ended.state.proposals.size }, (_, i) => keys.proposal(i));
@@ -194,14 +203,16 @@ export function epochRecords(
       put: new Map([
         [keys.state, encodeState(begun.state, begun.status, begun.ownLeaf)],
         [keys.secrets, encode(EpochSecrets, begun.secrets)],
-        [keys.resumption(epoch), ended.secrets.resumptionPsk],
+        ...(resumptionEpochs > 0
+          ? [[keys.resumption(epoch), ended.secrets.resumptionPsk] as const]
+          : []),
       ]),
       delete: [
         ...ended.secretTree.keys(),
         ...proposals,
         ...begun.updates.map(keys.update),
         keys.pending,
-        keys.resumption(epoch - RESUMPTION_EPOCHS),
+        keys.resumption(epoch - BigInt(resumptionEpochs)),
       ],
     },
   );
@@ -278,6 +289,7 @@ interface StoredPending {
   readonly keys: readonly { readonly index: number; readonly keyPair: DhKeyPair }[];
   readonly secrets: EpochSecrets;
   readonly encryptionSecret: Bytes;
+  readonly reinit: ReInit | undefined;
 }
 /** A summary by leaf indices: the leaves themselves stand in the trees before and after. */
 interface StoredSummary {
@@ -295,7 +307,7 @@ export const StoredBundle: Codec<CommitBundle> = struct({
   groupInfo: opaque,
   groupInfoForJoiners: opaque,
 });
-const StoredPending: Codec<StoredPending> = struct({
+const STORED_PENDING = {
   version: uint8,
   bundle: StoredBundle,
   summary: struct<StoredSummary>({
@@ -315,7 +327,9 @@ const StoredPending: Codec<StoredPending> = struct({
   keys: vector(struct({ index: uint32, keyPair: StoredKeyPair })),
   secrets: EpochSecrets,
   encryptionSecret: opaque,
-});
+} as const;
+const StoredPending: Codec<StoredPending> = struct({ ...STORED_PENDING, reinit: optional(ReInit) });
+const StoredPending1: Codec<Omit<StoredPending, "reinit">> = struct(STORED_PENDING);
 
 export function encodePending(before: RatchetTree, composed: ComposedCommit): Bytes {
   const { bundle, summary, next } = composed;
@@ -340,11 +354,15 @@ export function encodePending(before: RatchetTree, composed: ComposedCommit): By
     keys: [...next.keys].map(([index, keyPair]) => ({ index, keyPair })),
     secrets,
     encryptionSecret,
+    reinit: state.reinit,
   });
 }
 
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
-  const stored = decode(StoredPending, bytes);
+  const stored =
+    bytes[0] === 1
+      ? { ...decode(StoredPending1, bytes), reinit: undefined }
+      : decode(StoredPending, bytes);
   const { suite } = before;
   const tree = withNodes(before.tree, stored.nodes);
   const { groupContext, confirmationTag, interimTranscriptHash, summary, ownLeaf } = stored;
@@ -374,6 +392,7 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
       extensionsBefore: before.groupContext.extensions,
       extensionsAfter: groupContext.extensions,
       proposalTypes: summary.proposalTypes,
+      reinit: stored.reinit,
     },
     next: {
       state: {
@@ -383,6 +402,7 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
         confirmationTag,
         interimTranscriptHash,
         proposals: new Map(),
+        reinit: stored.reinit,
       },
       ownLeaf,
       keys: new Map(stored.keys.map(({ index, keyPair }) => [index, keyPair])),

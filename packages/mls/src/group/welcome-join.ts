@@ -16,19 +16,15 @@ import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
 import { commonAncestor } from "../tree/tree-math.ts";
 import { openWelcomePath } from "../tree/update-path.ts";
-import { keysAfterPath, type MlsContext, resolvePsks } from "./epoch.ts";
+import { keysAfterPath, type MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { treeFor, verifiedState } from "./opened-group.ts";
 import { findKeyPackage, keyPackageKey } from "./own-key-package.ts";
-import { checkPsks } from "./proposal-list.ts";
-import { groupKeys } from "./stored-group.ts";
+import { resolvePsks } from "./pre-shared-key.ts";
+import { checkWelcomePsks } from "./proposal-list.ts";
 import { openGroupInfo, openGroupSecrets } from "./welcome.ts";
-
-async function resumptionPsk(context: MlsContext, groupId: Bytes, epoch: bigint) {
-  return context.storage.get(groupKeys(groupId).resumption(epoch));
-}
 
 /** Joins by a Welcome (§12.4.3.1). The key package's private half is deleted in the same batch, a last resort's kept. */
 export async function joinGroup(
@@ -60,10 +56,8 @@ export async function joinGroup(
   }
   const initKeyPair = { privateKey: stored.initKey, publicKey: keyPackage.initKey };
   const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair);
-  checkPsks(suite, secrets.psks);
-  const pskSecret = await resolvePsks(context, suite, secrets.psks, (groupId, epoch) =>
-    resumptionPsk(context, groupId, epoch),
-  );
+  checkWelcomePsks(suite, secrets.psks);
+  const pskSecret = await resolvePsks(context, suite, secrets.psks);
   const groupInfo = await openGroupInfo(suite, welcome, secrets.joinerSecret, pskSecret);
   const { expected } = options;
   const { groupId, epoch } = groupInfo.groupContext;

@@ -48,6 +48,29 @@ export const PreSharedKeyID: Codec<PreSharedKeyID> = select<"pskType", PreShared
   },
 );
 
+/** What a PSK is, before it is injected anywhere. */
+export type PskSource =
+  | { readonly pskType: "external"; readonly pskId: Bytes }
+  /** Of a group that the client is or was in (§8.6). */
+  | { readonly pskType: "resumption"; readonly pskGroupId: Bytes; readonly pskEpoch: bigint };
+
+/** An id with a fresh nonce of `nh` bytes (§8.4): each time that a PSK is injected it is to be a new one. */
+export function freshPskId(
+  suite: Suite,
+  psk: PskSource,
+  usage: ResumptionPskUsage = "application",
+): PreSharedKeyID {
+  const pskNonce = suite.provider.random(suite.nh);
+  return psk.pskType === "external" ? { ...psk, pskNonce } : { ...psk, usage, pskNonce };
+}
+
+/** Whether a PSK links a new group to a former one: nowhere else may it be used (§11.2, §11.3). */
+export function isLink(
+  id: PreSharedKeyID,
+): id is Extract<PreSharedKeyID, { pskType: "resumption" }> {
+  return id.pskType === "resumption" && id.usage !== "application";
+}
+
 /** One string for each id: the nonce counts, as it does in the RFC's equality. */
 export function pskKey(id: PreSharedKeyID): string {
   return toHex(encode(PreSharedKeyID, id));

@@ -150,13 +150,25 @@ const RULES: readonly (readonly [
     "psk-unknown",
   ],
   [
-    "a PSK for a branch",
+    "a branch off a group that the joiner is not in",
     { secrets: () => ({ psks: [{ ...resumption, usage: "branch" }] }) },
-    "psk-usage",
+    "psk-unknown",
   ],
   [
-    "a PSK for a ReInit",
+    "a ReInit of a group that the joiner is not in",
     { secrets: () => ({ psks: [{ ...resumption, usage: "reinit" }] }) },
+    "psk-unknown",
+  ],
+  [
+    "W03 two PSKs that link it to former groups",
+    {
+      secrets: () => ({
+        psks: [
+          { ...resumption, usage: "reinit" },
+          { ...resumption, usage: "branch" },
+        ],
+      }),
+    },
     "psk-usage",
   ],
   [

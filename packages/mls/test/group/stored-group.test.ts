@@ -444,3 +444,23 @@ describe("mergeBatches", () => {
     });
   });
 });
+
+describe("records of version 1", () => {
+  it("are read: they end before what a group goes on as", async () => {
+    const alice = await person("alice");
+    const group = await found(alice);
+    const { commit } = await group.commit();
+    const prefix = `group/${hex(group.groupId)}/`;
+    for (const key of [`${prefix}state`, `${prefix}pending`]) {
+      const record = await alice.storage.get(key);
+      if (!record) throw new Error("no record");
+      const older = Uint8Array.of(1, ...record.subarray(1, -1));
+      await alice.storage.apply({ put: new Map([[key, older]]) });
+    }
+    const loaded = await reload(alice, group);
+    expect(loaded.reinit).toBeUndefined();
+    await loaded.receive(commit);
+    expect([loaded.status, loaded.epoch]).toEqual(["active", 1n]);
+    expect((await alice.storage.get(`${prefix}state`))?.[0]).toBe(2);
+  });
+});

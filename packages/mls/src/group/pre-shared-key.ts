@@ -1,0 +1,87 @@
+/**
+ * Pre-shared keys in a group: proposed, looked up, forgotten. RFC 9420 §8.4, §8.6 (resumption), §12.1.4.
+ * @module
+ */
+
+import { wipe } from "../bytes.ts";
+import { type Bytes, decode } from "../codec.ts";
+import { type Suite, suiteOf } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
+import type { Proposal } from "../framing/proposal.ts";
+import { EpochSecrets } from "../key/key-schedule.ts";
+import {
+  freshPskId,
+  type PreSharedKeyID,
+  type Psk,
+  type PskSource,
+  pskSecret,
+} from "../key/psk.ts";
+import type { MlsContext } from "./epoch.ts";
+import { decodeState, groupKeys } from "./stored-group.ts";
+
+/** A PreSharedKey proposal (§12.1.4) for a group of this suite, with a fresh nonce. */
+export function preSharedKey(
+  context: Pick<MlsContext, "crypto">,
+  group: { readonly suite: number },
+  psk: PskSource,
+): Proposal {
+  return { proposalType: "psk", psk: freshPskId(suiteOf(context.crypto, group.suite), psk) };
+}
+
+/**
+ * The resumption PSK of a group's epoch, as far as this client holds it: of the epoch the group is at, and of those before
+ * it that are kept (`resumptionEpochs`).
+ */
+export async function heldResumptionPsk(
+  { storage }: Pick<MlsContext, "storage">,
+  groupId: Bytes,
+  epoch: bigint,
+): Promise<Bytes | undefined> {
+  const keys = groupKeys(groupId);
+  const kept = await storage.get(keys.resumption(epoch));
+  if (kept) return kept;
+  const [state, secrets] = [await storage.get(keys.state), await storage.get(keys.secrets)];
+  if (!state || !secrets) return undefined;
+  const { status, groupContext } = decodeState(state);
+  // The epoch that an external commit of ours would begin is no epoch yet.
+  if (status === "joining" || groupContext.epoch !== epoch) return undefined;
+  return decode(EpochSecrets, secrets).resumptionPsk;
+}
+
+async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {
+  if (id.pskType === "resumption") return heldResumptionPsk(context, id.pskGroupId, id.pskEpoch);
+  // The application's own array stays as it is.
+  return (await context.externalPsk?.(id.pskId))?.slice();
+}
+
+/** `psk_secret` over these PSKs, in their order (§8.4). Throws `MlsError` with `psk-unknown`. */
+export async function resolvePsks(
+  context: MlsContext,
+  suite: Suite,
+  ids: readonly PreSharedKeyID[],
+): Promise<Bytes> {
+  const psks: Psk[] = [];
+  try {
+    for (const id of ids) {
+      const secret = await heldPsk(context, id);
+      if (!secret) throw new MlsError("psk-unknown", "8.4", "a PSK that this client does not have");
+      psks.push({ id, secret });
+    }
+    return pskSecret(suite, psks);
+  } finally {
+    wipe(...psks.map(({ secret }) => secret));
+  }
+}
+
+/** Forgets the resumption PSKs of a group's ended epochs (§8.6): all of them, or those before an epoch. */
+export async function deleteResumptionPsks(
+  { storage }: Pick<MlsContext, "storage">,
+  group: { readonly groupId: Bytes },
+  before?: bigint,
+): Promise<void> {
+  const prefix = groupKeys(group.groupId).resumptions;
+  const kept = [...(await storage.list(prefix)).keys()];
+  const isOld = (key: string): boolean =>
+    before === undefined || BigInt(key.slice(prefix.length)) < before;
+  await storage.apply({ delete: kept.filter(isOld) });
+}
