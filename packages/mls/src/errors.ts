@@ -59,10 +59,13 @@ export type MlsErrorCode =
   | "psk-unknown"
   | "psk-nonce"
   | "psk-usage"
+  | "reinit"
+  | "branch"
   | "external-commit"
   | "authentication"
   | "pending-commit"
   | "pending-proposals"
+  | "too-many-proposals"
   | "no-pending-commit"
   // Welcome and GroupInfo (§12.4.3)
   | "welcome"

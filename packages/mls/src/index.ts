@@ -37,6 +37,7 @@ export type { HandshakePolicy, MlsContext } from "./group/epoch.ts";
 export { joinExternally } from "./group/external-join.ts";
 export type { Group } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
+export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
 export type { And } from "./group/live-group.ts";
 export { loadGroup } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
@@ -47,6 +48,7 @@ export type {
   CommitPolicy,
   CommitSummary,
   PendingProposal,
+  ProposalPolicy,
   PublicContext,
 } from "./group/public-state.ts";
 export type { Received } from "./group/receiving.ts";

@@ -1,11 +1,25 @@
 /**
  * A group as someone follows it who is no member: the service that orders its messages, or an observer. It holds no secret
  * and can make no message. RFC 9420 §6.2, §12.4.2, §12.4.3; RFC 9750 §5.
+ *
+ * It follows proposals and commits that are PublicMessages. Of one that is a PrivateMessage it sees the group, the epoch and
+ * the kind of content (`readMessage`), so it can order commits, one an epoch; it learns the state behind the commit from a new
+ * GroupInfo and tree (`open`), and can't tell whether the commit was valid.
  * @module
  */
 
 import { bytesEqual } from "./bytes.ts";
-import { type Bytes, type Codec, decode, encode, opaque, struct, uint8, vector } from "./codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  opaque,
+  optional,
+  struct,
+  uint8,
+  vector,
+} from "./codec.ts";
 import { suiteOf } from "./crypto/suite.ts";
 import { MlsError } from "./errors.ts";
 import {
@@ -16,20 +30,26 @@ import {
   type WireFormat,
 } from "./framing/content.ts";
 import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
-import type { Proposal } from "./framing/proposal.ts";
+import { type Proposal, ReInit } from "./framing/proposal.ts";
 import { readPublic } from "./framing/public-message.ts";
 import { type BrokenRule, inspectProposals } from "./group/inspection.ts";
+import {
+  readGroupInfo as readGroupInfoWhole,
+  treeFor,
+  verifiedState,
+} from "./group/opened-group.ts";
 import { validateProposal } from "./group/proposal-list.ts";
 import {
   type CommitPolicy,
   type CommitSummary,
+  type PendingProposal,
   type PublicContext,
   type PublicState,
   withProposal,
 } from "./group/public-state.ts";
 import { judgeProposal, stageCommit } from "./group/staged-commit.ts";
 import { pendingProposal } from "./group/stored-group.ts";
-import { checkNoDuplicateExtension, type Extension } from "./key/extension.ts";
+import type { Extension } from "./key/extension.ts";
 import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
 import { verifyGroupInfo } from "./key/group-info.ts";
 import { keyPackageRef, validateKeyPackage as validate } from "./key/key-package.ts";
@@ -43,7 +63,6 @@ import {
 import {
   changedNodes,
   decodeNode,
-  decodeRatchetTree,
   encodedNodes,
   encodeRatchetTree,
   type Member,
@@ -51,36 +70,62 @@ import {
   type NodeChange,
   treeFromNodes,
 } from "./tree/ratchet-tree.ts";
-import { validateTree } from "./tree/tree-validation.ts";
 
 export type { Bytes } from "./codec.ts";
 export { type CryptoProvider, SUITES } from "./crypto/suite.ts";
 export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 export type { ContentType, Sender, WireFormat } from "./framing/content.ts";
-export type { Proposal } from "./framing/proposal.ts";
+export type { Proposal, ReInit } from "./framing/proposal.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
-export type { CommitPolicy, CommitSummary, PublicContext } from "./group/public-state.ts";
+export type {
+  CommitPolicy,
+  CommitSummary,
+  PendingProposal,
+  ProposalPolicy,
+  PublicContext,
+} from "./group/public-state.ts";
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 export { type Extension, findExtension } from "./key/extension.ts";
 export { EXTENSION, PROPOSAL } from "./registry.ts";
 export type { LeafNode, Lifetime } from "./tree/leaf-node.ts";
 export type { Member, NodeChange } from "./tree/ratchet-tree.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 
 interface StoredPublicState {
   readonly version: number;
   readonly groupContext: GroupContext;
   readonly confirmationTag: Bytes;
   readonly proposals: readonly AuthenticatedContent[];
+  readonly reinit: ReInit | undefined;
+  readonly groupInfo: Bytes | undefined;
 }
-const StoredPublicState: Codec<StoredPublicState> = struct({
+/** As version 1 had them. */
+const STORED_PUBLIC_STATE = {
   version: uint8,
   groupContext: GroupContext,
   confirmationTag: opaque,
   proposals: vector(AuthenticatedContent),
+} as const;
+const StoredPublicState: Codec<StoredPublicState> = struct({
+  ...STORED_PUBLIC_STATE,
+  reinit: optional(ReInit),
+  groupInfo: optional(opaque),
 });
+const StoredPublicState1: Codec<Omit<StoredPublicState, "reinit" | "groupInfo">> =
+  struct(STORED_PUBLIC_STATE);
+
+/** Throws `MlsError` with `storage` or `decode`. */
+function decodeState(bytes: Bytes): StoredPublicState {
+  if (bytes[0] === 1) {
+    return { ...decode(StoredPublicState1, bytes), reinit: undefined, groupInfo: undefined };
+  }
+  if (bytes[0] !== VERSION) {
+    throw new MlsError("storage", "14", `stored public group of version ${bytes[0]}`);
+  }
+  return decode(StoredPublicState, bytes);
+}
 
 export type PublicEvent =
   | {
@@ -95,37 +140,24 @@ export type PublicEvent =
 export class PublicGroup {
   readonly #context: PublicContext;
   readonly #state: PublicState;
+  readonly #groupInfo: Bytes | undefined;
 
-  private constructor(context: PublicContext, state: PublicState) {
+  private constructor(context: PublicContext, state: PublicState, groupInfo?: Bytes) {
     this.#context = context;
     this.#state = state;
+    this.#groupInfo = groupInfo;
   }
 
-  /** From a GroupInfo (an MLSMessage) and the tree beside it, both checked whole. Throws `MlsError`. */
+  /** From a GroupInfo (an MLSMessage) and the tree in it or beside it, both checked whole. Throws `MlsError`. */
   static async open(
     context: PublicContext,
-    options: { readonly groupInfo: Bytes; readonly ratchetTree: Bytes },
+    options: { readonly groupInfo: Bytes; readonly ratchetTree?: Bytes },
   ): Promise<PublicGroup> {
-    const { groupInfo } = decodeMessageOf(options.groupInfo, "mls_group_info");
-    const { groupContext, confirmationTag } = groupInfo;
-    const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-    const tree = decodeRatchetTree(suite, options.ratchetTree);
-    checkNoDuplicateExtension(groupContext.extensions);
-    await verifyGroupInfo(suite, groupInfo, tree);
-    await validateTree(suite, tree, groupContext);
-    await context.authentication.validate(
-      membersOf(tree).map(({ leafNode }) => leafNode),
-      "present",
-    );
-    const confirmed = groupContext.confirmedTranscriptHash;
-    return new PublicGroup(context, {
-      suite,
-      groupContext,
-      tree,
-      confirmationTag,
-      interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
-      proposals: new Map(),
-    });
+    const groupInfo = readGroupInfoWhole(options.groupInfo);
+    const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
+    const tree = treeFor(suite, groupInfo, options.ratchetTree);
+    const state = await verifiedState(context, suite, groupInfo, tree);
+    return new PublicGroup(context, state, options.groupInfo);
   }
 
   /** From what `state` and `nodes` gave; nothing is verified again. Throws `MlsError` with `storage` or `decode`. */
@@ -136,10 +168,9 @@ export class PublicGroup {
       readonly nodes: Iterable<readonly [index: number, node: Bytes]>;
     },
   ): PublicGroup {
-    if (stored.state[0] !== VERSION) {
-      throw new MlsError("storage", "14", `stored public group of version ${stored.state[0]}`);
-    }
-    const { groupContext, confirmationTag, proposals } = decode(StoredPublicState, stored.state);
+    const { groupContext, confirmationTag, proposals, reinit, groupInfo } = decodeState(
+      stored.state,
+    );
     const suite = suiteOf(context.crypto, groupContext.cipherSuite);
     const nodes = [...stored.nodes].map(([index, node]) => [index, decodeNode(node)] as const);
     const confirmed = groupContext.confirmedTranscriptHash;
@@ -150,12 +181,13 @@ export class PublicGroup {
       confirmationTag,
       interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
       proposals: new Map(),
+      reinit,
     };
     for (const authenticated of proposals) {
       const pending = pendingProposal(suite, authenticated);
       if (pending) state = withProposal(state, pending);
     }
-    return new PublicGroup(context, state);
+    return new PublicGroup(context, state, groupInfo);
   }
 
   get groupId(): Bytes {
@@ -172,6 +204,21 @@ export class PublicGroup {
     return this.#state.groupContext.extensions;
   }
 
+  /** What the group goes on as (§11.2), where its last commit ended it: it takes no message any more. */
+  get reinit(): ReInit | undefined {
+    return this.#state.reinit;
+  }
+  get pendingProposals(): readonly PendingProposal[] {
+    return [...this.#state.proposals.values()];
+  }
+  /**
+   * The newest GroupInfo of this epoch (an MLSMessage) that was checked; undefined until a member signs one. A tree that
+   * is not in it goes beside it (`ratchetTree`): the signature covers its extensions.
+   */
+  get groupInfo(): Bytes | undefined {
+    return this.#groupInfo;
+  }
+
   members(): readonly Member[] {
     return membersOf(this.#state.tree);
   }
@@ -183,12 +230,14 @@ export class PublicGroup {
 
   /** Everything but the nodes of the tree: small, and rewritten with each change. */
   state(): Bytes {
-    const { groupContext, confirmationTag, proposals } = this.#state;
+    const { groupContext, confirmationTag, proposals, reinit } = this.#state;
     return encode(StoredPublicState, {
       version: VERSION,
       groupContext,
       confirmationTag,
       proposals: [...proposals.values()].map(({ authenticated }) => authenticated),
+      reinit,
+      groupInfo: this.#groupInfo,
     });
   }
 
@@ -223,6 +272,7 @@ export class PublicGroup {
         `a message of epoch ${content.epoch}, the group is at ${groupContext.epoch}`,
       );
     }
+    if (this.#state.reinit) throw new MlsError("group-closed", "11.2", "the group is over");
     await verifyContent(this.#state.suite, authenticated, this.#state.tree, groupContext);
     const { content: inner, sender } = content;
     if (inner.contentType === "commit") {
@@ -244,7 +294,7 @@ export class PublicGroup {
     await validateProposal(this.#state, pending.proposal, sender);
     await judgeProposal(this.#context, this.#state, pending.proposal, sender);
     return {
-      group: new PublicGroup(this.#context, withProposal(this.#state, pending)),
+      group: new PublicGroup(this.#context, withProposal(this.#state, pending), this.#groupInfo),
       event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },
       changes: [],
     };
@@ -260,8 +310,13 @@ export class PublicGroup {
     return inspectProposals(this.#context, this.#state, list, committer);
   }
 
-  /** Throws `MlsError` unless this GroupInfo (an MLSMessage) is of exactly this state and signed by a member. */
-  async checkGroupInfo(message: Bytes): Promise<{ readonly extensions: readonly Extension[] }> {
+  /**
+   * Throws `MlsError` unless this GroupInfo (an MLSMessage) is of exactly this state and signed by a member. `group`: the same
+   * state, which gives this GroupInfo out.
+   */
+  async checkGroupInfo(
+    message: Bytes,
+  ): Promise<{ readonly extensions: readonly Extension[]; readonly group: PublicGroup }> {
     const { groupInfo } = decodeMessageOf(message, "mls_group_info");
     const { groupContext, confirmationTag, suite, tree } = this.#state;
     if (
@@ -274,7 +329,8 @@ export class PublicGroup {
       throw new MlsError("group-info-signature", "12.4.3", "a GroupInfo of another state");
     }
     await verifyGroupInfo(suite, groupInfo, tree);
-    return { extensions: groupInfo.extensions };
+    const group = new PublicGroup(this.#context, this.#state, message);
+    return { extensions: groupInfo.extensions, group };
   }
 }
 

@@ -58,10 +58,11 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
   return composed.bundle;
 }
 
-async function compose(
+/** Composes a commit of ours over a list of proposals; nothing is stored yet. */
+export async function compose(
   group: LiveGroup,
   list: readonly ListedProposal[],
-  options: CommitOptions,
+  options: Omit<CommitOptions, "proposals" | "and">,
 ): ReturnType<typeof composeCommit> {
   const { live, context, signer } = group;
   const { state, ownLeaf, keys, secrets } = live;

@@ -16,17 +16,11 @@ import {
 } from "../framing/content.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode } from "../framing/proposal.ts";
-import type { Credential } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
-import {
-  type Capabilities,
-  checkLifetime,
-  type LeafNode,
-  signLeafNode,
-} from "../tree/leaf-node.ts";
+import { checkLifetime, type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
 import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
@@ -71,7 +65,7 @@ export interface Composition {
   /** A member by its leaf, or someone who joins, by what its leaf is to say. */
   readonly committer:
     | { readonly leafIndex: number; readonly keys: ReadonlyMap<number, DhKeyPair> }
-    | { readonly credential: Credential; readonly capabilities: Capabilities };
+    | Pick<LeafNode, "credential" | "capabilities" | "extensions">;
   /** Of the current epoch, or from `external_pub`. Stays the caller's. */
   readonly initSecret: Bytes;
   readonly pskSecret: Bytes;
@@ -100,7 +94,7 @@ function leafTemplate(
   composition: Composition,
 ): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
   const { committer, state } = composition;
-  if ("credential" in committer) return { ...committer, extensions: [] };
+  if ("credential" in committer) return committer;
   const leaf = leafAt(state.tree, committer.leafIndex);
   if (!leaf) throw new MlsError("blank-leaf", "12.4.1", "the committer has no leaf");
   return leaf;

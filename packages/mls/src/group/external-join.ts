@@ -9,9 +9,11 @@ import { hpkeSendExport } from "../crypto/hpke.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
+import type { Proposal } from "../framing/proposal.ts";
 import { protectPublic } from "../framing/public-message.ts";
 import { type Extension, findExtension } from "../key/extension.ts";
 import { EXTERNAL_INIT_LABEL } from "../key/key-schedule.ts";
+import { freshPskId, type PskSource } from "../key/psk.ts";
 import { EXTENSION } from "../registry.ts";
 import { defaultCapabilities } from "../tree/leaf-node.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
@@ -21,6 +23,7 @@ import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
 import type { Joiner } from "./own-key-package.ts";
+import { resolvePsks } from "./pre-shared-key.ts";
 
 /**
  * Joins by an external commit (§12.4.3.2). The group is stored as joining, with the bundle to be sent; once the service has
@@ -34,8 +37,13 @@ export async function joinExternally(
     readonly ratchetTree?: Bytes;
     readonly authenticatedData?: AuthenticatedData;
     readonly joinerExtensions?: readonly Extension[];
-    /** A leaf of the same client that this commit replaces. */
+    /**
+     * The leaf index of a former self, which this commit replaces; so does it what is stored here of the group. A `Group` of
+     * the former self must not be used any more.
+     */
     readonly resync?: number;
+    /** Injected into the new epoch, in this order: all members must have them. */
+    readonly psks?: readonly PskSource[];
     readonly and?: And<Group>;
   },
 ): Promise<{ readonly group: Group; readonly bundle: CommitBundle }> {
@@ -49,33 +57,26 @@ export async function joinExternally(
   }
   const publicKey = decode(opaque, externalPub);
   const init = await hpkeSendExport(suite, publicKey, EXTERNAL_INIT_LABEL, suite.nh);
-  const sender = { senderType: "new_member_commit" } as const;
-  const list = [
-    {
-      proposal: { proposalType: "external_init", kemOutput: init.kemOutput } as const,
-      sender,
-      ref: undefined,
-    },
+  const psks = (options.psks ?? []).map((psk) => freshPskId(suite, psk));
+  const proposals: readonly Proposal[] = [
+    { proposalType: "external_init", kemOutput: init.kemOutput },
     ...(options.resync === undefined
       ? []
-      : [
-          {
-            proposal: { proposalType: "remove", removed: options.resync } as const,
-            sender,
-            ref: undefined,
-          },
-        ]),
+      : [{ proposalType: "remove", removed: options.resync } as const]),
+    ...psks.map((psk) => ({ proposalType: "psk", psk }) as const),
   ];
+  const sender = { senderType: "new_member_commit" } as const;
   const { bundle, next } = await composeCommit(context, {
     state,
-    list,
+    list: proposals.map((proposal) => ({ proposal, sender, ref: undefined })),
     signer: options.signer,
     committer: {
       credential: options.credential,
       capabilities: options.capabilities ?? defaultCapabilities(),
+      extensions: options.leafExtensions ?? [],
     },
     initSecret: init.secret,
-    pskSecret: new Uint8Array(suite.nh),
+    pskSecret: await resolvePsks(context, suite, psks),
     forcePath: true,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
@@ -90,6 +91,7 @@ export async function joinExternally(
   wipe(init.secret);
   const group = await begin(context, options.signer, "joining", next, {
     joining: bundle,
+    replacing: options.resync !== undefined,
     and: options.and,
   });
   return { group, bundle };

@@ -17,6 +17,8 @@ import type { PublicState } from "./public-state.ts";
 import {
   decodePending,
   decodeState,
+  type GroupKeys,
+  type GroupStatus,
   groupKeys,
   loadKeys,
   loadProposals,
@@ -25,6 +27,36 @@ import {
   StoredBundle,
 } from "./stored-group.ts";
 
+/** The public state among a group's records, or undefined. */
+export function loadState(
+  context: MlsContext,
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+):
+  | { readonly state: PublicState; readonly status: GroupStatus; readonly ownLeaf: number }
+  | undefined {
+  const stored = records.get(keys.state);
+  if (!stored) return undefined;
+  const { status, ownLeaf, confirmationTag, ...rest } = decodeState(stored);
+  const { groupContext, interimTranscriptHash, reinit } = rest;
+  const suite = suiteOf(context.crypto, groupContext.cipherSuite);
+  const tree = loadTree(suite, keys, records);
+  const proposals = loadProposals(suite, keys, records);
+  return {
+    status,
+    ownLeaf,
+    state: {
+      suite,
+      groupContext,
+      tree,
+      confirmationTag,
+      interimTranscriptHash,
+      proposals,
+      reinit,
+    },
+  };
+}
+
 /** The group with this id from storage, or undefined. Throws `MlsError` with `storage` where the signer is another. */
 export async function loadGroup(
   context: MlsContext,
@@ -32,27 +64,10 @@ export async function loadGroup(
 ): Promise<Group | undefined> {
   const keys = groupKeys(options.groupId);
   const records = await context.storage.list(keys.all);
-  const stored = records.get(keys.state);
-  if (!stored) return undefined;
-  const {
-    status,
-    ownLeaf,
-    groupContext,
-    confirmationTag: tag,
-    interimTranscriptHash,
-    reinit,
-  } = decodeState(stored);
-  const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-  const tree = loadTree(suite, keys, records);
-  const state: PublicState = {
-    suite,
-    groupContext,
-    tree,
-    confirmationTag: tag,
-    interimTranscriptHash,
-    proposals: loadProposals(suite, keys, records),
-    reinit,
-  };
+  const loaded = loadState(context, keys, records);
+  if (!loaded) return undefined;
+  const { state, status, ownLeaf } = loaded;
+  const { suite, tree, groupContext } = state;
   const own = membersOf(tree).find(({ leafIndex }) => leafIndex === ownLeaf);
   if (!own || !bytesEqual(own.leafNode.signatureKey, options.signer.publicKey)) {
     throw new MlsError("storage", "14", "the signer is not the one of our leaf");

@@ -18,14 +18,17 @@ import type { Lifetime } from "../tree/leaf-node.ts";
 import { treeOf } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport } from "../tree/tree-validation.ts";
+import type { compose } from "./committing.ts";
 import type { CommitBundle } from "./compose.ts";
 import type { MlsContext, NextEpoch } from "./epoch.ts";
 import { Group } from "./group.ts";
-import type { And } from "./live-group.ts";
+import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
 import { type Joiner, newLeaf } from "./own-key-package.ts";
+import { heldResumptionPsk } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
 import {
   decodeState,
+  encodePending,
   encodeState,
   type GroupStatus,
   groupKeys,
@@ -42,14 +45,19 @@ export async function begin(
   next: NextEpoch,
   extra: {
     readonly batch?: Batch;
+    /** It takes the place of a group with the same id that is here. */
+    readonly replacing?: boolean;
     readonly joining?: CommitBundle;
+    /** Composes the group's first commit, which is stored with it. */
+    readonly first?: (group: LiveGroup) => ReturnType<typeof compose>;
     readonly and?: And<Group> | undefined;
   },
 ): Promise<Group> {
   const { state, ownLeaf } = next;
   const keys = groupKeys(state.groupContext.groupId);
   const known = await context.storage.get(keys.state);
-  if (known && decodeState(known).status !== "removed") {
+  const former = known && decodeState(known);
+  if (former && former.status !== "removed" && !extra.replacing) {
     throw new MlsError("group-exists", "12.4.3.1", "a group with this id is here already");
   }
   const prefix = keys.tree(state.groupContext.epoch);
@@ -61,7 +69,7 @@ export async function begin(
     next.encryptionSecret,
     context.window,
   );
-  const group = new Group({
+  const parts: GroupParts = {
     context,
     signer,
     status,
@@ -69,13 +77,20 @@ export async function begin(
     pending: undefined,
     joining: extra.joining,
     updates: new Map(),
-  });
-  // What a group that we were removed from has left goes first.
-  const stale = [...(await context.storage.list(keys.all)).keys()];
+  };
+  const composed = await extra.first?.(new LiveGroup(parts));
+  const group = new Group({ ...parts, pending: composed && { composed } });
+  // What a former self in the group has left goes first, but for what may prove later that it was there (§8.6).
+  const left = [...(await context.storage.list(keys.all)).keys()];
+  const stale = left.filter((key) => !key.startsWith(keys.resumptions));
+  const { groupId } = state.groupContext;
+  const last = former && (await heldResumptionPsk(context, groupId, former.groupContext.epoch));
   const records = new Map([
     [keys.state, encodeState(state, status, ownLeaf)],
     [keys.secrets, encode(EpochSecrets, next.secrets)],
   ]);
+  if (last) records.set(keys.resumption(former.groupContext.epoch), last);
+  if (composed) records.set(keys.pending, encodePending(tree, composed));
   if (extra.joining) records.set(keys.pending, encode(StoredBundle, extra.joining));
   await context.storage.apply(
     mergeBatches(
@@ -84,25 +99,36 @@ export async function begin(
       keyRecords(keys, new Map(), next.keys),
       { put: records },
       secretTree.records(),
+      composed?.taken?.batch,
       extra.batch,
       await extra.and?.(group),
     ),
   );
+  composed?.taken?.settle();
   return group;
+}
+
+/** What a new group is to be. */
+export interface NewGroup extends Joiner {
+  readonly groupId: Bytes;
+  readonly suite: number;
+  /** Of its maker's leaf. */
+  readonly lifetime: Lifetime;
+  /** Of the GroupContext. */
+  readonly extensions?: readonly Extension[];
 }
 
 /** Makes a group with its maker as the one member (§11). Not a message is sent. */
 export async function createGroup(
   context: MlsContext,
-  options: Joiner & {
-    readonly groupId: Bytes;
-    readonly suite: number;
-    readonly lifetime: Lifetime;
-    /** Of the GroupContext. */
-    readonly extensions?: readonly Extension[];
-    readonly and?: And<Group>;
-  },
+  options: NewGroup & { readonly and?: And<Group> },
 ): Promise<Group> {
+  const next = await firstEpoch(context, options);
+  return begin(context, options.signer, "active", next, { and: options.and });
+}
+
+/** Epoch 0 of a group that we make (§11). */
+export async function firstEpoch(context: MlsContext, options: NewGroup): Promise<NextEpoch> {
   const suite = suiteOf(context.crypto, options.suite);
   const extensions = options.extensions ?? [];
   checkNoDuplicateExtension(extensions);
@@ -130,6 +156,5 @@ export async function createGroup(
     interimTranscriptHash: interimTranscriptHash(suite, EMPTY, tag),
     proposals: new Map(),
   };
-  const next = { state, ownLeaf: 0, keys: new Map([[0, keyPair]]), ...derived };
-  return begin(context, options.signer, "active", next, { and: options.and });
+  return { state, ownLeaf: 0, keys: new Map([[0, keyPair]]), ...derived };
 }

@@ -61,6 +61,8 @@ export interface Joiner {
   readonly credential: Credential;
   readonly signer: Signer;
   readonly capabilities?: Capabilities;
+  /** Of its leaf (§7.2), such as `applicationId` gives. */
+  readonly leafExtensions?: readonly Extension[];
 }
 
 /** Makes a key package and stores its private half (§10). A last resort serves for more than one group. */
@@ -112,7 +114,7 @@ export async function newLeaf(
       credential: joiner.credential,
       capabilities: joiner.capabilities ?? defaultCapabilities(),
       source: { leafNodeSource: "key_package", lifetime },
-      extensions: [],
+      extensions: joiner.leafExtensions ?? [],
     },
     joiner.signer,
   );

@@ -75,11 +75,25 @@ export interface CommitSummary {
 /** Throws to refuse a commit. It sees public things alone, so all who follow the group can come to the same answer. */
 export type CommitPolicy = (commit: CommitSummary) => Promise<void>;
 
+/**
+ * Throws to refuse a proposal that comes by itself, to be committed by reference: who may propose what (§12.1.8). A commit
+ * that names a refused one is refused.
+ */
+export type ProposalPolicy = (proposed: {
+  readonly groupId: Bytes;
+  readonly epoch: bigint;
+  readonly proposal: Proposal;
+  readonly sender: Sender;
+}) => Promise<void>;
+
 /** What following a group takes. */
 export interface PublicContext {
   readonly crypto: CryptoProvider;
   readonly authentication: AuthenticationService;
   readonly policy?: CommitPolicy;
+  readonly proposalPolicy?: ProposalPolicy;
+  /** How many proposals may wait for a commit: 1,024 unless given. */
+  readonly maxPendingProposals?: number;
   /** The longest total lifetime of a key package, in seconds (§7.2); `MAX_LIFETIME` unless given. */
   readonly maxLifetime?: bigint;
   /** Milliseconds since the Unix epoch. */

@@ -50,6 +50,9 @@ export interface StagedCommit {
   readonly next: PublicState;
 }
 
+/** How many proposals wait for a commit at most, unless the context says otherwise. */
+const MAX_PENDING_PROPOSALS = 1024;
+
 /** Epochs are counted in 64 bits (§8.1). */
 const LAST_EPOCH = 2n ** 64n - 1n;
 
@@ -154,6 +157,10 @@ export async function judgeProposal(
   sender: Sender,
 ): Promise<void> {
   const { authentication } = context;
+  const limit = context.maxPendingProposals ?? MAX_PENDING_PROPOSALS;
+  if (state.proposals.size >= limit) {
+    throw new MlsError("too-many-proposals", "12.4", `${limit} proposals wait already`);
+  }
   if (proposal.proposalType === "add") {
     await authentication.validate([proposal.keyPackage.leafNode], "new");
   }
@@ -167,6 +174,8 @@ export async function judgeProposal(
     if (previous && isChanged({ previous, next })) await authentication.validate([next], "new");
     if (previous) await checkSuccessor(context, previous, next);
   }
+  const { groupId, epoch } = state.groupContext;
+  await context.proposalPolicy?.({ groupId, epoch, proposal, sender });
 }
 
 async function checkSuccessor(
@@ -265,7 +274,8 @@ export async function stageCommit(
   if (commit.path) {
     const { leafNode, nodes } = commit.path;
     checkLeafNode(suite, leafNode, "commit");
-    const before = external ? undefined : leafAt(state.tree, committer);
+    // §12.2: who comes back meets the same criteria as who updates its leaf.
+    const before = external ? applied.removed[0]?.leafNode : leafAt(state.tree, committer);
     if (before && bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {
       throw new MlsError(
         "leaf-encryption-key",

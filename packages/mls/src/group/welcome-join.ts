@@ -14,10 +14,10 @@ import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets } from "../key/key-schedule.ts";
 import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
-import { commonAncestor } from "../tree/tree-math.ts";
-import { openWelcomePath } from "../tree/update-path.ts";
+import { welcomePath } from "../tree/update-path.ts";
 import { keysAfterPath, type MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
+import { checkLink } from "./linked-group.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { treeFor, verifiedState } from "./opened-group.ts";
@@ -51,6 +51,9 @@ export async function joinGroup(
   );
   const { ref, stored } = found;
   const { keyPackage } = stored;
+  if (!bytesEqual(keyPackage.leafNode.signatureKey, options.signer.publicKey)) {
+    throw new TypeError("the signer is not the one of the key package that the Welcome is for");
+  }
   if (keyPackage.cipherSuite !== suite.number) {
     throw new MlsError("welcome", "12.4.3.1", "a Welcome of another suite than its key package");
   }
@@ -84,13 +87,14 @@ export async function joinGroup(
     privateKey: stored.encryptionKey,
     publicKey: keyPackage.leafNode.encryptionKey,
   };
-  const ancestor = commonAncestor(2 * ownLeaf, 2 * groupInfo.signer);
-  const path = secrets.pathSecret
-    ? await openWelcomePath(suite, tree, secrets.pathSecret.pathSecret, ancestor, ownLeaf)
-    : [];
+  const path = await welcomePath(suite, tree, secrets.pathSecret?.pathSecret, {
+    ownLeaf,
+    committer: groupInfo.signer,
+  });
   const keys = keysAfterPath(tree, new Map([[2 * ownLeaf, leafKeyPair]]), path);
   wipe(...path.map(({ secret }) => secret));
   const next = { state, ownLeaf, keys, ...derived };
+  await checkLink(context, secrets.psks, state);
   const used = stored.lastResort === 1 ? {} : { delete: [keyPackageKey(ref)] };
   return begin(context, options.signer, "active", next, {
     batch: used,

@@ -29,7 +29,7 @@ import {
   withPath,
 } from "./ratchet-tree.ts";
 import { parentHash } from "./tree-hash.ts";
-import { isBelow } from "./tree-math.ts";
+import { commonAncestor, isBelow } from "./tree-math.ts";
 
 /** §7.6. */
 export interface UpdatePathNode {
@@ -267,33 +267,41 @@ export async function decryptPath(
   throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
 }
 
-/** What a path secret in a Welcome tells its receiver (§12.4.3.1). Throws `MlsError` with `path-secret`. */
-export async function openWelcomePath(
+/**
+ * The keys above a new member that the commit which added it has given it (§12.4.3.1): those of the common ancestor with the
+ * committer and of the nodes above, from the path secret in its Welcome; none where the commit had no path. Throws
+ * `MlsError` with `path-secret`.
+ */
+export async function welcomePath(
   suite: Suite,
   tree: RatchetTree,
-  pathSecret: Bytes,
-  ancestor: number,
-  ownLeaf: number,
+  pathSecret: Bytes | undefined,
+  between: { readonly ownLeaf: number; readonly committer: number },
 ): Promise<readonly PathSecret[]> {
-  const indices = pathAt(tree, ownLeaf)
-    .filter((node) => node.parent && (node.index === ancestor || isBelow(ancestor, node.index)))
-    .map((node) => node.index);
-  if (indices[0] !== ancestor) {
-    throw new MlsError(
-      "path-secret",
-      "12.4.3.1",
-      "the common ancestor with the committer is blank",
-    );
+  const { ownLeaf, committer } = between;
+  const refuse = (why: string): never => {
+    throw new MlsError("path-secret", "12.4.3.1", why);
+  };
+  // A new member is unmerged in whatever stands above it, but for what the commit's own path has replaced since.
+  const due = pathAt(tree, ownLeaf).filter(
+    ({ parent }) => parent && !parent.unmergedLeaves.includes(ownLeaf),
+  );
+  const ancestor = commonAncestor(2 * ownLeaf, 2 * committer);
+  for (const { index } of due) {
+    const isShared = index === ancestor || isBelow(ancestor, index);
+    if (!isShared) refuse(`node ${index} is none of the committer's and does not list us`);
   }
+  if (!pathSecret) {
+    if (due.length > 0) refuse("no path secret, though the commit had a path");
+    return [];
+  }
+  if (due[0]?.index !== ancestor) refuse("a path secret where the commit had no path");
+  const indices = due.map(({ index }) => index);
   const { path, commitSecret } = await derivePathSecrets(suite, pathSecret, indices);
   wipe(commitSecret);
   for (const { index, keyPair } of path) {
     if (!bytesEqual(keyPair.publicKey, parentAt(tree, index)?.encryptionKey ?? EMPTY)) {
-      throw new MlsError(
-        "path-secret",
-        "12.4.3.1",
-        `the path secret does not lead to node ${index}`,
-      );
+      refuse(`the path secret does not lead to node ${index}`);
     }
   }
   return path;

@@ -1,0 +1,457 @@
+/** §11.2, §11.3: groups that continue others, re-initialised or branched off. */
+
+import {
+  branchGroup,
+  type Extension,
+  type Group,
+  joinGroup,
+  loadGroup,
+  type Proposal,
+  type ReInit,
+  readKeyPackage,
+  reinitializeGroup,
+} from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { PublicGroup } from "@conclave/mls/public-group";
+import { describe, expect, it } from "vitest";
+import { suiteOf } from "../../src/crypto/suite.ts";
+import { heldResumptionPsk } from "../../src/group/pre-shared-key.ts";
+import { groupKeys } from "../../src/group/stored-group.ts";
+import { freshPskId, pskSecret } from "../../src/key/psk.ts";
+import { type ForgedWelcome, forgeProposal, forgeWelcome, inside } from "../forge.ts";
+import {
+  ACCEPT_ALL_FOR_TESTS,
+  add,
+  found,
+  hex,
+  keyPackageOf,
+  LIFETIME,
+  type Person,
+  person,
+  persons,
+  type Room,
+  reload,
+  room,
+  text,
+  utf8,
+} from "../people.ts";
+
+/** Who is who by the credential: the same name is the same client, whatever its keys. */
+const BY_NAME = {
+  ...ACCEPT_ALL_FOR_TESTS,
+  clientOf: ({ credential }: { credential: { credentialType: string } }) =>
+    JSON.stringify(credential, (_, value: unknown) =>
+      value instanceof Uint8Array ? text(value) : value,
+    ),
+};
+
+const NAMES = ["alice", "bob", "carol"];
+const EXTENSIONS: readonly Extension[] = [];
+
+async function where(options: Parameters<typeof persons>[1] = {}): Promise<Room> {
+  return room(await persons(NAMES, { authentication: BY_NAME, ...options }));
+}
+
+/** The same client with a new signature key, for a suite. */
+async function renewed(who: Person, suite: number): Promise<Person> {
+  const { name, storage, context } = who;
+  const { authentication } = context;
+  return person(name, { storage, suite, authentication });
+}
+
+const reinitTo = (changes: Partial<ReInit> = {}): Proposal => ({
+  proposalType: "reinit",
+  groupId: utf8("new room"),
+  version: 1,
+  cipherSuite: 1,
+  extensions: EXTENSIONS,
+  ...changes,
+});
+
+/** A room that a ReInit has closed, and the clients as they are to be in the new one. */
+async function closed(
+  changes: Partial<ReInit> = {},
+  options: Parameters<typeof persons>[1] = {},
+): Promise<Room & { readonly anew: readonly Person[] }> {
+  const on = await where(options);
+  const reinit = reinitTo(changes);
+  const { commit } = await on.at(1).group.commit({ proposals: [reinit] });
+  for (const group of on.groups) await group.receive(commit);
+  const suite = changes.cipherSuite ?? 1;
+  return { ...on, anew: await Promise.all(on.people.map((who) => renewed(who, suite))) };
+}
+
+const linked = async (who: Person, from: Group, others: readonly Person[]) => ({
+  from,
+  keyPackages: await Promise.all(others.map(keyPackageOf)),
+  credential: who.credential,
+  signer: who.signer,
+  capabilities: who.capabilities,
+  lifetime: LIFETIME,
+});
+
+const at = <T>(list: readonly T[], index: number): T => {
+  const one = list[index];
+  if (one === undefined) throw new Error(`nothing at ${index}`);
+  return one;
+};
+
+/** One makes the new group, and all others join it by its Welcome. */
+async function reinitialized(on: Awaited<ReturnType<typeof closed>>, by = 0): Promise<Group[]> {
+  const maker = at(on.anew, by);
+  const others = on.anew.filter((who) => who !== maker);
+  const { group, bundle } = await reinitializeGroup(
+    maker.context,
+    await linked(maker, at(on.groups, by), others),
+  );
+  await group.receive(bundle.commit);
+  return [group, ...(await join(others, group, bundle.welcome))];
+}
+
+async function join(
+  people: readonly Person[],
+  group: Group,
+  welcome: Bytes | undefined,
+): Promise<Group[]> {
+  if (!welcome) throw new Error("no welcome");
+  const ratchetTree = group.ratchetTree();
+  return Promise.all(
+    people.map(({ context, signer }) => joinGroup(context, { welcome, ratchetTree, signer })),
+  );
+}
+
+describe("§11.2 a ReInit", () => {
+  it("C08 closes the group: nobody sends, proposes, commits or receives any more", async () => {
+    const { groups, people } = await closed();
+    for (const [i, group] of groups.entries()) {
+      expect([group.status, group.epoch]).toEqual(["closed", 2n]);
+      expect(group.reinit).toEqual({
+        groupId: utf8("new room"),
+        version: 1,
+        cipherSuite: 1,
+        extensions: [],
+      });
+      const loaded = await reload(at(people, i), group);
+      expect([loaded.status, loaded.reinit]).toEqual(["closed", group.reinit]);
+      for (const attempt of [
+        () => loaded.send(utf8("late")),
+        () => loaded.commit(),
+        () => loaded.proposeUpdate(),
+      ]) {
+        await expect(attempt()).rejects.toMatchObject({ code: "group-closed" });
+      }
+    }
+    const mallory = await inside(at(people, 1));
+    const late = await forgeProposal(mallory, { proposalType: "remove", removed: 2 });
+    await expect(at(groups, 0).receive(late)).rejects.toMatchObject({ code: "group-closed" });
+  });
+
+  it("may be proposed by one, committed by another, and carried out by a third", async () => {
+    const on = await where();
+    const proposal = await on.at(2).group.propose(reinitTo());
+    for (const group of on.groups.slice(0, 2)) await group.receive(proposal);
+    const { commit } = await on.at(1).group.commit();
+    for (const group of on.groups) await group.receive(commit);
+    const anew = await Promise.all(on.people.map((who) => renewed(who, 1)));
+    const groups = await reinitialized({ ...on, anew }, 0);
+    expect(new Set(groups.map((group) => hex(group.epochAuthenticator))).size).toBe(1);
+  });
+
+  it.each([
+    ["another suite", { cipherSuite: 1 }],
+    ["the same suite", { cipherSuite: 3 }],
+    [
+      "other extensions",
+      { cipherSuite: 3, extensions: [{ extensionType: 0xf001, extensionData: utf8("x") }] },
+    ],
+  ] as const)("leads to a group with %s, in which all talk on", async (_, changes) => {
+    const on = await closed(changes, { capabilities: { extensions: [0xf001] } });
+    const capable = await Promise.all(
+      on.people.map(async (who) => {
+        const fresh = await renewed(who, changes.cipherSuite);
+        return { ...fresh, capabilities: who.capabilities };
+      }),
+    );
+    const groups = await reinitialized({ ...on, anew: capable }, 2);
+    for (const group of groups) {
+      expect(group.groupId).toEqual(utf8("new room"));
+      expect([group.epoch, group.suite, group.status]).toEqual([1n, changes.cipherSuite, "active"]);
+      expect(group.extensions).toEqual("extensions" in changes ? changes.extensions : []);
+    }
+    const sent = await at(groups, 1).send(utf8("on we go"));
+    const received = await at(groups, 0).receive(sent);
+    expect(received.type === "application" && text(received.data)).toBe("on we go");
+    for (const old of on.groups) await old.remove();
+    expect((await at(on.people, 0).storage.list(groupKeys(utf8("room")).all)).size).toBe(0);
+    const { commit } = await at(groups, 0).commit();
+    for (const group of groups) await group.receive(commit);
+  });
+
+  it("goes on after a crash, before and behind the making of the new group", async () => {
+    const on = await closed();
+    const [maker, ...others] = on.anew;
+    if (!maker) throw new Error("nobody");
+    const old = await reload(at(on.people, 0), at(on.groups, 0));
+    await reinitializeGroup(maker.context, await linked(maker, old, others));
+    // The group and its first commit were stored in one batch; here the process begins anew.
+    const group = await loadGroup(maker.context, {
+      groupId: utf8("new room"),
+      signer: maker.signer,
+    });
+    const bundle = group?.pendingCommit;
+    if (!group || !bundle) throw new Error("no pending commit");
+    expect(group.epoch).toBe(0n);
+    await group.receive(bundle.commit);
+    const [bob] = await join(others, group, bundle.welcome);
+    expect(bob?.epochAuthenticator).toEqual(group.epochAuthenticator);
+  });
+
+  it("is carried out once, whoever wants to: the others give theirs up", async () => {
+    const on = await closed();
+    const [alice, bob, carol] = on.anew;
+    if (!alice || !bob || !carol) throw new Error("three people");
+    const ours = await reinitializeGroup(
+      bob.context,
+      await linked(bob, at(on.groups, 1), [alice, carol]),
+    );
+    const theirs = await reinitializeGroup(
+      alice.context,
+      await linked(alice, at(on.groups, 0), [bob, carol]),
+    );
+    await theirs.group.receive(theirs.bundle.commit);
+    const late = join([bob], theirs.group, theirs.bundle.welcome);
+    await expect(late).rejects.toMatchObject({ code: "group-exists" });
+    await ours.group.remove();
+    const groups = await join([bob, carol], theirs.group, theirs.bundle.welcome);
+    for (const group of groups) {
+      expect(group.epochAuthenticator).toEqual(theirs.group.epochAuthenticator);
+    }
+  });
+
+  it("is carried out with the same members, no fewer and no more", async () => {
+    const on = await closed();
+    const [alice, bob, carol] = on.anew;
+    if (!alice || !bob || !carol) throw new Error("three people");
+    const dave = await person("dave", { suite: 1 });
+    for (const others of [[bob], [bob, carol, dave], [bob, dave]]) {
+      const options = await linked(alice, at(on.groups, 0), others);
+      await expect(reinitializeGroup(alice.context, options)).rejects.toMatchObject({
+        code: "reinit",
+      });
+    }
+    expect(await alice.storage.get(groupKeys(utf8("new room")).state)).toBeUndefined();
+    // Where the application names no clients, successors are the same members.
+    const isSuccessor = async (
+      { credential: a }: { credential: unknown },
+      { credential: b }: { credential: unknown },
+    ) => JSON.stringify(a) === JSON.stringify(b);
+    const unnamed = { ...ACCEPT_ALL_FOR_TESTS, isSuccessor };
+    const context = { ...alice.context, authentication: unnamed };
+    const wrong = await linked(alice, at(on.groups, 0), [bob, dave]);
+    await expect(reinitializeGroup(context, wrong)).rejects.toMatchObject({ code: "reinit" });
+    const right = await linked(alice, at(on.groups, 0), [carol, bob]);
+    expect((await reinitializeGroup(context, right)).group.epoch).toBe(0n);
+  });
+
+  it("must have come first", async () => {
+    const on = await where();
+    const { person: alice, group } = on.at(0);
+    const options = await linked(alice, group, on.people.slice(1));
+    await expect(reinitializeGroup(alice.context, options)).rejects.toMatchObject({
+      code: "reinit",
+    });
+    const eve = await person("eve");
+    const elsewhere = await linked(eve, group, []);
+    await expect(reinitializeGroup(eve.context, elsewhere)).rejects.toMatchObject({
+      code: "psk-unknown",
+    });
+  });
+
+  it("to a version that is not built is committed, and can't be carried out here", async () => {
+    const on = await closed({ version: 2 });
+    const [alice, ...others] = on.anew;
+    if (!alice) throw new Error("nobody");
+    const options = await linked(alice, at(on.groups, 0), others);
+    await expect(reinitializeGroup(alice.context, options)).rejects.toMatchObject({
+      code: "unsupported-version",
+    });
+  });
+
+  it("closes the group for who follows it, too", async () => {
+    const on = await where();
+    const { commit } = await on.at(0).group.commit({ proposals: [reinitTo()] });
+    const { group: observer, event } = await on.observer.process(commit);
+    expect(event.type === "commit" && event.summary.reinit?.groupId).toEqual(utf8("new room"));
+    const mallory = await inside(on.at(1).person);
+    for (const group of on.groups) await group.receive(commit);
+    const late = await forgeProposal(await inside(on.at(1).person), {
+      proposalType: "remove",
+      removed: 2,
+    });
+    expect(mallory.state.groupContext.epoch).toBe(1n);
+    const nodes = [...observer.nodes()];
+    const loaded = PublicGroup.load(on.at(0).person.context, { state: observer.state(), nodes });
+    for (const one of [observer, loaded]) {
+      expect(one.reinit?.cipherSuite).toBe(1);
+      await expect(one.process(late)).rejects.toMatchObject({ code: "group-closed" });
+    }
+  });
+});
+
+describe("§11.3 a branch", () => {
+  const branch = async (
+    on: Room,
+    others: readonly Person[],
+    changes: { readonly extensions?: readonly Extension[] } = {},
+  ) => {
+    const { person: alice, group } = on.at(0);
+    const options = { ...(await linked(alice, group, others)), groupId: utf8("aside"), ...changes };
+    const made = await branchGroup(alice.context, options);
+    await made.group.receive(made.bundle.commit);
+    return made;
+  };
+
+  it("has some of the members, the same version and suite, and goes on by itself", async () => {
+    const on = await where();
+    const { group, bundle } = await branch(on, [on.at(2).person]);
+    const [carol] = await join([on.at(2).person], group, bundle.welcome);
+    expect(carol?.epochAuthenticator).toEqual(group.epochAuthenticator);
+    expect([group.epoch, group.suite, group.members().length]).toEqual([1n, 3, 2]);
+    const { commit } = await on.at(0).group.commit();
+    for (const one of on.groups) await one.receive(commit);
+    expect(on.at(0).group.epoch).toBe(2n);
+  });
+
+  it("takes the extensions of the former group, unless it is given others", async () => {
+    const extensions = [{ extensionType: 0xf001, extensionData: utf8("x") }];
+    const capabilities = { extensions: [0xf001] };
+    const on = await room(await persons(NAMES, { capabilities }), { extensions });
+    expect((await branch(on, [])).group.extensions).toEqual(extensions);
+    const other = await room(await persons(NAMES, { capabilities }), { extensions });
+    const made = await branch(other, [], { extensions: [] });
+    expect(made.group.extensions).toEqual([]);
+  });
+
+  it("is joined also by who has gone on in the former group since", async () => {
+    const on = await where();
+    const { group, bundle } = await branch(on, [on.at(1).person]);
+    const { commit } = await on.at(2).group.commit();
+    for (const one of on.groups) await one.receive(commit);
+    const [bob] = await join([on.at(1).person], group, bundle.welcome);
+    expect(bob?.epochAuthenticator).toEqual(group.epochAuthenticator);
+  });
+
+  it("is for members alone", async () => {
+    const on = await where();
+    const dave = await person("dave");
+    await expect(branch(on, [dave])).rejects.toMatchObject({ code: "branch" });
+  });
+
+  it("may be followed from its first epoch on", async () => {
+    const on = await where();
+    const { person: alice, group: old } = on.at(0);
+    const options = { ...(await linked(alice, old, [on.at(1).person])), groupId: utf8("aside") };
+    const { group, bundle } = await branchGroup(alice.context, options);
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const ratchetTree = group.ratchetTree();
+    const observer = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
+    expect((await observer.process(bundle.commit)).group.epoch).toBe(1n);
+  });
+});
+
+type Forged = (context: {
+  readonly former: Room;
+}) => Omit<ForgedWelcome, "pskSecret" | "secrets"> & { readonly epochOfPsk?: bigint };
+
+/** Mallory makes a group that claims to continue another, and sends the Welcome to bob, who was in that one. */
+async function claimed(
+  usage: "reinit" | "branch",
+  on: Room,
+  anew: readonly Person[],
+  forged: ReturnType<Forged>,
+  groupId: string,
+): Promise<Group> {
+  const [alice, bob] = anew;
+  if (!alice || !bob) throw new Error("two people");
+  const others = anew.slice(2);
+  const own = await found(alice, { groupId });
+  if (others.length > 0) await add(own, others);
+  const mallory = await inside(alice, utf8(groupId));
+  const suite = suiteOf(alice.context.crypto, alice.suite);
+  const pskEpoch = forged.epochOfPsk ?? on.at(0).group.epoch;
+  const id = freshPskId(
+    suite,
+    { pskType: "resumption", pskGroupId: utf8("room"), pskEpoch },
+    usage,
+  );
+  const secret = await heldResumptionPsk(on.at(0).person.context, utf8("room"), pskEpoch);
+  if (!secret) throw new Error("no PSK");
+  const welcome = await forgeWelcome(mallory, readKeyPackage(await keyPackageOf(bob)), {
+    ...forged,
+    context: (context) => ({ epoch: 1n, ...forged.context?.(context) }),
+    secrets: () => ({ psks: [id] }),
+    pskSecret: pskSecret(suite, [{ id, secret }]),
+  });
+  return joinGroup(bob.context, { welcome, signer: bob.signer });
+}
+
+describe("W14 §12.4.3.1 a Welcome into a re-initialised group is refused for", () => {
+  const extension = { extensionType: 0xf001, extensionData: utf8("x") };
+  it.each<
+    [string, { groupId?: string; suite?: number; forged?: ReturnType<Forged>; without?: number }]
+  >([
+    ["another id", { groupId: "another room" }],
+    ["another epoch", { forged: { context: () => ({ epoch: 2n }) } }],
+    ["another suite", { suite: 3 }],
+    ["other extensions", { forged: { context: () => ({ extensions: [extension] }) } }],
+    ["a PSK of the epoch before", { forged: { epochOfPsk: 1n } }],
+    ["a missing member", { without: 2 }],
+  ])("%s", async (_, { groupId = "new room", suite = 1, forged = {}, without }) => {
+    const on = await closed({}, { capabilities: { extensions: [0xf001] } });
+    const those = on.people.filter((_who, i) => i !== without);
+    const anew = await Promise.all(
+      those.map(async (who) => {
+        const { capabilities } = who;
+        return { ...(await renewed(who, suite)), capabilities };
+      }),
+    );
+    await expect(claimed("reinit", on, anew, forged, groupId)).rejects.toMatchObject({
+      code: "reinit",
+    });
+    const { storage } = on.at(1).person;
+    expect(await storage.get(groupKeys(utf8(groupId)).state)).toBeUndefined();
+  });
+
+  it("nothing else", async () => {
+    const on = await closed();
+    const group = await claimed("reinit", on, on.anew, {}, "new room");
+    expect([group.epoch, group.members().length]).toEqual([1n, 3]);
+  });
+
+  it("a group that goes on", async () => {
+    const on = await where();
+    const anew = await Promise.all(on.people.map((who) => renewed(who, 1)));
+    await expect(claimed("reinit", on, anew, {}, "new room")).rejects.toMatchObject({
+      code: "reinit",
+    });
+  });
+});
+
+describe("W15 §12.4.3.1 a Welcome into a branch is refused for", () => {
+  it.each<[string, { suite?: number; forged?: ReturnType<Forged>; more?: string }]>([
+    ["another epoch", { forged: { context: () => ({ epoch: 7n }) } }],
+    ["another suite", { suite: 1 }],
+    ["somebody who is no member", { more: "dave" }],
+  ])("%s", async (_, { suite = 3, forged = {}, more }) => {
+    const on = await where();
+    const pair = async (number: number) =>
+      Promise.all(on.people.slice(0, 2).map((who) => renewed(who, number)));
+    const anew = await pair(suite);
+    if (more) anew.push(await person(more, { suite, authentication: BY_NAME }));
+    await expect(claimed("branch", on, anew, forged, "aside")).rejects.toMatchObject({
+      code: "branch",
+    });
+    expect(await on.at(1).person.storage.get(groupKeys(utf8("aside")).state)).toBeUndefined();
+    expect((await claimed("branch", on, await pair(3), {}, "beside")).epoch).toBe(1n);
+  });
+});
