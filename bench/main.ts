@@ -1,21 +1,22 @@
 /**
- * `npm run bench -- NAME`: runs one measurement, or all.
+ * `npm run bench -- NAME [OPTIONS]`: runs one measurement, or, without a name, all.
  * @module
  */
 
+import { measureMls } from "./mls.ts";
 import { measureStorage } from "./storage.ts";
 
-const MEASUREMENTS: Readonly<Record<string, () => Promise<void>>> = { storage: measureStorage };
+const MEASUREMENTS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  storage: measureStorage,
+  mls: measureMls,
+};
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !(name in MEASUREMENTS));
-if (unknown.length > 0) {
-  console.error(
-    `no measurement ${unknown.join(", ")}; there are: ${Object.keys(MEASUREMENTS).join(", ")}`,
-  );
+const [wanted, ...args] = process.argv.slice(2);
+if (wanted !== undefined && !(wanted in MEASUREMENTS)) {
+  console.error(`no measurement ${wanted}; there are: ${Object.keys(MEASUREMENTS).join(", ")}`);
   process.exitCode = 2;
 } else {
   for (const [name, measure] of Object.entries(MEASUREMENTS)) {
-    if (wanted.length === 0 || wanted.includes(name)) await measure();
+    if (wanted === undefined || wanted === name) await measure(args);
   }
 }

@@ -1,0 +1,72 @@
+/**
+ * One subject in a process of its own, so that it can be ended, and its memory told: it does what it is told to and answers how long
+ * that took.
+ * @module
+ */
+
+import { resourceUsage } from "node:process";
+import type { Subject, Timed } from "./subject.ts";
+
+/** What the parent asks for. */
+export type Order =
+  | { readonly step: "setup"; readonly n: number; readonly joiners: number }
+  | { readonly step: "enlist"; readonly places: readonly number[] }
+  | { readonly step: "addAll" | "join" | "commit" | "process" | "send" | "receive" }
+  | { readonly step: "populate" | "populateAll" | "memory" | "others" };
+
+export type Answer =
+  | {
+      readonly timed?: Timed | undefined;
+      readonly committers?: number | undefined;
+      readonly others?: Readonly<Record<string, Timed>> | undefined;
+      /** In bytes: of one more member's group, where that can be told, and the most the process ever had. */
+      readonly memory?: { readonly member: number | undefined; readonly peak: number };
+      readonly suite: number;
+    }
+  | { readonly failed: string };
+
+async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite">> {
+  switch (order.step) {
+    case "setup":
+      await subject.setup(order.n, order.joiners);
+      return {};
+    case "enlist":
+      await subject.enlist(order.places);
+      return {};
+    case "populate":
+      await subject.populate();
+      return {};
+    case "populateAll":
+      return { committers: await subject.populateAll?.() };
+    case "memory":
+      return { memory: { member: await subject.memory?.(), peak: resourceUsage().maxRSS * 1024 } };
+    case "others":
+      return { others: await subject.others?.() };
+    case "addAll":
+    case "join":
+    case "commit":
+    case "process":
+    case "send":
+    case "receive":
+      return { timed: await subject[order.step]() };
+  }
+}
+
+const [name] = process.argv.slice(2);
+const { subject } = (await import(`./${name}.ts`)) as { subject: () => Subject };
+const measured = subject();
+
+async function answer(order: Order): Promise<Answer> {
+  try {
+    return { suite: measured.suite, ...(await done(measured, order)) };
+  } catch (cause) {
+    return {
+      failed: cause instanceof Error ? `${cause.name}: ${cause.message}` : "an unknown error",
+    };
+  }
+}
+
+process.on("message", (order: Order) => {
+  void answer(order).then((given) => process.send?.(given));
+});
+process.send?.({ suite: measured.suite });

@@ -1,0 +1,355 @@
+/**
+ * The floor: of each step, the whole cryptographic operations that the protocol demands, and the hashing and copying of the bytes
+ * that it can't do without, on node:crypto directly, in the fastest way that was found. It decodes nothing, checks nothing and
+ * keeps nothing: no implementation on this backend can be faster, one that does all of the rest must be slower.
+ *
+ * What takes an operation for each member (verifying leaves, sealing to each) runs on all cores, as this package runs it.
+ * What depends on what came before it runs in sequence.
+ * @module
+ */
+
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createPublicKey,
+  decapsulate,
+  encapsulate,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from "node:crypto";
+import { DATA, MESSAGES, type Subject, timed } from "./subject.ts";
+
+/** Suite 1: X25519, HKDF and hashes with SHA-256, AES-128-GCM, Ed25519. */
+const SUITE = 1;
+const NH = 32;
+
+/** Sizes on the wire, in bytes, with names of about ten letters and no extensions. */
+const LEAF = 190;
+const KEY_PACKAGE = 300;
+const PARENT_HASH_INPUT = 70;
+const GROUP_INFO = 280;
+const MESSAGE = 256;
+
+type Raw = Uint8Array;
+
+/** HKDF-Expand to at most a hash: one HMAC. */
+function expand(secret: Raw, info: Raw): Buffer {
+  return createHmac("sha256", secret).update(info).digest();
+}
+const INFO = randomBytes(60);
+
+/** HPKE's key schedule over a KEM's secret: what depends on the context alone is computed once. */
+function hpkeKey(shared: Raw): { readonly key: Buffer; readonly nonce: Buffer } {
+  const secret = expand(shared, INFO);
+  return { key: expand(secret, INFO).subarray(0, 16), nonce: expand(secret, INFO).subarray(0, 12) };
+}
+
+function aeadSeal(key: Raw, nonce: Raw, plaintext: Raw): Buffer {
+  const cipher = createCipheriv("aes-128-gcm", key, nonce);
+  const sealed = cipher.update(plaintext);
+  cipher.final();
+  return Buffer.concat([sealed, cipher.getAuthTag()]);
+}
+
+function aeadOpen(key: Raw, nonce: Raw, sealed: Raw): Buffer {
+  const decipher = createDecipheriv("aes-128-gcm", key, nonce);
+  decipher.setAuthTag(sealed.subarray(-16));
+  const opened = decipher.update(sealed.subarray(0, -16));
+  decipher.final();
+  return opened;
+}
+
+function publicKey(raw: Raw): KeyObject {
+  return createPublicKey({
+    key: Buffer.from(raw),
+    format: "raw-public",
+    asymmetricKeyType: "x25519",
+  });
+}
+
+/** A whole `encryptWithLabel` (§5.1.3) to a key as it came. */
+function hpkeSeal(raw: Raw, plaintext: Raw): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    encapsulate(publicKey(raw), (error, made) => {
+      if (error) return reject(error);
+      const { key, nonce } = hpkeKey(made.sharedKey);
+      resolve(Buffer.concat([made.ciphertext, aeadSeal(key, nonce, plaintext)]));
+    });
+  });
+}
+
+function hpkeOpen(privateKey: KeyObject, kemOutput: Raw, sealed: Raw): Buffer {
+  const { key, nonce } = hpkeKey(decapsulate(privateKey, kemOutput));
+  return aeadOpen(key, nonce, sealed);
+}
+
+/** Seals one thing to each of many. */
+async function sealToAll(publicKeys: readonly Raw[], plaintext: Raw): Promise<Buffer[]> {
+  return Promise.all(publicKeys.map((raw) => hpkeSeal(raw, plaintext)));
+}
+
+interface Signed {
+  readonly key: Raw;
+  readonly message: Raw;
+  readonly signature: Raw;
+}
+
+function verifyOne({ key, message, signature }: Signed): void {
+  const imported = { key: Buffer.from(key), format: "raw-public", asymmetricKeyType: "ed25519" };
+  if (!verify(null, message, createPublicKey(imported as never), signature)) throw new Error("!");
+}
+
+function verifyAll(signed: readonly Signed[]): Promise<void[]> {
+  return Promise.all(
+    signed.map(
+      ({ key, message, signature }) =>
+        new Promise<void>((resolve, reject) => {
+          const imported = createPublicKey({
+            key: Buffer.from(key),
+            format: "raw-public",
+            asymmetricKeyType: "ed25519",
+          });
+          verify(null, message, imported, signature, (error, valid) =>
+            error || !valid ? reject(error ?? new Error("invalid")) : resolve(),
+          );
+        }),
+    ),
+  );
+}
+
+/** A derived key pair of a node (§7.4): `node` and `path` secrets, the two HMACs of DeriveKeyPair, a base point multiplication. */
+function derivePathStep(secret: Raw): Buffer {
+  const nodeSecret = expand(secret, INFO);
+  expand(expand(nodeSecret, INFO), INFO);
+  // Making a key pair costs what the public key of a given private key costs, without reading that in.
+  generateKeyPairSync("x25519");
+  return expand(secret, INFO);
+}
+
+/** The key schedule of an epoch (§8): joiner, member, welcome or epoch secret, nine secrets below, confirmation tag. */
+function keySchedule(): void {
+  let secret: Raw = INFO;
+  for (let i = 0; i < 4; i++) secret = expand(secret, INFO);
+  for (let i = 0; i < 9; i++) expand(secret, INFO);
+  expand(secret, INFO);
+}
+
+function hashes(count: number, size: number): void {
+  const input = Buffer.alloc(size, 3);
+  for (let i = 0; i < count; i++) hash("sha256", input, "buffer");
+}
+
+/** The hashes of a tree's nodes (§7.8), all of them. */
+function treeHash(n: number): void {
+  hashes(n, LEAF);
+  hashes(n, PARENT_HASH_INPUT);
+}
+
+/** The hashes that a path changes: of its leaf and nodes (§7.8), and the parent hashes that chain them (§7.9). */
+function pathHashes(n: number): void {
+  hashes(1, LEAF);
+  hashes(2 * levels(n), PARENT_HASH_INPUT);
+}
+
+function levels(n: number): number {
+  return Math.ceil(Math.log2(n));
+}
+
+/** What both sides of a PublicMessage hash: its membership tag (§6.2) and the transcript (§8.2). */
+function transcript(message: Raw): void {
+  createHmac("sha256", INFO.subarray(0, NH)).update(message).digest();
+  hash("sha256", message, "buffer");
+  hashes(1, 2 * NH);
+}
+
+/** Which inner nodes have keys, as commits fill them: who a path is encrypted to (§4.1.1, §7.6). */
+class Populated {
+  readonly #n: number;
+  readonly #nodes = new Set<string>();
+
+  constructor(n: number) {
+    this.#n = n;
+  }
+
+  commit(place: number): void {
+    for (let level = 1; level <= levels(this.#n); level++) {
+      this.#nodes.add(`${level}/${place >> level}`);
+    }
+  }
+
+  /** How many keys stand for all who are below a node. */
+  #resolution(level: number, at: number): number {
+    if (level === 0) return at < this.#n ? 1 : 0;
+    if (this.#nodes.has(`${level}/${at}`)) return 1;
+    return this.#resolution(level - 1, 2 * at) + this.#resolution(level - 1, 2 * at + 1);
+  }
+
+  /** Recipients of a path of the founder. */
+  recipients(): number {
+    let count = 0;
+    for (let level = 0; level < levels(this.#n); level++) count += this.#resolution(level, 1);
+    return count;
+  }
+}
+
+/** How many nodes above a member also stand above the founder. */
+function commonNodes(n: number, place: number): number {
+  return levels(n) - (31 - Math.clz32(place));
+}
+
+export function subject(): Subject {
+  const own = generateKeyPairSync("ed25519");
+  const hpke = generateKeyPairSync("x25519");
+  const ownRaw = own.publicKey.export({ format: "raw-public" });
+  const kem = encapsulate(hpke.publicKey);
+  const hpkeKeys = hpkeKey(kem.sharedKey);
+  const sealed = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
+  const signed = (message: Raw): Signed => ({
+    key: ownRaw,
+    message,
+    signature: sign(null, message, own.privateKey),
+  });
+  let n = 0;
+  /** Of different members: one key for all would stay in the processor's caches. */
+  let recipients: Raw[] = [];
+  let leaves: Signed[] = [];
+  let keyPackages: Signed[] = [];
+  let populated = new Populated(0);
+  let places: readonly number[] = [];
+  let commit = signed(DATA);
+  let processed = 0;
+  const message = signed(randomBytes(MESSAGE));
+
+  return {
+    suite: SUITE,
+    setup: async (size) => {
+      n = size;
+      recipients = [];
+      leaves = [];
+      keyPackages = [];
+      for (let i = 0; i < n; i++) {
+        recipients.push(generateKeyPairSync("x25519").publicKey.export({ format: "raw-public" }));
+        const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+        const key = publicKey.export({ format: "raw-public" });
+        const signedBy = (about: Raw): Signed => ({
+          key,
+          message: about,
+          signature: sign(null, about, privateKey),
+        });
+        leaves.push(signedBy(randomBytes(LEAF)));
+        keyPackages.push(signedBy(randomBytes(KEY_PACKAGE)));
+      }
+    },
+    addAll: async () => {
+      populated = new Populated(n);
+      return timed(async () => {
+        // Of each key package its signature and its leaf's, its reference, its place in the tree.
+        await verifyAll(leaves.slice(1));
+        await verifyAll(keyPackages.slice(1));
+        hashes(n - 1, KEY_PACKAGE);
+        treeHash(n);
+        // The commit is signed, tagged, and enters the transcript; the GroupInfo is signed and encrypted.
+        const made = Buffer.concat(keyPackages.slice(1).map((one) => one.message));
+        sign(null, made, own.privateKey);
+        transcript(made);
+        keySchedule();
+        sign(null, INFO, own.privateKey);
+        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(GROUP_INFO));
+        // The Welcome: the group's secrets for each.
+        Buffer.concat(await sealToAll(recipients.slice(1), Buffer.alloc(NH + 4)));
+      });
+    },
+    join: async () => {
+      const tree = Buffer.concat(leaves.map((one) => one.message));
+      return timed(async () => {
+        hpkeOpen(hpke.privateKey, kem.ciphertext, sealed);
+        keySchedule();
+        verifyOne(message);
+        Buffer.from(tree);
+        treeHash(n);
+        await verifyAll(leaves);
+      });
+    },
+    enlist: async (committers) => {
+      places = committers;
+    },
+    commit: async () => {
+      const to = recipients.slice(0, populated.recipients());
+      const { ms, value } = await timed(async () => {
+        // New keys for the leaf and each node above it, chained by hashes; the leaf signed.
+        generateKeyPairSync("x25519");
+        let secret: Raw = INFO.subarray(0, NH);
+        for (let i = 0; i < levels(n); i++) secret = derivePathStep(secret);
+        sign(null, leaves[0]?.message ?? INFO, own.privateKey);
+        pathHashes(n);
+        // A path secret for each recipient.
+        const made = Buffer.concat(await sealToAll(to, Buffer.alloc(NH)));
+        sign(null, made, own.privateKey);
+        transcript(made);
+        keySchedule();
+        // The GroupInfo that whoever orders the messages gets with a commit.
+        sign(null, INFO, own.privateKey);
+        return made;
+      });
+      commit = signed(value);
+      processed = 0;
+      return { ms, bytes: value.length };
+    },
+    process: async () => {
+      const common = commonNodes(n, n - 1 - processed++);
+      const time = await timed(async () => {
+        verifyOne(commit);
+        verifyOne(leaves[0] ?? message);
+        transcript(commit.message);
+        pathHashes(n);
+        hpkeOpen(hpke.privateKey, kem.ciphertext, sealed);
+        let secret: Raw = INFO.subarray(0, NH);
+        for (let i = 0; i < common; i++) secret = derivePathStep(secret);
+        keySchedule();
+      });
+      populated.commit(0);
+      return time;
+    },
+    populate: async () => {
+      for (const place of places) populated.commit(place);
+    },
+    populateAll: async () => {
+      for (let place = 0; place < n; place += 2) populated.commit(place);
+      return Math.ceil(n / 2);
+    },
+    send: async () =>
+      perMessage(() => {
+        sign(null, message.message, own.privateKey);
+        messageKeys();
+        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message);
+        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12));
+      }),
+    receive: async () => {
+      const big = aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message);
+      const small = aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12));
+      return perMessage(() => {
+        verifyOne(message);
+        messageKeys();
+        aeadOpen(INFO.subarray(0, 16), INFO.subarray(0, 12), big);
+        aeadOpen(INFO.subarray(0, 16), INFO.subarray(0, 12), small);
+      });
+    },
+  };
+}
+
+/** Of one message: key, nonce and the ratchet's next secret (§9.1); key and nonce of the sender data (§6.3.2). */
+function messageKeys(): void {
+  for (let i = 0; i < 5; i++) expand(INFO.subarray(0, NH), INFO);
+}
+
+async function perMessage(operation: () => void): Promise<{ readonly ms: number }> {
+  const { ms } = await timed(async () => {
+    for (let i = 0; i < MESSAGES; i++) operation();
+  });
+  return { ms: ms / MESSAGES };
+}

@@ -1,0 +1,208 @@
+/**
+ * This package, as an application uses it, over storage in memory.
+ * @module
+ */
+
+import {
+  createGroup,
+  createKeyPackage,
+  type Group,
+  joinGroup,
+  type MlsContext,
+  memoryStorage,
+  type Proposal,
+  readKeyPackage,
+  type Signer,
+  type Storage,
+  signerOf,
+} from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { PublicGroup } from "@conclave/mls/public-group";
+import { DATA, MESSAGES, type Subject, type Timed, timed } from "./subject.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+const SUITE = 1;
+const now = Date.now();
+const lifetime = {
+  notBefore: BigInt(Math.floor(now / 1000) - 60),
+  notAfter: BigInt(Math.floor(now / 1000) + 86_400),
+};
+
+/** Milliseconds spent in storage since the last time this was asked. */
+let inStorage = 0;
+function storageTime(): number {
+  const spent = inStorage;
+  inStorage = 0;
+  return spent;
+}
+
+function timedStorage(): Storage {
+  const inner = memoryStorage();
+  const around = async <T>(operation: () => Promise<T>): Promise<T> => {
+    const started = performance.now();
+    const value = await operation();
+    inStorage += performance.now() - started;
+    return value;
+  };
+  return {
+    get: (key) => around(() => inner.get(key)),
+    list: (prefix) => around(() => inner.list(prefix)),
+    apply: (batch) => around(() => inner.apply(batch)),
+  };
+}
+
+interface Person {
+  readonly context: MlsContext;
+  readonly signer: Signer;
+  readonly credential: {
+    readonly credentialType: "basic";
+    readonly identity: Bytes;
+  };
+}
+
+async function person(name: string): Promise<Person> {
+  const keyPair = await nodeCrypto.generateSignatureKeyPair("ed25519");
+  return {
+    context: {
+      crypto: nodeCrypto,
+      storage: timedStorage(),
+      authentication: { validate: async () => undefined, isSuccessor: async () => true },
+      now: () => now,
+    },
+    signer: signerOf(nodeCrypto, "ed25519", keyPair),
+    credential: { credentialType: "basic", identity: new TextEncoder().encode(name) },
+  };
+}
+
+async function measured<T>(operation: () => Promise<T>): Promise<{ time: Timed; value: T }> {
+  storageTime();
+  const { ms, value } = await timed(operation);
+  const storageMs = storageTime();
+  return { time: { ms: ms - storageMs, storageMs }, value };
+}
+
+interface Member {
+  readonly place: number;
+  readonly group: Group;
+}
+
+export function subject(): Subject {
+  let founder: Person;
+  let people: Person[] = [];
+  let proposals: Proposal[] = [];
+  let group: Group;
+  let groups = 0;
+  let welcome: Bytes;
+  let tree: Bytes;
+  let observer: PublicGroup;
+  /** Who joined, in order, and who entered to commit. */
+  let joined: Member[] = [];
+  let enlisted: Member[] = [];
+  let commit: Bytes;
+  let processed = 0;
+  let messages: Bytes[] = [];
+
+  const enter = (place: number): Promise<Group> => {
+    const who = people[place - 1];
+    if (!who) throw new Error(`nobody at ${place}`);
+    return joinGroup(who.context, { welcome, ratchetTree: tree, signer: who.signer });
+  };
+
+  return {
+    suite: SUITE,
+    setup: async (n) => {
+      founder = await person("member 0");
+      people = [];
+      proposals = [];
+      for (let i = 1; i < n; i++) {
+        const who = await person(`member ${i}`);
+        const { context, signer, credential } = who;
+        const own = { suite: SUITE, credential, signer, lifetime };
+        const { keyPackage } = await createKeyPackage(context, own);
+        people.push(who);
+        proposals.push({ proposalType: "add", keyPackage: readKeyPackage(keyPackage) });
+      }
+    },
+    addAll: async () => {
+      const groupId = new Uint8Array(16).fill(groups++);
+      const { context, signer, credential } = founder;
+      const own = { suite: SUITE, credential, signer, lifetime };
+      const { time, value } = await measured(async () => {
+        const made = await createGroup(context, { groupId, ...own });
+        const bundle = await made.commit({ proposals });
+        await made.receive(bundle.commit);
+        return { made, bundle };
+      });
+      if (!value.bundle.welcome) throw new Error("a commit that adds has a Welcome");
+      group = value.made;
+      welcome = value.bundle.welcome;
+      tree = group.ratchetTree();
+      joined = [];
+      enlisted = [];
+      const groupInfo = await group.groupInfo({ externalPub: false });
+      observer = await PublicGroup.open(founder.context, { groupInfo, ratchetTree: tree });
+      return { ...time, bytes: value.bundle.commit.length + welcome.length };
+    },
+    join: async () => {
+      const place = people.length - joined.length;
+      const { time, value } = await measured(() => enter(place));
+      joined.push({ place, group: value });
+      return { ...time, bytes: tree.length };
+    },
+    enlist: async (places) => {
+      for (const place of places) {
+        if (joined.some((member) => member.place === place)) continue;
+        enlisted.push({ place, group: await enter(place) });
+      }
+    },
+    commit: async () => {
+      if (group.pendingCommit) await group.discardPendingCommit();
+      const { time, value } = await measured(() => group.commit());
+      commit = value.commit;
+      processed = 0;
+      return { ...time, bytes: commit.length };
+    },
+    process: async () => {
+      const by = joined[processed++];
+      if (!by) throw new Error("all have processed this commit");
+      const { time } = await measured(() => by.group.receive(commit));
+      if (processed === joined.length) {
+        for (const one of [group, ...enlisted.map((member) => member.group)]) {
+          await one.receive(commit);
+        }
+        observer = (await observer.process(commit)).group;
+      }
+      return time;
+    },
+    populate: async () => {
+      const all = [group, ...[...joined, ...enlisted].map((member) => member.group)];
+      for (const by of enlisted) {
+        const made = await by.group.commit();
+        for (const one of all) await one.receive(made.commit);
+        observer = (await observer.process(made.commit)).group;
+      }
+    },
+    send: async () => {
+      const sent: Bytes[] = [];
+      const { time } = await measured(async () => {
+        for (let i = 0; i < MESSAGES; i++) sent.push(await group.send(DATA));
+      });
+      messages = sent;
+      return perMessage(time, messages[0]?.length ?? 0);
+    },
+    receive: async () => {
+      const by = joined[0];
+      if (!by) throw new Error("nobody joined");
+      const { time } = await measured(async () => {
+        for (const message of messages) await by.group.receive(message);
+      });
+      return perMessage(time, messages[0]?.length ?? 0);
+    },
+  };
+}
+
+function perMessage(time: Timed, bytes: number): Timed {
+  const storageMs = (time.storageMs ?? 0) / MESSAGES;
+  return { ms: time.ms / MESSAGES, storageMs, bytes };
+}
