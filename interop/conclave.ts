@@ -31,6 +31,7 @@ import {
   type Member,
   type Setting,
   utf8,
+  type Wire,
 } from "./member.ts";
 
 export const conclave: Library = {
@@ -50,7 +51,10 @@ async function client(name: string, setting: Setting): Promise<Client> {
   const suite = SUITES.get(setting.suite);
   if (!suite) throw new Error(`no suite ${setting.suite}`);
   const keyPair = await nodeCrypto.generateSignatureKeyPair(suite.signature);
+  /** How the next handshake message travels; a test changes it between two of them. */
+  const handshakes: { send: Wire } = { send: "public" };
   const context: MlsContext = {
+    handshakes,
     crypto: nodeCrypto,
     storage: memoryStorage(),
     // Who the others are is no question of these tests.
@@ -79,13 +83,12 @@ async function client(name: string, setting: Setting): Promise<Client> {
     },
     create: async (options) => {
       const made = { ...joiner, ...options, suite: setting.suite, lifetime: lifetime() };
-      return member(own, await createGroup(context, made));
+      return member(own, await createGroup(context, made), handshakes);
     },
-    join: async (welcome, tree) =>
-      member(
-        own,
-        await joinGroup(context, { welcome, signer, ...(tree && { ratchetTree: tree }) }),
-      ),
+    join: async (welcome, tree) => {
+      const options = { welcome, signer, ...(tree && { ratchetTree: tree }) };
+      return member(own, await joinGroup(context, options), handshakes);
+    },
     enter: async (groupInfo, { tree, resync } = {}) => {
       if (resync !== undefined) {
         const { groupId } = readGroupInfo(groupInfo).groupContext;
@@ -98,13 +101,13 @@ async function client(name: string, setting: Setting): Promise<Client> {
         ...(resync !== undefined && { resync }),
       });
       await group.confirm();
-      return { member: member(own, group), commit: bundle.commit };
+      return { member: member(own, group, handshakes), commit: bundle.commit };
     },
   };
   return own;
 }
 
-function member(of: Client, group: Group): Member {
+function member(of: Client, group: Group, handshakes: { send: Wire }): Member {
   const { groupId } = group;
   const nonceSize = suiteOf(nodeCrypto, group.suite).nh;
   const proposal = (change: Change): Proposal => {
@@ -145,9 +148,12 @@ function member(of: Client, group: Group): Member {
     },
     send: (data, authenticatedData) =>
       group.send(data, authenticatedData ? { authenticatedData } : {}),
-    propose: (change) =>
-      change.type === "update" ? group.proposeUpdate() : group.propose(proposal(change)),
-    commit: async (changes) => {
+    propose: (change, wire) => {
+      handshakes.send = wire;
+      return change.type === "update" ? group.proposeUpdate() : group.propose(proposal(change));
+    },
+    commit: async (changes, { wire }) => {
+      handshakes.send = wire;
       const { commit, welcome } = await group.commit({ proposals: changes.map(proposal) });
       return { commit, welcome };
     },

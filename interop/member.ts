@@ -77,7 +77,6 @@ export interface Member {
 
 /** What not every library does as RFC 9420 has it. */
 export type Ability =
-  | "send private handshakes"
   | "put the tree into a Welcome"
   | "commit an Update"
   | "commit one Remove"

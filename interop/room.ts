@@ -10,7 +10,6 @@ import { hex, utf8 } from "./member.ts";
 
 export class Room {
   readonly #members: Member[];
-  #stranded = 0;
 
   private constructor(founder: Member) {
     this.#members = [founder];
@@ -22,11 +21,6 @@ export class Room {
   ): Promise<Room> {
     const { groupId = "room", extensions = [] } = options;
     return new Room(await founder.create({ groupId: utf8(groupId), extensions }));
-  }
-
-  /** How many could not come in by their Welcome, since their library refused the tree. */
-  get stranded(): number {
-    return this.#stranded;
   }
 
   get members(): readonly Member[] {
@@ -95,7 +89,6 @@ export class Room {
     const present = new Set(this.#members.map((member) => member.leaf()));
     const stranded = able.leaves().filter((leaf) => !present.has(leaf));
     if (stranded.length === 0) return;
-    this.#stranded += stranded.length;
     const changes = stranded.map((leaf): Change => ({ type: "remove", leaf }));
     await this.commit(able, changes, { wire: "public" });
   }
@@ -104,13 +97,7 @@ export class Room {
   async race(winner: Member, loser: Member, wires: readonly [Wire, Wire]): Promise<void> {
     const lost = await loser.commit([], { wire: wires[1] });
     await this.commit(winner, [], { wire: wires[0] });
-    for (const member of this.#others(loser)) {
-      const taken = await member.receive(lost.commit).then(
-        () => true,
-        () => false,
-      );
-      if (taken) throw new Error("a commit of the past was taken");
-    }
+    for (const member of this.#others(loser)) await this.expectRefused(member, lost.commit);
     await this.agree();
   }
 
@@ -185,6 +172,14 @@ export class Room {
     const heard = await by.receive(message);
     if (heard.type !== "application") throw new Error(`a message was heard as ${heard.type}`);
     if (hex(heard.data) !== hex(data)) throw new Error("another message was heard");
+  }
+
+  async expectRefused(by: Member, message: Bytes): Promise<void> {
+    const taken = await by.receive(message).then(
+      () => true,
+      () => false,
+    );
+    if (taken) throw new Error(`${by.client.name} took what was not to be taken`);
   }
 
   /** All members hold the same epoch: its secrets, as authenticator and exporter show them, and its tree. */

@@ -29,7 +29,7 @@ import {
 
 export const tsMls: Library = {
   name: "ts-mls",
-  can: new Set(["send private handshakes", "put the tree into a Welcome"]),
+  can: new Set(["put the tree into a Welcome"]),
   refusesTree: (cause) =>
     cause instanceof ts.ValidationError && cause.message.includes("in its unmerged_leaves"),
   client,
