@@ -13,6 +13,17 @@ const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
 const rewriting = JSON.parse(process.env["DELETION"] ?? '"watch"') as Rewriting;
 const conditions = ["@conclave/source", ...defaultServerConditions];
 
+/** A module's file below the source folder; nothing where it stands elsewhere. */
+function fileOf(id: string): string {
+  const [path = ""] = id.split("?");
+  return path.startsWith(SOURCE) ? path.slice(SOURCE.length) : "";
+}
+
+function rewrites(id: string): boolean {
+  const file = fileOf(id);
+  return rewriting === "watch" ? file !== "" : file === rewriting.file;
+}
+
 export default defineConfig({
   root: ROOT,
   resolve: { conditions },
@@ -21,12 +32,15 @@ export default defineConfig({
     {
       name: "deletion",
       enforce: "pre",
+      // What was rewritten once must not be taken from a cache by the next run.
+      configureVitest: ({ defineCacheKeyGenerator }) => {
+        defineCacheKeyGenerator(({ id }) => (rewrites(id) ? false : undefined));
+      },
       transform: (code, id) => {
-        const [path = ""] = id.split("?");
-        if (!path.startsWith(SOURCE)) return null;
-        const file = path.slice(SOURCE.length);
-        if (rewriting === "watch") return { code: watchedSource(file, code), map: null };
-        return file === rewriting.file ? { code: withoutCheck(code, rewriting), map: null } : null;
+        if (!rewrites(id)) return null;
+        const rewritten =
+          rewriting === "watch" ? watchedSource(fileOf(id), code) : withoutCheck(code, rewriting);
+        return { code: rewritten, map: null };
       },
     },
   ],
