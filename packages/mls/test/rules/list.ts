@@ -13,7 +13,7 @@ export const FAMILIES: Readonly<
   K: ["Key packages", undefined],
   T: ["The tree", "tree.test.ts"],
   U: ["Update paths", "update-path.test.ts"],
-  P: ["Proposals", undefined],
+  P: ["Proposals", "proposal.test.ts"],
   C: ["Commits and the key schedule", undefined],
   W: ["Welcome and GroupInfo", undefined],
   D: ["Deletion and secrecy", undefined],
