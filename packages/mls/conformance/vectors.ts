@@ -54,6 +54,7 @@ import {
   addLeaf,
   decodeRatchetTree,
   encodeRatchetTree,
+  leafAt,
   membersOf,
   nodeAt,
   type RatchetTree,
@@ -285,6 +286,7 @@ async function messageProtection(bench: Bench, vector: Case): Promise<void> {
   // Two members, of whom the second sends.
   const first = treeOf(suite, leafWith(new Uint8Array(32), new Uint8Array(1)));
   const { tree } = addLeaf(first, leafWith(publicKey, new Uint8Array(2)));
+  const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
   const sender = { senderType: "member", leafIndex: 1 } as const;
   const freshKeys = () => ({
     senderDataSecret,
@@ -328,12 +330,18 @@ async function messageProtection(bench: Bench, vector: Case): Promise<void> {
       if (decoded.wireFormat === "mls_public_message") {
         verifyMembershipTag(suite, membershipKey, decoded.publicMessage, context);
         const authenticated = readPublic(decoded.publicMessage);
-        await verifyContent(suite, authenticated, tree, groupContext);
+        await verifyContent(suite, authenticated, leafOf, groupContext);
         same(raw(authenticated.content.content), expected, `public ${name}`);
       } else if (decoded.wireFormat === "mls_private_message") {
         const { privateMessage } = decoded;
-        const opened = await unprotectPrivate(suite, freshKeys(), tree, privateMessage, undefined);
-        await verifyContent(suite, opened.authenticated, tree, groupContext);
+        const opened = await unprotectPrivate(
+          suite,
+          freshKeys(),
+          leafOf,
+          privateMessage,
+          undefined,
+        );
+        await verifyContent(suite, opened.authenticated, leafOf, groupContext);
         same(raw(opened.authenticated.content.content), expected, `private ${name}`);
       } else fail(`a ${decoded.wireFormat}`);
     };

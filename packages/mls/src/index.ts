@@ -43,6 +43,7 @@ export { loadGroup } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
 export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
+export type { PastEpochWindow } from "./group/past-epochs.ts";
 export { deleteResumptionPsks, preSharedKey } from "./group/pre-shared-key.ts";
 export type {
   CommitPolicy,
@@ -63,7 +64,7 @@ export type { KeyPackage } from "./key/key-package.ts";
 // §8.4
 export type { PreSharedKeyID, PskSource } from "./key/psk.ts";
 // §9.1
-export type { MessageWindow } from "./key/secret-tree.ts";
+export type { MessageWindow, RatchetBounds } from "./key/secret-tree.ts";
 export { CREDENTIAL, EXTENSION, PROPOSAL } from "./registry.ts";
 // Storage
 export { type Batch, memoryStorage, mergeBatches, type Storage } from "./storage.ts";

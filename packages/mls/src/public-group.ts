@@ -65,6 +65,7 @@ import {
   decodeNode,
   encodedNodes,
   encodeRatchetTree,
+  leafAt,
   type Member,
   membersOf,
   type NodeChange,
@@ -273,7 +274,9 @@ export class PublicGroup {
       );
     }
     if (this.#state.reinit) throw new MlsError("group-closed", "11.2", "the group is over");
-    await verifyContent(this.#state.suite, authenticated, this.#state.tree, groupContext);
+    const { suite, tree } = this.#state;
+    const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
+    await verifyContent(suite, authenticated, leafOf, groupContext);
     const { content: inner, sender } = content;
     if (inner.contentType === "commit") {
       const staged = await stageCommit(

@@ -23,7 +23,7 @@ import { MlsError } from "../errors.ts";
 import { externalSendersOf } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { MLS10 } from "../registry.ts";
-import { leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import type { LeafNode } from "../tree/leaf-node.ts";
 import { Commit, Proposal } from "./proposal.ts";
 
 /** §6: what a message is, outermost. */
@@ -182,16 +182,15 @@ export async function signContent(
   return { wireFormat, content, auth: { signature, confirmationTag: undefined } };
 }
 
+/** The members of an epoch by leaf index; undefined where nobody stands. */
+export type LeafOf = (leafIndex: number) => LeafNode | undefined;
+
 /** The key that must have signed a content (§6.1). Throws `MlsError` with `unknown-sender` or `sender-not-allowed`. */
-function signatureKeyOf(
-  content: FramedContent,
-  tree: RatchetTree,
-  groupContext: GroupContext,
-): Bytes {
+function signatureKeyOf(content: FramedContent, leafOf: LeafOf, groupContext: GroupContext): Bytes {
   const { sender } = content;
   switch (sender.senderType) {
     case "member": {
-      const leaf = leafAt(tree, sender.leafIndex);
+      const leaf = leafOf(sender.leafIndex);
       if (!leaf)
         throw new MlsError(
           "unknown-sender",
@@ -234,15 +233,15 @@ function signatureKeyOf(
   }
 }
 
-/** The signature of a content in this epoch (§6.1). Throws `MlsError`. */
+/** The signature of a content in its epoch, whose context and leaves these are (§6.1). Throws `MlsError`. */
 export async function verifyContent(
   suite: Suite,
   authenticated: AuthenticatedContent,
-  tree: RatchetTree,
+  leafOf: LeafOf,
   groupContext: GroupContext,
 ): Promise<void> {
   const { wireFormat, content, auth } = authenticated;
-  const key = signatureKeyOf(content, tree, groupContext);
+  const key = signatureKeyOf(content, leafOf, groupContext);
   const tbs = framedContentTbs({
     wireFormat,
     content,

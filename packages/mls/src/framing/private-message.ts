@@ -21,13 +21,13 @@ import { expandWithLabel } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { SecretTree, TakenKey } from "../key/secret-tree.ts";
-import { leafAt, type RatchetTree } from "../tree/ratchet-tree.ts";
 import {
   type AuthenticatedContent,
   authDataOf,
   CONTENT,
   type Content,
   ContentType,
+  type LeafOf,
 } from "./content.ts";
 
 /** §6.3. */
@@ -240,7 +240,7 @@ async function openSenderData(
 export async function unprotectPrivate(
   suite: Suite,
   keys: MessageKeys,
-  tree: RatchetTree,
+  leafOf: LeafOf,
   message: PrivateMessage,
   ownLeaf: number | undefined,
 ): Promise<{ readonly authenticated: AuthenticatedContent; readonly taken: TakenKey }> {
@@ -249,7 +249,7 @@ export async function unprotectPrivate(
     keys.senderDataSecret,
     message,
   );
-  if (!leafAt(tree, leafIndex)) {
+  if (!leafOf(leafIndex)) {
     throw new MlsError("unknown-sender", "6.3.2", `leaf ${leafIndex}, the sender, is blank`);
   }
   const { groupId, epoch, contentType, authenticatedData } = message;

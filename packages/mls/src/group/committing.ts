@@ -118,7 +118,7 @@ export async function mergeOwn(
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
   const { summary, next } = group.pending.composed;
   const received = ownCommit(summary, next.state.groupContext.epoch);
-  await group.enter(next, () => and?.(received), true);
+  await group.enter(next, () => and?.(received), { own: true });
   return received;
 }
 

@@ -13,12 +13,13 @@ import type { Padding } from "../framing/private-message.ts";
 import type { Extension } from "../key/extension.ts";
 import { signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
-import type { MessageWindow } from "../key/secret-tree.ts";
+import type { RatchetBounds } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
 import { isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { nodeWidth } from "../tree/tree-math.ts";
 import type { PathSecret } from "../tree/update-path.ts";
+import type { PastEpochWindow } from "./past-epochs.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
 /**
@@ -33,13 +34,13 @@ export interface HandshakePolicy {
 }
 
 /** What every operation of a member needs. */
-export interface MlsContext extends PublicContext {
+export interface MlsContext extends PublicContext, RatchetBounds {
   readonly storage: Storage;
   readonly handshakes?: HandshakePolicy;
   /** How far PrivateMessages are padded (§15.1): `padme` unless given. */
   readonly padding?: Padding;
-  /** How far out of order messages may come (§9.1, §15.3): 1,024 generations ahead and 1,024 keys kept unless given. */
-  readonly window?: MessageWindow;
+  /** Which epochs that have passed are kept for their late application messages (§15.3): none unless given. */
+  readonly pastEpochs?: PastEpochWindow;
   /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */
   readonly externalPsk?: (pskId: Bytes) => Promise<Bytes | undefined>;
   /** Of how many ended epochs the resumption PSK is kept (§8.6): 8 unless given. */

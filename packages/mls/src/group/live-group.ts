@@ -14,6 +14,7 @@ import { type Batch, mergeBatches } from "../storage.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import { fittingKeys, type MlsContext, type NextEpoch } from "./epoch.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
+import { PastEpochs } from "./past-epochs.ts";
 import {
   encodeState,
   epochRecords,
@@ -38,6 +39,7 @@ export interface GroupParts {
   readonly joining: CommitBundle | undefined;
   /** Private keys of our Updates that are not committed yet, by public key in hexadecimal. */
   readonly updates: ReadonlyMap<string, DhKeyPair>;
+  readonly past?: PastEpochs;
 }
 
 export class LiveGroup {
@@ -45,6 +47,7 @@ export class LiveGroup {
   readonly signer: Signer;
   readonly keys: GroupKeys;
   readonly updates: Map<string, DhKeyPair>;
+  readonly past: PastEpochs;
   status: GroupStatus;
   live: LiveEpoch;
   pending: { readonly composed: ComposedCommit } | undefined;
@@ -63,16 +66,26 @@ export class LiveGroup {
     this.joining = parts.joining;
     this.updates = new Map(parts.updates);
     this.keys = groupKeys(parts.live.state.groupContext.groupId);
+    this.past = parts.past ?? new PastEpochs(this.keys);
   }
 
   /** Operations take turns, whoever calls. */
   inTurn<T>(operation: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(() => {
+    const result = this.#turn.then(async () => {
       if (this.#broken) throw new MlsError("storage", "14", "a write failed: load the group again");
+      await this.#sweep();
       return operation();
     });
     this.#turn = result.catch(() => undefined);
     return result;
+  }
+
+  /** Deletes the past epochs whose time is over (§9.2). */
+  async #sweep(): Promise<void> {
+    const { batch, settle } = this.past.sweep(this.context.pastEpochs, this.context.now());
+    if (batch.delete?.length === 0) return;
+    await this.store(batch, () => undefined);
+    settle();
   }
 
   /** One batch with the application's records; a key that was taken is forgotten once that is stored. */
@@ -106,33 +119,42 @@ export class LiveGroup {
     }
   }
 
-  /** Begins the next epoch: one batch, then the old epoch's secrets die. A ReInit closes the group (§11.2). */
-  async enter(next: NextEpoch, and: Records, own = false): Promise<void> {
-    const { keys, secrets, secretTree } = this.live;
+  /**
+   * Begins the next epoch: one batch, then the old epoch's secrets die, but for what the application's window keeps. A ReInit
+   * closes the group (§11.2). `taken`: the key of a commit that came encrypted.
+   */
+  async enter(
+    next: NextEpoch,
+    and: Records,
+    { own = false, taken }: { readonly own?: boolean; readonly taken?: TakenKey | undefined } = {},
+  ): Promise<void> {
+    const { keys, secrets } = this.live;
     const { epoch } = next.state.groupContext;
-    const status = next.state.reinit ? "closed" : "active";
+    const status: GroupStatus = next.state.reinit ? "closed" : "active";
     const nextTree = SecretTree.create(
       next.state.suite,
       next.state.tree.leafCount,
       this.keys.tree(epoch),
       next.encryptionSecret,
-      this.context.window,
+      this.context,
     );
     const updates = [...this.updates.values()].map(({ publicKey }) => publicKey);
-    const batch = epochRecords(
-      this.keys,
-      this.live,
-      { ...next, status, updates },
-      this.context.resumptionEpochs,
-    );
-    await this.store(mergeBatches(batch, nextTree.records()), and);
+    const { pastEpochs, resumptionEpochs, now } = this.context;
+    const begun = { ...next, status, updates };
+    const records = epochRecords(this.keys, this.live, begun, resumptionEpochs);
+    const past = this.past.end(this.live, next.state.tree, pastEpochs, now());
+    // Where the old tree goes, its keys go with it; where it stays, this one is used.
+    const used = past.kept ? taken : undefined;
+    const batch = mergeBatches(used?.batch, records, past.batch, nextTree.records());
+    await this.store(batch, and, used);
+    if (!used) taken?.discard();
+    past.settle();
     if (own) this.pending = undefined;
     else this.wipePending();
     for (const [index, { privateKey }] of keys) {
       if (next.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
     }
     wipeEpochSecrets(secrets);
-    secretTree.wipe();
     this.updates.clear();
     this.status = status;
     this.live = {
@@ -192,6 +214,7 @@ export class LiveGroup {
     this.wipePending();
     wipeEpochSecrets(this.live.secrets);
     this.live.secretTree.wipe();
+    this.past.wipe();
     for (const { privateKey } of this.live.keys.values()) wipe(privateKey);
     for (const { privateKey } of this.updates.values()) wipe(privateKey);
     this.updates.clear();

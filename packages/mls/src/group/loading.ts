@@ -13,6 +13,7 @@ import { SecretTree } from "../key/secret-tree.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
 import type { MlsContext } from "./epoch.ts";
 import { Group } from "./group.ts";
+import { PastEpochs } from "./past-epochs.ts";
 import type { PublicState } from "./public-state.ts";
 import {
   decodePending,
@@ -75,6 +76,10 @@ export async function loadGroup(
   const secrets = records.get(keys.secrets);
   const pending = records.get(keys.pending);
   const none = new Uint8Array(0);
+  const past = PastEpochs.load(suite, keys, records, context);
+  const old = past.sweep(context.pastEpochs, context.now());
+  if (old.batch.delete?.length !== 0) await context.storage.apply(old.batch);
+  old.settle();
   return new Group({
     context,
     signer: options.signer,
@@ -100,12 +105,13 @@ export async function loadGroup(
         tree.leafCount,
         keys.tree(groupContext.epoch),
         records,
-        context.window,
+        context,
       ),
     },
     pending:
       pending && status !== "joining" ? { composed: decodePending(state, pending) } : undefined,
     joining: pending && status === "joining" ? decode(StoredBundle, pending) : undefined,
     updates: loadUpdates(keys, records),
+    past,
   });
 }

@@ -67,7 +67,7 @@ export async function begin(
     tree.leafCount,
     prefix,
     next.encryptionSecret,
-    context.window,
+    context,
   );
   const parts: GroupParts = {
     context,

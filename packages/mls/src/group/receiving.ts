@@ -10,6 +10,7 @@ import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
   type Content,
+  type LeafOf,
   type Sender,
   verifyContent,
 } from "../framing/content.ts";
@@ -25,6 +26,7 @@ import { leafAt } from "../tree/ratchet-tree.ts";
 import { mergeOwn } from "./committing.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
+import type { ReadableEpoch } from "./past-epochs.ts";
 import { validateProposal } from "./proposal-list.ts";
 import { type CommitSummary, withProposal } from "./public-state.ts";
 import { proposalRecord } from "./sending.ts";
@@ -123,8 +125,9 @@ async function receivePublic(
   }
   const context = encode(GroupContext, state.groupContext);
   verifyMembershipTag(state.suite, secrets.membershipKey, message, context);
-  await verifyContent(state.suite, authenticated, state.tree, state.groupContext);
-  return handle(group, authenticated, undefined, and);
+  const leafOf = (leafIndex: number) => leafAt(state.tree, leafIndex);
+  await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
+  return handle(group, authenticated, { leafOf, taken: undefined }, and);
 }
 
 async function receivePrivate(
@@ -132,47 +135,67 @@ async function receivePrivate(
   message: PrivateMessage,
   and: And<Received> | undefined,
 ): Promise<Received> {
-  checkAddress(group, message.groupId, message.epoch);
+  const epoch = epochOf(group, message);
   if (message.contentType !== "application" && group.context.handshakes?.accept === "public") {
     throw new MlsError("wrong-wire-format", "6", "an encrypted handshake message");
   }
-  const { state, ownLeaf, secrets, secretTree } = group.live;
-  const keys = { senderDataSecret: secrets.senderDataSecret, secretTree };
-  const { authenticated, taken } = await unprotectPrivate(
-    state.suite,
-    keys,
-    state.tree,
-    message,
-    ownLeaf,
-  );
+  const { suite } = group.live.state;
+  const { groupContext, leafOf, ownLeaf } = epoch;
+  const { authenticated, taken } = await unprotectPrivate(suite, epoch, leafOf, message, ownLeaf);
   try {
-    await verifyContent(state.suite, authenticated, state.tree, state.groupContext);
+    await verifyContent(suite, authenticated, leafOf, groupContext);
     const { sender } = authenticated.content;
     if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
       throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
     }
-    return await handle(group, authenticated, taken, and);
+    return await handle(group, authenticated, { leafOf, taken }, and);
   } catch (cause) {
     taken.discard();
     throw cause;
   }
 }
 
+/**
+ * The epoch that an encrypted message is read in: the current one, or for application data one that has passed and is kept
+ * (§15.3). Proposals and commits of another epoch are void (§12.4.2).
+ */
+function epochOf(group: LiveGroup, message: PrivateMessage): ReadableEpoch {
+  const { state, ownLeaf, secrets, secretTree } = group.live;
+  const { groupContext, tree } = state;
+  if (message.contentType === "application" && bytesEqual(message.groupId, groupContext.groupId)) {
+    const past = group.past.at(message.epoch, tree);
+    if (past) return past;
+  }
+  checkAddress(group, message.groupId, message.epoch);
+  const { senderDataSecret } = secrets;
+  const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
+  return { groupContext, ownLeaf, senderDataSecret, secretTree, leafOf };
+}
+
+/** How a message was read: among whom, and with which key, if it was encrypted. */
+interface Opened {
+  readonly leafOf: LeafOf;
+  readonly taken: TakenKey | undefined;
+}
+
 async function handle(
   group: LiveGroup,
   authenticated: AuthenticatedContent,
-  taken: TakenKey | undefined,
+  opened: Opened,
   and: And<Received> | undefined,
 ): Promise<Received> {
-  const { content } = authenticated.content;
-  if (group.status === "closed") throw new MlsError("group-closed", "11.2", "the group is over");
+  const { content, epoch } = authenticated.content;
+  // What was said before the ReInit may still come.
+  if (group.status === "closed" && epoch === group.live.state.groupContext.epoch) {
+    throw new MlsError("group-closed", "11.2", "the group is over");
+  }
   switch (content.contentType) {
     case "application":
-      return handleApplication(group, authenticated, content, taken, and);
+      return handleApplication(group, authenticated, content, opened, and);
     case "proposal":
-      return handleProposal(group, authenticated, content.proposal, taken, and);
+      return handleProposal(group, authenticated, content.proposal, opened.taken, and);
     case "commit":
-      return handleCommit(group, authenticated, content.commit, taken, and);
+      return handleCommit(group, authenticated, content.commit, opened.taken, and);
   }
 }
 
@@ -180,12 +203,12 @@ async function handleApplication(
   group: LiveGroup,
   authenticated: AuthenticatedContent,
   content: Extract<Content, { contentType: "application" }>,
-  taken: TakenKey | undefined,
+  { leafOf, taken }: Opened,
   and: And<Received> | undefined,
 ): Promise<Received> {
   const { sender, authenticatedData, epoch } = authenticated.content;
   const leafIndex = sender.senderType === "member" ? sender.leafIndex : -1;
-  const senderLeaf = leafAt(group.live.state.tree, leafIndex);
+  const senderLeaf = leafOf(leafIndex);
   if (!senderLeaf || !taken) throw new MlsError("unknown-sender", "6.3", "no member sent this");
   const received: Received = {
     type: "application",
@@ -245,14 +268,14 @@ async function handleCommit(
   };
   if (removed) {
     await group.enterRemoved(() => and?.(received));
+    taken?.discard();
   } else {
     const next = await nextEpoch(group.context, group.live, group.updates, {
       authenticated,
       commit,
       staged,
     });
-    await group.enter(next, () => and?.(received));
+    await group.enter(next, () => and?.(received), { taken });
   }
-  taken?.discard();
   return received;
 }

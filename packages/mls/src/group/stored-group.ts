@@ -7,6 +7,7 @@
  * group/ID/node/N                a node of the tree that is not blank
  * group/ID/key/N                 the private key of a node of our path
  * group/ID/tree/EPOCH/…          the secret tree: nodes, ratchets, kept message keys
+ * group/ID/past/EPOCH            a past epoch whose messages may still come: its context, its leaves, when it ended
  * group/ID/proposal/N            a proposal that may still be committed, by the order they came
  * group/ID/update/KEY            the private key of an Update of ours that is not committed yet
  * group/ID/resumption/EPOCH      a resumption PSK
@@ -36,7 +37,6 @@ import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
 import { encodeLeafNode, ReInit } from "../framing/proposal.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
-import type { SecretTree } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import {
   changedNodes,
@@ -93,6 +93,9 @@ export interface GroupKeys {
   readonly node: (index: number) => string;
   readonly key: (index: number) => string;
   readonly tree: (epoch: bigint) => string;
+  /** What the keys of all past epochs begin with. */
+  readonly allPast: string;
+  readonly past: (epoch: bigint) => string;
   readonly proposal: (position: number) => string;
   readonly update: (publicKey: Bytes) => string;
   readonly resumptions: string;
@@ -109,6 +112,8 @@ export function groupKeys(groupId: Bytes): GroupKeys {
     node: (index) => `${all}node/${index}`,
     key: (index) => `${all}key/${index}`,
     tree: (epoch) => `${all}tree/${epoch}/`,
+    allPast: `${all}past/`,
+    past: (epoch) => `${all}past/${epoch}`,
     proposal: (position) => `${all}proposal/${position}`,
     update: (publicKey) => `${all}update/${toHex(publicKey)}`,
     resumptions: `${all}resumption/`,
@@ -178,14 +183,13 @@ export function keyRecords(
 /** Of how many ended epochs the resumption PSK is kept (§8.6), unless the context says otherwise. */
 const RESUMPTION_EPOCHS = 8;
 
-/** What changes when an epoch ends and another begins, but for the new secret tree, which writes itself. */
+/** What changes when an epoch ends and another begins, but for the secret trees and past epochs, which write themselves. */
 export function epochRecords(
   keys: GroupKeys,
   ended: {
     readonly state: PublicState;
     readonly keys: ReadonlyMap<number, DhKeyPair>;
     readonly secrets: EpochSecrets;
-    readonly secretTree: SecretTree;
   },
   begun: NextEpoch & {
     readonly status: GroupStatus;
@@ -208,7 +212,6 @@ export function epochRecords(
           : []),
       ]),
       delete: [
-        ...ended.secretTree.keys(),
         ...proposals,
         ...begun.updates.map(keys.update),
         keys.pending,

@@ -9,7 +9,7 @@
 import { utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, decode, encode, opaque, struct, uint32 } from "../codec.ts";
 import { deriveTreeSecret, expandWithLabel } from "../crypto/kdf.ts";
-import type { Suite } from "../crypto/suite.ts";
+import type { AeadName, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { Batch } from "../storage.ts";
 import { directPath, left, right, root } from "../tree/tree-math.ts";
@@ -26,6 +26,24 @@ export interface MessageWindow {
 const DEFAULT_WINDOW: MessageWindow = { forward: 1024, kept: 1024 };
 /** A ratchet ends before its generation would not fit into 32 bits. */
 const MAX_GENERATION = 2 ** 32 - 1;
+
+/**
+ * How many messages a member sends in an epoch unless the application sets another bound (§15.2). Each has a key of its own, so
+ * what TLS 1.3 allows for a single key of these ciphers (RFC 8446 §5.5) is more than careful.
+ */
+const MESSAGE_LIMIT: Readonly<Record<AeadName, number>> = {
+  aes128gcm: 2 ** 24,
+  aes256gcm: 2 ** 24,
+  chacha20poly1305: MAX_GENERATION,
+};
+
+/** What an application may bound of the ratchets. */
+export interface RatchetBounds {
+  /** How far out of order messages may come (§9.1, §15.3): 1,024 generations ahead and 1,024 keys kept unless given. */
+  readonly window?: MessageWindow;
+  /** How many messages of a kind this client encrypts in an epoch (§15.2): 2^24 with AES-GCM, 2^32 - 1 with ChaCha20-Poly1305 unless given. */
+  readonly messageLimit?: number;
+}
 
 interface Ratchet {
   /** The generation whose key comes next. */
@@ -65,6 +83,7 @@ export class SecretTree {
   readonly #leafCount: number;
   readonly #prefix: string;
   readonly #window: MessageWindow;
+  readonly #limit: number;
   /** All records, by key without prefix: node secrets, ratchets, kept message keys. */
   readonly #records: Map<string, Bytes>;
 
@@ -73,9 +92,10 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     records: Map<string, Bytes>,
-    window: MessageWindow,
+    { window = DEFAULT_WINDOW, messageLimit = MESSAGE_LIMIT[suite.aead] }: RatchetBounds,
   ) {
     this.#window = window;
+    this.#limit = messageLimit;
     this.#suite = suite;
     this.#leafCount = leafCount;
     this.#prefix = prefix;
@@ -88,10 +108,10 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     encryptionSecret: Bytes,
-    window: MessageWindow = DEFAULT_WINDOW,
+    bounds: RatchetBounds = {},
   ): SecretTree {
     const records = new Map([[nodeKey(root(leafCount)), encryptionSecret]]);
-    return new SecretTree(suite, leafCount, prefix, records, window);
+    return new SecretTree(suite, leafCount, prefix, records, bounds);
   }
 
   /** A tree from the records under its prefix. */
@@ -100,14 +120,14 @@ export class SecretTree {
     leafCount: number,
     prefix: string,
     stored: ReadonlyMap<string, Bytes>,
-    window: MessageWindow = DEFAULT_WINDOW,
+    bounds: RatchetBounds = {},
   ): SecretTree {
     const records = new Map(
       [...stored]
         .filter(([key]) => key.startsWith(prefix))
         .map(([key, value]) => [key.slice(prefix.length), value]),
     );
-    return new SecretTree(suite, leafCount, prefix, records, window);
+    return new SecretTree(suite, leafCount, prefix, records, bounds);
   }
 
   /** Everything, to be stored when the epoch begins. */
@@ -115,9 +135,19 @@ export class SecretTree {
     return { put: new Map([...this.#records].map(([key, value]) => [this.#prefix + key, value])) };
   }
 
-  /** The next key of a sender: for sending. Throws `MlsError` with `exhausted`. */
+  /** The next key of a sender: for sending. Throws `MlsError` with `exhausted` where the epoch must end first (§15.2). */
   next(leafIndex: number, type: RatchetType): TakenKey {
+    const sent = this.generation(leafIndex, type);
+    if (sent >= this.#limit) {
+      throw new MlsError("exhausted", "15.2", `${sent} messages were sent in this epoch`);
+    }
     return this.#take(leafIndex, type, undefined);
+  }
+
+  /** The generation that comes next: how many keys of a ratchet were passed. */
+  generation(leafIndex: number, type: RatchetType): number {
+    const stored = this.#records.get(ratchetKey(leafIndex, type));
+    return stored ? new DataView(stored.buffer, stored.byteOffset).getUint32(0) : 0;
   }
 
   /**
@@ -133,8 +163,7 @@ export class SecretTree {
 
   /** Whether a sender's ratchet has passed a generation. */
   hasPassed(leafIndex: number, type: RatchetType, generation: number): boolean {
-    const stored = this.#records.get(ratchetKey(leafIndex, type));
-    return stored !== undefined && generation < decode(Ratchet, stored).generation;
+    return generation < this.generation(leafIndex, type);
   }
 
   #takeSkipped(recordKey: string, kept: Bytes, generation: number): TakenKey {

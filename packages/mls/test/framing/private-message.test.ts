@@ -5,7 +5,16 @@ import { describe, expect, it } from "vitest";
 import { decodeMessageOf } from "../../src/framing/message.ts";
 import { padme } from "../../src/framing/private-message.ts";
 import { forgeCommit, forgePrivate, type Inside, inside } from "../forge.ts";
-import { expectAccepted, expectRefused, persons, type Room, room, text, utf8 } from "../people.ts";
+import {
+  expectAccepted,
+  expectRefused,
+  persons,
+  type Room,
+  reload,
+  room,
+  text,
+  utf8,
+} from "../people.ts";
 
 const application = { contentType: "application", applicationData: utf8("hello") } as const;
 
@@ -129,5 +138,28 @@ describe("§6.3.1 padding", () => {
       expect(padme(length)).toBeLessThanOrEqual(Math.max(length + 1, length * 1.12));
       expect(padme(padme(length))).toBe(padme(length));
     }
+  });
+});
+
+describe("§15.2 how much is encrypted in an epoch", () => {
+  it("is bounded: then the epoch has to end, which commits can still do", async () => {
+    const context = { messageLimit: 3, handshakes: { send: "private" } as const };
+    const where = await room(await persons(["alice", "bob"], { context }));
+    const { group, person: alice } = where.at(0);
+    for (const words of ["one", "two", "three"]) {
+      expect(await read(where, 1, await group.send(utf8(words)))).toBe(words);
+    }
+    for (const one of [group, await reload(alice, group)]) {
+      await expect(one.send(utf8("four"))).rejects.toMatchObject({
+        code: "exhausted",
+        section: "15.2",
+      });
+    }
+    // The bound is each sender's own.
+    const other = await where.at(1).group.send(utf8("from bob"));
+    expect(await read(where, 0, other)).toBe("from bob");
+    const { commit } = await group.commit();
+    for (const one of where.groups) await one.receive(commit);
+    expect(await read(where, 1, await group.send(utf8("four")))).toBe("four");
   });
 });

@@ -106,7 +106,7 @@ describe("§9.1 a ratchet", () => {
 
   it("keeps to the window that the application gave", () => {
     const window = { forward: 20, kept: 3 };
-    const shared = SecretTree.create(suite, 1, "t/", ROOT.slice(), window);
+    const shared = SecretTree.create(suite, 1, "t/", ROOT.slice(), { window });
     expect(() => shared.at(0, "application", 21)).toThrow(
       expect.objectContaining({ code: "generation-too-far" }),
     );

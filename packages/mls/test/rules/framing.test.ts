@@ -8,7 +8,9 @@ import { constantTimeEqual } from "../../src/bytes.ts";
 import { decodeMessage, decodeMessageOf } from "../../src/framing/message.ts";
 import { unprotectPrivate } from "../../src/framing/private-message.ts";
 import { type PublicMessage, protectPublic } from "../../src/framing/public-message.ts";
+import type { PublicState } from "../../src/group/public-state.ts";
 import { SecretTree } from "../../src/key/secret-tree.ts";
+import { leafAt } from "../../src/tree/ratchet-tree.ts";
 import {
   type Framing,
   forgeCommit,
@@ -73,6 +75,11 @@ async function withoutBob(): Promise<Stage> {
   const where = await expectAccepted(at.where, -1, message);
   return { ...at, where, mallory: await inside(where.at(MALLORY).person) };
 }
+
+const leafOf =
+  ({ tree }: PublicState) =>
+  (leafIndex: number) =>
+    leafAt(tree, leafIndex);
 
 rule("F01", () => {
   accepts("a message of this group", () => proposes());
@@ -462,7 +469,7 @@ rule("F16", () => {
     const { suite, secrets, secretTree, state } = await inside(where.at(0).person);
     const keys = { senderDataSecret: secrets.senderDataSecret, secretTree };
     // Past the check of group and epoch: what counts is what the ciphertext is bound to.
-    await unprotectPrivate(suite, keys, state.tree, change(privateMessage), undefined);
+    await unprotectPrivate(suite, keys, leafOf(state), change(privateMessage), undefined);
   };
   accepts("a message as it was sent", () => opened((message) => message));
   refuses("other authenticated data", "aead-open §6.3.1", () =>
@@ -528,7 +535,7 @@ rule("F17", () => {
     const { suite, secrets, state } = mallory;
     const secretTree = SecretTree.load(suite, state.tree.leafCount, "none", new Map());
     const keys = { senderDataSecret: secrets.senderDataSecret, secretTree };
-    await unprotectPrivate(suite, keys, state.tree, privateMessage, undefined);
+    await unprotectPrivate(suite, keys, leafOf(state), privateMessage, undefined);
   });
   refuses("a blank leaf in public", "unknown-sender §6.1", async () => {
     const { where, mallory } = await withoutBob();
