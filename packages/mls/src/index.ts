@@ -35,6 +35,11 @@ export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
 export type { HandshakePolicy, MlsContext } from "./group/epoch.ts";
 export { joinExternally } from "./group/external-join.ts";
+export {
+  type ExternalProposal,
+  proposeExternally,
+  proposeToJoin,
+} from "./group/external-proposal.ts";
 export type { Group } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
@@ -58,7 +63,18 @@ export { joinGroup } from "./group/welcome-join.ts";
 // §5.3: credentials
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 // §13.4: extensions
-export { type Extension, findExtension, RequiredCapabilities } from "./key/extension.ts";
+export {
+  applicationId,
+  applicationIdOf,
+  type Extension,
+  type ExternalSender,
+  externalSenders,
+  externalSendersOf,
+  findExtension,
+  RequiredCapabilities,
+  requiredCapabilities,
+  requiredCapabilitiesOf,
+} from "./key/extension.ts";
 // §10: key packages
 export type { KeyPackage } from "./key/key-package.ts";
 // §8.4

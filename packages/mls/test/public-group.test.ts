@@ -3,7 +3,7 @@
 import { type CommitSummary, type Credentialed, joinExternally, PROPOSAL } from "@conclave/mls";
 import { PublicGroup, readGroupInfo, readMessage, readWelcome } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
-import { encode } from "../src/codec.ts";
+import { encode, opaque } from "../src/codec.ts";
 import { signContent } from "../src/framing/content.ts";
 import { encodeMessage } from "../src/framing/message.ts";
 import { makeGroupInfo } from "../src/group/epoch.ts";
@@ -226,5 +226,79 @@ describe("a look at a message", () => {
     ]);
     const received = await at(0).group.receive(commit);
     expect(received.type === "commit" && received.summary.proposalTypes).toEqual([1, 3]);
+  });
+});
+
+describe("who follows a group", () => {
+  it("opens it from a GroupInfo and a tree that fit, and from nothing else", async () => {
+    const where = await room(await persons(["alice", "bob", "carol"]));
+    const { group, person: alice } = where.at(0);
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const ratchetTree = group.ratchetTree();
+    const opened = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
+    expect(opened.members()).toEqual(group.members());
+    const { commit } = await group.commit();
+    for (const one of where.groups) await one.receive(commit);
+    const other = { groupInfo, ratchetTree: group.ratchetTree() };
+    await expect(PublicGroup.open(alice.context, other)).rejects.toMatchObject({
+      code: "tree-hash",
+    });
+    const later = await group.groupInfo({ externalPub: false });
+    await expect(opened.checkGroupInfo(later)).rejects.toMatchObject({
+      code: "group-info-signature",
+    });
+    const { group: followed } = await opened.process(commit);
+    expect((await followed.checkGroupInfo(later)).extensions).toEqual([]);
+  });
+
+  it("opens it from a GroupInfo with the tree inside, and from nothing without one", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = at(0);
+    const groupInfo = await group.groupInfo({ externalPub: false, ratchetTree: "inside" });
+    const opened = await PublicGroup.open(alice.context, { groupInfo });
+    expect(opened.members()).toEqual(group.members());
+    const without = { groupInfo: await group.groupInfo({ externalPub: false }) };
+    await expect(PublicGroup.open(alice.context, without)).rejects.toMatchObject({
+      code: "welcome",
+    });
+  });
+
+  it("gives out the newest GroupInfo that it checked, of this epoch alone", async () => {
+    const where = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = where.at(0);
+    const { observer } = where;
+    const first = observer.groupInfo;
+    expect(first && readGroupInfo(first).epoch).toBe(1n);
+    const byBob = await where.at(1).group.groupInfo({ externalPub: true });
+    const { group: newer } = await observer.checkGroupInfo(byBob);
+    expect([observer.groupInfo, newer.groupInfo]).toEqual([first, byBob]);
+    const loaded = PublicGroup.load(alice.context, { state: newer.state(), nodes: newer.nodes() });
+    expect(loaded.groupInfo).toEqual(byBob);
+    const proposal = await group.propose({ proposalType: "remove", removed: 1 });
+    const { group: proposed } = await loaded.process(proposal);
+    expect(proposed.groupInfo).toEqual(byBob);
+    const { commit, groupInfo } = await group.commit();
+    const { group: next } = await proposed.process(commit);
+    expect(next.groupInfo).toBeUndefined();
+    expect((await next.checkGroupInfo(groupInfo)).group.groupInfo).toEqual(groupInfo);
+    await expect(next.checkGroupInfo(byBob)).rejects.toMatchObject({
+      code: "group-info-signature",
+    });
+  });
+
+  it("reads what version 1 wrote, and no version that it doesn't know", async () => {
+    const { observer, at } = await room(await persons(["alice", "bob"]));
+    const { context } = at(0).person;
+    const { groupInfo } = observer;
+    if (!groupInfo) throw new Error("no GroupInfo");
+    const state = observer.state();
+    // Behind it stand nothing to go on as, and the GroupInfo with its presence and its length.
+    const end = state.length - (1 + 1 + encode(opaque, groupInfo).length);
+    const older = Uint8Array.of(1, ...state.subarray(1, end));
+    const loaded = PublicGroup.load(context, { state: older, nodes: observer.nodes() });
+    expect([loaded.groupInfo, loaded.reinit, loaded.epoch]).toEqual([undefined, undefined, 1n]);
+    const newer = Uint8Array.of(9, ...state.subarray(1));
+    const load = () => PublicGroup.load(context, { state: newer, nodes: observer.nodes() });
+    expect(load).toThrow(/version 9/);
   });
 });

@@ -30,6 +30,7 @@ import {
   type MlsContext,
   makeGroupInfo,
   type NextEpoch,
+  ratchetTreeExtensions,
   zeroSecret,
 } from "./epoch.ts";
 import { applyProposals, type ListedProposal } from "./proposal-list.ts";
@@ -40,7 +41,7 @@ import { makeWelcome } from "./welcome.ts";
 /** Everything that leaves this client because of one commit. Each an MLSMessage. */
 export interface CommitBundle {
   readonly commit: Bytes;
-  /** For those whom the commit adds; without the tree. */
+  /** For those whom the commit adds; without the tree, unless the context wants it inside. */
   readonly welcome: Bytes | undefined;
   /** Of the new epoch, with neither `external_pub` nor `ratchet_tree`: nobody can join by it. */
   readonly groupInfo: Bytes;
@@ -206,7 +207,11 @@ export async function composeCommit(
 
   const keys = keysAfterPath(tree, external ? new Map() : committer.keys, made?.path ?? []);
   if (made) keys.set(2 * leafIndex, made.leafKeyPair);
-  const forWelcome = await makeGroupInfo(signer, next, leafIndex, composition.joinerExtensions);
+  const forJoiners = [
+    ...ratchetTreeExtensions(context, next.tree),
+    ...composition.joinerExtensions,
+  ];
+  const forWelcome = await makeGroupInfo(signer, next, leafIndex, forJoiners);
   const welcome = await makeWelcome(
     suite,
     {
@@ -222,7 +227,7 @@ export async function composeCommit(
   const groupInfo = await makeGroupInfo(signer, next, leafIndex, []);
   const groupInfoForJoiners = await makeGroupInfo(signer, next, leafIndex, [
     await externalPubExtension(suite, secrets),
-    ...composition.joinerExtensions,
+    ...forJoiners,
   ]);
   // Last, since it may take a key, which whatever fails after it would lose.
   const { bytes, taken } = await composition.protect(authenticated, encodedContext);

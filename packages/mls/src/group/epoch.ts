@@ -16,7 +16,7 @@ import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import type { RatchetBounds } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
-import { isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import { encodeRatchetTree, isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { nodeWidth } from "../tree/tree-math.ts";
 import type { PathSecret } from "../tree/update-path.ts";
 import type { PastEpochWindow } from "./past-epochs.ts";
@@ -43,6 +43,11 @@ export interface MlsContext extends PublicContext, RatchetBounds {
   readonly pastEpochs?: PastEpochWindow;
   /** The value of an external PSK (§8.4), or undefined where this client has none by that id. */
   readonly externalPsk?: (pskId: Bytes) => Promise<Bytes | undefined>;
+  /**
+   * Where joiners find the tree (§12.4.3.3): `beside` what they get (`Group.ratchetTree`), unless given, or `inside` Welcomes and
+   * GroupInfos, which then grow with the group.
+   */
+  readonly ratchetTree?: "beside" | "inside";
   /** Of how many ended epochs the resumption PSK is kept (§8.6): 8 unless given. */
   readonly resumptionEpochs?: number;
 }
@@ -96,6 +101,15 @@ export async function makeGroupInfo(
     wireFormat: "mls_group_info",
     groupInfo: await signGroupInfo(content, signer),
   });
+}
+
+/** The extension that brings a joiner the tree (§12.4.3.3), where the application wants it inside. */
+export function ratchetTreeExtensions(
+  context: Pick<MlsContext, "ratchetTree">,
+  tree: RatchetTree,
+): readonly Extension[] {
+  if (context.ratchetTree !== "inside") return [];
+  return [{ extensionType: EXTENSION.ratchetTree, extensionData: encodeRatchetTree(tree) }];
 }
 
 /** The extension that lets outsiders in (§12.4.3.2). */

@@ -15,7 +15,7 @@ import { mlsExporter } from "../key/key-schedule.ts";
 import { encodeRatchetTree, type Member, membersOf } from "../tree/ratchet-tree.ts";
 import { type CommitOptions, commit, discardPending } from "./committing.ts";
 import type { CommitBundle } from "./compose.ts";
-import { externalPubExtension, makeGroupInfo } from "./epoch.ts";
+import { externalPubExtension, makeGroupInfo, ratchetTreeExtensions } from "./epoch.ts";
 import { type BrokenRule, inspectProposals } from "./inspection.ts";
 import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
 import type { PendingProposal } from "./public-state.ts";
@@ -100,6 +100,8 @@ export class Group {
   /** A GroupInfo of this epoch as an MLSMessage; with `external_pub`, whoever has it can join. */
   async groupInfo(options: {
     readonly externalPub: boolean;
+    /** Where the tree is to be (§12.4.3.3): as the context says, unless given. */
+    readonly ratchetTree?: "beside" | "inside";
     readonly extensions?: readonly Extension[];
   }): Promise<Bytes> {
     this.#group.checkNotGone();
@@ -107,7 +109,13 @@ export class Group {
     const externalPub = options.externalPub
       ? [await externalPubExtension(state.suite, secrets)]
       : [];
-    const extensions = [...externalPub, ...(options.extensions ?? [])];
+    const { context } = this.#group;
+    const where = options.ratchetTree ? { ratchetTree: options.ratchetTree } : context;
+    const extensions = [
+      ...externalPub,
+      ...ratchetTreeExtensions(where, state.tree),
+      ...(options.extensions ?? []),
+    ];
     return makeGroupInfo(this.#group.signer, state, ownLeaf, extensions);
   }
 

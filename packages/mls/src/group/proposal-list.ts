@@ -159,7 +159,7 @@ export async function validateProposal(
 }
 
 /** Which proposals may come from whom (§12.1, §12.1.8). */
-function checkSender(proposal: Proposal, sender: Sender, refuse: Refuse): void {
+export function checkSender(proposal: Proposal, sender: Sender, refuse: Refuse): void {
   const { proposalType } = proposal;
   const allowed = ((): boolean => {
     switch (sender.senderType) {

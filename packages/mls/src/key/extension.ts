@@ -4,7 +4,16 @@
  * @module
  */
 
-import { type Bytes, type Codec, decode, opaque, struct, uint16, vector } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  opaque,
+  struct,
+  uint16,
+  vector,
+} from "../codec.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { EXTENSION } from "../registry.ts";
 import { Credential } from "./credential.ts";
@@ -50,6 +59,33 @@ export function findExtension(
   return extensions.find((extension) => extension.extensionType === extensionType)?.extensionData;
 }
 
+/** The `required_capabilities` of a group (§11.1), for its GroupContext. */
+export function requiredCapabilities(required: RequiredCapabilities): Extension {
+  return {
+    extensionType: EXTENSION.requiredCapabilities,
+    extensionData: encode(RequiredCapabilities, required),
+  };
+}
+
+/** Who may make proposals from outside (§12.1.8.1), for the GroupContext. */
+export function externalSenders(senders: readonly ExternalSender[]): Extension {
+  return {
+    extensionType: EXTENSION.externalSenders,
+    extensionData: encode(ExternalSenders, senders),
+  };
+}
+
+/** What the application knows a client by (§5.3.3), for its leaf. */
+export function applicationId(id: Bytes): Extension {
+  return { extensionType: EXTENSION.applicationId, extensionData: encode(opaque, id) };
+}
+
+/** The `application_id` among the extensions of a leaf. Throws `MlsError` with `decode`. */
+export function applicationIdOf(extensions: readonly Extension[]): Bytes | undefined {
+  const data = findExtension(extensions, EXTENSION.applicationId);
+  return data && decode(opaque, data);
+}
+
 /** §13.4: at most one of each type. Throws `MlsError` with `duplicate-extension`. */
 export function checkNoDuplicateExtension(
   extensions: readonly Extension[],
@@ -67,11 +103,13 @@ const NOTHING_REQUIRED: RequiredCapabilities = {
   credentialTypes: [],
 };
 
+/** What a group requires of its members (§11.1): nothing, where its GroupContext does not say. Throws `MlsError` with `decode`. */
 export function requiredCapabilitiesOf(extensions: readonly Extension[]): RequiredCapabilities {
   const data = findExtension(extensions, EXTENSION.requiredCapabilities);
   return data ? decode(RequiredCapabilities, data) : NOTHING_REQUIRED;
 }
 
+/** Who may make proposals from outside (§12.1.8.1). Throws `MlsError` with `decode`. */
 export function externalSendersOf(extensions: readonly Extension[]): readonly ExternalSender[] {
   const data = findExtension(extensions, EXTENSION.externalSenders);
   return data ? decode(ExternalSenders, data) : [];

@@ -1,21 +1,23 @@
-/** §12.4.3: how one comes into a group: by a Welcome, by an external commit. Mallory, at leaf 1, invites. */
+/** §12.4.3.1: coming into a group by a Welcome. Mallory, at leaf 1, invites. */
 
 import {
   createKeyPackage,
-  EXTENSION,
   type Group,
   joinExternally,
   joinGroup,
   type MlsErrorCode,
   readKeyPackage,
 } from "@conclave/mls";
-import { type Bytes, encode, opaque } from "@conclave/mls/codec";
-import { PublicGroup } from "@conclave/mls/public-group";
+import { type Bytes, decode, encode } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
+import { encryptWithLabel } from "../../src/crypto/hpke.ts";
+import { suiteOf } from "../../src/crypto/suite.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
-import { signGroupInfo } from "../../src/key/group-info.ts";
+import { StoredKeyPackage } from "../../src/group/own-key-package.ts";
+import { openGroupSecrets } from "../../src/group/welcome.ts";
+import { GroupSecrets } from "../../src/key/group-info.ts";
 import { pskSecret } from "../../src/key/psk.ts";
-import { encodeRatchetTree, removeLeaf, withLeaf } from "../../src/tree/ratchet-tree.ts";
+import { removeLeaf } from "../../src/tree/ratchet-tree.ts";
 import {
   type ForgedWelcome,
   forgeKeyPackage,
@@ -29,14 +31,12 @@ import {
   add,
   addProposal,
   found,
-  joinByLink,
   keyPackageOf,
   LIFETIME,
   type Person,
   person,
   persons,
   type Room,
-  reload,
   room,
   utf8,
 } from "../people.ts";
@@ -334,134 +334,87 @@ describe("§12.4.3.1 a Welcome", () => {
   });
 });
 
-describe("§12.4.3.2 joining by an external commit", () => {
-  const join = (who: Person, groupInfo: Bytes, ratchetTree: Bytes) =>
-    joinExternally(who.context, {
-      groupInfo,
-      ratchetTree,
-      credential: who.credential,
-      signer: who.signer,
-    });
-
-  it("takes a GroupInfo with external_pub", async () => {
-    const { where, eve } = await stage();
-    const { group } = where.at(0);
-    const closed = await group.groupInfo({ externalPub: false });
-    await expect(join(eve, closed, group.ratchetTree())).rejects.toMatchObject({
-      code: "external-commit",
-    });
-    const open = await group.groupInfo({ externalPub: true });
-    expect((await join(eve, open, group.ratchetTree())).group.status).toBe("joining");
-  });
-
-  it("checks signature and tree as by a Welcome", async () => {
-    const { where, eve, mallory } = await stage();
-    const { group } = where.at(0);
-    const open = await group.groupInfo({ externalPub: true });
-    const { groupInfo } = decodeMessageOf(open, "mls_group_info");
-    const signature = groupInfo.signature.map((byte) => byte ^ 1);
-    const unsigned = encodeMessage({
-      wireFormat: "mls_group_info",
-      groupInfo: { ...groupInfo, signature },
-    });
-    await expect(join(eve, unsigned, group.ratchetTree())).rejects.toMatchObject({
-      code: "group-info-signature",
-    });
-    await expect(
-      join(eve, open, encodeRatchetTree(withLeaf(mallory.state.tree, 2, undefined))),
-    ).rejects.toMatchObject({ code: "tree-hash" });
-    await expect(join(eve, open, utf8("\0"))).rejects.toMatchObject({ name: "MlsError" });
-    const noKey = { extensionType: EXTENSION.externalPub, extensionData: encode(opaque, utf8("")) };
-    const useless = await signGroupInfo(
-      { ...groupInfo, extensions: [noKey], signer: 1 },
-      mallory.person.signer,
+describe("W10 §12.4.3.1 the path secret", () => {
+  /** A commit with a path adds eve, whose Welcome somebody takes the path secret out of, or puts one in. */
+  async function tampered(forcePath: boolean, pathSecret: Bytes | undefined): Promise<Group> {
+    const [alice, bob, eve] = await persons(["alice", "bob", "eve"]);
+    if (!alice || !bob || !eve) throw new Error("three people");
+    const { groups } = await room([alice, bob]);
+    const [a] = groups;
+    if (!a) throw new Error("a group");
+    const { commit, welcome } = await a.commit({ proposals: [await addProposal(eve)], forcePath });
+    await a.receive(commit);
+    if (!welcome) throw new Error("no welcome");
+    const message = decodeMessageOf(welcome, "mls_welcome").welcome;
+    const [record] = (await eve.storage.list("key-package/")).values();
+    const [entry] = message.secrets;
+    if (!record || !entry) throw new Error("no key package");
+    const { keyPackage, initKey } = decode(StoredKeyPackage, record);
+    const suite = suiteOf(eve.context.crypto, eve.suite);
+    const keyPair = { privateKey: initKey, publicKey: keyPackage.initKey };
+    const secrets = await openGroupSecrets(suite, message, entry.newMember, keyPair);
+    const changed = {
+      ...secrets,
+      pathSecret: pathSecret && { pathSecret: secrets.pathSecret?.pathSecret ?? pathSecret },
+    };
+    const encryptedGroupSecrets = await encryptWithLabel(
+      suite,
+      keyPackage.initKey,
+      "Welcome",
+      message.encryptedGroupInfo,
+      encode(GroupSecrets, changed),
     );
-    const bytes = encodeMessage({ wireFormat: "mls_group_info", groupInfo: useless });
-    await expect(join(eve, bytes, group.ratchetTree())).rejects.toMatchObject({ code: "crypto" });
-    expect((await eve.storage.list("")).size).toBe(0);
-  });
-
-  it("is for those who can do what the group asks, and are not there yet", async () => {
-    const able = { capabilities: { extensions: [0xf001] } };
-    const [alice, bob] = await persons(["alice", "bob"], able);
-    if (!alice || !bob) throw new Error("two people");
-    const group = await found(alice, { extensions: [extension(0xf001)] });
-    const open = await group.groupInfo({ externalPub: true });
-    const eve = await person("eve");
-    await expect(join(eve, open, group.ratchetTree())).rejects.toMatchObject({
-      code: "extension-unsupported",
+    const forged = encodeMessage({
+      wireFormat: "mls_welcome",
+      welcome: { ...message, secrets: [{ ...entry, encryptedGroupSecrets }] },
     });
-    const twin = { ...eve, signer: alice.signer };
-    await expect(join(twin, open, group.ratchetTree())).rejects.toMatchObject({
-      code: "leaf-key-reused",
-    });
-    expect((await eve.storage.list("")).size).toBe(0);
-    const joined = await joinByLink(bob, group);
-    expect(joined.epochAuthenticator).toEqual(group.epochAuthenticator);
-  });
+    const ratchetTree = a.ratchetTree();
+    return joinGroup(eve.context, { welcome: forged, ratchetTree, signer: eve.signer });
+  }
 
-  it("is undone when another commit wins, and done when its own comes back", async () => {
-    const { where, eve } = await stage();
-    const { group: alice } = where.at(0);
-    const open = await alice.groupInfo({ externalPub: true });
-    const { group: lost } = await join(eve, open, alice.ratchetTree());
-    await expect(lost.send(utf8("early"))).rejects.toMatchObject({ code: "group-closed" });
-    const other = await alice.commit();
-    for (const group of where.groups) await group.receive(other.commit);
-    await expect(lost.receive(other.commit)).rejects.toMatchObject({ code: "pending-commit" });
-    await lost.remove();
-    expect((await eve.storage.list("group/")).size).toBe(0);
-
-    const again = await alice.groupInfo({ externalPub: true });
-    const { group: won, bundle } = await join(eve, again, alice.ratchetTree());
-    for (const group of where.groups) await group.receive(bundle.commit);
-    const stored = await reload(eve, won);
-    expect([stored.status, stored.pendingCommit?.commit]).toEqual(["joining", bundle.commit]);
-    const received = await stored.receive(bundle.commit);
-    expect(received.type === "commit" && received.own).toBe(true);
-    expect(stored.epochAuthenticator).toEqual(alice.epochAuthenticator);
-    expect((await reload(eve, stored)).status).toBe("active");
-  });
-
-  it("replaces a former self (resync)", async () => {
-    const { where } = await stage();
-    const { group: alice } = where.at(0);
-    const carol = where.at(2).person;
-    const fresh = await person("carol");
-    const { group, bundle } = await joinExternally(fresh.context, {
-      groupInfo: await alice.groupInfo({ externalPub: true }),
-      ratchetTree: alice.ratchetTree(),
-      credential: carol.credential,
-      signer: carol.signer,
-      resync: 2,
-    });
-    for (const leafIndex of [0, 1, 2]) await where.at(leafIndex).group.receive(bundle.commit);
-    await group.confirm();
-    expect(where.at(2).group.status).toBe("removed");
-    expect(group.epochAuthenticator).toEqual(alice.epochAuthenticator);
-    expect(group.members()).toHaveLength(3);
+  it("is there where the tree shows that the commit had a path, and nowhere else", async () => {
+    const some = new Uint8Array(32);
+    await expect(tampered(true, undefined)).rejects.toMatchObject({ code: "path-secret" });
+    await expect(tampered(false, some)).rejects.toMatchObject({ code: "path-secret" });
+    expect((await tampered(true, some)).epoch).toBe(2n);
+    expect((await tampered(false, undefined)).epoch).toBe(2n);
   });
 });
 
-describe("who follows a group", () => {
-  it("opens it from a GroupInfo and a tree that fit, and from nothing else", async () => {
-    const { where } = await stage();
-    const { group, person: alice } = where.at(0);
-    const groupInfo = await group.groupInfo({ externalPub: false });
-    const ratchetTree = group.ratchetTree();
-    const opened = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
-    expect(opened.members()).toEqual(group.members());
-    const { commit } = await group.commit();
-    for (const one of where.groups) await one.receive(commit);
-    const other = { groupInfo, ratchetTree: group.ratchetTree() };
-    await expect(PublicGroup.open(alice.context, other)).rejects.toMatchObject({
-      code: "tree-hash",
-    });
-    const later = await group.groupInfo({ externalPub: false });
-    await expect(opened.checkGroupInfo(later)).rejects.toMatchObject({
-      code: "group-info-signature",
-    });
-    const { group: followed } = await opened.process(commit);
-    expect((await followed.checkGroupInfo(later)).extensions).toEqual([]);
+describe("§12.4.3.3 the ratchet tree", () => {
+  it("travels inside Welcomes and GroupInfos where the application wants it so", async () => {
+    const [alice, bob] = await persons(["alice", "bob"]);
+    if (!alice || !bob) throw new Error("two people");
+    const context = { ...alice.context, ratchetTree: "inside" as const };
+    const group = await found({ ...alice, context });
+    const bundle = await group.commit({ proposals: [await addProposal(bob)] });
+    await group.receive(bundle.commit);
+    if (!bundle.welcome) throw new Error("no welcome");
+    const options = { welcome: bundle.welcome, signer: bob.signer };
+    const joined = await joinGroup(bob.context, options);
+    expect(joined.epochAuthenticator).toEqual(group.epochAuthenticator);
+    for (const groupInfo of [
+      bundle.groupInfoForJoiners,
+      await group.groupInfo({ externalPub: true }),
+    ]) {
+      const eve = await person("eve");
+      const { credential, signer } = eve;
+      const outside = await joinExternally(eve.context, { groupInfo, credential, signer });
+      expect(outside.group.epoch).toBe(2n);
+    }
+    const without = await group.groupInfo({ externalPub: true, ratchetTree: "beside" });
+    const { credential, signer, context: other } = await person("dave");
+    await expect(
+      joinExternally(other, { groupInfo: without, credential, signer }),
+    ).rejects.toMatchObject({ code: "welcome" });
   });
+});
+
+it("takes the signer of its key package", async () => {
+  const on = await stage();
+  const keyPackage = readKeyPackage(await keyPackageOf(on.eve));
+  const welcome = await forgeWelcome(on.mallory, keyPackage);
+  const { signer } = await person("eve");
+  await expect(joinGroup(on.eve.context, { welcome, signer })).rejects.toThrow(TypeError);
+  expect((await joinGroup(on.eve.context, { welcome, signer: on.eve.signer })).epoch).toBe(2n);
 });
