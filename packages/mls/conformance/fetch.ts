@@ -4,7 +4,7 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,8 +13,18 @@ const REPOSITORY = "https://github.com/mlswg/mls-implementations";
 /** The vectors grow now and then; the tests name the state that they were written for. */
 const COMMIT = "cfd450286d1bfd9cd2519b95c80f9771f94a5b1a";
 
-/** Where the fetched vectors stand. */
-export const FETCHED: string = fileURLToPath(new URL("../test/vectors", import.meta.url));
+/** Its folders with vectors: those of the test suite, and what clients of different origin recorded together. */
+const FOLDERS = ["test-vectors", "interop/passive"] as const;
+
+const FETCHED = fileURLToPath(new URL("../test/vectors", import.meta.url));
+const BESIDE = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
+
+/** Where vectors are: those fetched, or those in a folder beside the repository. */
+export function vectorsFolder(): string | undefined {
+  return [FETCHED, BESIDE].find((path) => existsSync(path));
+}
+
+export const MISSING = "no test vectors here: `npm run conformance:fetch` gets them";
 
 function fetchVectors(repository: string): void {
   const clone = mkdtempSync(join(tmpdir(), "mls-vectors-"));
@@ -24,9 +34,9 @@ function fetchVectors(repository: string): void {
   try {
     git("init", "--quiet");
     git("fetch", "--quiet", "--depth=1", repository, COMMIT);
-    git("checkout", "--quiet", "FETCH_HEAD", "--", "test-vectors");
+    git("checkout", "--quiet", "FETCH_HEAD", "--", ...FOLDERS);
     rmSync(FETCHED, { recursive: true, force: true });
-    cpSync(join(clone, "test-vectors"), FETCHED, { recursive: true });
+    for (const folder of FOLDERS) cpSync(join(clone, folder), FETCHED, { recursive: true });
   } finally {
     rmSync(clone, { recursive: true, force: true });
   }

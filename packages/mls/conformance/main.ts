@@ -1,5 +1,6 @@
 /**
- * `npm run conformance -- --vectors DIR`: runs every file of test vectors in a folder, whatever its name.
+ * `npm run conformance -- --vectors DIR`: runs every file of test vectors in a folder, whatever its name. With `--browser`
+ * they run in a headless Chromium, on WebCrypto: the one that `CHROMIUM` names, or /usr/bin/chromium.
  * @module
  */
 
@@ -7,53 +8,35 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { nodeCrypto } from "../src/node.ts";
-import { kindOf, NotBuilt, parseVectors } from "./vectors.ts";
+import { type Result, runVectors, type Tally } from "./run.ts";
 
-export interface Tally {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
+/** Where vectors run: a function from a file's text to its result. */
+export type Platform = (json: string) => Promise<Result>;
+
+export const onNode: Platform = (json) => runVectors({ crypto: nodeCrypto }, json);
 
 /** Runs a folder, and prints a line for each file. Files that hold no vectors known here are failures. */
-export async function runFolder(folder: string, print: (line: string) => void): Promise<Tally> {
-  const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+export async function runFolder(
+  folder: string,
+  print: (line: string) => void,
+  platform: Platform = onNode,
+): Promise<Tally> {
+  const total = { passed: 0, failed: 0, skipped: 0 };
   const names = await readdir(folder).catch((error: unknown) => {
     print(`can't read ${folder}: ${error instanceof Error ? error.message : String(error)}`);
     return [];
   });
   const files = names.filter((name) => name.endsWith(".json")).sort();
   for (const file of files) {
-    const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-    const kinds = new Set<string>();
-    const reasons: string[] = [];
     const started = performance.now();
-    const cases = parseVectors(await readFile(join(folder, file), "utf8"));
-    for (const [i, vector] of cases.entries()) {
-      const kind = kindOf(vector);
-      kinds.add(kind?.name ?? "unknown");
-      try {
-        if (!kind) throw new Error("fields of no kind of vectors that is known here");
-        await kind.check({ crypto: nodeCrypto }, vector);
-        tally.passed++;
-      } catch (error) {
-        if (error instanceof NotBuilt) tally.skipped++;
-        else {
-          tally.failed++;
-          reasons.push(`  case ${i}: ${error instanceof Error ? error.message : String(error)}`);
-        }
-      }
-    }
-    if (cases.length === 0) {
-      tally.failed++;
-      reasons.push("  no vectors in this file");
-    }
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    const { passed, failed, skipped } = tally;
-    print(
-      `${file} (${[...kinds].join(", ")}): ${passed} passed, ${failed} failed, ${skipped} skipped, ${seconds} s`,
+    const { kinds, reasons, passed, failed, skipped } = await platform(
+      await readFile(join(folder, file), "utf8"),
     );
-    for (const reason of reasons.slice(0, 10)) print(reason);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    print(
+      `${file} (${kinds.join(", ")}): ${passed} passed, ${failed} failed, ${skipped} skipped, ${seconds} s`,
+    );
+    for (const reason of reasons.slice(0, 10)) print(`  ${reason}`);
     total.passed += passed;
     total.failed += failed;
     total.skipped += skipped;
@@ -65,14 +48,26 @@ export async function runFolder(folder: string, print: (line: string) => void): 
   return total;
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({ options: { vectors: { type: "string" } } });
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { vectors: { type: "string" }, browser: { type: "boolean", default: false } },
+  });
   if (!values.vectors) {
-    console.error("usage: npm run conformance -- --vectors DIR");
+    console.error("usage: npm run conformance -- --vectors DIR [--browser]");
     process.exitCode = 2;
-  } else {
-    const { passed, failed, skipped } = await runFolder(values.vectors, console.log);
-    console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-    if (failed > 0) process.exitCode = 1;
+    return;
+  }
+  // Loaded on demand: other runtimes than Node can do without what it needs.
+  const chromium = values.browser
+    ? await import("./browser.ts").then(({ openChromium }) => openChromium())
+    : undefined;
+  try {
+    const total = await runFolder(values.vectors, console.log, chromium?.run);
+    console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+    if (total.failed > 0) process.exitCode = 1;
+  } finally {
+    await chromium?.close();
   }
 }
+
+if (import.meta.main) await main();

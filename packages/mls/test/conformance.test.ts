@@ -1,15 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { FETCHED } from "../conformance/fetch.ts";
+import { MISSING, vectorsFolder } from "../conformance/fetch.ts";
 import { runFolder } from "../conformance/main.ts";
 import { type Case, kindOf, NotBuilt, parseVectors } from "../conformance/vectors.ts";
 
-const BESIDE = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
-const folder = [FETCHED, BESIDE].find((path) => existsSync(path));
-const MISSING = "no test vectors here: `npm run conformance:fetch` gets them";
+const folder = vectorsFolder();
 
 /** The places of a case's values, by their path; list indices are left out, so that each kind of field comes once. */
 function places(value: unknown, path: readonly string[] = []): Map<string, readonly string[]> {

@@ -1,0 +1,50 @@
+/**
+ * One file of test vectors, on whatever platform this runs.
+ * @module
+ */
+
+import { type Bench, type Case, kindOf, NotBuilt, parseVectors } from "./vectors.ts";
+
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  /** Cases of cipher suites that are not built. */
+  readonly skipped: number;
+}
+
+export interface Result extends Tally {
+  /** The kinds of vectors in the file. */
+  readonly kinds: readonly string[];
+  /** Why cases failed. */
+  readonly reasons: readonly string[];
+}
+
+/** Runs what is in a file. Cases of no kind known here are failures, and so is a file without any. */
+export async function runVectors(bench: Bench, json: string): Promise<Result> {
+  const cases = parseVectors(json);
+  // Side by side: a case waits for its platform's cryptography most of the time.
+  const ends = await Promise.all(cases.map((vector, i) => endOf(bench, vector, i)));
+  const reasons = ends.flatMap(({ reason }) => reason ?? []);
+  const skipped = ends.filter((end) => end.skipped).length;
+  const passed = cases.length - skipped - reasons.length;
+  if (cases.length === 0) reasons.push("no vectors in this file");
+  const kinds = [...new Set(ends.map(({ kind }) => kind))];
+  return { passed, failed: reasons.length, skipped, kinds, reasons };
+}
+
+async function endOf(
+  bench: Bench,
+  vector: Case,
+  i: number,
+): Promise<{ readonly kind: string; readonly skipped: boolean; readonly reason?: string }> {
+  const { name: kind = "unknown", check } = kindOf(vector) ?? {};
+  try {
+    if (!check) throw new Error("fields of no kind of vectors that is known here");
+    await check(bench, vector);
+    return { kind, skipped: false };
+  } catch (error) {
+    if (error instanceof NotBuilt) return { kind, skipped: true };
+    const message = error instanceof Error ? error.message : String(error);
+    return { kind, skipped: false, reason: `case ${i}: ${message}` };
+  }
+}
