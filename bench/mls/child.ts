@@ -53,8 +53,8 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
 }
 
 const [name] = process.argv.slice(2);
-const { subject } = (await import(`./${name}.ts`)) as { subject: () => Subject };
-const measured = subject();
+const { subject } = (await import(`./${name}.ts`)) as { subject: () => Subject | Promise<Subject> };
+const measured = await subject();
 
 async function answer(order: Order): Promise<Answer> {
   try {

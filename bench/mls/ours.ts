@@ -82,11 +82,6 @@ async function measured<T>(operation: () => Promise<T>): Promise<{ time: Timed; 
   return { time: { ms: ms - storageMs, storageMs }, value };
 }
 
-interface Member {
-  readonly place: number;
-  readonly group: Group;
-}
-
 export function subject(): Subject {
   let founder: Person;
   let people: Person[] = [];
@@ -97,8 +92,8 @@ export function subject(): Subject {
   let tree: Bytes;
   let observer: PublicGroup;
   /** Who joined, in order, and who entered to commit. */
-  let joined: Member[] = [];
-  let enlisted: Member[] = [];
+  let joined: Group[] = [];
+  let enlisted: Group[] = [];
   let commit: Bytes;
   let processed = 0;
   let messages: Bytes[] = [];
@@ -145,16 +140,14 @@ export function subject(): Subject {
       return { ...time, bytes: value.bundle.commit.length + welcome.length };
     },
     join: async () => {
-      const place = people.length - joined.length;
-      const { time, value } = await measured(() => enter(place));
-      joined.push({ place, group: value });
+      const { time, value } = await measured(() => enter(people.length - joined.length));
+      joined.push(value);
       return { ...time, bytes: tree.length };
     },
     enlist: async (places) => {
-      for (const place of places) {
-        if (joined.some((member) => member.place === place)) continue;
-        enlisted.push({ place, group: await enter(place) });
-      }
+      // Those who joined already stand at the last places; they need not enter twice.
+      const last = people.length - joined.length;
+      for (const place of places) if (place <= last) enlisted.push(await enter(place));
     },
     commit: async () => {
       if (group.pendingCommit) await group.discardPendingCommit();
@@ -166,19 +159,17 @@ export function subject(): Subject {
     process: async () => {
       const by = joined[processed++];
       if (!by) throw new Error("all have processed this commit");
-      const { time } = await measured(() => by.group.receive(commit));
+      const { time } = await measured(() => by.receive(commit));
       if (processed === joined.length) {
-        for (const one of [group, ...enlisted.map((member) => member.group)]) {
-          await one.receive(commit);
-        }
+        for (const one of [group, ...enlisted]) await one.receive(commit);
         observer = (await observer.process(commit)).group;
       }
       return time;
     },
     populate: async () => {
-      const all = [group, ...[...joined, ...enlisted].map((member) => member.group)];
+      const all = [group, ...joined, ...enlisted];
       for (const by of enlisted) {
-        const made = await by.group.commit();
+        const made = await by.commit();
         for (const one of all) await one.receive(made.commit);
         observer = (await observer.process(made.commit)).group;
       }
@@ -195,7 +186,7 @@ export function subject(): Subject {
       const by = joined[0];
       if (!by) throw new Error("nobody joined");
       const { time } = await measured(async () => {
-        for (const message of messages) await by.group.receive(message);
+        for (const message of messages) await by.receive(message);
       });
       return perMessage(time, messages[0]?.length ?? 0);
     },

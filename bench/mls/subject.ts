@@ -29,7 +29,7 @@ export interface Subject {
   readonly commit: () => Promise<Timed>;
   /** One more of those who joined processes the last commit; with the last of them everybody else does. */
   readonly process: () => Promise<Timed>;
-  /** Those at `places` enter as well, to commit later; before the first commit. */
+  /** Those at `places` enter as well, to commit later; before the first commit, and after all others joined. */
   readonly enlist: (places: readonly number[]) => Promise<void>;
   /** Each of the enlisted commits in turn, and all who are alive process that. */
   readonly populate: () => Promise<void>;
@@ -55,7 +55,7 @@ export async function timed<T>(operation: () => Promise<T>): Promise<{ ms: numbe
   return { ms: performance.now() - started, value };
 }
 
-/** At most `count` even places spread over those from 2 to `n` - 1, increasing: with the founder, one in each subtree that big. */
+/** At most `count` even places after the founder's, spread evenly over n: with the founder, one in each subtree that big. */
 export function spread(n: number, count: number): number[] {
   const pairs = Math.ceil(n / 2) - 1;
   const places = Math.min(count, pairs);
