@@ -48,7 +48,7 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
     case "process":
     case "send":
     case "receive":
-      return { timed: await subject[order.step]() };
+      return { timed: await subject[order.step]?.() };
   }
 }
 

@@ -36,8 +36,8 @@ export interface Subject {
   /** The whole tree is populated at once: no parent above a member is blank; gives the number of committers. */
   readonly populateAll?: () => Promise<number>;
   /** The founder sends 100 bytes; one who joined receives them. Per message, over a few. */
-  readonly send: () => Promise<Timed>;
-  readonly receive: () => Promise<Timed>;
+  readonly send?: () => Promise<Timed>;
+  readonly receive?: () => Promise<Timed>;
   /** Bytes that one more member's group takes in memory, where that can be told. */
   readonly memory?: () => Promise<number>;
   /** Seconds for what isn't a step and still should be sensible, by name. */
