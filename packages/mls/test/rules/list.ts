@@ -14,7 +14,7 @@ export const FAMILIES: Readonly<
   T: ["The tree", "tree.test.ts"],
   U: ["Update paths", "update-path.test.ts"],
   P: ["Proposals", "proposal.test.ts"],
-  C: ["Commits and the key schedule", undefined],
+  C: ["Commits and the key schedule", "commit.test.ts"],
   W: ["Welcome and GroupInfo", undefined],
   D: ["Deletion and secrecy", undefined],
 };
