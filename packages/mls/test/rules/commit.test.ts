@@ -13,6 +13,7 @@ import { type ForgedCommit, forgeCommit, forgeKeyPackage, inside } from "../forg
 import {
   addProposal,
   expectAccepted,
+  found,
   hex,
   joinByLink,
   person,
@@ -456,4 +457,21 @@ rule("C16", () => {
     });
     await where.at(0).group.receive(bundle.commit);
   });
+});
+
+rule("C17", () => {
+  const limited = async () => {
+    const alice = await person("alice");
+    const context = { ...alice.context, messageLimit: 2 };
+    const group = await found({ ...alice, context });
+    await group.send(utf8("one"));
+    await group.send(utf8("two"));
+    return group;
+  };
+  accepts("as many messages as are allowed, and more in the next epoch", async () => {
+    const group = await limited();
+    await group.receive((await group.commit()).commit);
+    await group.send(utf8("three"));
+  });
+  refuses("one more", "exhausted §15.2", async () => (await limited()).send(utf8("three")));
 });

@@ -16,7 +16,7 @@ export const FAMILIES: Readonly<
   P: ["Proposals", "proposal.test.ts"],
   C: ["Commits and the key schedule", "commit.test.ts"],
   W: ["Welcome and GroupInfo", undefined],
-  D: ["Deletion and secrecy", undefined],
+  D: ["Deletion and secrecy", "deletion.test.ts"],
 };
 
 export const RULES = {
