@@ -360,7 +360,6 @@ rule("D12", () => {
     const shown = [
       inspect(group, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null }),
       JSON.stringify(group),
-      String(group),
     ].join("\n");
     const keys = loadKeys(groupKeys(group.groupId), await bob.storage.list("group/"));
     const secrets = [
