@@ -49,6 +49,11 @@ export interface Decoder {
   readonly run: (bytes: Bytes) => Bytes | undefined;
 }
 
+/** A copy, which has forgotten the bytes that it was read from: so it is encoded from what it says. */
+function afresh<T>(value: T): T {
+  return structuredClone(value);
+}
+
 export async function decoders(said: Said, seed: number): Promise<readonly Decoder[]> {
   const { person } = said.room.at(0);
   const suite = suiteOf(person.context.crypto, person.suite);
@@ -64,7 +69,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
   ): Decoder => ({
     name,
     corpus: fc.sample(values, { seed, numRuns }).map((value) => encode(codec, value)),
-    run: (bytes) => encode(codec, decode(codec, bytes)),
+    run: (bytes) => encode(codec, afresh(decode(codec, bytes))),
   });
   const stored = (name: string, run: Decoder["run"]): Decoder => {
     const corpus = said.records.get(name) ?? [];
@@ -86,7 +91,11 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     SecretTree.load(suite, 8, "", new Map(records));
 
   return [
-    { name: "MLSMessage", corpus: messages, run: (bytes) => encodeMessage(decodeMessage(bytes)) },
+    {
+      name: "MLSMessage",
+      corpus: messages,
+      run: (bytes) => encodeMessage(afresh(decodeMessage(bytes))),
+    },
     {
       name: "heads of messages",
       corpus: messages,
@@ -166,9 +175,9 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
       return encodeState({ ...state, ...stands }, status, ownLeaf);
     }),
     stored("secrets", (bytes) => encode(EpochSecrets, decode(EpochSecrets, bytes))),
-    stored("node", (bytes) => encode(Node, decode(Node, bytes))),
+    stored("node", (bytes) => encode(Node, afresh(decode(Node, bytes)))),
     stored("proposal", (bytes) =>
-      encode(AuthenticatedContent, decode(AuthenticatedContent, bytes)),
+      encode(AuthenticatedContent, afresh(decode(AuthenticatedContent, bytes))),
     ),
     stored(
       "pending",
