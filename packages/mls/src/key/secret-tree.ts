@@ -7,7 +7,16 @@
  */
 
 import { utf8Bytes, wipe } from "../bytes.ts";
-import { type Bytes, type Codec, decode, encode, opaque, struct, uint32 } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  opaque,
+  Reader,
+  struct,
+  uint32,
+} from "../codec.ts";
 import { deriveTreeSecret, expandWithLabel } from "../crypto/kdf.ts";
 import type { AeadName, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -86,6 +95,8 @@ export class SecretTree {
   readonly #limit: number;
   /** All records, by key without prefix: node secrets, ratchets, kept message keys. */
   readonly #records: Map<string, Bytes>;
+  /** The generations whose keys are kept for late messages, of each ratchet, increasing. */
+  readonly #kept = new Map<string, Set<number>>();
 
   private constructor(
     suite: Suite,
@@ -100,6 +111,16 @@ export class SecretTree {
     this.#leafCount = leafCount;
     this.#prefix = prefix;
     this.#records = records;
+    const kept = [...records.keys()].flatMap((key) => keptAt(key) ?? []);
+    for (const { ratchet, generation } of kept.sort((a, b) => a.generation - b.generation)) {
+      this.#keptOf(ratchet).add(generation);
+    }
+  }
+
+  #keptOf(ratchet: string): Set<number> {
+    const kept = this.#kept.get(ratchet) ?? new Set();
+    this.#kept.set(ratchet, kept);
+    return kept;
   }
 
   /** A new epoch's tree. `encryptionSecret` is its root from now on. */
@@ -147,7 +168,7 @@ export class SecretTree {
   /** The generation that comes next: how many keys of a ratchet were passed. */
   generation(leafIndex: number, type: RatchetType): number {
     const stored = this.#records.get(ratchetKey(leafIndex, type));
-    return stored ? new DataView(stored.buffer, stored.byteOffset).getUint32(0) : 0;
+    return stored ? new Reader(stored).uint(4) : 0;
   }
 
   /**
@@ -157,7 +178,7 @@ export class SecretTree {
   at(leafIndex: number, type: RatchetType, generation: number): TakenKey {
     const kept = this.#records.get(skippedKey(leafIndex, type, generation));
     return kept
-      ? this.#takeSkipped(skippedKey(leafIndex, type, generation), kept, generation)
+      ? this.#takeSkipped(leafIndex, type, generation, kept)
       : this.#take(leafIndex, type, generation);
   }
 
@@ -166,7 +187,8 @@ export class SecretTree {
     return generation < this.generation(leafIndex, type);
   }
 
-  #takeSkipped(recordKey: string, kept: Bytes, generation: number): TakenKey {
+  #takeSkipped(leafIndex: number, type: RatchetType, generation: number, kept: Bytes): TakenKey {
+    const recordKey = skippedKey(leafIndex, type, generation);
     const { key, nonce } = decode(MessageKey, kept);
     return {
       generation,
@@ -176,6 +198,7 @@ export class SecretTree {
       settle: () => {
         wipe(kept, key, nonce);
         this.#records.delete(recordKey);
+        this.#keptOf(ratchetKey(leafIndex, type)).delete(generation);
       },
       discard: () => wipe(key, nonce),
     };
@@ -199,13 +222,13 @@ export class SecretTree {
     }
     // Keys that are passed over are kept, for the messages that are still under way.
     const put = new Map(found.opened);
-    const skipped: (readonly [string, Bytes])[] = [];
+    const skipped: { readonly generation: number; readonly kept: Bytes }[] = [];
     const passed: Bytes[] = [];
     let secret = ratchet.secret;
     for (let at = ratchet.generation; at < generation; at++) {
       if (generation - at <= this.#window.kept) {
         const kept = this.#messageKey(secret, at);
-        skipped.push([skippedKey(leafIndex, type, at), encode(MessageKey, kept)]);
+        skipped.push({ generation: at, kept: encode(MessageKey, kept) });
         wipe(kept.key, kept.nonce);
       }
       secret = this.#step(secret, at);
@@ -214,11 +237,14 @@ export class SecretTree {
     const { key, nonce } = this.#messageKey(secret, generation);
     const nextSecret = this.#step(secret, generation);
     const next = encode(Ratchet, { generation: generation + 1, secret: nextSecret });
-    wipe(nextSecret, ...passed);
+    wipe(nextSecret);
+    for (const one of passed) wipe(one);
     const recordKey = ratchetKey(leafIndex, type);
     put.set(recordKey, next);
-    for (const [skippedAt, kept] of skipped) put.set(skippedAt, kept);
-    const dropped = skipped.length === 0 ? [] : this.#overflow(leafIndex, type, skipped.length);
+    const skippedAt = (at: number): string => skippedKey(leafIndex, type, at);
+    for (const one of skipped) put.set(skippedAt(one.generation), one.kept);
+    const dropped = this.#overflow(recordKey, skipped.length);
+    const gone = [...found.closed, ...dropped.map(skippedAt)];
     const prefixed = [...put].map(([at, value]) => [this.#prefix + at, value] as const);
     return {
       generation,
@@ -226,12 +252,12 @@ export class SecretTree {
       nonce,
       batch: {
         put: new Map(prefixed),
-        delete: [...found.closed, ...dropped].map((at) => this.#prefix + at),
+        delete: gone.map((at) => this.#prefix + at),
       },
       settle: () => {
         found.settle();
         wipe(key, nonce, ratchet.secret);
-        for (const at of [...found.closed, ...dropped]) {
+        for (const at of gone) {
           wipe(this.#records.get(at));
           this.#records.delete(at);
         }
@@ -239,21 +265,23 @@ export class SecretTree {
           wipe(this.#records.get(at));
           this.#records.set(at, value);
         }
+        const kept = this.#keptOf(recordKey);
+        for (const at of dropped) kept.delete(at);
+        for (const one of skipped) kept.add(one.generation);
       },
       discard: () => {
         found.discard();
-        wipe(key, nonce, ratchet.secret, ...put.values());
+        wipe(key, nonce, ratchet.secret);
+        for (const value of put.values()) wipe(value);
       },
     };
   }
 
-  /** The oldest kept keys of a ratchet, as many as are too many once `coming` are added. */
-  #overflow(leafIndex: number, type: RatchetType, coming: number): string[] {
-    const prefix = `k/${leafIndex}/${type}/`;
-    const kept = [...this.#records.keys()].filter((key) => key.startsWith(prefix));
-    const generationOf = (key: string): number => Number(key.slice(prefix.length));
-    kept.sort((a, b) => generationOf(a) - generationOf(b));
-    return kept.slice(0, Math.max(0, kept.length + coming - this.#window.kept));
+  /** The oldest kept generations of a ratchet, as many as are too many once `coming` are added. */
+  #overflow(ratchet: string, coming: number): number[] {
+    const kept = this.#kept.get(ratchet);
+    const over = (kept?.size ?? 0) + coming - this.#window.kept;
+    return over > 0 ? [...(kept ?? [])].slice(0, over) : [];
   }
 
   #messageKey(secret: Bytes, generation: number): MessageKey {
@@ -331,8 +359,10 @@ export class SecretTree {
 
   /** Overwrites everything; the records are the storage's to delete: `keys` says which. */
   wipe(): void {
-    wipe(...this.#records.values());
+    // One by one: there may be more than an argument list can hold.
+    for (const record of this.#records.values()) wipe(record);
     this.#records.clear();
+    this.#kept.clear();
   }
 
   /** The keys of all records, with prefix. */
@@ -351,4 +381,14 @@ function ratchetKey(leafIndex: number, type: RatchetType): string {
 
 function skippedKey(leafIndex: number, type: RatchetType, generation: number): string {
   return `k/${leafIndex}/${type}/${generation}`;
+}
+
+/** The ratchet and generation of a kept message key's record, or undefined for a record of another kind. */
+function keptAt(
+  key: string,
+): { readonly ratchet: string; readonly generation: number } | undefined {
+  const [kind, leafIndex, type, generation] = key.split("/");
+  return kind === "k"
+    ? { ratchet: `r/${leafIndex}/${type}`, generation: Number(generation) }
+    : undefined;
 }

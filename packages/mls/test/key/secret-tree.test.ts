@@ -222,3 +222,42 @@ describe("§9.2 deletion", () => {
     }
   });
 });
+
+describe("a tree from storage", () => {
+  it("overwrites any number of records: senders may have left many keys behind", () => {
+    const records = new Map<string, Bytes>();
+    for (let i = 0; i < 200_000; i++) {
+      records.set(`k/${i >> 10}/application/${i & 1023}`, Uint8Array.of(7));
+    }
+    const loaded = SecretTree.load(suite, 256, "", records);
+    loaded.wipe();
+    expect(loaded.keys()).toEqual([]);
+    expect([...records.values()].every(([byte]) => byte === 0)).toBe(true);
+  });
+
+  it("refuses a ratchet that was cut short", () => {
+    const records = new Map([["r/0/application", Uint8Array.of(0, 0)]]);
+    const loaded = SecretTree.load(suite, 2, "", records);
+    const refused = expect.objectContaining({ name: "MlsError", code: "decode" });
+    expect(() => loaded.next(0, "application")).toThrow(refused);
+    expect(() => loaded.hasPassed(0, "application", 1)).toThrow(refused);
+  });
+
+  it("drops the oldest kept keys, as it does when it was not loaded", async () => {
+    const window = { forward: 8, kept: 4 };
+    const storage = memoryStorage();
+    const made = SecretTree.create(suite, 2, "t/", ROOT.slice(), { window });
+    await storage.apply(made.records());
+    await use(made.at(0, "application", 3), storage);
+    const stored = await storage.list("t/");
+    const loaded = SecretTree.load(suite, 2, "t/", stored, { window });
+    await use(loaded.at(0, "application", 6), storage);
+    const kept = [...(await storage.list("t/k/")).keys()];
+    expect(kept).toEqual([1, 2, 4, 5].map((at) => `t/k/0/application/${at}`));
+    await use(loaded.at(0, "application", 1), storage);
+    await use(loaded.at(0, "application", 8), storage);
+    expect([...(await storage.list("t/k/")).keys()]).toEqual(
+      [2, 4, 5, 7].map((at) => `t/k/0/application/${at}`),
+    );
+  });
+});
