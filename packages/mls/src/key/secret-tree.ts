@@ -387,8 +387,7 @@ function skippedKey(leafIndex: number, type: RatchetType, generation: number): s
 function keptAt(
   key: string,
 ): { readonly ratchet: string; readonly generation: number } | undefined {
-  const [kind, leafIndex, type, generation] = key.split("/");
-  return kind === "k"
-    ? { ratchet: `r/${leafIndex}/${type}`, generation: Number(generation) }
-    : undefined;
+  if (!key.startsWith("k/")) return undefined;
+  const [, leafIndex, type, generation] = key.split("/");
+  return { ratchet: `r/${leafIndex}/${type}`, generation: Number(generation) };
 }
