@@ -17,11 +17,12 @@ import {
   signContent,
   type WireFormat,
 } from "../src/framing/content.ts";
-import { encodeMessage } from "../src/framing/message.ts";
+import { decodeMessageOf, encodeMessage } from "../src/framing/message.ts";
 import { protectPrivate } from "../src/framing/private-message.ts";
 import type { ProposalOrRef } from "../src/framing/proposal.ts";
 import { type PublicMessage, protectPublic } from "../src/framing/public-message.ts";
 import { zeroSecret } from "../src/group/epoch.ts";
+import { StoredKeyPackage } from "../src/group/own-key-package.ts";
 import type { ListedProposal } from "../src/group/proposal-list.ts";
 import type { PublicState } from "../src/group/public-state.ts";
 import { nextContext } from "../src/group/staged-commit.ts";
@@ -32,6 +33,7 @@ import {
   loadProposals,
   loadTree,
 } from "../src/group/stored-group.ts";
+import { openGroupInfo, openGroupSecrets } from "../src/group/welcome.ts";
 import { GroupContext } from "../src/key/group-context.ts";
 import { GroupInfo, GroupSecrets, signGroupInfo } from "../src/key/group-info.ts";
 import { type KeyPackage, keyPackageRef, signKeyPackage } from "../src/key/key-package.ts";
@@ -415,11 +417,8 @@ export async function forgeWelcome(
     { ...honestInfo, ...options.info?.(honestInfo) },
     options.signer ?? by.person.signer,
   );
-  const secret = welcomeSecret(suite, joiner, psk);
-  const key = expandWithLabel(suite, secret, "key", EMPTY, suite.nk);
-  const nonce = expandWithLabel(suite, secret, "nonce", EMPTY, suite.nn);
   const plaintext = Uint8Array.of(...encode(GroupInfo, groupInfo), ...(options.trailing ?? []));
-  const encryptedGroupInfo = await suite.provider.seal(suite.aead, key, nonce, EMPTY, plaintext);
+  const encryptedGroupInfo = await sealGroupInfo(suite, joiner, psk, plaintext);
   const honestSecrets: GroupSecrets = { joinerSecret: joiner, pathSecret: undefined, psks: [] };
   const groupSecrets = encode(GroupSecrets, {
     ...honestSecrets,
@@ -472,4 +471,55 @@ export async function forgeUpdate(
 export async function heldKeys(person: Person, groupId: Bytes = utf8("room")) {
   const keys = groupKeys(groupId);
   return loadKeys(keys, await person.storage.list(keys.all));
+}
+
+/** What is changed in a true Welcome, which is then encrypted again. */
+export interface ChangedWelcome {
+  readonly secrets?: (secrets: GroupSecrets) => Partial<GroupSecrets>;
+  readonly info?: (info: GroupInfo) => Promise<GroupInfo>;
+}
+
+/** A Welcome for one person, without PSKs where its GroupInfo is to be changed. */
+export async function changedWelcome(
+  person: Person,
+  message: Bytes,
+  { secrets, info }: ChangedWelcome,
+): Promise<Bytes> {
+  const { welcome } = decodeMessageOf(message, "mls_welcome");
+  const suite = suiteOf(person.context.crypto, welcome.cipherSuite);
+  const [record] = (await person.storage.list("key-package/")).values();
+  const [entry] = welcome.secrets;
+  if (!record || !entry) throw new Error("no key package");
+  const { keyPackage, initKey } = decode(StoredKeyPackage, record);
+  const { initKey: publicKey } = keyPackage;
+  const { newMember } = entry;
+  const keyPair = { privateKey: initKey, publicKey };
+  const opened = await openGroupSecrets(suite, welcome, newMember, keyPair);
+  let { encryptedGroupInfo } = welcome;
+  if (info) {
+    const { joinerSecret: joiner } = opened;
+    const psk = zeroSecret(suite);
+    const changed = await info(await openGroupInfo(suite, welcome, joiner, psk));
+    encryptedGroupInfo = await sealGroupInfo(suite, joiner, psk, encode(GroupInfo, changed));
+  }
+  const plaintext = encode(GroupSecrets, { ...opened, ...secrets?.(opened) });
+  const encryptedGroupSecrets = await encryptWithLabel(
+    suite,
+    publicKey,
+    "Welcome",
+    encryptedGroupInfo,
+    plaintext,
+  );
+  const changed = [{ newMember, encryptedGroupSecrets }];
+  return encodeMessage({
+    wireFormat: "mls_welcome",
+    welcome: { ...welcome, secrets: changed, encryptedGroupInfo },
+  });
+}
+
+function sealGroupInfo(suite: Suite, joiner: Bytes, psk: Bytes, plaintext: Bytes) {
+  const secret = welcomeSecret(suite, joiner, psk);
+  const key = expandWithLabel(suite, secret, "key", EMPTY, suite.nk);
+  const nonce = expandWithLabel(suite, secret, "nonce", EMPTY, suite.nn);
+  return suite.provider.seal(suite.aead, key, nonce, EMPTY, plaintext);
 }

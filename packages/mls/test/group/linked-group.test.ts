@@ -6,23 +6,16 @@ import {
   type Group,
   joinGroup,
   loadGroup,
-  type Proposal,
-  type ReInit,
-  readKeyPackage,
   reinitializeGroup,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
-import { suiteOf } from "../../src/crypto/suite.ts";
-import { heldResumptionPsk } from "../../src/group/pre-shared-key.ts";
 import { groupKeys } from "../../src/group/stored-group.ts";
-import { freshPskId, pskSecret } from "../../src/key/psk.ts";
-import { type ForgedWelcome, forgeProposal, forgeWelcome, inside } from "../forge.ts";
+import { forgeProposal, inside } from "../forge.ts";
+import { closed, reinitTo, renewed, where } from "../linking.ts";
 import {
   ACCEPT_ALL_FOR_TESTS,
-  add,
-  found,
   hex,
   keyPackageOf,
   LIFETIME,
@@ -35,51 +28,6 @@ import {
   text,
   utf8,
 } from "../people.ts";
-
-/** Who is who by the credential: the same name is the same client, whatever its keys. */
-const BY_NAME = {
-  ...ACCEPT_ALL_FOR_TESTS,
-  clientOf: ({ credential }: { credential: { credentialType: string } }) =>
-    JSON.stringify(credential, (_, value: unknown) =>
-      value instanceof Uint8Array ? text(value) : value,
-    ),
-};
-
-const NAMES = ["alice", "bob", "carol"];
-const EXTENSIONS: readonly Extension[] = [];
-
-async function where(options: Parameters<typeof persons>[1] = {}): Promise<Room> {
-  return room(await persons(NAMES, { authentication: BY_NAME, ...options }));
-}
-
-/** The same client with a new signature key, for a suite. */
-async function renewed(who: Person, suite: number): Promise<Person> {
-  const { name, storage, context } = who;
-  const { authentication } = context;
-  return person(name, { storage, suite, authentication });
-}
-
-const reinitTo = (changes: Partial<ReInit> = {}): Proposal => ({
-  proposalType: "reinit",
-  groupId: utf8("new room"),
-  version: 1,
-  cipherSuite: 1,
-  extensions: EXTENSIONS,
-  ...changes,
-});
-
-/** A room that a ReInit has closed, and the clients as they are to be in the new one. */
-async function closed(
-  changes: Partial<ReInit> = {},
-  options: Parameters<typeof persons>[1] = {},
-): Promise<Room & { readonly anew: readonly Person[] }> {
-  const on = await where(options);
-  const reinit = reinitTo(changes);
-  const { commit } = await on.at(1).group.commit({ proposals: [reinit] });
-  for (const group of on.groups) await group.receive(commit);
-  const suite = changes.cipherSuite ?? 1;
-  return { ...on, anew: await Promise.all(on.people.map((who) => renewed(who, suite))) };
-}
 
 const linked = async (who: Person, from: Group, others: readonly Person[]) => ({
   from,
@@ -325,9 +273,13 @@ describe("§11.3 a branch", () => {
   it("takes the extensions of the former group, unless it is given others", async () => {
     const extensions = [{ extensionType: 0xf001, extensionData: utf8("x") }];
     const capabilities = { extensions: [0xf001] };
-    const on = await room(await persons(NAMES, { capabilities }), { extensions });
+    const on = await room(await persons(["alice", "bob", "carol"], { capabilities }), {
+      extensions,
+    });
     expect((await branch(on, [])).group.extensions).toEqual(extensions);
-    const other = await room(await persons(NAMES, { capabilities }), { extensions });
+    const other = await room(await persons(["alice", "bob", "carol"], { capabilities }), {
+      extensions,
+    });
     const made = await branch(other, [], { extensions: [] });
     expect(made.group.extensions).toEqual([]);
   });
@@ -356,102 +308,5 @@ describe("§11.3 a branch", () => {
     const ratchetTree = group.ratchetTree();
     const observer = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
     expect((await observer.process(bundle.commit)).group.epoch).toBe(1n);
-  });
-});
-
-type Forged = (context: {
-  readonly former: Room;
-}) => Omit<ForgedWelcome, "pskSecret" | "secrets"> & { readonly epochOfPsk?: bigint };
-
-/** Mallory makes a group that claims to continue another, and sends the Welcome to bob, who was in that one. */
-async function claimed(
-  usage: "reinit" | "branch",
-  on: Room,
-  anew: readonly Person[],
-  forged: ReturnType<Forged>,
-  groupId: string,
-): Promise<Group> {
-  const [alice, bob] = anew;
-  if (!alice || !bob) throw new Error("two people");
-  const others = anew.slice(2);
-  const own = await found(alice, { groupId });
-  if (others.length > 0) await add(own, others);
-  const mallory = await inside(alice, utf8(groupId));
-  const suite = suiteOf(alice.context.crypto, alice.suite);
-  const pskEpoch = forged.epochOfPsk ?? on.at(0).group.epoch;
-  const id = freshPskId(
-    suite,
-    { pskType: "resumption", pskGroupId: utf8("room"), pskEpoch },
-    usage,
-  );
-  const secret = await heldResumptionPsk(on.at(0).person.context, utf8("room"), pskEpoch);
-  if (!secret) throw new Error("no PSK");
-  const welcome = await forgeWelcome(mallory, readKeyPackage(await keyPackageOf(bob)), {
-    ...forged,
-    context: (context) => ({ epoch: 1n, ...forged.context?.(context) }),
-    secrets: () => ({ psks: [id] }),
-    pskSecret: pskSecret(suite, [{ id, secret }]),
-  });
-  return joinGroup(bob.context, { welcome, signer: bob.signer });
-}
-
-describe("W14 §12.4.3.1 a Welcome into a re-initialised group is refused for", () => {
-  const extension = { extensionType: 0xf001, extensionData: utf8("x") };
-  it.each<
-    [string, { groupId?: string; suite?: number; forged?: ReturnType<Forged>; without?: number }]
-  >([
-    ["another id", { groupId: "another room" }],
-    ["another epoch", { forged: { context: () => ({ epoch: 2n }) } }],
-    ["another suite", { suite: 3 }],
-    ["other extensions", { forged: { context: () => ({ extensions: [extension] }) } }],
-    ["a PSK of the epoch before", { forged: { epochOfPsk: 1n } }],
-    ["a missing member", { without: 2 }],
-  ])("%s", async (_, { groupId = "new room", suite = 1, forged = {}, without }) => {
-    const on = await closed({}, { capabilities: { extensions: [0xf001] } });
-    const those = on.people.filter((_who, i) => i !== without);
-    const anew = await Promise.all(
-      those.map(async (who) => {
-        const { capabilities } = who;
-        return { ...(await renewed(who, suite)), capabilities };
-      }),
-    );
-    await expect(claimed("reinit", on, anew, forged, groupId)).rejects.toMatchObject({
-      code: "reinit",
-    });
-    const { storage } = on.at(1).person;
-    expect(await storage.get(groupKeys(utf8(groupId)).state)).toBeUndefined();
-  });
-
-  it("nothing else", async () => {
-    const on = await closed();
-    const group = await claimed("reinit", on, on.anew, {}, "new room");
-    expect([group.epoch, group.members().length]).toEqual([1n, 3]);
-  });
-
-  it("a group that goes on", async () => {
-    const on = await where();
-    const anew = await Promise.all(on.people.map((who) => renewed(who, 1)));
-    await expect(claimed("reinit", on, anew, {}, "new room")).rejects.toMatchObject({
-      code: "reinit",
-    });
-  });
-});
-
-describe("W15 §12.4.3.1 a Welcome into a branch is refused for", () => {
-  it.each<[string, { suite?: number; forged?: ReturnType<Forged>; more?: string }]>([
-    ["another epoch", { forged: { context: () => ({ epoch: 7n }) } }],
-    ["another suite", { suite: 1 }],
-    ["somebody who is no member", { more: "dave" }],
-  ])("%s", async (_, { suite = 3, forged = {}, more }) => {
-    const on = await where();
-    const pair = async (number: number) =>
-      Promise.all(on.people.slice(0, 2).map((who) => renewed(who, number)));
-    const anew = await pair(suite);
-    if (more) anew.push(await person(more, { suite, authentication: BY_NAME }));
-    await expect(claimed("branch", on, anew, forged, "aside")).rejects.toMatchObject({
-      code: "branch",
-    });
-    expect(await on.at(1).person.storage.get(groupKeys(utf8("aside")).state)).toBeUndefined();
-    expect((await claimed("branch", on, await pair(3), {}, "beside")).epoch).toBe(1n);
   });
 });

@@ -8,15 +8,10 @@ import {
   type Proposal,
   preSharedKey,
 } from "@conclave/mls";
-import { decode } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import { bytesEqual } from "../../src/bytes.ts";
-import { suiteOf } from "../../src/crypto/suite.ts";
-import { decodeMessageOf } from "../../src/framing/message.ts";
-import { StoredKeyPackage } from "../../src/group/own-key-package.ts";
 import { groupKeys } from "../../src/group/stored-group.ts";
-import { openGroupSecrets } from "../../src/group/welcome.ts";
-import { forgeCommit, forgeProposal, inside } from "../forge.ts";
+import { changedWelcome, forgeCommit, forgeProposal, inside } from "../forge.ts";
 import {
   add,
   addProposal,
@@ -126,15 +121,13 @@ describe("§8.4 external PSKs", () => {
     const psks = ids.map((id) => external(where, id));
     const { welcome } = await alice.commit({ proposals: [await addProposal(eve), ...psks] });
     if (!welcome) throw new Error("no welcome");
-    const opened = decodeMessageOf(welcome, "mls_welcome").welcome;
-    const [record] = (await eve.storage.list("key-package/")).values();
-    const [entry] = opened.secrets;
-    if (!record || !entry) throw new Error("no key package");
-    const stored = decode(StoredKeyPackage, record);
-    const keyPair = { privateKey: stored.initKey, publicKey: stored.keyPackage.initKey };
-    const suite = suiteOf(eve.context.crypto, eve.suite);
-    const secrets = await openGroupSecrets(suite, opened, entry.newMember, keyPair);
-    expect(secrets.psks).toEqual(psks.map(idOf));
+    const named: PreSharedKeyID[] = [];
+    const secrets = ({ psks: found }: { readonly psks: readonly PreSharedKeyID[] }) => {
+      named.push(...found);
+      return {};
+    };
+    await changedWelcome(eve, welcome, { secrets });
+    expect(named).toEqual(psks.map(idOf));
   });
 });
 

@@ -8,14 +8,9 @@ import {
   type MlsErrorCode,
   readKeyPackage,
 } from "@conclave/mls";
-import { type Bytes, decode, encode } from "@conclave/mls/codec";
+import type { Bytes } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
-import { encryptWithLabel } from "../../src/crypto/hpke.ts";
-import { suiteOf } from "../../src/crypto/suite.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
-import { StoredKeyPackage } from "../../src/group/own-key-package.ts";
-import { openGroupSecrets } from "../../src/group/welcome.ts";
-import { GroupSecrets } from "../../src/key/group-info.ts";
 import { pskSecret } from "../../src/key/psk.ts";
 import { removeLeaf } from "../../src/tree/ratchet-tree.ts";
 import {
@@ -331,53 +326,6 @@ describe("§12.4.3.1 a Welcome", () => {
       and: ({ group: joined }) => ({ put: new Map([["joined", joined.groupId]]) }),
     });
     expect(await eve.storage.get("joined")).toEqual(group.groupId);
-  });
-});
-
-describe("W10 §12.4.3.1 the path secret", () => {
-  /** A commit with a path adds eve, whose Welcome somebody takes the path secret out of, or puts one in. */
-  async function tampered(forcePath: boolean, pathSecret: Bytes | undefined): Promise<Group> {
-    const [alice, bob, eve] = await persons(["alice", "bob", "eve"]);
-    if (!alice || !bob || !eve) throw new Error("three people");
-    const { groups } = await room([alice, bob]);
-    const [a] = groups;
-    if (!a) throw new Error("a group");
-    const { commit, welcome } = await a.commit({ proposals: [await addProposal(eve)], forcePath });
-    await a.receive(commit);
-    if (!welcome) throw new Error("no welcome");
-    const message = decodeMessageOf(welcome, "mls_welcome").welcome;
-    const [record] = (await eve.storage.list("key-package/")).values();
-    const [entry] = message.secrets;
-    if (!record || !entry) throw new Error("no key package");
-    const { keyPackage, initKey } = decode(StoredKeyPackage, record);
-    const suite = suiteOf(eve.context.crypto, eve.suite);
-    const keyPair = { privateKey: initKey, publicKey: keyPackage.initKey };
-    const secrets = await openGroupSecrets(suite, message, entry.newMember, keyPair);
-    const changed = {
-      ...secrets,
-      pathSecret: pathSecret && { pathSecret: secrets.pathSecret?.pathSecret ?? pathSecret },
-    };
-    const encryptedGroupSecrets = await encryptWithLabel(
-      suite,
-      keyPackage.initKey,
-      "Welcome",
-      message.encryptedGroupInfo,
-      encode(GroupSecrets, changed),
-    );
-    const forged = encodeMessage({
-      wireFormat: "mls_welcome",
-      welcome: { ...message, secrets: [{ ...entry, encryptedGroupSecrets }] },
-    });
-    const ratchetTree = a.ratchetTree();
-    return joinGroup(eve.context, { welcome: forged, ratchetTree, signer: eve.signer });
-  }
-
-  it("is there where the tree shows that the commit had a path, and nowhere else", async () => {
-    const some = new Uint8Array(32);
-    await expect(tampered(true, undefined)).rejects.toMatchObject({ code: "path-secret" });
-    await expect(tampered(false, some)).rejects.toMatchObject({ code: "path-secret" });
-    expect((await tampered(true, some)).epoch).toBe(2n);
-    expect((await tampered(false, undefined)).epoch).toBe(2n);
   });
 });
 

@@ -15,7 +15,7 @@ export const FAMILIES: Readonly<
   U: ["Update paths", "update-path.test.ts"],
   P: ["Proposals", "proposal.test.ts"],
   C: ["Commits and the key schedule", "commit.test.ts"],
-  W: ["Welcome and GroupInfo", undefined],
+  W: ["Welcome and GroupInfo", "welcome.test.ts"],
   D: ["Deletion and secrecy", "deletion.test.ts"],
 };
 
@@ -202,7 +202,7 @@ export const RULES = {
   W07: ["12.4.3.1", "the group is not one that is here already"],
   W08: ["12.4.3.1", "our leaf stands in the tree once, as in the key package"],
   W09: ["12.4.3.1", "the path secret leads to the keys of the tree"],
-  W10: ["12.4.3.1", "a path secret is absent where the commit has no path"],
+  W10: ["12.4.3.1", "a path secret is there where the commit had a path, and nowhere else"],
   W11: ["12.4.3.1", "the confirmation tag of a GroupInfo verifies"],
   W12: ["13.4", "a joiner supports the extensions of the GroupContext"],
   W13: ["13.4", "unknown extensions of a GroupInfo are ignored"],
