@@ -67,7 +67,7 @@ async function client(name: string, setting: Setting): Promise<Client> {
     credential: { credentialType: "basic", identity: utf8(name) } as const,
     signer,
     // Both libraries' credentials, and a value of GREASE (§13.5) in each list.
-    capabilities: defaultCapabilities({
+    capabilities: defaultCapabilities(nodeCrypto, {
       cipherSuites: [setting.suite, 0x1a1a],
       extensions: [...setting.extensions, 0x2a2a],
       proposals: [0x3a3a],

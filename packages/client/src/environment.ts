@@ -70,7 +70,9 @@ export interface Environment {
 }
 
 /** What leaves of this application say they can do. */
-export const CAPABILITIES: Capabilities = defaultCapabilities({ extensions: [LINKS_EXTENSION] });
+export function capabilitiesOf(crypto: CryptoProvider): Capabilities {
+  return defaultCapabilities(crypto, { extensions: [LINKS_EXTENSION] });
+}
 
 /** Days. */
 const LIFETIME = 90n;

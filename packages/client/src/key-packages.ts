@@ -6,7 +6,13 @@
 
 import { createKeyPackage } from "@conclave/mls";
 import { type Codec, encode, struct } from "@conclave/mls/codec";
-import { CAPABILITIES, type Environment, leafLifetime, mlsContext, SUITE } from "./environment.ts";
+import {
+  capabilitiesOf,
+  type Environment,
+  leafLifetime,
+  mlsContext,
+  SUITE,
+} from "./environment.ts";
 import { count, read } from "./storage.ts";
 
 const LEAST = 20;
@@ -34,7 +40,7 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
       suite: SUITE,
       credential: self.credential,
       signer: self.leafSigner,
-      capabilities: CAPABILITIES,
+      capabilities: capabilitiesOf(context.crypto),
       lifetime: leafLifetime(now()),
       lastResort: isLastResort,
     });

@@ -6,9 +6,10 @@ import {
   proveLink,
 } from "@conclave/delivery/protocol";
 import { type CommitSummary, type LeafNode, PROPOSAL } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { randomBytes } from "../src/bytes.ts";
-import { CAPABILITIES } from "../src/environment.ts";
+import { capabilitiesOf } from "../src/environment.ts";
 import { withLinks } from "../src/invitation.ts";
 import { signerOfSeed } from "../src/phrase.ts";
 import type { Refusal } from "../src/refusal.ts";
@@ -30,7 +31,7 @@ function leafOf(rootKey = randomBytes(32), deviceId = randomBytes(16)): LeafNode
       credentialType: "basic",
       identity: encodeDeviceIdentity({ rootKey, deviceId, signatureKey }),
     },
-    capabilities: CAPABILITIES,
+    capabilities: capabilitiesOf(nodeCrypto),
     source: { leafNodeSource: "commit", parentHash: randomBytes(32) },
     extensions: [],
     signature: randomBytes(64),

@@ -82,7 +82,7 @@ function joiner({ person }: Member) {
   return {
     credential: { credentialType: "basic", identity },
     signer: signatureKey,
-    capabilities: defaultCapabilities({
+    capabilities: defaultCapabilities(nodeCrypto, {
       extensions: [LINKS_EXTENSION],
       proposals: [CUSTOM_PROPOSAL],
     }),

@@ -19,7 +19,7 @@ export { type Signer, signerOf } from "./crypto/signature.ts";
 export {
   type CipherSuite,
   type CryptoProvider,
-  type DhKeyPair,
+  type KeyPair,
   SUITES,
   type Suite,
   suiteOf,

@@ -6,7 +6,7 @@
 import type { Proposal, Signer } from "@conclave/mls";
 import { type Bytes, decode, encode } from "@conclave/mls/codec";
 import { EMPTY } from "../src/bytes.ts";
-import { encryptWithLabel, hpkeSendExport } from "../src/crypto/hpke.ts";
+import { encryptWithLabel, generateKeyPair, hpkeSendExport } from "../src/crypto/hpke.ts";
 import { expandWithLabel } from "../src/crypto/kdf.ts";
 import { type Suite, suiteOf } from "../src/crypto/suite.ts";
 import {
@@ -264,7 +264,11 @@ export async function forgeCommit(by: Inside, options: ForgedCommit = {}): Promi
   const old = leafAt(state.tree, by.ownLeaf);
   if (!old) throw new Error("no leaf");
   const template: LeafNode = external
-    ? { ...old, credential: person.credential, capabilities: defaultCapabilities() }
+    ? {
+        ...old,
+        credential: person.credential,
+        capabilities: defaultCapabilities(person.context.crypto),
+      }
     : old;
   if (external)
     ({ tree, leafIndex } = addLeaf(tree, {
@@ -341,15 +345,12 @@ export async function forgeKeyPackage(
   options: ForgedKeyPackage = {},
 ): Promise<KeyPackage> {
   const suite = suiteOf(person.context.crypto, person.suite);
-  const [init, leafKeys] = [
-    await suite.provider.generateDhKeyPair("x25519"),
-    await suite.provider.generateDhKeyPair("x25519"),
-  ];
+  const [init, leafKeys] = [await generateKeyPair(suite), await generateKeyPair(suite)];
   const honestLeaf: LeafNode = {
     encryptionKey: leafKeys.publicKey,
     signatureKey: person.signer.publicKey,
     credential: person.credential,
-    capabilities: defaultCapabilities(),
+    capabilities: defaultCapabilities(person.context.crypto),
     source: { leafNodeSource: "key_package", lifetime: LIFETIME },
     extensions: [],
     signature: EMPTY,
@@ -453,7 +454,7 @@ export async function forgeUpdate(
 ): Promise<Proposal> {
   const old = leafAt(by.state.tree, by.ownLeaf);
   if (!old) throw new Error("no leaf");
-  const { publicKey } = await by.suite.provider.generateDhKeyPair("x25519");
+  const { publicKey } = await generateKeyPair(by.suite);
   const honest: LeafNode = {
     ...old,
     encryptionKey: publicKey,

@@ -21,6 +21,7 @@ import {
   type Signer,
   type Storage,
   signerOf,
+  suiteOf,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
@@ -79,16 +80,19 @@ export async function person(
   } = {},
 ): Promise<Person> {
   const storage = options.storage ?? memoryStorage();
-  const keyPair = await nodeCrypto.generateSignatureKeyPair("ed25519");
+  const crypto = options.crypto ?? nodeCrypto;
+  const suite = options.suite ?? 3;
+  const { signature } = suiteOf(crypto, suite);
+  const keyPair = await crypto.generateSignatureKeyPair(signature);
   return {
     name,
-    signer: signerOf(nodeCrypto, "ed25519", keyPair),
+    signer: signerOf(crypto, signature, keyPair),
     storage,
     credential: { credentialType: "basic", identity: utf8(name) },
-    suite: options.suite ?? 3,
-    capabilities: defaultCapabilities(options.capabilities),
+    suite,
+    capabilities: defaultCapabilities(crypto, options.capabilities),
     context: {
-      crypto: options.crypto ?? nodeCrypto,
+      crypto,
       storage,
       authentication: options.authentication ?? ACCEPT_ALL_FOR_TESTS,
       now: () => NOW,

@@ -560,7 +560,7 @@ describe("a live group", () => {
       suite: 1,
       credential: leaf(identity, ...above).credential,
       signer: signerOf(nodeCrypto, "ed25519", { ...identity, publicKey: identity.signatureKey }),
-      capabilities: defaultCapabilities({ credentials: [2] }),
+      capabilities: defaultCapabilities(nodeCrypto, { credentials: [2] }),
       lifetime: LIFETIME,
     });
     const group = await createGroup(aliceContext, {

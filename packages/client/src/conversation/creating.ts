@@ -6,7 +6,13 @@
 import { createGroup, EXTENSION, RequiredCapabilities } from "@conclave/mls";
 import { encode } from "@conclave/mls/codec";
 import { hex, randomBytes } from "../bytes.ts";
-import { CAPABILITIES, type Environment, leafLifetime, mlsContext, SUITE } from "../environment.ts";
+import {
+  capabilitiesOf,
+  type Environment,
+  leafLifetime,
+  mlsContext,
+  SUITE,
+} from "../environment.ts";
 import { withLinks } from "../invitation.ts";
 import { changes, ordinal, put } from "../storage.ts";
 import { putMessages } from "./history.ts";
@@ -21,7 +27,8 @@ export async function createConversation(
   const { self, now, service } = environment;
   const groupId = randomBytes(16);
   const id = hex(groupId);
-  const extensionTypes = CAPABILITIES.extensions;
+  const capabilities = capabilitiesOf(environment.crypto);
+  const extensionTypes = capabilities.extensions;
   const required = { extensionTypes, proposalTypes: [], credentialTypes: [] };
   const requiredCapabilities = {
     extensionType: EXTENSION.requiredCapabilities,
@@ -32,7 +39,7 @@ export async function createConversation(
     suite: SUITE,
     credential: self.credential,
     signer: self.leafSigner,
-    capabilities: CAPABILITIES,
+    capabilities,
     lifetime: leafLifetime(now()),
     extensions: withLinks([requiredCapabilities], []),
   });

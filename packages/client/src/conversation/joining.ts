@@ -18,7 +18,7 @@ import { type Bytes, decode } from "@conclave/mls/codec";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { ClientError, type InvitationPreview } from "../api.ts";
 import { equal, hex } from "../bytes.ts";
-import { CAPABILITIES, type Environment, mlsContext } from "../environment.ts";
+import { capabilitiesOf, type Environment, mlsContext } from "../environment.ts";
 import {
   type LinkKeys,
   type LinkSecret,
@@ -129,7 +129,7 @@ async function prepare(state: ConversationState, secret: LinkSecret): Promise<Gr
     ratchetTree: link.ratchetTree,
     credential: self.credential,
     signer: self.leafSigner,
-    capabilities: CAPABILITIES,
+    capabilities: capabilitiesOf(state.context.crypto),
     joinerExtensions: [titleExtension(state.record.title)],
     ...(link.ownLeaf !== undefined && { resync: link.ownLeaf }),
     authenticatedData: ({ leafNode = new Uint8Array(0), ...joining }) =>

@@ -97,7 +97,7 @@ const mls = {
   now: Date.now,
 };
 // 0xf0c1: a leaf without it could not be in the group.
-const capabilities = defaultCapabilities({ extensions: [0xf0c1] });
+const capabilities = defaultCapabilities(nodeCrypto, { extensions: [0xf0c1] });
 
 describe("a service that turned hostile", () => {
   it("adds a made-up user by external commit: refused, and shown", async () => {

@@ -10,6 +10,7 @@ import {
   proveLink,
 } from "@conclave/delivery/protocol";
 import { defaultCapabilities, PROPOSAL } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import type { CommitSummary, Extension, LeafNode } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { newKey, random } from "../world.ts";
@@ -35,7 +36,7 @@ function leafOf(rootKey = random(32), deviceId = random(16)): LeafNode {
     encryptionKey: random(32),
     signatureKey,
     credential: { credentialType: "basic", identity },
-    capabilities: defaultCapabilities(),
+    capabilities: defaultCapabilities(nodeCrypto),
     source: { leafNodeSource: "commit", parentHash: random(32) },
     extensions: [],
     signature: random(64),

@@ -1,19 +1,14 @@
 /**
  * Hybrid public key encryption in base mode, with the secret export that external joins need.
- * RFC 9180 §4.1 (DHKEM), §5.1 (key schedule), §6 (single shot); RFC 9420 §5.1.3 (encryptWithLabel).
+ * RFC 9180 §5.1 (key schedule), §6 (single shot); RFC 9420 §5.1.3 (encryptWithLabel).
  * @module
  */
 
 import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, encode, opaque, struct } from "../codec.ts";
 import { MlsError } from "../errors.ts";
-import { hkdfExpand, hkdfExtract } from "./kdf.ts";
-import { AEADS, type DhKeyPair, HASHES, type HashName, type KemName, type Suite } from "./suite.ts";
-
-/** RFC 9180 §7.1: numbers, key size in bytes, and the hash of the KEM's own KDF. */
-const KEMS: Readonly<
-  Record<KemName, { readonly id: number; readonly nsk: number; readonly hash: HashName }>
-> = { x25519: { id: 0x0020, nsk: 32, hash: "sha256" } };
+import { i2osp, kemOf, type LabeledKdf, labeledExpand, labeledExtract } from "./kem.ts";
+import { AEADS, HASHES, type KeyPair, type Suite } from "./suite.ts";
 
 /** §5.1.3, `HPKECiphertext`. */
 export interface HpkeCiphertext {
@@ -25,76 +20,34 @@ export const HpkeCiphertext: Codec<HpkeCiphertext> = struct({
   ciphertext: opaque,
 });
 
-function i2osp(value: number, size: 1 | 2): Bytes {
-  return size === 1 ? Uint8Array.of(value) : Uint8Array.of(value >> 8, value & 0xff);
-}
-
-/** One KDF with the suite id that separates its uses (RFC 9180 §4). */
-interface LabeledKdf {
-  readonly suite: Suite;
-  readonly hash: HashName;
-  readonly suiteId: Bytes;
-}
-
-function kemKdf(suite: Suite): LabeledKdf {
-  const kem = KEMS[suite.kem];
-  return { suite, hash: kem.hash, suiteId: concat(utf8Bytes("KEM"), i2osp(kem.id, 2)) };
-}
-
 function hpkeKdf(suite: Suite): LabeledKdf {
-  const ids = [KEMS[suite.kem].id, HASHES[suite.hash].hkdfId, AEADS[suite.aead].id];
+  const ids = [kemOf(suite).id, HASHES[suite.hash].hkdfId, AEADS[suite.aead].id];
   const suiteId = concat(utf8Bytes("HPKE"), ...ids.map((id) => i2osp(id, 2)));
-  return { suite, hash: suite.hash, suiteId };
+  return { provider: suite.provider, hash: suite.hash, suiteId };
 }
 
-const VERSION = utf8Bytes("HPKE-v1");
-
-function labeledExtract(kdf: LabeledKdf, salt: Bytes, label: string, ikm: Bytes): Bytes {
-  const labeled = concat(VERSION, kdf.suiteId, utf8Bytes(label), ikm);
-  const prk = hkdfExtract(kdf.suite.provider, kdf.hash, salt, labeled);
-  wipe(labeled);
-  return prk;
-}
-
-function labeledExpand(
-  kdf: LabeledKdf,
-  prk: Bytes,
-  label: string,
-  info: Bytes,
-  length: number,
-): Bytes {
-  const labeled = concat(i2osp(length, 2), VERSION, kdf.suiteId, utf8Bytes(label), info);
-  return hkdfExpand(kdf.suite.provider, kdf.hash, prk, labeled, length);
+/** A new key pair of the suite's KEM. */
+export async function generateKeyPair(suite: Suite): Promise<KeyPair> {
+  return kemOf(suite).generateKeyPair();
 }
 
 /** `DeriveKeyPair` (RFC 9180 §7.1.3). The seed stays the caller's. */
-export async function deriveKeyPair(suite: Suite, seed: Bytes): Promise<DhKeyPair> {
-  const kdf = kemKdf(suite);
-  const prk = labeledExtract(kdf, EMPTY, "dkp_prk", seed);
-  const privateKey = labeledExpand(kdf, prk, "sk", EMPTY, KEMS[suite.kem].nsk);
-  wipe(prk);
-  return { privateKey, publicKey: await suite.provider.dhPublicKey(suite.kem, privateKey) };
+export async function deriveKeyPair(suite: Suite, seed: Bytes): Promise<KeyPair> {
+  return kemOf(suite).deriveKeyPair(seed);
 }
 
-/** `ExtractAndExpand` (RFC 9180 §4.1). */
-function kemSharedSecret(suite: Suite, dh: Bytes, enc: Bytes, recipient: Bytes): Bytes {
-  const kdf = kemKdf(suite);
-  const prk = labeledExtract(kdf, EMPTY, "eae_prk", dh);
-  const length = HASHES[KEMS[suite.kem].hash].nh;
-  const secret = labeledExpand(kdf, prk, "shared_secret", concat(enc, recipient), length);
-  wipe(prk, dh);
-  return secret;
+/** The public key of a private key of the suite's KEM. */
+export async function publicKeyOf(suite: Suite, privateKey: Bytes): Promise<Bytes> {
+  return kemOf(suite).publicKey(privateKey);
 }
 
 /**
  * Whether a public key can be encrypted to: a key that nobody can use would stop every later commit (§5.1.1).
  * Throws `MlsError` with `crypto`.
  */
-export async function checkPublicKey(suite: Suite, publicKey: Bytes): Promise<void> {
+export function checkPublicKey(suite: Suite, publicKey: Bytes): void {
   try {
-    // Any private key will do: a point of small order fails with all of them (RFC 9180 §7.1.4).
-    const probe = new Uint8Array(KEMS[suite.kem].nsk).fill(1);
-    wipe(await suite.provider.dh(suite.kem, probe, publicKey));
+    kemOf(suite).checkPublicKey(publicKey);
   } catch (cause) {
     throw new MlsError("crypto", "5.1.1", "a public key that cannot be encrypted to", { cause });
   }
@@ -102,20 +55,15 @@ export async function checkPublicKey(suite: Suite, publicKey: Bytes): Promise<vo
 
 async function encap(suite: Suite, recipient: Bytes): Promise<{ enc: Bytes; secret: Bytes }> {
   try {
-    const ephemeral = await suite.provider.generateDhKeyPair(suite.kem);
-    const dh = await suite.provider.dh(suite.kem, ephemeral.privateKey, recipient);
-    wipe(ephemeral.privateKey);
-    const enc = ephemeral.publicKey;
-    return { enc, secret: kemSharedSecret(suite, dh, enc, recipient) };
+    return await kemOf(suite).encap(recipient);
   } catch (cause) {
     throw new MlsError("crypto", "5.1", "the public key cannot be encrypted to", { cause });
   }
 }
 
-async function decap(suite: Suite, enc: Bytes, recipient: DhKeyPair): Promise<Bytes> {
+async function decap(suite: Suite, enc: Bytes, recipient: KeyPair): Promise<Bytes> {
   try {
-    const dh = await suite.provider.dh(suite.kem, recipient.privateKey, enc);
-    return kemSharedSecret(suite, dh, enc, recipient.publicKey);
+    return await kemOf(suite).decap(enc, recipient);
   } catch (cause) {
     throw new MlsError("hpke-open", "5.1.3", "the KEM output does not fit the key", { cause });
   }
@@ -169,7 +117,7 @@ export async function hpkeSeal(
 /** `OpenBase`. Throws `MlsError` with `hpke-open`. */
 export async function hpkeOpen(
   suite: Suite,
-  keyPair: DhKeyPair,
+  keyPair: KeyPair,
   info: Bytes,
   aad: Bytes,
   sealed: HpkeCiphertext,
@@ -207,7 +155,7 @@ export async function hpkeSendExport(
 /** `ReceiveExportBase`. Throws `MlsError` with `hpke-open`. */
 export async function hpkeReceiveExport(
   suite: Suite,
-  keyPair: DhKeyPair,
+  keyPair: KeyPair,
   kemOutput: Bytes,
   label: string,
   length: number,
@@ -242,7 +190,7 @@ export function encryptWithLabel(
 /** RFC 9420 §5.1.3. Throws `MlsError` with `hpke-open`. */
 export function decryptWithLabel(
   suite: Suite,
-  keyPair: DhKeyPair,
+  keyPair: KeyPair,
   label: string,
   context: Bytes,
   sealed: HpkeCiphertext,

@@ -5,7 +5,7 @@
 
 import { utf8Bytes } from "../bytes.ts";
 import { type Bytes, encode, opaque, struct } from "../codec.ts";
-import type { CryptoProvider, SignatureName, Suite } from "./suite.ts";
+import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
 /** A signature key, wherever its private half is kept: in memory, in a non-extractable CryptoKey, in hardware. */
 export interface Signer {
@@ -18,12 +18,10 @@ export interface Signer {
 export function signerOf(
   provider: CryptoProvider,
   signature: SignatureName,
-  keyPair: { readonly privateKey: Bytes; readonly publicKey: Bytes },
+  keyPair: KeyPair,
 ): Signer {
-  return {
-    publicKey: keyPair.publicKey,
-    sign: async (message) => provider.sign(signature, keyPair.privateKey, message),
-  };
+  const sign = provider.signer(signature, keyPair);
+  return { publicKey: keyPair.publicKey, sign: async (message) => sign(message) };
 }
 
 interface SignContent {
@@ -48,4 +46,27 @@ export async function verifyWithLabel(
   signature: Bytes,
 ): Promise<boolean> {
   return suite.provider.verify(suite.signature, publicKey, signContent(label, content), signature);
+}
+
+/** What `verifyManyWithLabel` takes: a signature under a label, and what it claims to be of whom. */
+export interface SignedContent {
+  readonly publicKey: Bytes;
+  readonly label: string;
+  readonly content: Bytes;
+  readonly signature: Bytes;
+}
+
+/** `verifyWithLabel` for many signatures, in parallel where the platform can; the answers in the order of the questions. */
+export function verifyManyWithLabel(
+  suite: Suite,
+  signed: readonly SignedContent[],
+): Promise<readonly boolean[]> {
+  const questions = signed.map(
+    ({ publicKey, label, content, signature }): Signed => ({
+      publicKey,
+      message: signContent(label, content),
+      signature,
+    }),
+  );
+  return suite.provider.verifyMany(suite.signature, questions);
 }

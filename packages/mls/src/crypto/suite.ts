@@ -6,11 +6,30 @@
 
 import type { Bytes } from "../codec.ts";
 import { MlsError } from "../errors.ts";
+import type { Kem } from "./kem.ts";
 
 export type HashName = "sha256" | "sha384" | "sha512";
 export type AeadName = "aes128gcm" | "aes256gcm" | "chacha20poly1305";
-export type KemName = "x25519";
-export type SignatureName = "ed25519";
+/** The groups of DHKEM (RFC 9180 §7.1). */
+export type DhGroup = "x25519" | "x448" | "p256" | "p384" | "p521";
+/** DHKEM over a group, or one of the post-quantum KEMs of draft-ietf-hpke-pq. */
+export type KemName =
+  | DhGroup
+  | "mlkem768"
+  | "mlkem1024"
+  | "mlkem768-x25519"
+  | "mlkem768-p256"
+  | "mlkem1024-p384";
+/** The signature schemes, by the names that TLS gives them. */
+export type SignatureName =
+  | "ed25519"
+  | "ed448"
+  | "ecdsa_secp256r1_sha256"
+  | "ecdsa_secp384r1_sha384"
+  | "ecdsa_secp521r1_sha512"
+  | "mldsa44"
+  | "mldsa65"
+  | "mldsa87";
 export type MaybePromise<T> = T | Promise<T>;
 
 export interface CipherSuite {
@@ -23,26 +42,55 @@ export interface CipherSuite {
   readonly signature: SignatureName;
 }
 
-/** The suites that are built, by number. */
-export const SUITES: ReadonlyMap<number, CipherSuite> = new Map(
+/** `name kem aead hash signature`, as the rows of §17.1. */
+type Row = readonly [string, KemName, AeadName, HashName, SignatureName];
+
+const ROWS: readonly Row[] = [
+  ["MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519", "x25519", "aes128gcm", "sha256", "ed25519"],
   [
-    {
-      number: 0x0001,
-      name: "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
-      kem: "x25519",
-      hash: "sha256",
-      aead: "aes128gcm",
-      signature: "ed25519",
-    } as const,
-    {
-      number: 0x0003,
-      name: "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
-      kem: "x25519",
-      hash: "sha256",
-      aead: "chacha20poly1305",
-      signature: "ed25519",
-    } as const,
-  ].map((suite) => [suite.number, suite]),
+    "MLS_128_DHKEMP256_AES128GCM_SHA256_P256",
+    "p256",
+    "aes128gcm",
+    "sha256",
+    "ecdsa_secp256r1_sha256",
+  ],
+  [
+    "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
+    "x25519",
+    "chacha20poly1305",
+    "sha256",
+    "ed25519",
+  ],
+  ["MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448", "x448", "aes256gcm", "sha512", "ed448"],
+  [
+    "MLS_256_DHKEMP521_AES256GCM_SHA512_P521",
+    "p521",
+    "aes256gcm",
+    "sha512",
+    "ecdsa_secp521r1_sha512",
+  ],
+  [
+    "MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_Ed448",
+    "x448",
+    "chacha20poly1305",
+    "sha512",
+    "ed448",
+  ],
+  [
+    "MLS_256_DHKEMP384_AES256GCM_SHA384_P384",
+    "p384",
+    "aes256gcm",
+    "sha384",
+    "ecdsa_secp384r1_sha384",
+  ],
+];
+
+/** The suites of RFC 9420 (§17.1), by number. */
+export const SUITES: ReadonlyMap<number, CipherSuite> = new Map(
+  ROWS.map(([name, kem, aead, hash, signature], i) => [
+    i + 1,
+    { number: i + 1, name, kem, aead, hash, signature },
+  ]),
 );
 
 /** Output size in bytes (`KDF.Nh`), and the number that HPKE gives to HKDF with this hash (RFC 9180 §7.2). */
@@ -62,9 +110,17 @@ export const AEADS: Readonly<
   chacha20poly1305: { nk: 32, nn: 12, id: 3 },
 };
 
-export interface DhKeyPair {
+/** Keys of a KEM or of a signature scheme, in the form in which they are stored and sent (§5.1.1, §5.1.2). */
+export interface KeyPair {
   readonly privateKey: Bytes;
   readonly publicKey: Bytes;
+}
+
+/** A signature, and what it claims to be of whom. */
+export interface Signed {
+  readonly publicKey: Bytes;
+  readonly message: Bytes;
+  readonly signature: Bytes;
 }
 
 /**
@@ -72,6 +128,8 @@ export interface DhKeyPair {
  * than they do; the rest may be asynchronous. All throw on wrong input; callers turn that into MlsError.
  */
 export interface CryptoProvider {
+  /** The suites that this provider can do, by the numbers under which they are met. */
+  readonly suites: ReadonlyMap<number, CipherSuite>;
   readonly random: (length: number) => Bytes;
   readonly hash: (hash: HashName, data: Uint8Array) => Bytes;
   readonly hmac: (hash: HashName, key: Uint8Array, data: Uint8Array) => Bytes;
@@ -90,17 +148,23 @@ export interface CryptoProvider {
     aad: Bytes,
     ciphertext: Bytes,
   ) => MaybePromise<Bytes>;
-  /** The public key of a Diffie-Hellman private key. */
-  readonly dhPublicKey: (kem: KemName, privateKey: Bytes) => MaybePromise<Bytes>;
-  /** Throws where the result would be all zero (RFC 9180 §7.1.4). */
-  readonly dh: (kem: KemName, privateKey: Bytes, publicKey: Bytes) => MaybePromise<Bytes>;
-  readonly generateDhKeyPair: (kem: KemName) => MaybePromise<DhKeyPair>;
-  readonly generateSignatureKeyPair: (signature: SignatureName) => MaybePromise<DhKeyPair>;
-  readonly sign: (
+  /** The public key of a Diffie-Hellman private key; points of the NIST curves are uncompressed. */
+  readonly dhPublicKey: (group: DhGroup, privateKey: Bytes) => MaybePromise<Bytes>;
+  /** The coordinate that both ends get. Throws for a point off the curve, and where the result would be all zero (RFC 9180 §7.1.4). */
+  readonly dh: (group: DhGroup, own: KeyPair, peer: Bytes) => MaybePromise<Bytes>;
+  /** `dh` with a new key pair, of which only the public key is told: where a platform does both at once faster. */
+  readonly dhEphemeral?: (
+    group: DhGroup,
+    peer: Bytes,
+  ) => MaybePromise<{ readonly publicKey: Bytes; readonly secret: Bytes }>;
+  /** KEMs other than DHKEM, each made for the provider that is in use. */
+  readonly kems?: ReadonlyMap<KemName, (provider: CryptoProvider) => Kem>;
+  readonly generateSignatureKeyPair: (signature: SignatureName) => MaybePromise<KeyPair>;
+  /** Signs with a key that is made ready once, however often it signs; throws, at once or when it signs, for a key of the wrong size. */
+  readonly signer: (
     signature: SignatureName,
-    privateKey: Bytes,
-    message: Bytes,
-  ) => MaybePromise<Bytes>;
+    keyPair: KeyPair,
+  ) => (message: Bytes) => MaybePromise<Bytes>;
   /** False for whatever is not a valid signature by that key. */
   readonly verify: (
     signature: SignatureName,
@@ -108,6 +172,14 @@ export interface CryptoProvider {
     message: Bytes,
     signatureBytes: Bytes,
   ) => MaybePromise<boolean>;
+  /**
+   * `verify` for many, in parallel where the platform can: the answers stand in the order of the questions. For the leaves of a tree
+   * and for key packages that are added together: collect what is to be verified, ask once (`verifyManyWithLabel`), then look at the answers.
+   */
+  readonly verifyMany: (
+    signature: SignatureName,
+    signed: readonly Signed[],
+  ) => Promise<readonly boolean[]>;
 }
 
 /** A cipher suite on a platform: what all of MLS is computed with. */
@@ -123,8 +195,10 @@ export interface Suite extends CipherSuite {
 
 /** Throws `MlsError` with `unsupported-suite`. */
 export function suiteOf(provider: CryptoProvider, number: number): Suite {
-  const suite = SUITES.get(number);
-  if (!suite) throw new MlsError("unsupported-suite", "5.1", `cipher suite ${number} is not built`);
+  const suite = provider.suites.get(number);
+  if (!suite) {
+    throw new MlsError("unsupported-suite", "5.1", `the provider has no cipher suite ${number}`);
+  }
   const { nk, nn } = AEADS[suite.aead];
   return { ...suite, provider, nh: HASHES[suite.hash].nh, nk, nn };
 }

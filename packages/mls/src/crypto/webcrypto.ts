@@ -1,43 +1,91 @@
 /**
- * The provider for every platform with WebCrypto. Hash, HMAC and ChaCha20-Poly1305 are noble's (synchronous, and constant-time
- * in JavaScript); AES-GCM, X25519 and Ed25519 are the platform's own, the curves with noble where a platform lacks them.
+ * The provider for every platform with WebCrypto: browsers, workers, Deno, Bun.
+ *
+ * What is whose, and what that means for constant time:
+ * - AES-GCM, X25519, Ed25519, ECDH and ECDSA are the platform's own, compiled code written for constant time.
+ * - Hash and HMAC are noble's: synchronous, without branches or table look-ups that depend on the data.
+ * - ChaCha20-Poly1305 and the public keys of NIST curves' private keys are noble's: constant time as far as its
+ *   algorithms go; what an engine makes of them, nobody promises. So are X448 and Ed448, and the curves above, where a platform
+ *   lacks them.
+ *
+ * All of noble but the hashes is loaded when it is first used.
  * @module
  */
 
-import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
-import { ed25519, x25519 } from "@noble/curves/ed25519.js";
+import type { Cipher } from "@noble/ciphers/utils.js";
+import type { EdDSA } from "@noble/curves/abstract/edwards.js";
+import type { MontgomeryECDH } from "@noble/curves/abstract/montgomery.js";
+import type { ECDSA } from "@noble/curves/abstract/weierstrass.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
-import { concat } from "../bytes.ts";
+import { EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
-import { AEADS, type AeadName, type CryptoProvider } from "./suite.ts";
+import { generateScalar, isNist, type NistGroup } from "./kem.ts";
+import { type Curve, checkPublicKeyForm, ecdsaFromDer, ecdsaToDer, pkcs8 } from "./key-format.ts";
+import {
+  AEADS,
+  type AeadName,
+  type CryptoProvider,
+  type DhGroup,
+  type KeyPair,
+  type SignatureName,
+  SUITES,
+} from "./suite.ts";
 
 const HASH = { sha256, sha384, sha512 } as const;
 
-/** PKCS #8 around a raw 32-byte private key of RFC 8410; the last byte of the algorithm tells the curves apart. */
-function pkcs8(algorithm: "X25519" | "Ed25519", privateKey: Bytes): Bytes {
-  if (privateKey.length !== 32) throw new TypeError("a private key of the wrong size");
-  const oid = algorithm === "X25519" ? 0x6e : 0x70;
-  return concat(
-    Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, oid, 4, 0x22, 4, 0x20),
-    privateKey,
-  );
+/** What WebCrypto calls a curve, in agreeing on keys and in signing. */
+const DH: Readonly<Record<DhGroup, Algorithm | EcKeyAlgorithm>> = {
+  x25519: { name: "X25519" },
+  x448: { name: "X448" },
+  p256: { name: "ECDH", namedCurve: "P-256" },
+  p384: { name: "ECDH", namedCurve: "P-384" },
+  p521: { name: "ECDH", namedCurve: "P-521" },
+};
+
+interface Scheme {
+  readonly curve: "ed25519" | "ed448" | NistGroup;
+  readonly algorithm: Algorithm | EcKeyAlgorithm;
+  /** What ECDSA needs beside: its hash, and the size of a number in bytes. */
+  readonly ecdsa?: { readonly hash: string; readonly size: number };
 }
 
-/** Whether the platform has a curve: asked once, by trying. */
-function supports(algorithm: "X25519" | "Ed25519"): () => Promise<boolean> {
-  let answer: Promise<boolean> | undefined;
-  const usages: KeyUsage[] = algorithm === "X25519" ? ["deriveBits"] : ["sign", "verify"];
-  return () => {
-    answer ??= crypto.subtle.generateKey(algorithm, false, usages).then(
-      () => true,
-      () => false,
-    );
-    return answer;
-  };
+const SCHEMES: ReadonlyMap<SignatureName, Scheme> = new Map<SignatureName, Scheme>([
+  ["ed25519", { curve: "ed25519", algorithm: { name: "Ed25519" } }],
+  ["ed448", { curve: "ed448", algorithm: { name: "Ed448" } }],
+  ["ecdsa_secp256r1_sha256", ecdsa("p256", "P-256", "SHA-256", 32)],
+  ["ecdsa_secp384r1_sha384", ecdsa("p384", "P-384", "SHA-384", 48)],
+  ["ecdsa_secp521r1_sha512", ecdsa("p521", "P-521", "SHA-512", 66)],
+]);
+
+function ecdsa(curve: NistGroup, namedCurve: string, hash: string, size: number): Scheme {
+  const algorithm: EcKeyAlgorithm = { name: "ECDSA", namedCurve };
+  return { curve, algorithm, ecdsa: { hash, size } };
 }
-const hasX25519 = supports("X25519");
-const hasEd25519 = supports("Ed25519");
+
+function schemeOf(name: SignatureName): Scheme {
+  const scheme = SCHEMES.get(name);
+  if (!scheme) throw new TypeError(`WebCrypto has no ${name}`);
+  return scheme;
+}
+
+const supported = new Map<string, Promise<boolean>>();
+
+/** Whether the platform has a curve: asked once, by trying. */
+function supports(algorithm: Algorithm | EcKeyAlgorithm, usages: KeyUsage[]): Promise<boolean> {
+  const name = JSON.stringify(algorithm);
+  const known = supported.get(name);
+  if (known) return known;
+  const answer = crypto.subtle.generateKey(algorithm, false, usages).then(
+    () => true,
+    () => false,
+  );
+  supported.set(name, answer);
+  return answer;
+}
+const supportsDh = (group: DhGroup): Promise<boolean> => supports(DH[group], ["deriveBits"]);
+const supportsScheme = (scheme: Scheme): Promise<boolean> =>
+  supports(scheme.algorithm, ["sign", "verify"]);
 
 /** The platform would take a key of any AES. */
 async function aesKey(
@@ -49,11 +97,97 @@ async function aesKey(
   return crypto.subtle.importKey("raw", key, "AES-GCM", false, [usage]);
 }
 
-function isAes(aead: AeadName): boolean {
-  return aead !== "chacha20poly1305";
+async function chaCha(key: Bytes, nonce: Bytes, aad: Bytes): Promise<Cipher> {
+  const { chacha20poly1305 } = await import("@noble/ciphers/chacha.js");
+  return chacha20poly1305(key, nonce, aad);
+}
+
+async function importPrivate(
+  curve: Curve,
+  algorithm: Algorithm | EcKeyAlgorithm,
+  keyPair: KeyPair,
+  usages: KeyUsage[],
+): Promise<CryptoKey> {
+  const encoded = pkcs8(curve, keyPair);
+  try {
+    return await crypto.subtle.importKey("pkcs8", encoded, algorithm, false, usages);
+  } finally {
+    wipe(encoded);
+  }
+}
+
+async function nistCurve(group: NistGroup): Promise<ECDSA> {
+  return (await import("@noble/curves/nist.js"))[group];
+}
+
+/** X25519 and X448 in JavaScript. */
+async function montgomeryCurve(group: "x25519" | "x448"): Promise<MontgomeryECDH> {
+  return group === "x25519"
+    ? (await import("@noble/curves/ed25519.js")).x25519
+    : (await import("@noble/curves/ed448.js")).x448;
+}
+
+async function edwardsCurve(curve: "ed25519" | "ed448"): Promise<EdDSA> {
+  return curve === "ed25519"
+    ? (await import("@noble/curves/ed25519.js")).ed25519
+    : (await import("@noble/curves/ed448.js")).ed448;
+}
+
+async function dhPublicKey(group: DhGroup, privateKey: Bytes): Promise<Bytes> {
+  // No platform gives the public key of a private key, but a shared secret with the base point is just that (RFC 7748 §6).
+  if (isNist(group)) return (await nistCurve(group)).getPublicKey(privateKey, false) as Bytes;
+  const base = new Uint8Array(group === "x25519" ? 32 : 56);
+  base[0] = group === "x25519" ? 9 : 5;
+  return dh(group, { privateKey, publicKey: EMPTY }, base);
+}
+
+async function dh(group: DhGroup, own: KeyPair, peer: Bytes): Promise<Bytes> {
+  checkPublicKeyForm(group, peer);
+  if (!(await supportsDh(group))) {
+    return isNist(group)
+      ? ((await nistCurve(group)).getSharedSecret(own.privateKey, peer).slice(1) as Bytes)
+      : ((await montgomeryCurve(group)).getSharedSecret(own.privateKey, peer) as Bytes);
+  }
+  const algorithm = DH[group];
+  const [key, publicKey] = await Promise.all([
+    importPrivate(group, algorithm, own, ["deriveBits"]),
+    crypto.subtle.importKey("raw", peer, algorithm, false, []),
+  ]);
+  const { name } = algorithm;
+  return new Uint8Array(await crypto.subtle.deriveBits({ name, public: publicKey }, key, null));
+}
+
+async function verify(
+  name: SignatureName,
+  publicKey: Bytes,
+  message: Bytes,
+  signature: Bytes,
+): Promise<boolean> {
+  const scheme = schemeOf(name);
+  const { curve, algorithm, ecdsa } = scheme;
+  try {
+    checkPublicKeyForm(curve, publicKey);
+    const raw = ecdsa ? ecdsaFromDer(signature, ecdsa.size) : signature;
+    if (await supportsScheme(scheme)) {
+      const key = await crypto.subtle.importKey("raw", publicKey, algorithm, false, ["verify"]);
+      return await crypto.subtle.verify({ ...algorithm, ...ecdsa }, key, raw, message);
+    }
+    return isEdwards(curve)
+      ? (await edwardsCurve(curve)).verify(raw, message, publicKey, { zip215: false })
+      : (await nistCurve(curve)).verify(raw, message, publicKey, { lowS: false });
+  } catch {
+    // A key or signature of the wrong form: no valid signature.
+    return false;
+  }
+}
+
+function isEdwards(curve: Scheme["curve"]): curve is "ed25519" | "ed448" {
+  return curve === "ed25519" || curve === "ed448";
 }
 
 export const webCrypto: CryptoProvider = {
+  suites: SUITES,
+
   random: (length) => crypto.getRandomValues(new Uint8Array(length)),
 
   hash: (name, data) => HASH[name](data) as Bytes,
@@ -61,7 +195,9 @@ export const webCrypto: CryptoProvider = {
   hmac: (name, key, data) => hmac(HASH[name], key, data) as Bytes,
 
   seal: async (aead, key, nonce, aad, plaintext) => {
-    if (!isAes(aead)) return chacha20poly1305(key, nonce, aad).encrypt(plaintext) as Bytes;
+    if (aead === "chacha20poly1305") {
+      return (await chaCha(key, nonce, aad)).encrypt(plaintext) as Bytes;
+    }
     const parameters = { name: "AES-GCM", iv: nonce, additionalData: aad };
     return new Uint8Array(
       await crypto.subtle.encrypt(parameters, await aesKey(aead, key, "encrypt"), plaintext),
@@ -69,54 +205,64 @@ export const webCrypto: CryptoProvider = {
   },
 
   open: async (aead, key, nonce, aad, ciphertext) => {
-    if (!isAes(aead)) return chacha20poly1305(key, nonce, aad).decrypt(ciphertext) as Bytes;
+    if (aead === "chacha20poly1305") {
+      return (await chaCha(key, nonce, aad)).decrypt(ciphertext) as Bytes;
+    }
     const parameters = { name: "AES-GCM", iv: nonce, additionalData: aad };
     return new Uint8Array(
       await crypto.subtle.decrypt(parameters, await aesKey(aead, key, "decrypt"), ciphertext),
     );
   },
 
-  dhPublicKey: (_, privateKey) => x25519.getPublicKey(privateKey) as Bytes,
+  dhPublicKey,
 
-  dh: async (_, privateKey, publicKey) => {
-    if (!(await hasX25519())) return x25519.getSharedSecret(privateKey, publicKey) as Bytes;
-    const encoded = pkcs8("X25519", privateKey);
-    const [own, peer] = await Promise.all([
-      crypto.subtle.importKey("pkcs8", encoded, "X25519", false, ["deriveBits"]),
-      crypto.subtle.importKey("raw", publicKey, "X25519", false, []),
-    ]);
-    encoded.fill(0);
-    return new Uint8Array(
-      await crypto.subtle.deriveBits({ name: "X25519", public: peer }, own, 256),
-    );
-  },
+  dh,
 
-  generateDhKeyPair: () => {
-    const privateKey = crypto.getRandomValues(new Uint8Array(32));
-    return { privateKey, publicKey: x25519.getPublicKey(privateKey) as Bytes };
-  },
-
-  generateSignatureKeyPair: () => {
-    const privateKey = crypto.getRandomValues(new Uint8Array(32));
-    return { privateKey, publicKey: ed25519.getPublicKey(privateKey) as Bytes };
-  },
-
-  sign: async (_, privateKey, message) => {
-    if (!(await hasEd25519())) return ed25519.sign(message, privateKey) as Bytes;
-    const encoded = pkcs8("Ed25519", privateKey);
-    const key = await crypto.subtle.importKey("pkcs8", encoded, "Ed25519", false, ["sign"]);
-    encoded.fill(0);
-    return new Uint8Array(await crypto.subtle.sign("Ed25519", key, message));
-  },
-
-  verify: async (_, publicKey, message, signature) => {
-    try {
-      if (!(await hasEd25519())) return ed25519.verify(signature, message, publicKey);
-      const key = await crypto.subtle.importKey("raw", publicKey, "Ed25519", false, ["verify"]);
-      return await crypto.subtle.verify("Ed25519", key, signature, message);
-    } catch {
-      // A key or signature of the wrong form: no valid signature.
-      return false;
+  generateSignatureKeyPair: async (name) => {
+    const scheme = schemeOf(name);
+    const { curve, algorithm } = scheme;
+    if (!isEdwards(curve)) {
+      const privateKey = generateScalar(webCrypto, curve);
+      return { privateKey, publicKey: await dhPublicKey(curve, privateKey) };
     }
+    if (!(await supportsScheme(scheme))) {
+      const keys = (await edwardsCurve(curve)).keygen();
+      return { privateKey: keys.secretKey as Bytes, publicKey: keys.publicKey as Bytes };
+    }
+    const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    if (!("publicKey" in keys)) throw new TypeError("no key pair");
+    const exported = new Uint8Array(await crypto.subtle.exportKey("pkcs8", keys.privateKey));
+    const publicKey = new Uint8Array(await crypto.subtle.exportKey("raw", keys.publicKey));
+    // RFC 8410 §7: the private key stands at the end, and is as long as the public one.
+    const privateKey = exported.slice(-publicKey.length);
+    wipe(exported);
+    return { privateKey, publicKey };
   },
+
+  signer: (name, keyPair) => {
+    const scheme = schemeOf(name);
+    const { curve, algorithm, ecdsa } = scheme;
+    let key: Promise<CryptoKey> | undefined;
+    return async (message) => {
+      if (await supportsScheme(scheme)) {
+        key ??= importPrivate(curve, algorithm, keyPair, ["sign"]);
+        const parameters = { ...algorithm, ...ecdsa };
+        const signature = await crypto.subtle.sign(parameters, await key, message);
+        return ecdsa ? ecdsaToDer(new Uint8Array(signature)) : new Uint8Array(signature);
+      }
+      return isEdwards(curve)
+        ? ((await edwardsCurve(curve)).sign(message, keyPair.privateKey) as Bytes)
+        : ecdsaToDer((await nistCurve(curve)).sign(message, keyPair.privateKey, { lowS: false }));
+    };
+  },
+
+  verify,
+
+  // The platform has its own threads: what is asked at once runs at once.
+  verifyMany: (name, signed) =>
+    Promise.all(
+      signed.map(({ publicKey, message, signature }) =>
+        verify(name, publicKey, message, signature),
+      ),
+    ),
 };

@@ -6,7 +6,7 @@
 import { EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
-import type { DhKeyPair } from "../crypto/suite.ts";
+import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
@@ -65,7 +65,7 @@ export interface Composition {
   readonly signer: Signer;
   /** A member by its leaf, or someone who joins, by what its leaf is to say. */
   readonly committer:
-    | { readonly leafIndex: number; readonly keys: ReadonlyMap<number, DhKeyPair> }
+    | { readonly leafIndex: number; readonly keys: ReadonlyMap<number, KeyPair> }
     | Pick<LeafNode, "credential" | "capabilities" | "extensions">;
   /** Of the current epoch, or from `external_pub`. Stays the caller's. */
   readonly initSecret: Bytes;

@@ -7,7 +7,7 @@
 import { bytesEqual, wipe } from "../bytes.ts";
 import { type Bytes, encode, opaque } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
-import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
 import type { Extension } from "../key/extension.ts";
@@ -57,7 +57,7 @@ export interface NextEpoch {
   readonly state: PublicState;
   readonly ownLeaf: number;
   /** Private keys of the tree, by node index. */
-  readonly keys: ReadonlyMap<number, DhKeyPair>;
+  readonly keys: ReadonlyMap<number, KeyPair>;
   readonly secrets: EpochSecrets;
   readonly encryptionSecret: Bytes;
 }
@@ -65,9 +65,9 @@ export interface NextEpoch {
 /** The keys that still fit: those whose public half the tree shows at their node. */
 export function fittingKeys(
   tree: RatchetTree,
-  keys: Iterable<readonly [number, DhKeyPair]>,
-): Map<number, DhKeyPair> {
-  const fitting = new Map<number, DhKeyPair>();
+  keys: Iterable<readonly [number, KeyPair]>,
+): Map<number, KeyPair> {
+  const fitting = new Map<number, KeyPair>();
   for (const [index, keyPair] of keys) {
     if (index >= nodeWidth(tree.leafCount)) continue;
     const node = nodeAt(tree, index);
@@ -80,9 +80,9 @@ export function fittingKeys(
 /** The keys after a path: those that still fit, and the path's own. */
 export function keysAfterPath(
   tree: RatchetTree,
-  keys: ReadonlyMap<number, DhKeyPair>,
+  keys: ReadonlyMap<number, KeyPair>,
   path: readonly PathSecret[],
-): Map<number, DhKeyPair> {
+): Map<number, KeyPair> {
   const all = new Map(keys);
   for (const { index, keyPair } of path) all.set(index, keyPair);
   return fittingKeys(tree, all);

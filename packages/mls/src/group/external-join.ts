@@ -72,7 +72,7 @@ export async function joinExternally(
     signer: options.signer,
     committer: {
       credential: options.credential,
-      capabilities: options.capabilities ?? defaultCapabilities(),
+      capabilities: options.capabilities ?? defaultCapabilities(context.crypto),
       extensions: options.leafExtensions ?? [],
     },
     initSecret: init.secret,

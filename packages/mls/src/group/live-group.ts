@@ -6,7 +6,7 @@
 
 import { wipe } from "../bytes.ts";
 import type { Signer } from "../crypto/signature.ts";
-import type { DhKeyPair } from "../crypto/suite.ts";
+import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
@@ -38,7 +38,7 @@ export interface GroupParts {
   /** What a joining group has to send. */
   readonly joining: CommitBundle | undefined;
   /** Private keys of our Updates that are not committed yet, by public key in hexadecimal. */
-  readonly updates: ReadonlyMap<string, DhKeyPair>;
+  readonly updates: ReadonlyMap<string, KeyPair>;
   readonly past?: PastEpochs;
 }
 
@@ -46,7 +46,7 @@ export class LiveGroup {
   readonly context: MlsContext;
   readonly signer: Signer;
   readonly keys: GroupKeys;
-  readonly updates: Map<string, DhKeyPair>;
+  readonly updates: Map<string, KeyPair>;
   readonly past: PastEpochs;
   status: GroupStatus;
   live: LiveEpoch;

@@ -6,7 +6,7 @@
 import { constantTimeEqual, toHex, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { hpkeReceiveExport } from "../crypto/hpke.ts";
-import type { DhKeyPair } from "../crypto/suite.ts";
+import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { AuthenticatedContent } from "../framing/content.ts";
 import type { Commit } from "../framing/proposal.ts";
@@ -31,7 +31,7 @@ import type { StagedCommit } from "./staged-commit.ts";
 export interface LiveEpoch {
   readonly state: PublicState;
   readonly ownLeaf: number;
-  readonly keys: ReadonlyMap<number, DhKeyPair>;
+  readonly keys: ReadonlyMap<number, KeyPair>;
   readonly secrets: EpochSecrets;
   readonly secretTree: SecretTree;
 }
@@ -43,7 +43,7 @@ export interface LiveEpoch {
 export async function nextEpoch(
   context: MlsContext,
   live: LiveEpoch,
-  updates: ReadonlyMap<string, DhKeyPair>,
+  updates: ReadonlyMap<string, KeyPair>,
   received: {
     readonly authenticated: AuthenticatedContent;
     readonly commit: Commit;

@@ -5,8 +5,9 @@
 
 import { toHex, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, decode, encode, opaque, struct, uint8 } from "../codec.ts";
+import { generateKeyPair } from "../crypto/hpke.ts";
 import type { Signer } from "../crypto/signature.ts";
-import { type DhKeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
+import { type KeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
 import type { Credential } from "../key/credential.ts";
@@ -77,7 +78,7 @@ export async function createKeyPackage(
   },
 ): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
   const suite = suiteOf(context.crypto, options.suite);
-  const init = await suite.provider.generateDhKeyPair(suite.kem);
+  const init = await generateKeyPair(suite);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   const keyPackage = await signKeyPackage(
     {
@@ -105,14 +106,14 @@ export async function newLeaf(
   suite: Suite,
   joiner: Joiner,
   lifetime: Lifetime,
-): Promise<{ readonly leafNode: LeafNode; readonly keyPair: DhKeyPair }> {
-  const keyPair = await suite.provider.generateDhKeyPair(suite.kem);
+): Promise<{ readonly leafNode: LeafNode; readonly keyPair: KeyPair }> {
+  const keyPair = await generateKeyPair(suite);
   const leafNode = await signLeafNode(
     {
       encryptionKey: keyPair.publicKey,
       signatureKey: joiner.signer.publicKey,
       credential: joiner.credential,
-      capabilities: joiner.capabilities ?? defaultCapabilities(),
+      capabilities: joiner.capabilities ?? defaultCapabilities(suite.provider),
       source: { leafNodeSource: "key_package", lifetime },
       extensions: joiner.leafExtensions ?? [],
     },

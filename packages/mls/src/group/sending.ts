@@ -6,6 +6,7 @@
 
 import { EMPTY, toHex } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
+import { generateKeyPair } from "../crypto/hpke.ts";
 import { MlsError } from "../errors.ts";
 import { AuthenticatedContent, type Sender, signContent } from "../framing/content.ts";
 import { encodeMessage } from "../framing/message.ts";
@@ -131,7 +132,7 @@ export async function proposeUpdate(
   const { suite, groupContext } = state;
   const leaf = leafAt(state.tree, ownLeaf);
   if (!leaf) throw new MlsError("blank-leaf", "12.1.2", "our leaf is blank");
-  const keyPair = await suite.provider.generateDhKeyPair(suite.kem);
+  const keyPair = await generateKeyPair(suite);
   const leafNode = await signLeafNode(
     { ...leaf, encryptionKey: keyPair.publicKey, source: { leafNodeSource: "update" } },
     group.signer,

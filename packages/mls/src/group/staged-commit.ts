@@ -284,7 +284,7 @@ export async function stageCommit(
       );
     }
     const newKeys = [leafNode, ...nodes].map(({ encryptionKey }) => encryptionKey);
-    await Promise.all(newKeys.map((key) => checkPublicKey(suite, key)));
+    for (const key of newKeys) checkPublicKey(suite, key);
     await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer });
     for (const { encryptionKey } of nodes) {
       // §12.4.2: not even a key that this very path replaces may come back.

@@ -31,7 +31,7 @@ import {
   uint32,
   vector,
 } from "../codec.ts";
-import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
 import { encodeLeafNode, ReInit } from "../framing/proposal.ts";
@@ -82,7 +82,7 @@ const STORED_STATE = {
 const StoredState: Codec<StoredState> = struct({ ...STORED_STATE, reinit: optional(ReInit) });
 const StoredState1: Codec<Omit<StoredState, "reinit">> = struct(STORED_STATE);
 
-const StoredKeyPair: Codec<DhKeyPair> = struct({ privateKey: opaque, publicKey: opaque });
+const StoredKeyPair: Codec<KeyPair> = struct({ privateKey: opaque, publicKey: opaque });
 
 /** The keys of the records of one group. */
 export interface GroupKeys {
@@ -143,11 +143,11 @@ export function decodeState(bytes: Bytes): StoredState {
   return decode(StoredState, bytes);
 }
 
-export function encodeKeyPair(keyPair: DhKeyPair): Bytes {
+export function encodeKeyPair(keyPair: KeyPair): Bytes {
   return encode(StoredKeyPair, keyPair);
 }
 
-function decodeKeyPair(bytes: Bytes): DhKeyPair {
+function decodeKeyPair(bytes: Bytes): KeyPair {
   return decode(StoredKeyPair, bytes);
 }
 
@@ -169,8 +169,8 @@ export function nodeRecords(
 /** The private keys that differ, as records. */
 export function keyRecords(
   keys: GroupKeys,
-  before: ReadonlyMap<number, DhKeyPair>,
-  after: ReadonlyMap<number, DhKeyPair>,
+  before: ReadonlyMap<number, KeyPair>,
+  after: ReadonlyMap<number, KeyPair>,
 ): Batch {
   const put = new Map<string, Bytes>();
   for (const [index, keyPair] of after) {
@@ -188,7 +188,7 @@ export function epochRecords(
   keys: GroupKeys,
   ended: {
     readonly state: PublicState;
-    readonly keys: ReadonlyMap<number, DhKeyPair>;
+    readonly keys: ReadonlyMap<number, KeyPair>;
     readonly secrets: EpochSecrets;
   },
   begun: NextEpoch & {
@@ -243,7 +243,7 @@ export function loadTree(
 export function loadKeys(
   keys: GroupKeys,
   records: ReadonlyMap<string, Bytes>,
-): Map<number, DhKeyPair> {
+): Map<number, KeyPair> {
   const stored = below(records, `${keys.all}key/`);
   return new Map(stored.map(([index, keyPair]) => [Number(index), decodeKeyPair(keyPair)]));
 }
@@ -251,7 +251,7 @@ export function loadKeys(
 export function loadUpdates(
   keys: GroupKeys,
   records: ReadonlyMap<string, Bytes>,
-): Map<string, DhKeyPair> {
+): Map<string, KeyPair> {
   const stored = below(records, `${keys.all}update/`);
   return new Map(stored.map(([publicKey, keyPair]) => [publicKey, decodeKeyPair(keyPair)]));
 }
@@ -289,7 +289,7 @@ interface StoredPending {
   readonly confirmationTag: Bytes;
   readonly interimTranscriptHash: Bytes;
   readonly nodes: readonly { readonly index: number; readonly node: Bytes | undefined }[];
-  readonly keys: readonly { readonly index: number; readonly keyPair: DhKeyPair }[];
+  readonly keys: readonly { readonly index: number; readonly keyPair: KeyPair }[];
   readonly secrets: EpochSecrets;
   readonly encryptionSecret: Bytes;
   readonly reinit: ReInit | undefined;

@@ -6,7 +6,7 @@
 import { bytesEqual, constantTimeEqual, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
-import { type DhKeyPair, suiteOf } from "../crypto/suite.ts";
+import { type KeyPair, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import type { Extension } from "../key/extension.ts";
@@ -83,7 +83,7 @@ export async function joinGroup(
   if (!constantTimeEqual(tag, state.confirmationTag)) {
     throw new MlsError("confirmation-tag", "12.4.3.1", "the confirmation tag does not verify");
   }
-  const leafKeyPair: DhKeyPair = {
+  const leafKeyPair: KeyPair = {
     privateKey: stored.encryptionKey,
     publicKey: keyPackage.leafNode.encryptionKey,
   };

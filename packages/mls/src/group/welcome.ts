@@ -7,7 +7,7 @@ import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, decode, encode } from "../codec.ts";
 import { decryptWithLabel, encryptWithLabel } from "../crypto/hpke.ts";
 import { expandWithLabel } from "../crypto/kdf.ts";
-import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import { GroupInfo, GroupSecrets, type Welcome } from "../key/group-info.ts";
@@ -79,7 +79,7 @@ export async function openGroupSecrets(
   suite: Suite,
   welcome: Welcome,
   ref: Bytes,
-  initKeyPair: DhKeyPair,
+  initKeyPair: KeyPair,
 ): Promise<GroupSecrets> {
   const entry = welcome.secrets.find(({ newMember }) => bytesEqual(newMember, ref));
   if (!entry)

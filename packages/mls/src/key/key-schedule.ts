@@ -7,7 +7,7 @@ import { wipe } from "../bytes.ts";
 import { type Bytes, type Codec, opaque, struct } from "../codec.ts";
 import { deriveKeyPair } from "../crypto/hpke.ts";
 import { deriveSecret, expandWithLabel, extract, hash, mac } from "../crypto/kdf.ts";
-import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 
 /** Table 4 of §8: what lives as long as the epoch, each `nh` bytes. */
 export interface EpochSecrets {
@@ -106,7 +106,7 @@ export function confirmationTag(
 }
 
 /** The key pair whose public half is `external_pub` (§8.3). */
-export function externalKeyPair(suite: Suite, externalSecret: Bytes): Promise<DhKeyPair> {
+export function externalKeyPair(suite: Suite, externalSecret: Bytes): Promise<KeyPair> {
   return deriveKeyPair(suite, externalSecret);
 }
 

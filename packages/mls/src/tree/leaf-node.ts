@@ -22,7 +22,7 @@ import {
   vector,
 } from "../codec.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
-import { SUITES, type Suite } from "../crypto/suite.ts";
+import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { Credential, credentialTypeOf } from "../key/credential.ts";
 import { checkNoDuplicateExtension, type Extension, Extensions } from "../key/extension.ts";
@@ -45,11 +45,14 @@ export const Capabilities: Codec<Capabilities> = struct({
   credentials: vector(uint16),
 });
 
-/** What this package can do; an application adds its own extensions and proposals. */
-export function defaultCapabilities(own: Partial<Capabilities> = {}): Capabilities {
+/** What this package can do with a provider; an application adds its own extensions and proposals. */
+export function defaultCapabilities(
+  crypto: CryptoProvider,
+  own: Partial<Capabilities> = {},
+): Capabilities {
   return {
     versions: [MLS10],
-    cipherSuites: [...SUITES.keys()],
+    cipherSuites: [...crypto.suites.keys()],
     extensions: [],
     proposals: [],
     credentials: [CREDENTIAL.basic],

@@ -10,10 +10,11 @@ import {
   decryptWithLabel,
   deriveKeyPair,
   encryptWithLabel,
+  generateKeyPair,
   HpkeCiphertext,
 } from "../crypto/hpke.ts";
 import { deriveSecret } from "../crypto/kdf.ts";
-import type { DhKeyPair, Suite } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
 import {
@@ -66,7 +67,7 @@ function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
 export interface PathSecret {
   readonly index: number;
   readonly secret: Bytes;
-  readonly keyPair: DhKeyPair;
+  readonly keyPair: KeyPair;
 }
 
 /** The path secrets for some nodes, upwards, from the first one's; and the commit secret above them (§7.4). */
@@ -118,7 +119,7 @@ function withPathKeys(
 /** What a committer makes before it can sign or encrypt anything. */
 export interface NewPath {
   readonly path: readonly PathSecret[];
-  readonly leafKeyPair: DhKeyPair;
+  readonly leafKeyPair: KeyPair;
   readonly commitSecret: Bytes;
   /** With the new leaf in place. */
   readonly tree: RatchetTree;
@@ -138,7 +139,7 @@ export async function createPath(
   const indices = filteredDirectPath(tree, leafIndex).map(({ node }) => node.index);
   const first = suite.provider.random(suite.nh);
   const { path, commitSecret } = await derivePathSecrets(suite, first, indices);
-  const leafKeyPair = await suite.provider.generateDhKeyPair(suite.kem);
+  const leafKeyPair = await generateKeyPair(suite);
   const publicKeys = path.map(({ keyPair }) => keyPair.publicKey);
   const withKeys = withPathKeys(suite, tree, leafIndex, publicKeys);
   const leafNode = await signLeaf(leafKeyPair.publicKey, withKeys.parentHash);
@@ -217,10 +218,10 @@ export function mergePath(
 }
 
 /** Private keys that a member holds, by node index. */
-export type PrivateKeys = ReadonlyMap<number, DhKeyPair>;
+export type PrivateKeys = ReadonlyMap<number, KeyPair>;
 
 /** The key pair for a node, if it is the one that the tree shows there. */
-function heldKey(tree: RatchetTree, keys: PrivateKeys, index: number): DhKeyPair | undefined {
+function heldKey(tree: RatchetTree, keys: PrivateKeys, index: number): KeyPair | undefined {
   const held = keys.get(index);
   return held && bytesEqual(held.publicKey, encryptionKeyAt(tree, index)) ? held : undefined;
 }

@@ -87,7 +87,7 @@ const RULES: readonly (readonly [
   ["another version", { context: () => ({ version: 2 }) }, "unsupported-version"],
   ["a group of another suite", { context: () => ({ cipherSuite: 1 }) }, "welcome"],
   ["a Welcome of another suite", { suite: 1 }, "welcome"],
-  ["a Welcome of a suite that is not built", { suite: 2 }, "unsupported-suite"],
+  ["a Welcome of a suite that the provider doesn't have", { suite: 0x0bad }, "unsupported-suite"],
   [
     "another tree than the context's",
     { context: () => ({ treeHash: new Uint8Array(32) }) },

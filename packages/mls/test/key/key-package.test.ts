@@ -69,12 +69,12 @@ const RULES: readonly (readonly [rule: string, ForgedKeyPackage, MlsErrorCode])[
   ],
   [
     "§7.3 capabilities without the suite",
-    { leaf: () => ({ capabilities: defaultCapabilities({ cipherSuites: [] }) }) },
+    { leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, { cipherSuites: [] }) }) },
     "leaf-capabilities",
   ],
   [
     "§7.3 capabilities without the version",
-    { leaf: () => ({ capabilities: defaultCapabilities({ versions: [2] }) }) },
+    { leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, { versions: [2] }) }) },
     "leaf-capabilities",
   ],
   [
@@ -206,10 +206,10 @@ describe("a key package", () => {
     }
   });
 
-  it("of a suite that is not built is refused", async () => {
+  it("of a suite that the provider doesn't have is refused", async () => {
     const eve = await person("eve");
     const options = {
-      suite: 2,
+      suite: 0x0bad,
       credential: eve.credential,
       signer: eve.signer,
       lifetime: LIFETIME,
@@ -217,7 +217,9 @@ describe("a key package", () => {
     await expect(createKeyPackage(eve.context, options)).rejects.toMatchObject({
       code: "unsupported-suite",
     });
-    await expect(found({ ...eve, suite: 7 })).rejects.toMatchObject({ code: "unsupported-suite" });
+    await expect(found({ ...eve, suite: 0xf001 })).rejects.toMatchObject({
+      code: "unsupported-suite",
+    });
   });
 
   it("stores the application's records beside its own, or neither", async () => {

@@ -2,6 +2,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { expect } from "vitest";
+import { generateKeyPair } from "../../src/crypto/hpke.ts";
 import type { Suite } from "../../src/crypto/suite.ts";
 import { decodeMessageOf } from "../../src/framing/message.ts";
 import { groupKeys } from "../../src/group/stored-group.ts";
@@ -65,7 +66,7 @@ function sameKeys(suite: Suite, publicKey: Bytes): Suite {
 }
 
 async function freshKey({ suite }: Inside): Promise<Bytes> {
-  return (await suite.provider.generateDhKeyPair(suite.kem)).publicKey;
+  return (await generateKeyPair(suite)).publicKey;
 }
 
 /** An empty commit, taken by all members. */

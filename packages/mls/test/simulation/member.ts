@@ -94,7 +94,7 @@ export class Member {
     readonly signer: Signer;
     readonly capabilities: ReturnType<typeof defaultCapabilities>;
   } {
-    const capabilities = defaultCapabilities({ extensions: [OWN_EXTENSION] });
+    const capabilities = defaultCapabilities(this.context.crypto, { extensions: [OWN_EXTENSION] });
     return { credential: this.credential, signer: this.signer, capabilities };
   }
 

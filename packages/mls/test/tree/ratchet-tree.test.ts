@@ -39,7 +39,7 @@ function newLeaf(): LeafNode {
     encryptionKey: newKey(),
     signatureKey: newKey(),
     credential: { credentialType: "basic", identity: EMPTY },
-    capabilities: defaultCapabilities(),
+    capabilities: defaultCapabilities(nodeCrypto),
     source: { leafNodeSource: "update" },
     extensions: [],
     signature: EMPTY,
