@@ -50,6 +50,7 @@ function commit(changes: Partial<CommitSummary> = {}): CommitSummary {
     added: [],
     removed: [],
     updated: [],
+    proposals: [],
     proposalTypes: [],
     extensionsBefore: withLinks([other], []),
     extensionsAfter: withLinks([other], []),

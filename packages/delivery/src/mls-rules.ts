@@ -11,7 +11,10 @@ import { Refusal } from "./refusal.ts";
 export async function byTheRules<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
-  } catch (error) {
+  } catch (thrown) {
+    // What our own policy threw comes as the cause of what MLS makes of it.
+    const isPolicy = thrown instanceof MlsError && thrown.code === "policy";
+    const error: unknown = isPolicy ? thrown.cause : thrown;
     if (error instanceof CommitRefusal) throw new Refusal("not-allowed", error.message);
     if (!(error instanceof MlsError)) throw error;
     throw new Refusal("invalid-message", "the message breaks a rule of MLS", {

@@ -63,6 +63,7 @@ export type MlsErrorCode =
   | "branch"
   | "external-commit"
   | "authentication"
+  | "policy"
   | "pending-commit"
   | "pending-proposals"
   | "too-many-proposals"

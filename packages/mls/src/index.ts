@@ -32,7 +32,7 @@ export { type Padding, padme } from "./framing/private-message.ts";
 export type { Proposal, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
 export type { CommitOptions } from "./group/committing.ts";
-export type { AuthenticatedData, CommitBundle } from "./group/compose.ts";
+export type { AuthenticatedData, CommitBundle, NewLeaf } from "./group/compose.ts";
 export type { HandshakePolicy, MlsContext } from "./group/epoch.ts";
 export { joinExternally } from "./group/external-join.ts";
 export {
@@ -44,7 +44,7 @@ export type { Group } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
 export type { And } from "./group/live-group.ts";
-export { loadGroup } from "./group/loading.ts";
+export { loadGroup, type SignerOf } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
 export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
@@ -53,6 +53,7 @@ export { deleteResumptionPsks, preSharedKey } from "./group/pre-shared-key.ts";
 export type {
   CommitPolicy,
   CommitSummary,
+  CommittedProposal,
   PendingProposal,
   ProposalPolicy,
   PublicContext,

@@ -82,6 +82,7 @@ export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export type {
   CommitPolicy,
   CommitSummary,
+  CommittedProposal,
   PendingProposal,
   ProposalPolicy,
   PublicContext,

@@ -102,7 +102,7 @@ describe("a public group", () => {
         throw no;
       },
     });
-    await expect(refused).rejects.toBe(no);
+    await expect(refused).rejects.toMatchObject({ code: "policy", cause: no });
     expect(seen).toHaveLength(1);
     expect(seen[0]).toMatchObject({ committer: 0, external: false, epoch: 1n, proposalTypes: [] });
     await expect(observer.process(commit)).resolves.toBeDefined();

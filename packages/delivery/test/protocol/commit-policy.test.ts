@@ -56,6 +56,7 @@ const aCommit = (change: Partial<CommitSummary> = {}): CommitSummary => ({
   updated: [],
   extensionsBefore: [],
   extensionsAfter: [],
+  proposals: [],
   proposalTypes: [],
   ...change,
 });

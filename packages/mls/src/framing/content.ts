@@ -57,7 +57,7 @@ export type Sender =
   | { readonly senderType: "external"; readonly senderIndex: number }
   | { readonly senderType: "new_member_proposal" }
   | { readonly senderType: "new_member_commit" };
-const Sender: Codec<Sender> = select<"senderType", Sender>("senderType", uint8, {
+export const Sender: Codec<Sender> = select<"senderType", Sender>("senderType", uint8, {
   member: [1, struct({ leafIndex: uint32 })],
   external: [2, struct({ senderIndex: uint32 })],
   new_member_proposal: [3, struct({})],

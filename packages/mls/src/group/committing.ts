@@ -12,7 +12,12 @@ import type { Extension } from "../key/extension.ts";
 import { PROPOSAL } from "../registry.ts";
 import { mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
-import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
+import {
+  type AuthenticatedData,
+  type CommitBundle,
+  composeCommit,
+  type NewLeaf,
+} from "./compose.ts";
 import { checkProposals } from "./inspection.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
@@ -31,6 +36,8 @@ export interface CommitOptions {
   readonly joinerExtensions?: readonly Extension[];
   /** A path also where the proposals don't ask for one. */
   readonly forcePath?: boolean;
+  /** What our leaf is to say from now on; it takes a path. A new signer signs once the commit is accepted. */
+  readonly leaf?: NewLeaf;
   readonly and?: And<CommitBundle>;
 }
 
@@ -54,6 +61,7 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
   const record = new Map([[group.keys.pending, encodePending(state.tree, composed)]]);
   const batch = mergeBatches(taken?.batch, { put: record });
   await group.store(batch, () => options.and?.(composed.bundle), taken);
+  if (options.leaf?.signer) group.know(options.leaf.signer);
   group.pending = { composed };
   return composed.bundle;
 }
@@ -73,6 +81,7 @@ export async function compose(
     committer: { leafIndex: ownLeaf, keys },
     initSecret: secrets.initSecret,
     pskSecret: await pskSecretFor(group, list),
+    leaf: options.leaf,
     forcePath: options.forcePath ?? false,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
@@ -142,6 +151,7 @@ function joiningSummary({ live: { state, ownLeaf } }: LiveGroup): CommitSummary 
     updated: [],
     extensionsBefore: extensions,
     extensionsAfter: extensions,
+    proposals: [],
     proposalTypes: [PROPOSAL.externalInit],
   };
 }

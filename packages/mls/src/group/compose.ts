@@ -16,11 +16,18 @@ import {
 } from "../framing/content.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode } from "../framing/proposal.ts";
+import type { Credential } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
-import { checkLifetime, type LeafNode, signLeafNode } from "../tree/leaf-node.ts";
+import {
+  type Capabilities,
+  checkLeafNode,
+  checkLifetime,
+  type LeafNode,
+  signLeafNode,
+} from "../tree/leaf-node.ts";
 import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
@@ -59,6 +66,27 @@ export type AuthenticatedData =
       readonly leafNode: Bytes | undefined;
     }) => Promise<Bytes>);
 
+/** What a member's new leaf says instead of what the one before it said (§7.2). */
+export interface NewLeaf {
+  /** With its key the member signs from the epoch on that the leaf begins. */
+  readonly signer?: Signer;
+  readonly credential?: Credential;
+  readonly capabilities?: Capabilities;
+  readonly extensions?: readonly Extension[];
+}
+
+/** The contents of a new leaf, but for its keys. */
+export function newLeafContents(
+  leaf: Pick<LeafNode, "credential" | "capabilities" | "extensions">,
+  { credential, capabilities, extensions }: NewLeaf = {},
+): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
+  return {
+    credential: credential ?? leaf.credential,
+    capabilities: capabilities ?? leaf.capabilities,
+    extensions: extensions ?? leaf.extensions,
+  };
+}
+
 export interface Composition {
   readonly state: PublicState;
   readonly list: readonly ListedProposal[];
@@ -70,6 +98,8 @@ export interface Composition {
   /** Of the current epoch, or from `external_pub`. Stays the caller's. */
   readonly initSecret: Bytes;
   readonly pskSecret: Bytes;
+  /** The committer's new leaf; it takes a path. */
+  readonly leaf?: NewLeaf | undefined;
   readonly forcePath: boolean;
   readonly authenticatedData: AuthenticatedData;
   readonly joinerExtensions: readonly Extension[];
@@ -98,7 +128,12 @@ function leafTemplate(
   if ("credential" in committer) return committer;
   const leaf = leafAt(state.tree, committer.leafIndex);
   if (!leaf) throw new MlsError("blank-leaf", "12.4.1", "the committer has no leaf");
-  return leaf;
+  return newLeafContents(leaf, composition.leaf);
+}
+
+/** Who signs for the committer from the next epoch on. */
+function nextSigner({ leaf, signer }: Composition): Signer {
+  return leaf?.signer ?? signer;
 }
 
 async function leafFor(
@@ -108,7 +143,8 @@ async function leafFor(
   parentHash: Bytes,
 ): Promise<LeafNode> {
   const { credential, capabilities, extensions } = leafTemplate(composition);
-  const { signer, state } = composition;
+  const { state } = composition;
+  const signer = nextSigner(composition);
   const source = { leafNodeSource: "commit", parentHash } as const;
   const { publicKey: signatureKey } = signer;
   return signLeafNode(
@@ -141,15 +177,17 @@ export async function composeCommit(
   }
 
   const newLeaves = new Set(applied.added.map((one) => one.leafIndex));
-  const withPath = external || applied.pathRequired || composition.forcePath;
+  const { leaf, forcePath } = composition;
+  const withPath = external || applied.pathRequired || forcePath || leaf !== undefined;
   const made: NewPath | undefined = withPath
     ? await createPath(suite, provisionalTree, leafIndex, (encryptionKey, parentHash) =>
         leafFor(composition, leafIndex, encryptionKey, parentHash),
       )
     : undefined;
   const tree = made?.tree ?? provisionalTree;
-  if (external && made) {
+  if (made && (external || leaf)) {
     // What all others would refuse is refused here first.
+    checkLeafNode(suite, made.leafNode, "commit");
     checkUnique(tree, made.leafNode.signatureKey);
     checkSupport(tree, applied.extensions);
   }
@@ -169,6 +207,7 @@ export async function composeCommit(
     external,
     authenticatedData,
     pathLeaf: made?.leafNode,
+    list,
   });
   for (const { source } of applied.added.map((one) => one.leafNode)) {
     if (source.leafNodeSource === "key_package") checkLifetime(source.lifetime, context.now());
@@ -211,7 +250,7 @@ export async function composeCommit(
     ...ratchetTreeExtensions(context, next.tree),
     ...composition.joinerExtensions,
   ];
-  const forWelcome = await makeGroupInfo(signer, next, leafIndex, forJoiners);
+  const forWelcome = await makeGroupInfo(nextSigner(composition), next, leafIndex, forJoiners);
   const welcome = await makeWelcome(
     suite,
     {
@@ -224,8 +263,8 @@ export async function composeCommit(
     { joinerSecret: joiner, pskSecret },
     decodeMessageOf(forWelcome, "mls_group_info").groupInfo,
   );
-  const groupInfo = await makeGroupInfo(signer, next, leafIndex, []);
-  const groupInfoForJoiners = await makeGroupInfo(signer, next, leafIndex, [
+  const groupInfo = await makeGroupInfo(nextSigner(composition), next, leafIndex, []);
+  const groupInfoForJoiners = await makeGroupInfo(nextSigner(composition), next, leafIndex, [
     await externalPubExtension(suite, secrets),
     ...forJoiners,
   ]);

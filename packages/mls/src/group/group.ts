@@ -14,7 +14,7 @@ import type { Extension } from "../key/extension.ts";
 import { mlsExporter } from "../key/key-schedule.ts";
 import { encodeRatchetTree, type Member, membersOf } from "../tree/ratchet-tree.ts";
 import { type CommitOptions, commit, discardPending } from "./committing.ts";
-import type { CommitBundle } from "./compose.ts";
+import type { CommitBundle, NewLeaf } from "./compose.ts";
 import { externalPubExtension, makeGroupInfo, ratchetTreeExtensions } from "./epoch.ts";
 import { type BrokenRule, inspectProposals } from "./inspection.ts";
 import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
@@ -135,8 +135,13 @@ export class Group {
     return this.#group.inTurn(() => propose(this.#group, proposal, options));
   }
 
-  /** Proposes new keys for our leaf (§12.1.2); they are used once another member commits it. */
-  proposeUpdate(options: { readonly and?: And<Bytes> } = {}): Promise<Bytes> {
+  /**
+   * Proposes new keys for our leaf, and what else it is to say (§12.1.2); they are used, and a new signer signs, once another
+   * member commits it. A commit of our own leaves it out.
+   */
+  proposeUpdate(
+    options: { readonly leaf?: NewLeaf; readonly and?: And<Bytes> } = {},
+  ): Promise<Bytes> {
     return this.#group.inTurn(() => proposeUpdate(this.#group, options));
   }
 

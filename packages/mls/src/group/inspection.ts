@@ -115,6 +115,7 @@ export async function checkProposals(
     external: committer === undefined,
     authenticatedData: new Uint8Array(0),
     pathLeaf: undefined,
+    list,
   });
   await attempt(
     refuse,

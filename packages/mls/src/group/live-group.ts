@@ -4,13 +4,14 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
+import { toHex, wipe } from "../bytes.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import { fittingKeys, type MlsContext, type NextEpoch } from "./epoch.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
@@ -31,7 +32,10 @@ export type Records = () => Batch | Promise<Batch> | undefined;
 
 export interface GroupParts {
   readonly context: MlsContext;
+  /** Of our leaf. */
   readonly signer: Signer;
+  /** Those that leaves of ours may need which are not in the tree yet. */
+  readonly signers?: readonly Signer[];
   readonly status: GroupStatus;
   readonly live: LiveEpoch;
   readonly pending: { readonly composed: ComposedCommit } | undefined;
@@ -44,14 +48,17 @@ export interface GroupParts {
 
 export class LiveGroup {
   readonly context: MlsContext;
-  readonly signer: Signer;
   readonly keys: GroupKeys;
   readonly updates: Map<string, KeyPair>;
   readonly past: PastEpochs;
+  /** Of our leaf in the current epoch. */
+  signer: Signer;
   status: GroupStatus;
   live: LiveEpoch;
   pending: { readonly composed: ComposedCommit } | undefined;
   joining: CommitBundle | undefined;
+  /** By public key in hexadecimal. */
+  readonly #signers = new Map<string, Signer>();
   /** The end of the queue. */
   #turn: Promise<unknown> = Promise.resolve();
   /** A batch failed: what is stored is not known, so nothing may be used again. */
@@ -60,6 +67,7 @@ export class LiveGroup {
   constructor(parts: GroupParts) {
     this.context = parts.context;
     this.signer = parts.signer;
+    for (const signer of [parts.signer, ...(parts.signers ?? [])]) this.know(signer);
     this.status = parts.status;
     this.live = parts.live;
     this.pending = parts.pending;
@@ -107,6 +115,19 @@ export class LiveGroup {
     taken?.settle();
   }
 
+  /** Keeps a signer for a leaf of ours that is on its way. */
+  know(signer: Signer): void {
+    this.#signers.set(toHex(signer.publicKey), signer);
+  }
+
+  /** Who signs for our leaf in the epoch to come. Throws `MlsError` with `storage` where this client was not told. */
+  #signerIn({ state, ownLeaf }: NextEpoch): Signer {
+    const key = leafAt(state.tree, ownLeaf)?.signatureKey;
+    const signer = key && this.#signers.get(toHex(key));
+    if (!signer) throw new MlsError("storage", "14", "no signer is known for our new leaf");
+    return signer;
+  }
+
   checkNotGone(): void {
     if (this.status === "removed")
       throw new MlsError("removed", "12.4.2", "no member of this group any more");
@@ -129,6 +150,7 @@ export class LiveGroup {
     { own = false, taken }: { readonly own?: boolean; readonly taken?: TakenKey | undefined } = {},
   ): Promise<void> {
     const { keys, secrets } = this.live;
+    const signer = this.#signerIn(next);
     const { epoch } = next.state.groupContext;
     const status: GroupStatus = next.state.reinit ? "closed" : "active";
     const nextTree = SecretTree.create(
@@ -157,6 +179,7 @@ export class LiveGroup {
     wipeEpochSecrets(secrets);
     this.updates.clear();
     this.status = status;
+    this.signer = signer;
     this.live = {
       state: next.state,
       ownLeaf: next.ownLeaf,

@@ -10,7 +10,8 @@ import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
-import { membersOf } from "../tree/ratchet-tree.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
+import type { ComposedCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
 import { Group } from "./group.ts";
 import { PastEpochs } from "./past-epochs.ts";
@@ -58,10 +59,50 @@ export function loadState(
   };
 }
 
-/** The group with this id from storage, or undefined. Throws `MlsError` with `storage` where the signer is another. */
+/** The signer with this public key, or undefined where there is none. */
+export type SignerOf = (publicKey: Bytes) => Signer | undefined | Promise<Signer | undefined>;
+
+/** The public keys that a group from storage signs with: that of our leaf, and of leaves of ours that are under way. */
+function ownSignatureKeys(
+  { state, ownLeaf }: { readonly state: PublicState; readonly ownLeaf: number },
+  pending: ComposedCommit | undefined,
+): readonly [current: Bytes, ...coming: Bytes[]] {
+  const own = leafAt(state.tree, ownLeaf);
+  if (!own) throw new MlsError("storage", "14", "a stored group without a leaf of ours");
+  const next = pending && leafAt(pending.next.state.tree, pending.next.ownLeaf);
+  const updates = [...state.proposals.values()].flatMap(({ proposal, sender }) =>
+    proposal.proposalType === "update" &&
+    sender.senderType === "member" &&
+    sender.leafIndex === ownLeaf
+      ? [proposal.leafNode.signatureKey]
+      : [],
+  );
+  return [own.signatureKey, ...(next ? [next.signatureKey] : []), ...updates];
+}
+
+async function signersFor(
+  keys: readonly Bytes[],
+  signer: Signer | SignerOf,
+): Promise<readonly Signer[]> {
+  const lookup: SignerOf = typeof signer === "function" ? signer : () => signer;
+  return Promise.all(
+    keys.map(async (publicKey) => {
+      const found = await lookup(publicKey);
+      if (!found || !bytesEqual(found.publicKey, publicKey)) {
+        throw new MlsError("storage", "14", "the signer is not the one of our leaf");
+      }
+      return found;
+    }),
+  );
+}
+
+/**
+ * The group with this id from storage, or undefined. `signer`: of our leaf; where a commit or Update of ours with a new one may be
+ * under way, by public key. Throws `MlsError` with `storage` where a signer is another than is needed.
+ */
 export async function loadGroup(
   context: MlsContext,
-  options: { readonly groupId: Bytes; readonly signer: Signer },
+  options: { readonly groupId: Bytes; readonly signer: Signer | SignerOf },
 ): Promise<Group | undefined> {
   const keys = groupKeys(options.groupId);
   const records = await context.storage.list(keys.all);
@@ -69,12 +110,12 @@ export async function loadGroup(
   if (!loaded) return undefined;
   const { state, status, ownLeaf } = loaded;
   const { suite, tree, groupContext } = state;
-  const own = membersOf(tree).find(({ leafIndex }) => leafIndex === ownLeaf);
-  if (!own || !bytesEqual(own.leafNode.signatureKey, options.signer.publicKey)) {
-    throw new MlsError("storage", "14", "the signer is not the one of our leaf");
-  }
   const secrets = records.get(keys.secrets);
   const pending = records.get(keys.pending);
+  const composed = pending && status !== "joining" ? decodePending(state, pending) : undefined;
+  const signatureKeys = ownSignatureKeys(loaded, composed);
+  const [signer, ...signers] = await signersFor(signatureKeys, options.signer);
+  if (!signer) throw new MlsError("storage", "14", "no signer for our leaf");
   const none = new Uint8Array(0);
   const past = PastEpochs.load(suite, keys, records, context);
   const old = past.sweep(context.pastEpochs, context.now());
@@ -82,7 +123,8 @@ export async function loadGroup(
   old.settle();
   return new Group({
     context,
-    signer: options.signer,
+    signer,
+    signers,
     status,
     live: {
       state,
@@ -108,8 +150,7 @@ export async function loadGroup(
         context,
       ),
     },
-    pending:
-      pending && status !== "joining" ? { composed: decodePending(state, pending) } : undefined,
+    pending: composed && { composed },
     joining: pending && status === "joining" ? decode(StoredBundle, pending) : undefined,
     updates: loadUpdates(keys, records),
     past,

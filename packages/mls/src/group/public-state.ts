@@ -43,6 +43,15 @@ export function withProposal(state: PublicState, pending: PendingProposal): Publ
   return { ...state, proposals };
 }
 
+/** A proposal in a commit, and who is answerable for it. */
+export interface CommittedProposal {
+  readonly proposal: Proposal;
+  /** Who proposed it; the committer, where it stands in the commit by value. */
+  readonly sender: Sender;
+  /** Its `ProposalRef`, where the commit names it by that. */
+  readonly ref: Bytes | undefined;
+}
+
 /** What a commit does, in public terms: what a policy judges and an application tells its users. */
 export interface CommitSummary {
   readonly groupId: Bytes;
@@ -66,18 +75,20 @@ export interface CommitSummary {
   /** Of the GroupContext. */
   readonly extensionsBefore: readonly Extension[];
   readonly extensionsAfter: readonly Extension[];
+  /** In the order in which they stand in it. */
+  readonly proposals: readonly CommittedProposal[];
   /** The types of its proposals (§17.4), each once, increasing. */
   readonly proposalTypes: readonly number[];
   /** With it the group ends here, and goes on as the one described (§11.2). */
   readonly reinit?: ReInit | undefined;
 }
 
-/** Throws to refuse a commit. It sees public things alone, so all who follow the group can come to the same answer. */
+/** Throws to refuse a commit, which then ends in `MlsError` with `policy` and that as its cause. It sees public things alone, so all who follow the group can come to the same answer. */
 export type CommitPolicy = (commit: CommitSummary) => Promise<void>;
 
 /**
- * Throws to refuse a proposal that comes by itself, to be committed by reference: who may propose what (§12.1.8). A commit
- * that names a refused one is refused.
+ * Throws to refuse a proposal that comes by itself, ours too, to be committed by reference: who may propose what (§12.1.8).
+ * It ends in `MlsError` with `policy`. A commit that names a refused one is refused.
  */
 export type ProposalPolicy = (proposed: {
   readonly groupId: Bytes;

@@ -17,7 +17,9 @@ import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { signLeafNode } from "../tree/leaf-node.ts";
-import { leafAt } from "../tree/ratchet-tree.ts";
+import { leafAt, updateLeaf } from "../tree/ratchet-tree.ts";
+import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
+import { type NewLeaf, newLeafContents } from "./compose.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { validateProposal } from "./proposal-list.ts";
 import { withProposal } from "./public-state.ts";
@@ -122,10 +124,10 @@ export function proposalRecord(group: LiveGroup, authenticated: AuthenticatedCon
   return { put: new Map([[group.keys.proposal(position), record]]) };
 }
 
-/** Proposes new keys for our leaf (§12.1.2). */
+/** Proposes new keys for our leaf, and what else it is to say (§12.1.2). */
 export async function proposeUpdate(
   group: LiveGroup,
-  options: { readonly and?: And<Bytes> },
+  options: { readonly leaf?: NewLeaf; readonly and?: And<Bytes> },
 ): Promise<Bytes> {
   group.checkActive();
   const { state, ownLeaf } = group.live;
@@ -133,17 +135,30 @@ export async function proposeUpdate(
   const leaf = leafAt(state.tree, ownLeaf);
   if (!leaf) throw new MlsError("blank-leaf", "12.1.2", "our leaf is blank");
   const keyPair = await generateKeyPair(suite);
+  const signer = options.leaf?.signer ?? group.signer;
   const leafNode = await signLeafNode(
-    { ...leaf, encryptionKey: keyPair.publicKey, source: { leafNodeSource: "update" } },
-    group.signer,
+    {
+      ...newLeafContents(leaf, options.leaf),
+      encryptionKey: keyPair.publicKey,
+      signatureKey: signer.publicKey,
+      source: { leafNodeSource: "update" },
+    },
+    signer,
     { groupId: groupContext.groupId, leafIndex: ownLeaf },
   );
+  if (options.leaf) {
+    // What would spoil every commit is refused here first.
+    const updated = updateLeaf(state.tree, ownLeaf, leafNode);
+    checkUnique(updated, leafNode.signatureKey);
+    checkSupport(updated, groupContext.extensions);
+  }
   const record = new Map([[group.keys.update(keyPair.publicKey), encodeKeyPair(keyPair)]]);
   const sent = await propose(
     group,
     { proposalType: "update", leafNode },
-    { ...options, batch: { put: record } },
+    { ...(options.and && { and: options.and }), batch: { put: record } },
   );
+  group.know(signer);
   group.updates.set(toHex(keyPair.publicKey), keyPair);
   return sent;
 }

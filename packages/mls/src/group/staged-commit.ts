@@ -120,13 +120,16 @@ export function summarize(
     readonly external: boolean;
     readonly authenticatedData: Bytes;
     readonly pathLeaf: LeafNode | undefined;
+    readonly list: readonly ListedProposal[];
   },
 ): CommitSummary {
   const { added, removed, updated, extensions } = applied;
+  const { list, ...rest } = commit;
   return {
     groupId: state.groupContext.groupId,
     epoch: state.groupContext.epoch,
-    ...commit,
+    ...rest,
+    proposals: list.map(({ proposal, sender, ref }) => ({ proposal, sender, ref })),
     encodedPathLeaf: commit.pathLeaf && encodeLeafNode(commit.pathLeaf),
     added,
     removed,
@@ -175,7 +178,17 @@ export async function judgeProposal(
     if (previous) await checkSuccessor(context, previous, next);
   }
   const { groupId, epoch } = state.groupContext;
-  await context.proposalPolicy?.({ groupId, epoch, proposal, sender });
+  await byPolicy(() => context.proposalPolicy?.({ groupId, epoch, proposal, sender }));
+}
+
+/** What the application doesn't want is refused like what breaks a rule (§12.4). */
+async function byPolicy(policy: () => Promise<void> | undefined): Promise<void> {
+  try {
+    await policy();
+  } catch (cause) {
+    if (cause instanceof MlsError) throw cause;
+    throw new MlsError("policy", "12.4", "the application's policy refuses this", { cause });
+  }
 }
 
 async function checkSuccessor(
@@ -230,7 +243,7 @@ export async function judge(
     await checkSuccessor(context, replacement.previous, replacement.next);
   }
   checkClients(context, state, summary);
-  await context.policy?.(summary);
+  await byPolicy(() => context.policy?.(summary));
 }
 
 /**
@@ -298,7 +311,8 @@ export async function stageCommit(
     checkSupport(tree, applied.extensions);
   }
   const pathLeaf = commit.path?.leafNode;
-  const summary = summarize(state, applied, { committer, external, authenticatedData, pathLeaf });
+  const about = { committer, external, authenticatedData, pathLeaf, list };
+  const summary = summarize(state, applied, about);
   await judge(context, state, summary);
 
   const provisional = provisionalContext(state, applied, tree);

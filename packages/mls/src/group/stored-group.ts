@@ -33,8 +33,9 @@ import {
 } from "../codec.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { AuthenticatedContent, proposalRef } from "../framing/content.ts";
-import { encodeLeafNode, ReInit } from "../framing/proposal.ts";
+import { AuthenticatedContent, proposalRef, Sender } from "../framing/content.ts";
+import { decodeMessageOf } from "../framing/message.ts";
+import { encodeLeafNode, Proposal, ReInit } from "../framing/proposal.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
@@ -48,7 +49,8 @@ import {
 } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import type { NextEpoch } from "./epoch.ts";
-import type { PendingProposal, PublicState } from "./public-state.ts";
+import { listProposals } from "./proposal-list.ts";
+import type { CommittedProposal, PendingProposal, PublicState } from "./public-state.ts";
 
 const VERSION = 2;
 
@@ -284,6 +286,7 @@ interface StoredPending {
   readonly version: number;
   readonly bundle: CommitBundle;
   readonly summary: StoredSummary;
+  readonly proposals: readonly CommittedProposal[];
   readonly ownLeaf: number;
   readonly groupContext: GroupContext;
   readonly confirmationTag: Bytes;
@@ -331,8 +334,14 @@ const STORED_PENDING = {
   secrets: EpochSecrets,
   encryptionSecret: opaque,
 } as const;
-const StoredPending: Codec<StoredPending> = struct({ ...STORED_PENDING, reinit: optional(ReInit) });
-const StoredPending1: Codec<Omit<StoredPending, "reinit">> = struct(STORED_PENDING);
+const StoredPending: Codec<StoredPending> = struct({
+  ...STORED_PENDING,
+  reinit: optional(ReInit),
+  proposals: vector(
+    struct<CommittedProposal>({ proposal: Proposal, sender: Sender, ref: optional(opaque) }),
+  ),
+});
+const StoredPending1: Codec<Omit<StoredPending, "reinit" | "proposals">> = struct(STORED_PENDING);
 
 export function encodePending(before: RatchetTree, composed: ComposedCommit): Bytes {
   const { bundle, summary, next } = composed;
@@ -358,13 +367,27 @@ export function encodePending(before: RatchetTree, composed: ComposedCommit): By
     secrets,
     encryptionSecret,
     reinit: state.reinit,
+    proposals: summary.proposals,
   });
+}
+
+/** What the commit of a stored group of version 1 holds: it is a PublicMessage. */
+function committedProposals(
+  before: PublicState,
+  { commit }: CommitBundle,
+): readonly CommittedProposal[] {
+  const { content, sender } = decodeMessageOf(commit, "mls_public_message").publicMessage.content;
+  if (content.contentType !== "commit") {
+    throw new MlsError("storage", "14", "a stored commit that is none");
+  }
+  const list = listProposals(before, content.commit, sender);
+  return list.map((one) => ({ proposal: one.proposal, sender: one.sender, ref: one.ref }));
 }
 
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
   const stored =
     bytes[0] === 1
-      ? { ...decode(StoredPending1, bytes), reinit: undefined }
+      ? { ...decode(StoredPending1, bytes), reinit: undefined, proposals: undefined }
       : decode(StoredPending, bytes);
   const { suite } = before;
   const tree = withNodes(before.tree, stored.nodes);
@@ -394,6 +417,7 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
       })),
       extensionsBefore: before.groupContext.extensions,
       extensionsAfter: groupContext.extensions,
+      proposals: stored.proposals ?? committedProposals(before, stored.bundle),
       proposalTypes: summary.proposalTypes,
       reinit: stored.reinit,
     },

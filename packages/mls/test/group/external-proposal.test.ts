@@ -209,7 +209,7 @@ describe("§12.1.8 who asks to join", () => {
     };
     const strict = await reload({ ...alice, context }, group);
     const message = await asked(eve, where);
-    await expect(strict.receive(message)).rejects.toBe(refusal);
+    await expect(strict.receive(message)).rejects.toMatchObject({ code: "policy", cause: refusal });
     expect(seen).toEqual([JSON.stringify([{ senderType: "new_member_proposal" }, "add"])]);
     // What was refused is not pending: nothing waits, and a commit that names it is refused.
     await strict.send(utf8("business as usual"));

@@ -123,6 +123,6 @@ describe("a list of proposals, looked at before it is committed", () => {
     const alice = await person("alice", { policy });
     const group = await found(alice);
     const list = [await addProposal(await person("bob"))];
-    expect(await group.inspectProposals(list)).toMatchObject([{ code: "authentication" }]);
+    expect(await group.inspectProposals(list)).toMatchObject([{ code: "policy" }]);
   });
 });

@@ -382,7 +382,7 @@ describe("§12.4.3.2 an external commit", () => {
     await expectAccepted(where, -1, good);
   });
 
-  it("is refused where the policy says so, with the policy's own error", async () => {
+  it("is refused where the policy says so, with the policy's own error as the cause", async () => {
     const no = new Error("by invitation only");
     const people = await persons(["alice", "bob", "carol", "mallory"], {
       policy: async ({ external }) => {
@@ -392,8 +392,9 @@ describe("§12.4.3.2 an external commit", () => {
     const where = await room(people);
     const mallory = await inside(where.at(3).person);
     const bad = await by(mallory);
-    for (const group of where.groups) await expect(group.receive(bad)).rejects.toBe(no);
-    await expect(where.observer.process(bad)).rejects.toBe(no);
+    await expectRefused(where, -1, bad, "policy");
+    await expect(where.at(0).group.receive(bad)).rejects.toMatchObject({ cause: no });
+    await expect(where.observer.process(bad)).rejects.toMatchObject({ cause: no });
     await expectAccepted(where, 3, await forgeCommit(mallory));
   });
 });
