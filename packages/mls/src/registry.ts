@@ -29,6 +29,11 @@ export const PROPOSAL = {
 /** §17.5. */
 export const CREDENTIAL = { basic: 1, x509: 2 } as const;
 
+/** §13.5: values of suites, extensions, proposals and credentials that will never mean anything. */
+export const GREASE: ReadonlySet<number> = new Set(
+  Array.from({ length: 15 }, (_, i) => 0x0a0a + i * 0x1010),
+);
+
 /** Those that every member supports without saying so (§7.2): they are not listed in capabilities. */
 export const DEFAULT_EXTENSIONS: ReadonlySet<number> = new Set(Object.values(EXTENSION));
 export const DEFAULT_PROPOSALS: ReadonlySet<number> = new Set(Object.values(PROPOSAL));

@@ -268,6 +268,7 @@ export async function forgeCommit(by: Inside, options: ForgedCommit = {}): Promi
         ...old,
         credential: person.credential,
         capabilities: defaultCapabilities(person.context.crypto),
+        extensions: [],
       }
     : old;
   if (external)

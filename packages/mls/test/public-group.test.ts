@@ -204,7 +204,7 @@ describe("a look at a message", () => {
       contentType: "application",
     });
     expect(readMessage(groupInfo)).toEqual({ wireFormat: "mls_group_info", groupId, epoch: 2n });
-    expect(readGroupInfo(groupInfo)).toEqual({ groupId, epoch: 2n, suite: 3, extensions: [] });
+    expect(readGroupInfo(groupInfo)).toMatchObject({ groupId, epoch: 2n, suite: 3 });
     if (!welcome) throw new Error("a welcome");
     expect(readMessage(welcome)).toEqual({ wireFormat: "mls_welcome" });
     expect(readWelcome(welcome)).toMatchObject({ suite: 3, keyPackageRefs: { length: 1 } });
@@ -248,7 +248,7 @@ describe("who follows a group", () => {
       code: "group-info-signature",
     });
     const { group: followed } = await opened.process(commit);
-    expect((await followed.checkGroupInfo(later)).extensions).toEqual([]);
+    expect((await followed.checkGroupInfo(later)).extensions).toHaveLength(1);
   });
 
   it("opens it from a GroupInfo with the tree inside, and from nothing without one", async () => {

@@ -10,7 +10,7 @@ import type { Signer } from "../crypto/signature.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
-import type { Extension } from "../key/extension.ts";
+import { type Extension, greaseExtension, randomGrease } from "../key/extension.ts";
 import { signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import type { RatchetBounds } from "../key/secret-tree.ts";
@@ -95,8 +95,10 @@ export async function makeGroupInfo(
   ownLeaf: number,
   extensions: readonly Extension[],
 ): Promise<Bytes> {
-  const { groupContext, confirmationTag } = state;
-  const content = { groupContext, extensions, confirmationTag, signer: ownLeaf };
+  const { groupContext, confirmationTag, suite } = state;
+  // §13.5: a value among them that means nothing, so that receivers who would refuse it are found out.
+  const greased = [...extensions, greaseExtension(randomGrease(suite.provider))];
+  const content = { groupContext, extensions: greased, confirmationTag, signer: ownLeaf };
   return encodeMessage({
     wireFormat: "mls_group_info",
     groupInfo: await signGroupInfo(content, signer),

@@ -15,14 +15,13 @@ import { type Extension, findExtension } from "../key/extension.ts";
 import { EXTERNAL_INIT_LABEL } from "../key/key-schedule.ts";
 import { freshPskId, type PskSource } from "../key/psk.ts";
 import { EXTENSION } from "../registry.ts";
-import { defaultCapabilities } from "../tree/leaf-node.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
-import type { Joiner } from "./own-key-package.ts";
+import { type Joiner, ownLeafContent } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 
 /**
@@ -72,8 +71,7 @@ export async function joinExternally(
     signer: options.signer,
     committer: {
       credential: options.credential,
-      capabilities: options.capabilities ?? defaultCapabilities(context.crypto),
-      extensions: options.leafExtensions ?? [],
+      ...ownLeafContent(suite, options),
     },
     initSecret: init.secret,
     pskSecret: await resolvePsks(context, suite, psks),

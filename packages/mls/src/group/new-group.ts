@@ -8,7 +8,7 @@ import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { checkNoDuplicateExtension, type Extension } from "../key/extension.ts";
+import { checkNoDuplicateExtension, type Extension, externalSendersOf } from "../key/extension.ts";
 import { type GroupContext, interimTranscriptHash } from "../key/group-context.ts";
 import { confirmationTag, EpochSecrets, secretsOfEpoch } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
@@ -132,6 +132,8 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const suite = suiteOf(context.crypto, options.suite);
   const extensions = options.extensions ?? [];
   checkNoDuplicateExtension(extensions);
+  const senders = externalSendersOf(extensions);
+  if (senders.length > 0) await context.authentication.validate(senders, "new");
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   const tree = treeOf(suite, leafNode);
   checkSupport(tree, extensions);

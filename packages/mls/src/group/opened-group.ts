@@ -7,12 +7,12 @@ import type { Bytes } from "../codec.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
-import { checkNoDuplicateExtension, findExtension } from "../key/extension.ts";
+import { checkNoDuplicateExtension, externalSendersOf, findExtension } from "../key/extension.ts";
 import { interimTranscriptHash } from "../key/group-context.ts";
 import { type GroupInfo, verifyGroupInfo } from "../key/group-info.ts";
 import { EXTENSION, MLS10 } from "../registry.ts";
 import { decodeRatchetTree, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
-import { validateTree } from "../tree/tree-validation.ts";
+import { checkTotalLifetimes, validateTree } from "../tree/tree-validation.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
 /** The tree that comes in a GroupInfo, or beside it. Throws `MlsError` with `welcome` where there is neither. */
@@ -48,8 +48,12 @@ export async function verifiedState(
   checkNoDuplicateExtension(groupInfo.extensions);
   await verifyGroupInfo(suite, groupInfo, tree);
   await validateTree(suite, tree, groupContext);
+  checkTotalLifetimes(tree, context.maxLifetime);
   await context.authentication.validate(
-    membersOf(tree).map(({ leafNode }) => leafNode),
+    [
+      ...membersOf(tree).map(({ leafNode }) => leafNode),
+      ...externalSendersOf(groupContext.extensions),
+    ],
     "present",
   );
   const confirmed = groupContext.confirmedTranscriptHash;

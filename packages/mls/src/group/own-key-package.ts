@@ -11,13 +11,14 @@ import { type KeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
 import type { Credential } from "../key/credential.ts";
-import type { Extension } from "../key/extension.ts";
+import { checkNoDuplicateExtension, type Extension, greaseExtension } from "../key/extension.ts";
 import { KeyPackage, keyPackageRef, signKeyPackage } from "../key/key-package.ts";
-import { MLS10 } from "../registry.ts";
+import { DEFAULT_EXTENSIONS, GREASE, MLS10 } from "../registry.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import {
   type Capabilities,
   defaultCapabilities,
+  greased,
   type LeafNode,
   type Lifetime,
   signLeafNode,
@@ -80,13 +81,14 @@ export async function createKeyPackage(
   const suite = suiteOf(context.crypto, options.suite);
   const init = await generateKeyPair(suite);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
+  const extensions = ownExtensions(leafNode, options.extensions ?? []);
   const keyPackage = await signKeyPackage(
     {
       version: MLS10,
       cipherSuite: suite.number,
       initKey: init.publicKey,
       leafNode,
-      extensions: options.extensions ?? [],
+      extensions,
     },
     options.signer,
   );
@@ -101,6 +103,38 @@ export async function createKeyPackage(
   return made;
 }
 
+/** The extensions of a key package of our own: all of them listed by its leaf (§10), one of them GREASE (§13.5). */
+function ownExtensions(leaf: LeafNode, extensions: readonly Extension[]): readonly Extension[] {
+  const { capabilities } = leaf;
+  checkNoDuplicateExtension(extensions);
+  for (const { extensionType } of extensions) {
+    if (
+      !DEFAULT_EXTENSIONS.has(extensionType) &&
+      !capabilities.extensions.includes(extensionType)
+    ) {
+      throw new MlsError(
+        "leaf-capabilities",
+        "10",
+        `a key package with extension ${extensionType}, which its leaf does not list`,
+      );
+    }
+  }
+  const present = new Set(extensions.map(({ extensionType }) => extensionType));
+  const grease = capabilities.extensions.filter((type) => GREASE.has(type) && !present.has(type));
+  return [...extensions, ...grease.map(greaseExtension)];
+}
+
+/** What a joiner's leaf says beside its keys, with GREASE among it (§13.5). Throws `MlsError` with `leaf-capabilities`. */
+export function ownLeafContent(
+  suite: Suite,
+  joiner: Joiner,
+): Pick<LeafNode, "capabilities" | "extensions"> {
+  return greased(suite.provider, {
+    capabilities: joiner.capabilities ?? defaultCapabilities(suite.provider),
+    extensions: joiner.leafExtensions ?? [],
+  });
+}
+
 /** A leaf for a tree that has no place for it yet, and its key pair. */
 export async function newLeaf(
   suite: Suite,
@@ -113,9 +147,8 @@ export async function newLeaf(
       encryptionKey: keyPair.publicKey,
       signatureKey: joiner.signer.publicKey,
       credential: joiner.credential,
-      capabilities: joiner.capabilities ?? defaultCapabilities(suite.provider),
+      ...ownLeafContent(suite, joiner),
       source: { leafNodeSource: "key_package", lifetime },
-      extensions: joiner.leafExtensions ?? [],
     },
     joiner.signer,
   );

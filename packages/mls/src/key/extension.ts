@@ -4,6 +4,7 @@
  * @module
  */
 
+import { EMPTY } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -14,8 +15,9 @@ import {
   uint16,
   vector,
 } from "../codec.ts";
+import type { CryptoProvider } from "../crypto/suite.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
-import { EXTENSION } from "../registry.ts";
+import { EXTENSION, GREASE } from "../registry.ts";
 import { Credential } from "./credential.ts";
 
 /** §13.4. Of a type this package knows or not: the data is kept byte for byte. */
@@ -95,6 +97,17 @@ export function checkNoDuplicateExtension(
   if (types.size !== extensions.length) {
     refuse(new MlsError("duplicate-extension", "13.4", "an extension type stands twice in a list"));
   }
+}
+
+/** §13.5: one of the values that mean nothing, at random. */
+export function randomGrease(provider: CryptoProvider): number {
+  const [byte = 0] = provider.random(1);
+  return [...GREASE][byte % GREASE.size] ?? 0;
+}
+
+/** An extension that every receiver must ignore, so that it is seen whether they do (§13.5). */
+export function greaseExtension(extensionType: number): Extension {
+  return { extensionType, extensionData: EMPTY };
 }
 
 const NOTHING_REQUIRED: RequiredCapabilities = {

@@ -25,8 +25,14 @@ import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { Credential, credentialTypeOf } from "../key/credential.ts";
-import { checkNoDuplicateExtension, type Extension, Extensions } from "../key/extension.ts";
-import { CREDENTIAL, DEFAULT_EXTENSIONS, MLS10 } from "../registry.ts";
+import {
+  checkNoDuplicateExtension,
+  type Extension,
+  Extensions,
+  greaseExtension,
+  randomGrease,
+} from "../key/extension.ts";
+import { CREDENTIAL, DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS, GREASE, MLS10 } from "../registry.ts";
 
 /** §7.2. What a client can do, beyond what every client must. */
 export interface Capabilities {
@@ -57,6 +63,43 @@ export function defaultCapabilities(
     proposals: [],
     credentials: [CREDENTIAL.basic],
     ...own,
+  };
+}
+
+/** What a client may say of itself (§7.2). Throws `MlsError` with `leaf-capabilities`. */
+function checkOwnCapabilities({ extensions, proposals }: Capabilities): void {
+  if (
+    extensions.some((type) => DEFAULT_EXTENSIONS.has(type)) ||
+    proposals.some((type) => DEFAULT_PROPOSALS.has(type))
+  ) {
+    throw new MlsError("leaf-capabilities", "7.2", "capabilities that list a default type");
+  }
+}
+
+/**
+ * Own capabilities and leaf extensions as others see them: each list with a value that they must ignore, where it has none
+ * yet (§13.5). Throws `MlsError` with `leaf-capabilities`.
+ */
+export function greased(
+  provider: CryptoProvider,
+  own: Pick<LeafNodeContent, "capabilities" | "extensions">,
+): Pick<LeafNodeContent, "capabilities" | "extensions"> {
+  const { capabilities } = own;
+  checkOwnCapabilities(capabilities);
+  const grease = (types: readonly number[]): readonly number[] =>
+    types.some((type) => GREASE.has(type)) ? types : [...types, randomGrease(provider)];
+  const extensions = grease(capabilities.extensions);
+  const present = new Set(own.extensions.map(({ extensionType }) => extensionType));
+  const added = extensions.filter((type) => GREASE.has(type) && !present.has(type));
+  return {
+    capabilities: {
+      versions: capabilities.versions,
+      cipherSuites: grease(capabilities.cipherSuites),
+      extensions,
+      proposals: grease(capabilities.proposals),
+      credentials: grease(capabilities.credentials),
+    },
+    extensions: [...own.extensions, ...added.map(greaseExtension)],
   };
 }
 

@@ -26,6 +26,7 @@ import { hash } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { credentialTypeOf } from "../key/credential.ts";
+import { GREASE } from "../registry.ts";
 import { emptyKeyIndex, type KeyIndex, reindexed } from "./key-index.ts";
 import { LeafNode } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
@@ -370,14 +371,19 @@ function supportBelow(node: TreeNode): Support {
   return node.memo.support;
 }
 
+/** §13.5: nobody supports what means nothing, though everybody may list it. */
+function withoutGrease(types: readonly number[]): ReadonlySet<number> {
+  return new Set(types.filter((type) => !GREASE.has(type)));
+}
+
 function computeSupport(node: TreeNode): Support {
   if (!isSubtree(node)) {
     if (!node.leaf) return NO_MEMBERS;
     const { capabilities, credential } = node.leaf;
     return {
-      extensions: new Set(capabilities.extensions),
-      proposals: new Set(capabilities.proposals),
-      credentials: new Set(capabilities.credentials),
+      extensions: withoutGrease(capabilities.extensions),
+      proposals: withoutGrease(capabilities.proposals),
+      credentials: withoutGrease(capabilities.credentials),
       credentialTypes: new Set([credentialTypeOf(credential)]),
     };
   }

@@ -10,7 +10,7 @@ import { type Extension, requiredCapabilitiesOf } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
 import { DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS } from "../registry.ts";
 import { keyCount } from "./key-index.ts";
-import { checkLeafNode, verifyLeafNode } from "./leaf-node.ts";
+import { checkLeafNode, checkTotalLifetime, MAX_LIFETIME, verifyLeafNode } from "./leaf-node.ts";
 import {
   isSubtree,
   membersOf,
@@ -46,6 +46,11 @@ export async function validateTree(
       return verifyLeafNode(suite, leafNode, { groupId, leafIndex });
     }),
   );
+}
+
+/** §7.2: no leaf lives longer than the application allows. Throws `MlsError` with `leaf-lifetime`. */
+export function checkTotalLifetimes(tree: RatchetTree, longest: bigint = MAX_LIFETIME): void {
+  for (const { leafNode } of membersOf(tree)) checkTotalLifetime(leafNode.source, longest);
 }
 
 /** §7.3, §16.7: no public key stands in a tree twice. Throws `MlsError` with `leaf-key-reused`. */
