@@ -34,6 +34,7 @@ export type { Proposal, ReInit } from "./framing/proposal.ts";
 export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle, NewLeaf } from "./group/compose.ts";
 export type { HandshakePolicy, MlsContext } from "./group/epoch.ts";
+export type { GroupEvent } from "./group/events.ts";
 export { joinExternally } from "./group/external-join.ts";
 export {
   type ExternalProposal,
@@ -43,7 +44,7 @@ export {
 export type { Group } from "./group/group.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
-export type { And } from "./group/live-group.ts";
+export { type And, comparePositions, type GroupPosition } from "./group/live-group.ts";
 export { loadGroup, type SignerOf } from "./group/loading.ts";
 export { createGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";

@@ -18,6 +18,7 @@ import {
   composeCommit,
   type NewLeaf,
 } from "./compose.ts";
+import { commitEvents } from "./events.ts";
 import { checkProposals } from "./inspection.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
@@ -60,9 +61,10 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
   });
   const record = new Map([[group.keys.pending, encodePending(state.tree, composed)]]);
   const batch = mergeBatches(taken?.batch, { put: record });
-  await group.store(batch, () => options.and?.(composed.bundle), taken);
+  await group.change(batch, () => options.and?.(composed.bundle), taken);
   if (options.leaf?.signer) group.know(options.leaf.signer);
   group.pending = { composed };
+  group.events.emit({ type: "commit-composed", epoch: composed.summary.epoch });
   return composed.bundle;
 }
 
@@ -110,8 +112,10 @@ export async function discardPending(
 ): Promise<void> {
   group.checkNotGone();
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
-  await group.store({ delete: [group.keys.pending] }, () => and?.(undefined));
+  const { epoch } = group.pending.composed.summary;
+  await group.change({ delete: [group.keys.pending] }, () => and?.(undefined));
   group.wipePending();
+  group.events.emit({ type: "commit-discarded", epoch });
 }
 
 /** Our own commit was accepted: the epoch that was computed with it begins. */
@@ -119,19 +123,22 @@ export async function mergeOwn(
   group: LiveGroup,
   and: And<Received> | undefined,
 ): Promise<Received> {
+  const before = group.status;
   if (group.joining) {
     const received = ownCommit(joiningSummary(group), group.live.state.groupContext.epoch);
     await group.confirm(() => and?.(received));
+    group.events.emit(...commitEvents(received, { before, after: group.status }));
     return received;
   }
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
   const { summary, next } = group.pending.composed;
   const received = ownCommit(summary, next.state.groupContext.epoch);
   await group.enter(next, () => and?.(received), { own: true });
+  group.events.emit(...commitEvents(received, { before, after: group.status }));
   return received;
 }
 
-function ownCommit(summary: CommitSummary, epoch: bigint): Received {
+function ownCommit(summary: CommitSummary, epoch: bigint): Extract<Received, { type: "commit" }> {
   return { type: "commit", own: true, summary, epoch, lostPending: false, removed: false };
 }
 

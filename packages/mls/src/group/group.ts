@@ -16,8 +16,9 @@ import { encodeRatchetTree, type Member, membersOf } from "../tree/ratchet-tree.
 import { type CommitOptions, commit, discardPending } from "./committing.ts";
 import type { CommitBundle, NewLeaf } from "./compose.ts";
 import { externalPubExtension, makeGroupInfo, ratchetTreeExtensions } from "./epoch.ts";
+import type { GroupEvent } from "./events.ts";
 import { type BrokenRule, inspectProposals } from "./inspection.ts";
-import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
+import { type And, type GroupParts, type GroupPosition, LiveGroup } from "./live-group.ts";
 import type { PendingProposal } from "./public-state.ts";
 import { type Received, receive } from "./receiving.ts";
 import { propose, proposeUpdate, send } from "./sending.ts";
@@ -68,6 +69,19 @@ export class Group {
   }
   get pendingProposals(): readonly PendingProposal[] {
     return [...this.#group.live.state.proposals.values()];
+  }
+
+  /** How far we have come in this group, to be compared with what is known elsewhere: with the log, or another copy (`comparePositions`). */
+  get position(): GroupPosition {
+    return this.#group.position;
+  }
+
+  /**
+   * What happens from now on: each event once what it tells of is stored. Nothing in it is secret. A reader that is slow misses
+   * what is more than `limit` events (256 unless given), and is told how many.
+   */
+  events(options: { readonly limit?: number } = {}): ReadableStream<GroupEvent> {
+    return this.#group.events.open(options.limit);
   }
 
   members(): readonly Member[] {
@@ -171,6 +185,7 @@ export class Group {
     return this.#group.inTurn(async () => {
       if (this.#group.status !== "joining") return;
       await this.#group.confirm(() => options.and?.(undefined));
+      this.#group.events.emit({ type: "status", status: "active" });
     });
   }
 

@@ -14,6 +14,7 @@ import { type Batch, mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import { fittingKeys, type MlsContext, type NextEpoch } from "./epoch.ts";
+import { GroupEvents } from "./events.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
 import { PastEpochs } from "./past-epochs.ts";
 import {
@@ -22,6 +23,8 @@ import {
   type GroupKeys,
   type GroupStatus,
   groupKeys,
+  positionRecord,
+  type StoredPosition,
 } from "./stored-group.ts";
 
 /** Records of the application, to be stored in one batch with the group's. */
@@ -44,6 +47,27 @@ export interface GroupParts {
   /** Private keys of our Updates that are not committed yet, by public key in hexadecimal. */
   readonly updates: ReadonlyMap<string, KeyPair>;
   readonly past?: PastEpochs;
+  readonly position?: StoredPosition;
+}
+
+/**
+ * How far this client has come in a group. Whatever it does there makes one of the numbers grow, and that is stored before
+ * anything leaves; so of two copies of a state the one with the smaller position is older, and must not be used.
+ */
+export interface GroupPosition {
+  /** Grows with each proposal, commit and discarded commit of ours, and with each epoch. */
+  readonly changes: bigint;
+  readonly epoch: bigint;
+  /** How many messages we encrypted in this epoch: application data, and proposals and commits that were PrivateMessages. */
+  readonly sent: { readonly application: number; readonly handshake: number };
+  /** The last application message that we sent; undefined before the first. */
+  readonly lastSent: { readonly epoch: bigint; readonly generation: number } | undefined;
+}
+
+/** Below zero where `a` is of an older state than `b`, above it where `b` is older; zero for copies of one state. */
+export function comparePositions(a: GroupPosition, b: GroupPosition): number {
+  if (a.changes !== b.changes) return a.changes < b.changes ? -1 : 1;
+  return a.sent.application - b.sent.application;
 }
 
 export class LiveGroup {
@@ -51,12 +75,14 @@ export class LiveGroup {
   readonly keys: GroupKeys;
   readonly updates: Map<string, KeyPair>;
   readonly past: PastEpochs;
+  readonly events: GroupEvents = new GroupEvents();
   /** Of our leaf in the current epoch. */
   signer: Signer;
   status: GroupStatus;
   live: LiveEpoch;
   pending: { readonly composed: ComposedCommit } | undefined;
   joining: CommitBundle | undefined;
+  #position: StoredPosition;
   /** By public key in hexadecimal. */
   readonly #signers = new Map<string, Signer>();
   /** The end of the queue. */
@@ -74,6 +100,7 @@ export class LiveGroup {
     this.joining = parts.joining;
     this.updates = new Map(parts.updates);
     this.keys = groupKeys(parts.live.state.groupContext.groupId);
+    this.#position = parts.position ?? { changes: 0n, lastSent: undefined };
     this.past = parts.past ?? new PastEpochs(this.keys);
   }
 
@@ -113,6 +140,24 @@ export class LiveGroup {
       throw cause;
     }
     taken?.settle();
+  }
+
+  get position(): GroupPosition {
+    const { state, ownLeaf, secretTree } = this.live;
+    const { epoch } = state.groupContext;
+    const application = secretTree.generation(ownLeaf, "application");
+    const handshake = secretTree.generation(ownLeaf, "handshake");
+    const { changes, lastSent } = this.#position;
+    const last = application > 0 ? { epoch, generation: application - 1 } : lastSent;
+    return { changes, epoch, sent: { application, handshake }, lastSent: last };
+  }
+
+  /** The same as `store`, for what we do to the group: our position in it grows. */
+  async change(batch: Batch, and: Records, taken?: TakenKey): Promise<void> {
+    const { changes, lastSent } = this.position;
+    const position = { changes: changes + 1n, lastSent };
+    await this.store(mergeBatches(batch, positionRecord(this.keys, position)), and, taken);
+    this.#position = position;
   }
 
   /** Keeps a signer for a leaf of ours that is on its way. */
@@ -168,7 +213,7 @@ export class LiveGroup {
     // Where the old tree goes, its keys go with it; where it stays, this one is used.
     const used = past.kept ? taken : undefined;
     const batch = mergeBatches(used?.batch, records, past.batch, nextTree.records());
-    await this.store(batch, and, used);
+    await this.change(batch, and, used);
     if (!used) taken?.discard();
     past.settle();
     if (own) this.pending = undefined;
@@ -207,7 +252,7 @@ export class LiveGroup {
   async confirm(and: Records): Promise<void> {
     const { state, ownLeaf } = this.live;
     const record = new Map([[this.keys.state, encodeState(state, "active", ownLeaf)]]);
-    await this.store({ put: record, delete: [this.keys.pending] }, and);
+    await this.change({ put: record, delete: [this.keys.pending] }, and);
     this.status = "active";
     this.joining = undefined;
   }
@@ -218,6 +263,8 @@ export class LiveGroup {
     await this.store({ delete: keys }, and);
     this.#wipeAll();
     this.status = "removed";
+    this.events.emit({ type: "status", status: "removed" });
+    this.events.close();
   }
 
   /** Overwrites what a commit of ours that lost had prepared. */

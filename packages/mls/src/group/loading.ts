@@ -23,6 +23,7 @@ import {
   type GroupStatus,
   groupKeys,
   loadKeys,
+  loadPosition,
   loadProposals,
   loadTree,
   loadUpdates,
@@ -154,5 +155,6 @@ export async function loadGroup(
     joining: pending && status === "joining" ? decode(StoredBundle, pending) : undefined,
     updates: loadUpdates(keys, records),
     past,
+    position: loadPosition(keys, records),
   });
 }

@@ -24,6 +24,7 @@ import { mergeBatches } from "../storage.ts";
 import type { LeafNode } from "../tree/leaf-node.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import { mergeOwn } from "./committing.ts";
+import { commitEvents } from "./events.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
@@ -220,6 +221,8 @@ async function handleApplication(
     generation: taken.generation,
   };
   await group.store(taken.batch, () => and?.(received), taken);
+  const { generation } = taken;
+  group.events.emit({ type: "message-received", epoch, generation, sender: leafIndex });
   return received;
 }
 
@@ -241,6 +244,13 @@ async function handleProposal(
   const record = known ? {} : proposalRecord(group, authenticated);
   await group.store(mergeBatches(taken?.batch, record), () => and?.(received), taken);
   group.live = { ...group.live, state: withProposal(state, pending) };
+  if (!known) {
+    const own = sender.senderType === "member" && sender.leafIndex === group.live.ownLeaf;
+    const { epoch } = state.groupContext;
+    const { ref } = pending;
+    const { proposalType } = proposal;
+    group.events.emit({ type: "proposal", own, epoch, ref, proposalType, sender });
+  }
   return received;
 }
 
@@ -258,14 +268,15 @@ async function handleCommit(
   }
   const staged = await stageCommit(group.context, state, authenticated, commit);
   const removed = staged.summary.removed.some(({ leafIndex }) => leafIndex === ownLeaf);
-  const received: Received = {
+  const before = group.status;
+  const received = {
     type: "commit",
     own: false,
     summary: staged.summary,
     epoch: staged.next.groupContext.epoch,
     lostPending: group.pending !== undefined,
     removed,
-  };
+  } as const;
   if (removed) {
     await group.enterRemoved(() => and?.(received));
     taken?.discard();
@@ -277,5 +288,7 @@ async function handleCommit(
     });
     await group.enter(next, () => and?.(received), { taken });
   }
+  group.events.emit(...commitEvents(received, { before, after: group.status }));
+  if (removed) group.events.close();
   return received;
 }

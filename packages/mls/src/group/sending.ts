@@ -87,6 +87,7 @@ export async function send(
   );
   const { bytes, taken } = await protect(group, signed, context);
   await group.store(taken?.batch ?? {}, () => options.and?.(bytes), taken);
+  group.events.emit({ type: "message-sent", epoch, generation: taken?.generation ?? 0 });
   return bytes;
 }
 
@@ -112,8 +113,13 @@ export async function propose(
   const known = pending && state.proposals.has(toHex(pending.ref));
   const record = known ? undefined : proposalRecord(group, signed);
   const batch = mergeBatches(taken?.batch, options.batch, record);
-  await group.store(batch, () => options.and?.(bytes), taken);
-  if (pending) group.live = { ...group.live, state: withProposal(state, pending) };
+  await group.change(batch, () => options.and?.(bytes), taken);
+  if (pending) {
+    group.live = { ...group.live, state: withProposal(state, pending) };
+    const { ref } = pending;
+    const { proposalType } = proposal;
+    group.events.emit({ type: "proposal", own: true, epoch, ref, proposalType, sender });
+  }
   return bytes;
 }
 

@@ -11,6 +11,7 @@
  * group/ID/proposal/N            a proposal that may still be committed, by the order they came
  * group/ID/update/KEY            the private key of an Update of ours that is not committed yet
  * group/ID/resumption/EPOCH      a resumption PSK
+ * group/ID/position              how often we changed the group, and the last message that we sent before this epoch
  * group/ID/pending               a commit of ours that the service has not decided on
  * ```
  * @module
@@ -29,6 +30,7 @@ import {
   uint8,
   uint16,
   uint32,
+  uint64,
   vector,
 } from "../codec.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
@@ -92,6 +94,7 @@ export interface GroupKeys {
   readonly state: string;
   readonly secrets: string;
   readonly pending: string;
+  readonly position: string;
   readonly node: (index: number) => string;
   readonly key: (index: number) => string;
   readonly tree: (epoch: bigint) => string;
@@ -111,6 +114,7 @@ export function groupKeys(groupId: Bytes): GroupKeys {
     state: `${all}state`,
     secrets: `${all}secrets`,
     pending: `${all}pending`,
+    position: `${all}position`,
     node: (index) => `${all}node/${index}`,
     key: (index) => `${all}key/${index}`,
     tree: (epoch) => `${all}tree/${epoch}/`,
@@ -221,6 +225,30 @@ export function epochRecords(
       ],
     },
   );
+}
+
+/** How far a client has come in a group: what the current epoch's ratchets say of it is not repeated here. */
+export interface StoredPosition {
+  readonly changes: bigint;
+  readonly lastSent: { readonly epoch: bigint; readonly generation: number } | undefined;
+}
+const StoredPosition: Codec<StoredPosition & { readonly version: number }> = struct({
+  version: uint8,
+  changes: uint64,
+  lastSent: optional(struct({ epoch: uint64, generation: uint32 })),
+});
+
+export function positionRecord(keys: GroupKeys, position: StoredPosition): Batch {
+  const record = encode(StoredPosition, { version: VERSION, ...position });
+  return { put: new Map([[keys.position, record]]) };
+}
+
+/** Groups of version 1 have none. */
+export function loadPosition(keys: GroupKeys, records: ReadonlyMap<string, Bytes>): StoredPosition {
+  const stored = records.get(keys.position);
+  if (!stored) return { changes: 0n, lastSent: undefined };
+  const { changes, lastSent } = decode(StoredPosition, stored);
+  return { changes, lastSent };
 }
 
 /** What stands behind a prefix among records, by the rest of the key. */
