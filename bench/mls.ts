@@ -36,6 +36,8 @@ interface Result {
   readonly step: string;
   /** The median. */
   readonly ms: number;
+  /** Of all processors together, the median. */
+  readonly cpuMs: number;
   readonly storageMs: number | undefined;
   readonly bytes: number | undefined;
   readonly runs: number;
@@ -161,6 +163,7 @@ async function measureSize(n: number, options: Options, endsAt: number): Promise
         suite: 0,
         step: `stopped at ${gone}`,
         ms: Number.NaN,
+        cpuMs: Number.NaN,
         storageMs: undefined,
         bytes: undefined,
         runs: 0,
@@ -209,6 +212,7 @@ async function measureSize(n: number, options: Options, endsAt: number): Promise
         suite,
         step,
         ms: median(all.map(({ ms }) => ms)),
+        cpuMs: median(all.map(({ cpuMs }) => cpuMs)),
         storageMs:
           all[0]?.storageMs === undefined ? undefined : median(all.map((t) => t.storageMs ?? 0)),
         bytes: all.at(-1)?.bytes,
@@ -242,7 +246,7 @@ function fixed(ms: number): string {
 }
 
 function print(results: readonly Result[], peers: readonly string[]): void {
-  const head = ["step", "ours, ms", "floor, ms", "ours/floor", "storage", "bytes"];
+  const head = ["step", "ours, ms", "floor, ms", "ours/floor", "in cpu", "storage", "bytes"];
   for (const peer of peers) head.push(`${peer}, ms`, `ours/${peer}`);
   const sizes = [...new Set(results.map(({ n }) => n))];
   for (const n of sizes) {
@@ -256,6 +260,7 @@ function print(results: readonly Result[], peers: readonly string[]): void {
       const named = ours.committers ? `${step} (${ours.committers})` : step;
       const row = [named, fixed(ours.ms)];
       row.push(floor ? fixed(floor.ms) : "", floor ? (ours.ms / floor.ms).toFixed(2) : "");
+      row.push(floor ? (ours.cpuMs / floor.cpuMs).toFixed(2) : "");
       row.push(ours.storageMs === undefined ? "" : fixed(ours.storageMs), `${ours.bytes ?? ""}`);
       for (const peer of peers) {
         const theirs = of(peer);

@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import type * as CoreCrypto from "@wireapp/core-crypto/browser";
-import { DATA, MESSAGES, type Subject, timed } from "./subject.ts";
+import { DATA, MESSAGES, perMessage, type Subject, timed } from "./subject.ts";
 
 const SUITE = 1;
 
@@ -95,7 +95,7 @@ export async function subject(): Promise<Subject> {
       conversation = new lib.ConversationId(new Uint8Array(16).fill(groups++));
       taking = true;
       const { client, credential } = founder;
-      const { ms } = await timed(() =>
+      const { ms, cpuMs } = await timed(() =>
         client.transaction(async (context) => {
           await context.createConversation(conversation, credential, undefined);
           await context.addClientsToConversation(conversation, keyPackages);
@@ -105,12 +105,12 @@ export async function subject(): Promise<Subject> {
       welcome = bundle.welcome;
       joined = [];
       enlisted = [];
-      return { ms, bytes: bundle.commit.length };
+      return { ms, cpuMs, bytes: bundle.commit.length };
     },
     join: async () => {
-      const { ms, value } = await timed(() => enter(people.length - joined.length));
+      const { ms, cpuMs, value } = await timed(() => enter(people.length - joined.length));
       joined.push(value);
-      return { ms };
+      return { ms, cpuMs };
     },
     enlist: async (places) => {
       const last = people.length - joined.length;
@@ -119,20 +119,20 @@ export async function subject(): Promise<Subject> {
     commit: async () => {
       taking = false;
       processed = 0;
-      const { ms } = await timed(async () => {
+      const { ms, cpuMs } = await timed(async () => {
         await founder.client
           .transaction((context) => context.updateKeyingMaterial(conversation))
           .catch(() => undefined);
       });
-      return { ms, bytes: bundle?.commit.length ?? 0 };
+      return { ms, cpuMs, bytes: bundle?.commit.length ?? 0 };
     },
     process: async () => {
       if (processed === 0) commit = await commitBy(founder);
       const by = joined[processed++];
       if (!by) throw new Error("all have processed this commit");
-      const { ms } = await timed(() => receive(by, commit));
+      const { ms, cpuMs } = await timed(() => receive(by, commit));
       if (processed === joined.length) for (const one of enlisted) await receive(one, commit);
-      return { ms };
+      return { ms, cpuMs };
     },
     populate: async () => {
       const all = [founder, ...joined, ...enlisted];
@@ -143,7 +143,7 @@ export async function subject(): Promise<Subject> {
     },
     send: async () => {
       const sent: Uint8Array[] = [];
-      const { ms } = await timed(async () => {
+      const { ms, cpuMs } = await timed(async () => {
         for (let i = 0; i < MESSAGES; i++) {
           sent.push(
             await founder.client.transaction((context) =>
@@ -153,15 +153,15 @@ export async function subject(): Promise<Subject> {
         }
       });
       messages = sent;
-      return { ms: ms / MESSAGES, bytes: messages[0]?.length ?? 0 };
+      return perMessage({ ms, cpuMs }, messages[0]?.length ?? 0);
     },
     receive: async () => {
       const [by] = joined;
       if (!by) throw new Error("nobody joined");
-      const { ms } = await timed(async () => {
+      const { ms, cpuMs } = await timed(async () => {
         for (const message of messages) await receive(by, message);
       });
-      return { ms: ms / MESSAGES, bytes: messages[0]?.length ?? 0 };
+      return perMessage({ ms, cpuMs }, messages[0]?.length ?? 0);
     },
   };
 }

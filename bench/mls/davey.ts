@@ -145,7 +145,7 @@ export function subject(): Subject {
       proposals = list(adds);
     },
     addAll: async () => {
-      const { ms, value } = await timed(async () => {
+      const { ms, cpuMs, value } = await timed(async () => {
         founder = newSession(0);
         const made = founder.processProposals(APPEND, proposals);
         if (!made.commit || !made.welcome) throw new Error("nothing was made");
@@ -156,12 +156,12 @@ export function subject(): Subject {
       joined = [];
       enlisted = [];
       open = undefined;
-      return { ms, bytes: value.commit.length + welcome.length };
+      return { ms, cpuMs, bytes: value.commit.length + welcome.length };
     },
     join: async () => {
-      const { ms, value } = await timed(async () => enter(people.length - joined.length));
+      const { ms, cpuMs, value } = await timed(async () => enter(people.length - joined.length));
       joined.push(value);
-      return { ms };
+      return { ms, cpuMs };
     },
     enlist: async (places) => {
       const last = people.length - joined.length;
@@ -176,15 +176,15 @@ export function subject(): Subject {
       if (place === undefined) throw new Error("nobody is left to be removed");
       const proposal = removal(place);
       open = proposal;
-      const { ms, value } = await timed(async () => commitBy(founder, proposal));
+      const { ms, cpuMs, value } = await timed(async () => commitBy(founder, proposal));
       commit = value;
-      return { ms, bytes: commit.length };
+      return { ms, cpuMs, bytes: commit.length };
     },
     process: async () => {
       const by = joined[processed++];
       if (!by || !open) throw new Error("all have processed this commit");
       by.processProposals(APPEND, list([open.message]));
-      const { ms } = await timed(async () => by.processCommit(commit));
+      const { ms, cpuMs } = await timed(async () => by.processCommit(commit));
       if (processed === joined.length) {
         for (const one of enlisted) {
           one.processProposals(APPEND, list([open.message]));
@@ -194,7 +194,7 @@ export function subject(): Subject {
         removable.shift();
         open = undefined;
       }
-      return { ms };
+      return { ms, cpuMs };
     },
     populate: async () => {
       const all = [founder, ...joined, ...enlisted];

@@ -18,7 +18,7 @@ import {
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup } from "@conclave/mls/public-group";
-import { DATA, MESSAGES, type Subject, type Timed, timed } from "./subject.ts";
+import { DATA, MESSAGES, perMessage, type Subject, type Timed, timed } from "./subject.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -77,9 +77,9 @@ async function person(name: string): Promise<Person> {
 
 async function measured<T>(operation: () => Promise<T>): Promise<{ time: Timed; value: T }> {
   storageTime();
-  const { ms, value } = await timed(operation);
+  const { ms, cpuMs, value } = await timed(operation);
   const storageMs = storageTime();
-  return { time: { ms: ms - storageMs, storageMs }, value };
+  return { time: { ms: ms - storageMs, cpuMs, storageMs }, value };
 }
 
 export function subject(): Subject {
@@ -191,9 +191,4 @@ export function subject(): Subject {
       return perMessage(time, messages[0]?.length ?? 0);
     },
   };
-}
-
-function perMessage(time: Timed, bytes: number): Timed {
-  const storageMs = (time.storageMs ?? 0) / MESSAGES;
-  return { ms: time.ms / MESSAGES, storageMs, bytes };
 }

@@ -6,6 +6,8 @@
 /** Milliseconds that a step took, and how much it made, in bytes. */
 export interface Timed {
   readonly ms: number;
+  /** Of processors, all together: what others do on the machine changes it less. */
+  readonly cpuMs: number;
   readonly bytes?: number;
   /** Of that, milliseconds in storage. */
   readonly storageMs?: number;
@@ -49,10 +51,21 @@ export const MESSAGES = 20;
 export const DATA: Uint8Array<ArrayBuffer> = new Uint8Array(100).fill(7);
 
 /** How long `operation` takes. */
-export async function timed<T>(operation: () => Promise<T>): Promise<{ ms: number; value: T }> {
+export async function timed<T>(
+  operation: () => T | Promise<T>,
+): Promise<{ ms: number; cpuMs: number; value: T }> {
+  const before = process.cpuUsage();
   const started = performance.now();
   const value = await operation();
-  return { ms: performance.now() - started, value };
+  const ms = performance.now() - started;
+  const { user, system } = process.cpuUsage(before);
+  return { ms, cpuMs: (user + system) / 1000, value };
+}
+
+/** The time of one of `MESSAGES`. */
+export function perMessage(all: Timed, bytes: number): Timed {
+  const storageMs = (all.storageMs ?? 0) / MESSAGES;
+  return { ms: all.ms / MESSAGES, cpuMs: all.cpuMs / MESSAGES, storageMs, bytes };
 }
 
 /** At most `count` even places after the founder's, spread evenly over n: with the founder, one in each subtree that big. */

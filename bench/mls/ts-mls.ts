@@ -4,7 +4,7 @@
  */
 
 import * as ts from "ts-mls";
-import { DATA, MESSAGES, type Subject, type Timed, timed } from "./subject.ts";
+import { DATA, MESSAGES, perMessage, type Subject, timed } from "./subject.ts";
 
 const SUITE = 1;
 
@@ -84,7 +84,7 @@ export async function subject(): Promise<Subject> {
     },
     addAll: async () => {
       const groupId = new Uint8Array(16).fill(groups++);
-      const { ms, value } = await timed(async () => {
+      const { ms, cpuMs, value } = await timed(async () => {
         const created = await ts.createGroup({
           context,
           groupId,
@@ -109,12 +109,12 @@ export async function subject(): Promise<Subject> {
       welcome = value.made.welcome.welcome;
       joined = [];
       enlisted = [];
-      return { ms, bytes: value.commitBytes.length + value.welcomeBytes.length };
+      return { ms, cpuMs, bytes: value.commitBytes.length + value.welcomeBytes.length };
     },
     join: async () => {
-      const { ms, value } = await timed(() => enter(people.length - joined.length));
+      const { ms, cpuMs, value } = await timed(() => enter(people.length - joined.length));
       joined.push(value);
-      return { ms };
+      return { ms, cpuMs };
     },
     enlist: async (places) => {
       // Those who joined already stand at the last places; they need not enter twice.
@@ -122,23 +122,23 @@ export async function subject(): Promise<Subject> {
       for (const place of places) if (place <= last) enlisted.push(await enter(place));
     },
     commit: async () => {
-      const { ms, value } = await timed(() => makeCommit(group));
+      const { ms, cpuMs, value } = await timed(() => makeCommit(group));
       commit = value.bytes;
       committed = value.next;
       processed = 0;
-      return { ms, bytes: commit.length };
+      return { ms, cpuMs, bytes: commit.length };
     },
     process: async () => {
       const at = processed++;
       const state = joined[at];
       if (!state) throw new Error("all have processed this commit");
-      const { ms, value } = await timed(() => receive(state, commit));
+      const { ms, cpuMs, value } = await timed(() => receive(state, commit));
       joined[at] = value;
       if (processed === joined.length) {
         group = committed;
         enlisted = await Promise.all(enlisted.map((one) => receive(one, commit)));
       }
-      return { ms };
+      return { ms, cpuMs };
     },
     populate: async () => {
       for (const [at, state] of enlisted.entries()) {
@@ -153,7 +153,7 @@ export async function subject(): Promise<Subject> {
     },
     send: async () => {
       const sent: Uint8Array[] = [];
-      const { ms } = await timed(async () => {
+      const { ms, cpuMs } = await timed(async () => {
         for (let i = 0; i < MESSAGES; i++) {
           const made = await ts.createApplicationMessage({ context, state: group, message: DATA });
           group = made.newState;
@@ -161,21 +161,17 @@ export async function subject(): Promise<Subject> {
         }
       });
       messages = sent;
-      return perMessage(ms, messages[0]?.length ?? 0);
+      return perMessage({ ms, cpuMs }, messages[0]?.length ?? 0);
     },
     receive: async () => {
       let [state] = joined;
       if (!state) throw new Error("nobody joined");
-      const { ms, value } = await timed(async () => {
+      const { ms, cpuMs, value } = await timed(async () => {
         for (const message of messages) state = await receive(state as ts.ClientState, message);
         return state as ts.ClientState;
       });
       joined[0] = value;
-      return perMessage(ms, messages[0]?.length ?? 0);
+      return perMessage({ ms, cpuMs }, messages[0]?.length ?? 0);
     },
   };
-}
-
-function perMessage(ms: number, bytes: number): Timed {
-  return { ms: ms / MESSAGES, bytes };
 }

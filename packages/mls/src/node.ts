@@ -14,14 +14,14 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
-  generateKeyPairSync,
+  generateKeyPair,
   hash,
   type KeyObject,
   randomBytes,
   sign,
   verify,
 } from "node:crypto";
-import { concat, EMPTY } from "./bytes.ts";
+import { concat, EMPTY, wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 import { generateScalar, isNist, type NistGroup } from "./crypto/kem.ts";
 import { type Curve, checkPublicKeyForm, pkcs8, spki } from "./crypto/key-format.ts";
@@ -29,6 +29,8 @@ import {
   type AeadName,
   type CryptoProvider,
   type DhGroup,
+  HASHES,
+  type HashName,
   type KeyPair,
   type SignatureName,
   type Signed,
@@ -105,18 +107,47 @@ function publicKeyOf(curve: Curve, privateKey: Bytes): Bytes {
   );
 }
 
-function newKeys(group: DhGroup): {
-  readonly privateKey: KeyObject;
-  readonly publicKey: KeyObject;
-} {
+function newKeys(
+  group: DhGroup,
+  made: (failed: Error | null, publicKey: KeyObject, privateKey: KeyObject) => void,
+): void {
   // One call for both, though the types want one for each.
-  return isNist(group)
-    ? generateKeyPairSync("ec", { namedCurve: NAMED_CURVE[group] })
-    : generateKeyPairSync(group as "x25519");
+  if (isNist(group)) generateKeyPair("ec", { namedCurve: NAMED_CURVE[group] }, made);
+  else generateKeyPair(group as "x25519", {}, made);
 }
 
+/** Node's buffers as plain arrays: the same memory, where no other buffer shares it. */
 function bytes(buffer: Uint8Array): Bytes {
-  return Uint8Array.from(buffer);
+  const { buffer: memory, byteLength } = buffer;
+  return memory instanceof ArrayBuffer && memory.byteLength === byteLength
+    ? new Uint8Array(memory)
+    : Uint8Array.from(buffer);
+}
+
+/** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
+const BLOCK = { sha256: 64, sha384: 128, sha512: 128 } as const satisfies Record<HashName, number>;
+
+/** Above this many bytes, putting them beside the key costs more than an object that takes them where they are. */
+const SHORT = 4096;
+
+/** HMAC (RFC 2104): of short data as two hashes, since making an object for each costs more than they do. */
+function hmac(name: HashName, key: Uint8Array, data: Uint8Array): Bytes {
+  if (data.length > SHORT) return bytes(createHmac(name, key).update(data).digest());
+  const block = BLOCK[name];
+  const fitting = key.length <= block ? key : hash(name, key, "buffer");
+  const inner = new Uint8Array(block + data.length).fill(0x36, 0, block);
+  const outer = new Uint8Array(block + HASHES[name].nh).fill(0x5c, 0, block);
+  for (let i = 0; i < fitting.length; i++) {
+    const byte = fitting[i] ?? 0;
+    inner[i] = byte ^ 0x36;
+    outer[i] = byte ^ 0x5c;
+  }
+  inner.set(data, block);
+  const digest = hash(name, inner, "buffer");
+  outer.set(digest, block);
+  const made = hash(name, outer, "buffer");
+  wipe(inner, outer, digest);
+  return bytes(made);
 }
 
 /** Below this many, handing signatures to other threads costs more than it saves. */
@@ -154,7 +185,7 @@ export const nodeCrypto: CryptoProvider = {
 
   hash: (name, data) => bytes(hash(name, data, "buffer")),
 
-  hmac: (name, key, data) => bytes(createHmac(name, key).update(data).digest()),
+  hmac,
 
   seal: (aead, key, nonce, aad, plaintext) => {
     // The same options serve all three; the types tell AES-GCM and ChaCha20-Poly1305 apart.
@@ -186,11 +217,18 @@ export const nodeCrypto: CryptoProvider = {
       }),
     ),
 
-  dhEphemeral: (group, peer) => {
-    const { privateKey, publicKey } = newKeys(group);
-    const secret = diffieHellman({ privateKey, publicKey: publicKeyObject(group, peer) });
-    return { publicKey: exportPublicKey(publicKey), secret: bytes(secret) };
-  },
+  // On other threads: whoever encrypts to a group does it to many.
+  dhEphemeral: (group, peer) =>
+    new Promise((resolve, reject) => {
+      const other = publicKeyObject(group, peer);
+      newKeys(group, (failed, publicKey, privateKey) => {
+        if (failed) return reject(failed);
+        diffieHellman({ privateKey, publicKey: other }, (wrong, secret) => {
+          if (wrong) return reject(wrong);
+          resolve({ publicKey: exportPublicKey(publicKey), secret: bytes(secret) });
+        });
+      });
+    }),
 
   generateSignatureKeyPair: (name) => {
     const { curve, size } = schemeOf(name);

@@ -69,49 +69,81 @@ async function decap(suite: Suite, enc: Bytes, recipient: KeyPair): Promise<Byte
   }
 }
 
-interface HpkeContext {
-  readonly key: Bytes;
-  readonly nonce: Bytes;
-  readonly exporterSecret: Bytes;
+/** What the key schedule in base mode (RFC 9180 §5.1) makes of a suite and an info: the same for all recipients. */
+interface Schedule {
+  readonly suite: Suite;
+  readonly kdf: LabeledKdf;
+  readonly context: Bytes;
 }
 
-/** `KeySchedule` in base mode (RFC 9180 §5.1). */
-function keySchedule(suite: Suite, sharedSecret: Bytes, info: Bytes): HpkeContext {
+function scheduleOf(suite: Suite, info: Bytes): Schedule {
   const kdf = hpkeKdf(suite);
   const context = concat(
     Uint8Array.of(0),
     labeledExtract(kdf, EMPTY, "psk_id_hash", EMPTY),
     labeledExtract(kdf, EMPTY, "info_hash", info),
   );
-  const secret = labeledExtract(kdf, sharedSecret, "secret", EMPTY);
-  wipe(sharedSecret);
-  const derived = {
-    key: labeledExpand(kdf, secret, "key", context, suite.nk),
-    nonce: labeledExpand(kdf, secret, "base_nonce", context, suite.nn),
-    exporterSecret: labeledExpand(kdf, secret, "exp", context, suite.nh),
-  };
-  wipe(secret);
-  return derived;
+  return { suite, kdf, context };
 }
 
-function wipeContext(context: HpkeContext): void {
-  wipe(context.key, context.nonce, context.exporterSecret);
+/** The secret that keys and exporter come from; it takes `sharedSecret`. */
+function scheduleSecret({ kdf }: Schedule, sharedSecret: Bytes): Bytes {
+  const secret = labeledExtract(kdf, sharedSecret, "secret", EMPTY);
+  wipe(sharedSecret);
+  return secret;
+}
+
+/** Key and nonce of the one message. */
+function messageKey(
+  schedule: Schedule,
+  sharedSecret: Bytes,
+): { readonly key: Bytes; readonly nonce: Bytes } {
+  const { suite, kdf, context } = schedule;
+  const secret = scheduleSecret(schedule, sharedSecret);
+  const key = labeledExpand(kdf, secret, "key", context, suite.nk);
+  const nonce = labeledExpand(kdf, secret, "base_nonce", context, suite.nn);
+  wipe(secret);
+  return { key, nonce };
+}
+
+/** `Export` (RFC 9180 §5.3), `length` bytes. */
+function exportSecret(
+  schedule: Schedule,
+  sharedSecret: Bytes,
+  label: string,
+  length: number,
+): Bytes {
+  const { suite, kdf, context } = schedule;
+  const secret = scheduleSecret(schedule, sharedSecret);
+  const exporter = labeledExpand(kdf, secret, "exp", context, suite.nh);
+  const exported = labeledExpand(kdf, exporter, "sec", utf8Bytes(label), length);
+  wipe(secret, exporter);
+  return exported;
+}
+
+async function seal(
+  schedule: Schedule,
+  publicKey: Bytes,
+  aad: Bytes,
+  plaintext: Bytes,
+): Promise<HpkeCiphertext> {
+  const { suite } = schedule;
+  const { enc, secret } = await encap(suite, publicKey);
+  const { key, nonce } = messageKey(schedule, secret);
+  const ciphertext = await suite.provider.seal(suite.aead, key, nonce, aad, plaintext);
+  wipe(key, nonce);
+  return { kemOutput: enc, ciphertext };
 }
 
 /** `SealBase`: one message to the holder of `publicKey`. */
-export async function hpkeSeal(
+export function hpkeSeal(
   suite: Suite,
   publicKey: Bytes,
   info: Bytes,
   aad: Bytes,
   plaintext: Bytes,
 ): Promise<HpkeCiphertext> {
-  const { enc, secret } = await encap(suite, publicKey);
-  const context = keySchedule(suite, secret, info);
-  const { key, nonce } = context;
-  const ciphertext = await suite.provider.seal(suite.aead, key, nonce, aad, plaintext);
-  wipeContext(context);
-  return { kemOutput: enc, ciphertext };
+  return seal(scheduleOf(suite, info), publicKey, aad, plaintext);
 }
 
 /** `OpenBase`. Throws `MlsError` with `hpke-open`. */
@@ -123,19 +155,14 @@ export async function hpkeOpen(
   sealed: HpkeCiphertext,
 ): Promise<Bytes> {
   const secret = await decap(suite, sealed.kemOutput, keyPair);
-  const context = keySchedule(suite, secret, info);
-  const { key, nonce } = context;
+  const { key, nonce } = messageKey(scheduleOf(suite, info), secret);
   try {
     return await suite.provider.open(suite.aead, key, nonce, aad, sealed.ciphertext);
   } catch (cause) {
     throw new MlsError("hpke-open", "5.1.3", "the ciphertext does not open", { cause });
   } finally {
-    wipeContext(context);
+    wipe(key, nonce);
   }
-}
-
-function exportSecret(suite: Suite, context: HpkeContext, label: string, length: number): Bytes {
-  return labeledExpand(hpkeKdf(suite), context.exporterSecret, "sec", utf8Bytes(label), length);
 }
 
 /** `SendExportBase`: a secret of `length` bytes that the holder of `publicKey` can derive too (RFC 9420 §8.3). */
@@ -146,10 +173,7 @@ export async function hpkeSendExport(
   length: number,
 ): Promise<{ readonly kemOutput: Bytes; readonly secret: Bytes }> {
   const { enc, secret } = await encap(suite, publicKey);
-  const context = keySchedule(suite, secret, EMPTY);
-  const exported = exportSecret(suite, context, label, length);
-  wipeContext(context);
-  return { kemOutput: enc, secret: exported };
+  return { kemOutput: enc, secret: exportSecret(scheduleOf(suite, EMPTY), secret, label, length) };
 }
 
 /** `ReceiveExportBase`. Throws `MlsError` with `hpke-open`. */
@@ -160,10 +184,8 @@ export async function hpkeReceiveExport(
   label: string,
   length: number,
 ): Promise<Bytes> {
-  const context = keySchedule(suite, await decap(suite, kemOutput, keyPair), EMPTY);
-  const exported = exportSecret(suite, context, label, length);
-  wipeContext(context);
-  return exported;
+  const secret = await decap(suite, kemOutput, keyPair);
+  return exportSecret(scheduleOf(suite, EMPTY), secret, label, length);
 }
 
 interface EncryptContext {
@@ -185,6 +207,28 @@ export function encryptWithLabel(
   plaintext: Bytes,
 ): Promise<HpkeCiphertext> {
   return hpkeSeal(suite, publicKey, encryptInfo(label, context), EMPTY, plaintext);
+}
+
+/** So many are encrypted at a time, whatever is asked: others want the platform's threads too. */
+const AT_A_TIME = 512;
+
+/** `encryptWithLabel` under one context to many, in parallel where the platform can; in the order of what is given. */
+export async function encryptManyWithLabel(
+  suite: Suite,
+  label: string,
+  context: Bytes,
+  messages: readonly { readonly publicKey: Bytes; readonly plaintext: Bytes }[],
+): Promise<HpkeCiphertext[]> {
+  const schedule = scheduleOf(suite, encryptInfo(label, context));
+  const sealed: HpkeCiphertext[] = [];
+  for (let at = 0; at < messages.length; at += AT_A_TIME) {
+    const part = messages.slice(at, at + AT_A_TIME);
+    const made = await Promise.all(
+      part.map(({ publicKey, plaintext }) => seal(schedule, publicKey, EMPTY, plaintext)),
+    );
+    for (const one of made) sealed.push(one);
+  }
+  return sealed;
 }
 
 /** RFC 9420 §5.1.3. Throws `MlsError` with `hpke-open`. */

@@ -42,7 +42,7 @@ export function hkdfExpand(
     const next = provider.hmac(name, prk, concat(block, info, Uint8Array.of(counter)));
     wipe(block);
     block = next;
-    output.set(block.subarray(0, length - at), at);
+    output.set(block.length > length - at ? block.subarray(0, length - at) : block, at);
   }
   wipe(block);
   return output;
@@ -52,12 +52,25 @@ export function extract(suite: Suite, salt: Bytes, ikm: Bytes): Bytes {
   return hkdfExtract(suite.provider, suite.hash, salt, ikm);
 }
 
-interface KDFLabel {
+/** `KDFLabel` (§8) up to its context, by length and label: there are few, and each is wanted for every message. */
+const KDF_LABELS = new Map<string, Bytes>();
+const MAX_KDF_LABELS = 256;
+
+interface KDFLabelHead {
   readonly length: number;
   readonly label: Bytes;
-  readonly context: Bytes;
 }
-const KDFLabel = struct<KDFLabel>({ length: uint16, label: opaque, context: opaque });
+const KDFLabelHead = struct<KDFLabelHead>({ length: uint16, label: opaque });
+
+function kdfLabelHead(label: string, length: number): Bytes {
+  const key = `${length} ${label}`;
+  const known = KDF_LABELS.get(key);
+  if (known) return known;
+  const head = encode(KDFLabelHead, { length, label: utf8Bytes(`MLS 1.0 ${label}`) });
+  // An exporter's labels are the application's: they could be without number.
+  if (KDF_LABELS.size < MAX_KDF_LABELS) KDF_LABELS.set(key, head);
+  return head;
+}
 
 /** `ExpandWithLabel` (§8), `length` bytes. */
 export function expandWithLabel(
@@ -67,7 +80,7 @@ export function expandWithLabel(
   context: Bytes,
   length: number,
 ): Bytes {
-  const info = encode(KDFLabel, { length, label: utf8Bytes(`MLS 1.0 ${label}`), context });
+  const info = concat(kdfLabelHead(label, length), encode(opaque, context));
   return hkdfExpand(suite.provider, suite.hash, secret, info, length);
 }
 

@@ -34,8 +34,19 @@ export interface Kem {
   readonly decap: (enc: Bytes, recipient: KeyPair) => MaybePromise<Bytes>;
 }
 
+/** The KEMs that were made, by provider and name. */
+const MADE = new WeakMap<CryptoProvider, Map<KemName, Kem>>();
+
 /** The KEM of a suite, on its provider. */
 export function kemOf({ kem, provider }: Suite): Kem {
+  const made = MADE.get(provider) ?? new Map<KemName, Kem>();
+  MADE.set(provider, made);
+  const found = made.get(kem) ?? newKem(provider, kem);
+  made.set(kem, found);
+  return found;
+}
+
+function newKem(provider: CryptoProvider, kem: KemName): Kem {
   const other = provider.kems?.get(kem);
   if (other) return other(provider);
   if (!isDhGroup(kem)) throw new TypeError(`the provider has no ${kem}`);

@@ -38,35 +38,45 @@ export function signWithLabel(signer: Signer, label: string, content: Bytes): Pr
   return signer.sign(signContent(label, content));
 }
 
-export async function verifyWithLabel(
+/** A question that is asked with the next others, and who waits for its answer. */
+interface Question extends Signed {
+  readonly answer: (valid: boolean) => void;
+  readonly fail: (cause: unknown) => void;
+}
+/** What waits to be asked, by provider and scheme. */
+const WAITING = new WeakMap<CryptoProvider, Map<SignatureName, Question[]>>();
+
+/** Asks all that waits for a provider and scheme at once. */
+async function ask(provider: CryptoProvider, signature: SignatureName): Promise<void> {
+  const questions = WAITING.get(provider)?.get(signature) ?? [];
+  WAITING.get(provider)?.delete(signature);
+  try {
+    const answers = await provider.verifyMany(signature, questions);
+    for (const [i, { answer }] of questions.entries()) answer(answers[i] ?? false);
+  } catch (cause) {
+    for (const { fail } of questions) fail(cause);
+  }
+}
+
+/**
+ * Whether a signature under a label verifies. Those asked for together, without a pause for anything else, are verified together: in
+ * parallel where the platform can. So the leaves of a tree need no more than `Promise.all`.
+ */
+export function verifyWithLabel(
   suite: Suite,
   publicKey: Bytes,
   label: string,
   content: Bytes,
-  signature: Bytes,
+  signatureBytes: Bytes,
 ): Promise<boolean> {
-  return suite.provider.verify(suite.signature, publicKey, signContent(label, content), signature);
-}
-
-/** What `verifyManyWithLabel` takes: a signature under a label, and what it claims to be of whom. */
-export interface SignedContent {
-  readonly publicKey: Bytes;
-  readonly label: string;
-  readonly content: Bytes;
-  readonly signature: Bytes;
-}
-
-/** `verifyWithLabel` for many signatures, in parallel where the platform can; the answers in the order of the questions. */
-export function verifyManyWithLabel(
-  suite: Suite,
-  signed: readonly SignedContent[],
-): Promise<readonly boolean[]> {
-  const questions = signed.map(
-    ({ publicKey, label, content, signature }): Signed => ({
-      publicKey,
-      message: signContent(label, content),
-      signature,
-    }),
-  );
-  return suite.provider.verifyMany(suite.signature, questions);
+  const { provider, signature } = suite;
+  return new Promise((answer, fail) => {
+    const waiting = WAITING.get(provider) ?? new Map<SignatureName, Question[]>();
+    WAITING.set(provider, waiting);
+    const questions = waiting.get(signature) ?? [];
+    waiting.set(signature, questions);
+    if (questions.length === 0) queueMicrotask(() => void ask(provider, signature));
+    const message = signContent(label, content);
+    questions.push({ publicKey, message, signature: signatureBytes, answer, fail });
+  });
 }

@@ -173,8 +173,8 @@ export interface CryptoProvider {
     signatureBytes: Bytes,
   ) => MaybePromise<boolean>;
   /**
-   * `verify` for many, in parallel where the platform can: the answers stand in the order of the questions. For the leaves of a tree
-   * and for key packages that are added together: collect what is to be verified, ask once (`verifyManyWithLabel`), then look at the answers.
+   * `verify` for many, in parallel where the platform can: the answers stand in the order of the questions. It is asked for the leaves
+   * of a tree and for key packages that are added together (`verifyWithLabel`).
    */
   readonly verifyMany: (
     signature: SignatureName,

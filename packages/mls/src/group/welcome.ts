@@ -5,7 +5,7 @@
 
 import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, decode, encode } from "../codec.ts";
-import { decryptWithLabel, encryptWithLabel } from "../crypto/hpke.ts";
+import { decryptWithLabel, encryptManyWithLabel } from "../crypto/hpke.ts";
 import { expandWithLabel } from "../crypto/kdf.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -49,26 +49,24 @@ export async function makeWelcome(
   const initKeys = commit.list.flatMap(({ proposal }) =>
     proposal.proposalType === "add" ? [proposal.keyPackage.initKey] : [],
   );
-  const entries = commit.added.map(async ({ leafIndex, keyPackageRef: newMember }, i) => {
+  const messages = commit.added.map(({ leafIndex }, i) => {
     const known = pathSecrets.get(commonAncestor(2 * leafIndex, 2 * commit.committer));
-    const groupSecrets = encode(GroupSecrets, {
+    const plaintext = encode(GroupSecrets, {
       joinerSecret: secrets.joinerSecret,
       pathSecret: known && { pathSecret: known },
       psks: commit.psks,
     });
-    const encryptedGroupSecrets = await encryptWithLabel(
-      suite,
-      initKeys[i] ?? EMPTY,
-      "Welcome",
-      encryptedGroupInfo,
-      groupSecrets,
-    );
-    wipe(groupSecrets);
-    return { newMember, encryptedGroupSecrets };
+    return { publicKey: initKeys[i] ?? EMPTY, plaintext };
   });
+  const sealed = await encryptManyWithLabel(suite, "Welcome", encryptedGroupInfo, messages);
+  wipe(...messages.map(({ plaintext }) => plaintext));
+  const entries = sealed.map((encryptedGroupSecrets, i) => ({
+    newMember: commit.added[i]?.keyPackageRef ?? EMPTY,
+    encryptedGroupSecrets,
+  }));
   const welcome: Welcome = {
     cipherSuite: suite.number,
-    secrets: await Promise.all(entries),
+    secrets: entries,
     encryptedGroupInfo,
   };
   return encodeMessage({ wireFormat: "mls_welcome", welcome });

@@ -38,13 +38,16 @@ export async function validateTree(
   checkParentHashes(suite, tree);
   checkSupport(tree, groupContext.extensions);
   const { groupId } = groupContext;
+  const members = membersOf(tree);
+  for (const { leafNode } of members) {
+    checkLeafNode(suite, leafNode, leafNode.source.leafNodeSource);
+    checkUnique(tree, leafNode.encryptionKey);
+    checkUnique(tree, leafNode.signatureKey);
+  }
   await Promise.all(
-    membersOf(tree).map(({ leafIndex, leafNode }) => {
-      checkLeafNode(suite, leafNode, leafNode.source.leafNodeSource);
-      checkUnique(tree, leafNode.encryptionKey);
-      checkUnique(tree, leafNode.signatureKey);
-      return verifyLeafNode(suite, leafNode, { groupId, leafIndex });
-    }),
+    members.map(({ leafIndex, leafNode }) =>
+      verifyLeafNode(suite, leafNode, { groupId, leafIndex }),
+    ),
   );
 }
 

@@ -9,7 +9,7 @@ import { type Bytes, type Codec, opaque, struct, vector } from "../codec.ts";
 import {
   decryptWithLabel,
   deriveKeyPair,
-  encryptWithLabel,
+  encryptManyWithLabel,
   generateKeyPair,
   HpkeCiphertext,
 } from "../crypto/hpke.ts";
@@ -169,23 +169,20 @@ export async function encryptPath(
   groupContext: Bytes,
 ): Promise<UpdatePath> {
   const steps = filteredDirectPath(tree, leafIndex);
-  const nodes = await Promise.all(
-    made.path.map(async ({ secret, keyPair }, i): Promise<UpdatePathNode> => {
-      const copath = steps[i]?.copath;
-      const encryptedPathSecret = await Promise.all(
-        (copath ? recipients(copath, added) : []).map((index) =>
-          encryptWithLabel(
-            suite,
-            encryptionKeyAt(tree, index),
-            "UpdatePathNode",
-            groupContext,
-            secret,
-          ),
-        ),
-      );
-      return { encryptionKey: keyPair.publicKey, encryptedPathSecret };
-    }),
+  const to = made.path.map((_, i) => {
+    const copath = steps[i]?.copath;
+    return copath ? recipients(copath, added) : [];
+  });
+  const messages = made.path.flatMap(({ secret }, i) =>
+    (to[i] ?? []).map((index) => ({ publicKey: encryptionKeyAt(tree, index), plaintext: secret })),
   );
+  const sealed = await encryptManyWithLabel(suite, "UpdatePathNode", groupContext, messages);
+  let at = 0;
+  const nodes = made.path.map(({ keyPair }, i): UpdatePathNode => {
+    const from = at;
+    at += to[i]?.length ?? 0;
+    return { encryptionKey: keyPair.publicKey, encryptedPathSecret: sealed.slice(from, at) };
+  });
   return { leafNode: made.leafNode, nodes };
 }
 

@@ -11,6 +11,7 @@ import {
   checkPublicKey,
   decryptWithLabel,
   deriveKeyPair,
+  encryptManyWithLabel,
   encryptWithLabel,
   generateKeyPair,
   hpkeReceiveExport,
@@ -18,12 +19,7 @@ import {
   publicKeyOf,
 } from "../../src/crypto/hpke.ts";
 import { ecdsaFromDer, ecdsaToDer } from "../../src/crypto/key-format.ts";
-import {
-  signerOf,
-  signWithLabel,
-  verifyManyWithLabel,
-  verifyWithLabel,
-} from "../../src/crypto/signature.ts";
+import { signerOf, signWithLabel, verifyWithLabel } from "../../src/crypto/signature.ts";
 import { AEADS, type AeadName, type DhGroup, SUITES, suiteOf } from "../../src/crypto/suite.ts";
 import { hex, unhex, utf8 } from "../people.ts";
 
@@ -345,7 +341,35 @@ describe("§5.1 labels", () => {
         signature: await signWithLabel(signer, i % 3 ? "A" : "B", Uint8Array.of(i % 7)),
       })),
     );
-    expect(await verifyManyWithLabel(suite, signed)).toEqual(signed.map((_, i) => i % 3 !== 0));
+    const asked: number[] = [];
+    const provider: CryptoProvider = {
+      ...suite.provider,
+      verifyMany: (name, questions) => {
+        asked.push(questions.length);
+        return suite.provider.verifyMany(name, questions);
+      },
+    };
+    const verify = (one: (typeof signed)[number]) =>
+      verifyWithLabel({ ...suite, provider }, one.publicKey, one.label, one.content, one.signature);
+    const together = await Promise.all(signed.map(verify));
+    expect(together).toEqual(signed.map((_, i) => i % 3 !== 0));
+    expect(asked).toEqual([20]);
+    const [first, second] = signed;
+    if (!first || !second) throw new Error("two");
+    expect([await verify(first), await verify(second)]).toEqual(together.slice(0, 2));
+    expect(asked).toEqual([20, 1, 1]);
+  });
+
+  it("encrypt to many as to one, each to its own key", async () => {
+    const to = await Promise.all(Array.from({ length: 20 }, () => generateKeyPair(suite)));
+    const messages = to.map(({ publicKey }, i) => ({ publicKey, plaintext: Uint8Array.of(i) }));
+    const sealed = await encryptManyWithLabel(suite, "A", utf8("context"), messages);
+    for (const [i, keyPair] of to.entries()) {
+      const one = sealed[i];
+      if (!one) throw new Error("none");
+      const opened = await decryptWithLabel(suite, keyPair, "A", utf8("context"), one);
+      expect(opened).toEqual(Uint8Array.of(i));
+    }
   });
 });
 
