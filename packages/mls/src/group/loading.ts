@@ -10,6 +10,7 @@ import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
+import { mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import type { ComposedCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
@@ -28,6 +29,7 @@ import {
   loadTree,
   loadUpdates,
   StoredBundle,
+  staleResumptionPsks,
 } from "./stored-group.ts";
 
 /** The public state among a group's records, or undefined. */
@@ -120,7 +122,11 @@ export async function loadGroup(
   const none = new Uint8Array(0);
   const past = PastEpochs.load(suite, keys, records, context);
   const old = past.sweep(context.pastEpochs, context.now());
-  if (old.batch.delete?.length !== 0) await context.storage.apply(old.batch);
+  const sweep = mergeBatches(
+    old.batch,
+    staleResumptionPsks(keys, records, groupContext.epoch, context.resumptionEpochs),
+  );
+  if (sweep.delete?.length !== 0) await context.storage.apply(sweep);
   old.settle();
   return new Group({
     context,

@@ -189,6 +189,18 @@ export function keyRecords(
 /** Of how many ended epochs the resumption PSK is kept (§8.6), unless the context says otherwise. */
 const RESUMPTION_EPOCHS = 8;
 
+/** Resumption PSKs that are older than the application wants them now. */
+export function staleResumptionPsks(
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+  epoch: bigint,
+  resumptionEpochs: number = RESUMPTION_EPOCHS,
+): Batch {
+  const oldest = epoch - BigInt(resumptionEpochs);
+  const kept = below(records, keys.resumptions).map(([number]) => BigInt(number));
+  return { delete: kept.filter((number) => number < oldest).map(keys.resumption) };
+}
+
 /** What changes when an epoch ends and another begins, but for the secret trees and past epochs, which write themselves. */
 export function epochRecords(
   keys: GroupKeys,

@@ -135,6 +135,42 @@ describe("§11.2 a ReInit", () => {
     for (const group of groups) await group.receive(commit);
   });
 
+  it("lets late messages of the epochs before be read, within the window for them", async () => {
+    const on = await where();
+    const { person: alice, group } = on.at(0);
+    const context = { ...alice.context, pastEpochs: { epochs: 1, seconds: 60 } };
+    const patient = await reload({ ...alice, context }, group);
+    const late = await on.at(2).group.send(utf8("wait for me"));
+    const { commit } = await on.at(1).group.commit({ proposals: [reinitTo()] });
+    await patient.receive(commit);
+    expect(patient.status).toBe("closed");
+    const received = await patient.receive(late);
+    expect(received.type === "application" && text(received.data)).toBe("wait for me");
+  });
+
+  it("may be committed, and the new group begun, as PrivateMessages", async () => {
+    const on = await where({ capabilities: {} });
+    const secretly = await Promise.all(
+      on.people.map((who) => {
+        const context = { ...who.context, handshakes: { send: "private" } as const };
+        return { ...who, context };
+      }),
+    );
+    const groups = await Promise.all(secretly.map((who, i) => reload(who, at(on.groups, i))));
+    const { commit } = await at(groups, 1).commit({ proposals: [reinitTo()] });
+    for (const group of groups) await group.receive(commit);
+    const anew = await Promise.all(
+      secretly.map(async (who) => {
+        const { context } = who;
+        return { ...(await renewed(who, 1)), context };
+      }),
+    );
+    const begun = await reinitialized({ ...on, groups, anew });
+    expect(new Set(begun.map((group) => hex(group.epochAuthenticator))).size).toBe(1);
+    const next = await at(begun, 0).commit();
+    for (const group of begun) await group.receive(next.commit);
+  });
+
   it("goes on after a crash, before and behind the making of the new group", async () => {
     const on = await closed();
     const [maker, ...others] = on.anew;

@@ -175,6 +175,10 @@ describe("§8.6 resumption PSKs", () => {
     await expect(group.commit({ proposals: [resumption(few, group, 1n)] })).rejects.toMatchObject({
       code: "psk-unknown",
     });
+    const fewer = { ...few, context: { ...few.context, resumptionEpochs: 1 } };
+    const loaded = await reload(fewer, group);
+    expect([...(await few.storage.list(keys.resumptions)).keys()]).toEqual([keys.resumption(3n)]);
+    await loaded.receive((await loaded.commit()).commit);
     const none = { ...few.context, resumptionEpochs: 0 };
     const bare = await found({ ...few, context: none }, { groupId: "bare" });
     await bare.receive((await bare.commit()).commit);
