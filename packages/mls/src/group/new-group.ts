@@ -3,7 +3,7 @@
  * @module
  */
 
-import { EMPTY, wipe } from "../bytes.ts";
+import { EMPTY, toHex, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
@@ -13,7 +13,7 @@ import { type GroupContext, interimTranscriptHash } from "../key/group-context.t
 import { confirmationTag, EpochSecrets, secretsOfEpoch } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
-import { type Batch, mergeBatches } from "../storage.ts";
+import { type Batch, mergeBatches, type Storage } from "../storage.ts";
 import type { Lifetime } from "../tree/leaf-node.ts";
 import { treeOf } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
@@ -37,21 +37,50 @@ import {
   StoredBundle,
 } from "./stored-group.ts";
 
-/** Stores a group that is new here, and brings it to life. */
+/** What a group that is new here is stored with. */
+interface Beginning {
+  readonly batch?: Batch;
+  /** It takes the place of a group with the same id that is here. */
+  readonly replacing?: boolean;
+  readonly joining?: CommitBundle;
+  /** Composes the group's first commit, which is stored with it. */
+  readonly first?: (group: LiveGroup) => ReturnType<typeof compose>;
+  readonly and?: And<Group> | undefined;
+}
+
+/** Groups that are about to be stored, by storage and key: of two with one id the second must see the first (§12.4.3.1). */
+const beginnings = new WeakMap<Storage, Map<string, Promise<unknown>>>();
+
+/** Stores a group that is new here, and brings it to life. Throws `MlsError` with `group-exists`. */
 export async function begin(
   context: MlsContext,
   signer: Signer,
   status: GroupStatus,
   next: NextEpoch,
-  extra: {
-    readonly batch?: Batch;
-    /** It takes the place of a group with the same id that is here. */
-    readonly replacing?: boolean;
-    readonly joining?: CommitBundle;
-    /** Composes the group's first commit, which is stored with it. */
-    readonly first?: (group: LiveGroup) => ReturnType<typeof compose>;
-    readonly and?: And<Group> | undefined;
-  },
+  extra: Beginning,
+): Promise<Group> {
+  const { storage } = context;
+  const waiting = beginnings.get(storage) ?? new Map<string, Promise<unknown>>();
+  beginnings.set(storage, waiting);
+  const key = toHex(next.state.groupContext.groupId);
+  const before = waiting.get(key) ?? Promise.resolve();
+  const group = before
+    .catch(() => undefined)
+    .then(() => store(context, signer, status, next, extra));
+  waiting.set(key, group);
+  try {
+    return await group;
+  } finally {
+    if (waiting.get(key) === group) waiting.delete(key);
+  }
+}
+
+async function store(
+  context: MlsContext,
+  signer: Signer,
+  status: GroupStatus,
+  next: NextEpoch,
+  extra: Beginning,
 ): Promise<Group> {
   const { state, ownLeaf } = next;
   const keys = groupKeys(state.groupContext.groupId);

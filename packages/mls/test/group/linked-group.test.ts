@@ -108,6 +108,7 @@ describe("§11.2 a ReInit", () => {
   it.each([
     ["another suite", { cipherSuite: 1 }],
     ["the same suite", { cipherSuite: 3 }],
+    ["a suite with other signatures", { cipherSuite: 2 }],
     [
       "other extensions",
       { cipherSuite: 3, extensions: [{ extensionType: 0xf001, extensionData: utf8("x") }] },

@@ -215,6 +215,13 @@ rule("W07", () => {
     await invited(on);
     await invited(on);
   });
+  refuses("a group that we are about to come into", "group-exists §12.4.3.1", async () => {
+    const on = await stage();
+    const both = await Promise.allSettled([invited(on), invited(on)]);
+    const [refused, second] = both.filter(({ status }) => status === "rejected");
+    expect(second).toBeUndefined();
+    if (refused?.status === "rejected") throw refused.reason;
+  });
   refuses("a group that we made", "group-exists §12.4.3.1", async () => {
     const on = await stage();
     await found(on.eve);
