@@ -25,6 +25,7 @@ import { concat, EMPTY, wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 import { generateScalar, isNist, type NistGroup } from "./crypto/kem.ts";
 import { type Curve, checkPublicKeyForm, pkcs8, spki } from "./crypto/key-format.ts";
+import { nodeLattice } from "./crypto/node-lattice.ts";
 import {
   type AeadName,
   type CryptoProvider,
@@ -206,6 +207,8 @@ export const nodeCrypto: CryptoProvider = {
     decipher.setAuthTag(ciphertext.subarray(split));
     return concat(decipher.update(ciphertext.subarray(0, split)), decipher.final());
   },
+
+  ...(nodeLattice && { lattice: nodeLattice }),
 
   dhPublicKey: publicKeyOf,
 

@@ -176,16 +176,17 @@ export async function hpkeSendExport(
   return { kemOutput: enc, secret: exportSecret(scheduleOf(suite, EMPTY), secret, label, length) };
 }
 
-/** `ReceiveExportBase`. Throws `MlsError` with `hpke-open`. */
+/** `ReceiveExportBase`; MLS has no `info` there. Throws `MlsError` with `hpke-open`. */
 export async function hpkeReceiveExport(
   suite: Suite,
   keyPair: KeyPair,
   kemOutput: Bytes,
   label: string,
   length: number,
+  info: Bytes = EMPTY,
 ): Promise<Bytes> {
   const secret = await decap(suite, kemOutput, keyPair);
-  return exportSecret(scheduleOf(suite, EMPTY), secret, label, length);
+  return exportSecret(scheduleOf(suite, info), secret, label, length);
 }
 
 interface EncryptContext {

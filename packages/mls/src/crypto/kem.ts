@@ -175,7 +175,11 @@ function isScalar(candidate: Bytes, order: bigint): boolean {
  * The first private key of a NIST curve among candidates (RFC 9180 §7.1.3). The bits above the order's are cleared.
  * Throws where none of them is one, which chance doesn't bring about.
  */
-function sampleScalar(group: NistGroup, candidate: (counter: number) => Bytes, limit = 256): Bytes {
+export function sampleScalar(
+  group: NistGroup,
+  candidate: (counter: number) => Bytes,
+  limit = 256,
+): Bytes {
   const { order } = NIST[group];
   for (let counter = 0; counter < limit; counter++) {
     const bytes = candidate(counter);
@@ -195,7 +199,7 @@ function isOnCurve({ p, b }: NistCurve, point: Bytes): boolean {
 }
 
 /** Throws for a public key of the group with which no secret can be agreed on (RFC 9180 §7.1.4). */
-function checkDhPublicKey(name: DhGroup, publicKey: Bytes): void {
+export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): void {
   const group = GROUPS[name];
   if (publicKey.length !== group.npk) throw new TypeError("a public key of the wrong size");
   if (isNist(name)) {
@@ -214,12 +218,25 @@ export function generateScalar(provider: CryptoProvider, name: DhGroup): Bytes {
   return isNist(name) ? sampleScalar(name, () => provider.random(nsk)) : provider.random(nsk);
 }
 
-async function keyPairOf(
+export async function keyPairOf(
   provider: CryptoProvider,
   name: DhGroup,
   privateKey: Bytes,
 ): Promise<KeyPair> {
   return { privateKey, publicKey: await provider.dhPublicKey(name, privateKey) };
+}
+
+/** What a new key pair and `peer` agree on, and its public key. */
+export async function dhEphemeral(
+  provider: CryptoProvider,
+  name: DhGroup,
+  peer: Bytes,
+): Promise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
+  if (provider.dhEphemeral) return provider.dhEphemeral(name, peer);
+  const own = await keyPairOf(provider, name, generateScalar(provider, name));
+  const secret = await provider.dh(name, own, peer);
+  wipe(own.privateKey);
+  return { publicKey: own.publicKey, secret };
 }
 
 /** DHKEM over a group (RFC 9180 §4.1). */
@@ -234,14 +251,6 @@ function dhKem(provider: CryptoProvider, name: DhGroup): Kem {
     const secret = labeledExpand(kdf, prk, "shared_secret", context, HASHES[hash].nh);
     wipe(prk, dh);
     return secret;
-  };
-
-  const ephemeral = async (peer: Bytes) => {
-    if (provider.dhEphemeral) return provider.dhEphemeral(name, peer);
-    const own = await keyPairOf(provider, name, generateScalar(provider, name));
-    const secret = await provider.dh(name, own, peer);
-    wipe(own.privateKey);
-    return { publicKey: own.publicKey, secret };
   };
 
   return {
@@ -259,7 +268,7 @@ function dhKem(provider: CryptoProvider, name: DhGroup): Kem {
     publicKey: (privateKey) => provider.dhPublicKey(name, privateKey),
     checkPublicKey: (publicKey) => checkDhPublicKey(name, publicKey),
     encap: async (recipient) => {
-      const { publicKey: enc, secret } = await ephemeral(recipient);
+      const { publicKey: enc, secret } = await dhEphemeral(provider, name, recipient);
       return { enc, secret: extractAndExpand(secret, enc, recipient) };
     },
     decap: async (enc, recipient) =>

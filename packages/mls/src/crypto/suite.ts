@@ -123,6 +123,31 @@ export interface Signed {
   readonly signature: Bytes;
 }
 
+/** Private keys are seeds: of ML-KEM 64 bytes, d and z (FIPS 203 §7.1); of ML-DSA 32 (FIPS 204 §6.1). */
+export interface Lattice {
+  /** SHA3-256. */
+  readonly sha3: (data: Bytes) => Bytes;
+  readonly shake256: (data: Bytes, length: number) => Bytes;
+  readonly mlKemPublicKey: (size: MlKemSize, seed: Bytes) => Bytes;
+  /** Throws for a key of the wrong size, and where a number in it is not reduced (FIPS 203 §7.2). */
+  readonly mlKemEncaps: (
+    size: MlKemSize,
+    publicKey: Bytes,
+  ) => { readonly ciphertext: Bytes; readonly secret: Bytes };
+  /** Throws for a ciphertext of the wrong size; any other gives a secret, if only one that nobody has. */
+  readonly mlKemDecaps: (size: MlKemSize, seed: Bytes, ciphertext: Bytes) => Bytes;
+  readonly mlDsaPublicKey: (size: MlDsaSize, seed: Bytes) => Bytes;
+  readonly mlDsaSigner: (size: MlDsaSize, seed: Bytes) => (message: Bytes) => Bytes;
+  readonly mlDsaVerify: (
+    size: MlDsaSize,
+    publicKey: Bytes,
+    message: Bytes,
+    signature: Bytes,
+  ) => boolean;
+}
+export type MlKemSize = 768 | 1024;
+export type MlDsaSize = 44 | 65 | 87;
+
 /**
  * What the platform supplies. Hash and HMAC are synchronous, since a promise for each would cost more
  * than they do; the rest may be asynchronous. All throw on wrong input; callers turn that into MlsError.
@@ -157,6 +182,8 @@ export interface CryptoProvider {
     group: DhGroup,
     peer: Bytes,
   ) => MaybePromise<{ readonly publicKey: Bytes; readonly secret: Bytes }>;
+  /** ML-KEM, ML-DSA and SHA-3, where the platform has them. */
+  readonly lattice?: Lattice;
   /** KEMs other than DHKEM, each made for the provider that is in use. */
   readonly kems?: ReadonlyMap<KemName, (provider: CryptoProvider) => Kem>;
   readonly generateSignatureKeyPair: (signature: SignatureName) => MaybePromise<KeyPair>;
