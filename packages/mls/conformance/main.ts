@@ -1,19 +1,22 @@
 /**
  * `npm run conformance -- --vectors DIR`: runs every file of test vectors in a folder, whatever its name. With `--browser`
- * they run in a headless Chromium, on WebCrypto: the one that `CHROMIUM` names, or /usr/bin/chromium.
+ * they run in a headless Chromium, on WebCrypto: the one that `CHROMIUM` names, or /usr/bin/chromium. With `--webcrypto` they
+ * run on the WebCrypto of this runtime, which need not be Node.
  * @module
  */
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { webCrypto } from "../src/crypto/webcrypto.ts";
 import { nodeCrypto } from "../src/node.ts";
 import { type Result, runVectors, type Tally } from "./run.ts";
 
 /** Where vectors run: a function from a file's text to its result. */
 export type Platform = (json: string) => Promise<Result>;
 
-export const onNode: Platform = (json) => runVectors({ crypto: nodeCrypto }, json);
+const onNode: Platform = (json) => runVectors({ crypto: nodeCrypto }, json);
+const onWebCrypto: Platform = (json) => runVectors({ crypto: webCrypto }, json);
 
 /** Runs a folder, and prints a line for each file. Files that hold no vectors known here are failures. */
 export async function runFolder(
@@ -47,10 +50,14 @@ export async function runFolder(
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { vectors: { type: "string" }, browser: { type: "boolean", default: false } },
+    options: {
+      vectors: { type: "string" },
+      browser: { type: "boolean", default: false },
+      webcrypto: { type: "boolean", default: false },
+    },
   });
   if (!values.vectors) {
-    console.error("usage: npm run conformance -- --vectors DIR [--browser]");
+    console.error("usage: npm run conformance -- --vectors DIR [--browser | --webcrypto]");
     process.exitCode = 2;
     return;
   }
@@ -59,7 +66,8 @@ async function main(): Promise<void> {
     ? await import("./browser.ts").then(({ openChromium }) => openChromium())
     : undefined;
   try {
-    const total = await runFolder(values.vectors, console.log, chromium?.run);
+    const platform = chromium?.run ?? (values.webcrypto ? onWebCrypto : onNode);
+    const total = await runFolder(values.vectors, console.log, platform);
     console.log(`${total.passed} passed, ${total.failed} failed`);
     if (total.failed > 0) process.exitCode = 1;
   } finally {
