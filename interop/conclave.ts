@@ -4,10 +4,10 @@
  */
 
 import {
+  branchGroup,
   createGroup,
   createKeyPackage,
   defaultCapabilities,
-  EXTENSION,
   type Group,
   joinExternally,
   joinGroup,
@@ -15,8 +15,10 @@ import {
   type MlsContext,
   memoryStorage,
   type Proposal,
+  proposeToJoin,
   readGroupInfo,
   readKeyPackage,
+  reinitializeGroup,
   SUITES,
   signerOf,
   suiteOf,
@@ -47,14 +49,26 @@ export const conclave: Library = {
   client,
 };
 
+/** How the next handshake message travels, and where joiners find the tree: a test changes its mind between two of them. */
+interface Wishes {
+  wire: Wire;
+  tree: "inside" | "beside";
+}
+
 async function client(name: string, setting: Setting): Promise<Client> {
   const suite = SUITES.get(setting.suite);
   if (!suite) throw new Error(`no suite ${setting.suite}`);
   const keyPair = await nodeCrypto.generateSignatureKeyPair(suite.signature);
-  /** How the next handshake message travels; a test changes it between two of them. */
-  const handshakes: { send: Wire } = { send: "public" };
+  const wishes: Wishes = { wire: "public", tree: "beside" };
   const context: MlsContext = {
-    handshakes,
+    handshakes: {
+      get send() {
+        return wishes.wire;
+      },
+    },
+    get ratchetTree() {
+      return wishes.tree;
+    },
     crypto: nodeCrypto,
     storage: memoryStorage(),
     // Who the others are is no question of these tests.
@@ -68,7 +82,7 @@ async function client(name: string, setting: Setting): Promise<Client> {
     signer,
     // Both libraries' credentials, and a value of GREASE (§13.5) in each list.
     capabilities: defaultCapabilities(nodeCrypto, {
-      cipherSuites: [setting.suite, 0x1a1a],
+      cipherSuites: [...nodeCrypto.suites.keys(), 0x1a1a],
       extensions: [...setting.extensions, 0x2a2a],
       proposals: [0x3a3a],
       credentials: [1, 2, 0x4a4a],
@@ -77,17 +91,17 @@ async function client(name: string, setting: Setting): Promise<Client> {
   const own: Client = {
     library: conclave,
     name,
-    keyPackage: async () => {
-      const options = { ...joiner, suite: setting.suite, lifetime: lifetime() };
+    keyPackage: async (wanted = setting.suite) => {
+      const options = { ...joiner, suite: wanted, lifetime: lifetime() };
       return (await createKeyPackage(context, options)).keyPackage;
     },
     create: async (options) => {
       const made = { ...joiner, ...options, suite: setting.suite, lifetime: lifetime() };
-      return member(own, await createGroup(context, made), handshakes);
+      return member(own, await createGroup(context, made), wishes);
     },
-    join: async (welcome, tree) => {
+    join: async (welcome, { tree } = {}) => {
       const options = { welcome, signer, ...(tree && { ratchetTree: tree }) };
-      return member(own, await joinGroup(context, options), handshakes);
+      return member(own, await joinGroup(context, options), wishes);
     },
     enter: async (groupInfo, { tree, resync } = {}) => {
       if (resync !== undefined) {
@@ -101,13 +115,28 @@ async function client(name: string, setting: Setting): Promise<Client> {
         ...(resync !== undefined && { resync }),
       });
       await group.confirm();
-      return { member: member(own, group, handshakes), commit: bundle.commit };
+      return { member: member(own, group, wishes), commit: bundle.commit };
+    },
+    link: async (former, { how, groupId, keyPackages }) => {
+      const { groupId: from } = readGroupInfo(await former.groupInfo({ tree: false })).groupContext;
+      const options = { ...joiner, from: { groupId: from }, keyPackages, lifetime: lifetime() };
+      const { group, bundle } =
+        how === "reinit"
+          ? await reinitializeGroup(context, options)
+          : await branchGroup(context, { ...options, groupId });
+      await group.receive(bundle.commit);
+      if (!bundle.welcome) throw new Error("nobody comes along");
+      return { member: member(own, group, wishes), welcome: bundle.welcome };
+    },
+    ask: async (groupInfo) => {
+      const { groupContext: to } = readGroupInfo(groupInfo);
+      return proposeToJoin({ to, keyPackage: await own.keyPackage(), signer });
     },
   };
   return own;
 }
 
-function member(of: Client, group: Group, handshakes: { send: Wire }): Member {
+function member(of: Client, group: Group, wishes: Wishes): Member {
   const { groupId } = group;
   const nonceSize = suiteOf(nodeCrypto, group.suite).nh;
   const proposal = (change: Change): Proposal => {
@@ -132,6 +161,14 @@ function member(of: Client, group: Group, handshakes: { send: Wire }): Member {
         };
       case "extensions":
         return { proposalType: "group_context_extensions", extensions: change.extensions };
+      case "reinit":
+        return {
+          proposalType: "reinit",
+          groupId: change.groupId,
+          version: 1,
+          cipherSuite: change.suite,
+          extensions: [],
+        };
     }
   };
   return {
@@ -142,18 +179,17 @@ function member(of: Client, group: Group, handshakes: { send: Wire }): Member {
     authenticator: () => group.epochAuthenticator,
     exportSecret: async (label, context, length) => group.exportSecret(label, context, length),
     tree: async () => group.ratchetTree(),
-    groupInfo: async ({ tree }) => {
-      const inside = { extensionType: EXTENSION.ratchetTree, extensionData: group.ratchetTree() };
-      return group.groupInfo({ externalPub: true, extensions: tree ? [inside] : [] });
-    },
+    groupInfo: ({ tree }) =>
+      group.groupInfo({ externalPub: true, ratchetTree: tree ? "inside" : "beside" }),
     send: (data, authenticatedData) =>
       group.send(data, authenticatedData ? { authenticatedData } : {}),
     propose: (change, wire) => {
-      handshakes.send = wire;
+      wishes.wire = wire;
       return change.type === "update" ? group.proposeUpdate() : group.propose(proposal(change));
     },
-    commit: async (changes, { wire }) => {
-      handshakes.send = wire;
+    commit: async (changes, { wire, tree = false }) => {
+      wishes.wire = wire;
+      wishes.tree = tree ? "inside" : "beside";
       const { commit, welcome } = await group.commit({ proposals: changes.map(proposal) });
       return { commit, welcome };
     },

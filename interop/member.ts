@@ -13,7 +13,8 @@ export type Change =
   | { readonly type: "psk"; readonly id: Bytes }
   /** The resumption PSK of an epoch of this group. */
   | { readonly type: "resumption"; readonly epoch: bigint }
-  | { readonly type: "extensions"; readonly extensions: readonly RawExtension[] };
+  | { readonly type: "extensions"; readonly extensions: readonly RawExtension[] }
+  | { readonly type: "reinit"; readonly groupId: Bytes; readonly suite: number };
 export type Proposed = Change | { readonly type: "update" };
 
 /** An extension as RFC 9420 §13.4 has it on the wire. */
@@ -40,18 +41,39 @@ export interface Made {
 export interface Client {
   readonly library: Library;
   readonly name: string;
-  readonly keyPackage: () => Promise<Bytes>;
+  /** For the setting's suite unless another is given. */
+  readonly keyPackage: (suite?: number) => Promise<Bytes>;
   readonly create: (options: {
     readonly groupId: Bytes;
     readonly extensions?: readonly RawExtension[];
   }) => Promise<Member>;
-  /** By a Welcome, with the tree (§12.4.3.3) where it is not inside. */
-  readonly join: (welcome: Bytes, tree?: Bytes) => Promise<Member>;
+  /** By a Welcome, with the tree (§12.4.3.3) where it is not inside; `former`: ours in the group that it continues. */
+  readonly join: (
+    welcome: Bytes,
+    options?: { readonly tree?: Bytes | undefined; readonly former?: Member },
+  ) => Promise<Member>;
   /** By an external commit, which is taken as accepted. */
   readonly enter: (
     groupInfo: Bytes,
-    options?: { readonly tree?: Bytes; readonly resync?: number },
+    options?: { readonly tree?: Bytes | undefined; readonly resync?: number | undefined },
   ) => Promise<{ readonly member: Member; readonly commit: Bytes }>;
+  /** A group that continues another (§11.2, §11.3), in which these come along; its first commit is taken as accepted. */
+  readonly link: (
+    former: Member,
+    link: Link,
+  ) => Promise<{
+    readonly member: Member;
+    readonly welcome: Bytes;
+  }>;
+  /** Asks to be added, by a new_member_proposal (§12.1.8). */
+  readonly ask: (groupInfo: Bytes) => Promise<Bytes>;
+}
+
+export interface Link {
+  readonly how: "reinit" | "branch";
+  readonly groupId: Bytes;
+  readonly suite: number;
+  readonly keyPackages: readonly Bytes[];
 }
 
 export interface Member {
@@ -77,7 +99,6 @@ export interface Member {
 
 /** What not every library does as RFC 9420 has it. */
 export type Ability =
-  | "put the tree into a Welcome"
   | "commit an Update"
   | "commit one Remove"
   | "commit an Add beside Removes"

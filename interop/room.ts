@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "@conclave/mls";
-import type { Change, Client, Member, Proposed, RawExtension, Wire } from "./member.ts";
+import type { Change, Client, Link, Member, Proposed, RawExtension, Wire } from "./member.ts";
 import { hex, utf8 } from "./member.ts";
 
 export class Room {
@@ -72,7 +72,7 @@ export class Room {
       const beside = tree === "beside" ? await by.tree() : undefined;
       for (const client of joining) {
         try {
-          this.#members.push(await client.join(welcome, beside));
+          this.#members.push(await client.join(welcome, { tree: beside }));
         } catch (cause) {
           if (!client.library.refusesTree(cause)) throw cause;
         }
@@ -127,8 +127,8 @@ export class Room {
     const beside = tree === "beside" ? await host.tree() : undefined;
     const entered = await client
       .enter(groupInfo, {
-        ...(beside && { tree: beside }),
-        ...(resync && { resync: resync.leaf() }),
+        tree: beside,
+        resync: resync?.leaf(),
       })
       .catch((cause: unknown) => {
         if (client.library.refusesTree(cause)) return undefined;
@@ -140,6 +140,35 @@ export class Room {
     this.#members.push(entered.member);
     await this.agree();
     return true;
+  }
+
+  /** Somebody asks to be added, and `by` commits it. */
+  async ask(client: Client, by: Member, wire: Wire): Promise<void> {
+    const message = await client.ask(await by.groupInfo({ tree: false }));
+    for (const member of this.#members) {
+      const heard = await member.receive(message);
+      if (heard.type !== "proposal") throw new Error(`a proposal was heard as ${heard.type}`);
+    }
+    await this.commit(by, [], { wire, joining: [client] });
+  }
+
+  /** The group that continues this one, made by `by`; `others` come along. */
+  async link(
+    by: Member,
+    others: readonly Member[],
+    link: Pick<Link, "how" | "suite"> & { readonly groupId: string },
+  ): Promise<Room> {
+    const keyPackages: Bytes[] = [];
+    for (const { client } of others) keyPackages.push(await client.keyPackage(link.suite));
+    const groupId = utf8(link.groupId);
+    const { member, welcome } = await by.client.link(by, { ...link, groupId, keyPackages });
+    const room = new Room(member);
+    const tree = await member.tree();
+    for (const former of others) {
+      room.#members.push(await former.client.join(welcome, { tree, former }));
+    }
+    await room.agree();
+    return room;
   }
 
   /** Everybody says something to everybody. */

@@ -29,7 +29,7 @@ import {
 
 export const tsMls: Library = {
   name: "ts-mls",
-  can: new Set(["put the tree into a Welcome"]),
+  can: new Set(),
   refusesTree: (cause) =>
     cause instanceof ts.ValidationError && cause.message.includes("in its unmerged_leaves"),
   client,
@@ -75,7 +75,7 @@ function contextExtension({
 }
 
 async function client(name: string, setting: Setting): Promise<Client> {
-  const cipherSuite = await ts.defaultCryptoProvider.getCiphersuiteImpl(setting.suite);
+  const cipherSuite = await implementationOf(setting.suite);
   const context: ts.MlsContext = {
     cipherSuite,
     authService: ts.unsafeTestingAuthenticationService,
@@ -84,28 +84,29 @@ async function client(name: string, setting: Setting): Promise<Client> {
     ),
   };
   const signatureKeyPair = await cipherSuite.signature.keygen();
-  const generate = () =>
+  const generate = (implementation = cipherSuite) =>
     ts.generateKeyPackageWithKey({
       credential: { credentialType: ts.defaultCredentialTypes.basic, identity: utf8(name) },
       // Values of GREASE (§13.5) in each list, others than in the other library's leaves.
       capabilities: {
         versions: [ts.protocolVersions.mls10],
-        ciphersuites: [setting.suite, 0xaaaa],
+        ciphersuites: [...Object.values(ts.ciphersuites), 0xaaaa],
         extensions: [...setting.extensions, 0xbaba],
         proposals: [0xcaca],
         credentials: [1, 2, 0xdada],
       },
       lifetime: lifetime(),
       signatureKeyPair,
-      cipherSuite,
+      cipherSuite: implementation,
     });
   const packages = new Map<string, Awaited<ReturnType<typeof generate>>>();
   const self: Client = {
     library: tsMls,
     name,
-    keyPackage: async () => {
-      const made = await generate();
-      const ref = await ts.makeKeyPackageRef(made.publicPackage, cipherSuite.hash);
+    keyPackage: async (wanted = setting.suite) => {
+      const implementation = await implementationOf(wanted);
+      const made = await generate(implementation);
+      const ref = await ts.makeKeyPackageRef(made.publicPackage, implementation.hash);
       packages.set(hex(ref), made);
       return onWire({
         version: ts.protocolVersions.mls10,
@@ -124,20 +125,33 @@ async function client(name: string, setting: Setting): Promise<Client> {
       });
       return member(self, context, state);
     },
-    join: async (welcome, tree) => {
+    join: async (welcome, { tree, former } = {}) => {
       const decoded = message(welcome);
       if (decoded.wireformat !== ts.wireformats.mls_welcome) throw new Error("no Welcome");
       const refs = decoded.welcome.secrets.map(({ newMember }) => hex(newMember));
       const found = refs.map((ref) => packages.get(ref)).find((one) => one !== undefined);
       if (!found) throw new Error("a Welcome for somebody else");
-      const state = await ts.joinGroup({
-        context,
+      const joined = {
+        ...context,
+        cipherSuite: await implementationOf(decoded.welcome.cipherSuite),
+      };
+      const options = {
+        context: joined,
         welcome: decoded.welcome,
         keyPackage: found.publicPackage,
-        privateKeys: found.privatePackage,
         ...(tree && { ratchetTree: await readTree(context, tree) }),
-      });
-      return member(self, context, state);
+      };
+      if (!former) {
+        const state = await ts.joinGroup({ ...options, privateKeys: found.privatePackage });
+        return member(self, joined, state);
+      }
+      const known = stateOf(former);
+      const linked = { ...options, privateKeyPackage: found.privatePackage };
+      const state =
+        known.groupActiveState.kind === "suspendedPendingReinit"
+          ? await ts.joinGroupFromReinit({ ...linked, suspendedState: known })
+          : await ts.joinGroupFromBranch({ ...linked, oldState: known });
+      return member(self, joined, state);
     },
     enter: async (groupInfo, { tree, resync } = {}) => {
       const decoded = message(groupInfo);
@@ -165,8 +179,65 @@ async function client(name: string, setting: Setting): Promise<Client> {
       });
       return { member: member(self, context, newState), commit };
     },
+    link: async (former, { how, groupId, suite, keyPackages }) => {
+      const linked = { ...context, cipherSuite: await implementationOf(suite) };
+      const { publicPackage, privatePackage } = await generate(linked.cipherSuite);
+      const options = {
+        context: linked,
+        state: stateOf(former),
+        keyPackage: publicPackage,
+        privateKeyPackage: privatePackage,
+        memberKeyPackages: keyPackages.map(keyPackage),
+      };
+      const { newState, welcome } =
+        how === "reinit"
+          ? await ts.reinitCreateNewGroup({ ...options, groupId, cipherSuite: nameOf(suite) })
+          : await ts.branchGroup({ ...options, newGroupId: groupId });
+      if (!welcome) throw new Error("nobody comes along");
+      return { member: member(self, linked, newState), welcome: onWire(welcome) };
+    },
+    ask: async (groupInfo) => {
+      const decoded = message(groupInfo);
+      if (decoded.wireformat !== ts.wireformats.mls_group_info) throw new Error("no GroupInfo");
+      const made = await generate();
+      const ref = await ts.makeKeyPackageRef(made.publicPackage, cipherSuite.hash);
+      packages.set(hex(ref), made);
+      return onWire(
+        await ts.proposeAddExternal(
+          decoded.groupInfo,
+          made.publicPackage,
+          made.privatePackage,
+          cipherSuite,
+        ),
+      );
+    },
   };
   return self;
+}
+
+/** What a member of this library holds. */
+const states = new WeakMap<Member, () => ts.ClientState>();
+function stateOf(of: Member): ts.ClientState {
+  const state = states.get(of)?.();
+  if (!state) throw new Error("a member of another library");
+  return state;
+}
+
+function implementationOf(suite: number): Promise<ts.CiphersuiteImpl> {
+  return ts.getCiphersuiteImpl(nameOf(suite));
+}
+
+function nameOf(suite: number): ts.CiphersuiteName {
+  const names = Object.keys(ts.ciphersuites) as ts.CiphersuiteName[];
+  const found = names.find((name) => ts.ciphersuites[name] === suite);
+  if (!found) throw new Error(`no suite ${suite}`);
+  return found;
+}
+
+function keyPackage(bytes: Bytes): ts.KeyPackage {
+  const decoded = message(bytes);
+  if (decoded.wireformat !== ts.wireformats.mls_key_package) throw new Error("no key package");
+  return decoded.keyPackage;
 }
 
 /** Whether these bytes are one vector (§2.1.2), as `external_pub` is (§12.4.3.2). */
@@ -333,15 +404,11 @@ function member(of: Client, context: ts.MlsContext, begun: ts.ClientState): Memb
   const proposal = (change: Change): ts.Proposal => {
     const pskNonce = rng.randomBytes(kdf.size);
     switch (change.type) {
-      case "add": {
-        const decoded = message(change.keyPackage);
-        if (decoded.wireformat !== ts.wireformats.mls_key_package)
-          throw new Error("no key package");
+      case "add":
         return {
           proposalType: ts.defaultProposalTypes.add,
-          add: { keyPackage: decoded.keyPackage },
+          add: { keyPackage: keyPackage(change.keyPackage) },
         };
-      }
       case "remove":
         return {
           proposalType: ts.defaultProposalTypes.remove,
@@ -370,6 +437,16 @@ function member(of: Client, context: ts.MlsContext, begun: ts.ClientState): Memb
           proposalType: ts.defaultProposalTypes.group_context_extensions,
           groupContextExtensions: { extensions: change.extensions.map(contextExtension) },
         };
+      case "reinit":
+        return {
+          proposalType: ts.defaultProposalTypes.reinit,
+          reinit: {
+            groupId: change.groupId,
+            version: ts.protocolVersions.mls10,
+            cipherSuite: change.suite,
+            extensions: [],
+          },
+        };
     }
   };
 
@@ -387,7 +464,7 @@ function member(of: Client, context: ts.MlsContext, begun: ts.ClientState): Memb
     return { proposalType: ts.defaultProposalTypes.update, update: { leafNode } };
   };
 
-  return {
+  const self: Member = {
     client: of,
     leaf: () => state.privatePath.leafIndex,
     epoch: () => state.groupContext.epoch,
@@ -476,6 +553,8 @@ function member(of: Client, context: ts.MlsContext, begun: ts.ClientState): Memb
       return { type: "commit", removed };
     },
   };
+  states.set(self, () => state);
+  return self;
 }
 
 function removes({ proposal }: ts.ProposalWithSender, leaf: number): boolean {

@@ -57,8 +57,7 @@ async function walk(options: {
   if (!first || !second) throw new Error("nobody");
   const room = await Room.found(first);
   const wire = (): Wire => pick(["public", "private"]);
-  const treeOf = ({ client: { library } }: Member): "inside" | "beside" =>
-    library.can.has("put the tree into a Welcome") && roll(2) === 1 ? "inside" : "beside";
+  const where = (): "inside" | "beside" => pick(["inside", "beside"]);
   const absent = (): Client[] =>
     clients.filter((client) => !room.members.some((member) => member.client === client));
   /** Some of them, at most `most`. */
@@ -78,7 +77,7 @@ async function walk(options: {
     "add by value": async (by) => {
       const joining = some(absent(), 3);
       if (joining.length === 0) return false;
-      await room.add(by, joining, { wire: wire(), tree: treeOf(by) });
+      await room.add(by, joining, { wire: wire(), tree: where() });
       return true;
     },
     "add by reference": async (by) => {
@@ -89,7 +88,7 @@ async function walk(options: {
         const keyPackage = await client.keyPackage();
         await room.propose(proposer, { type: "add", keyPackage }, wire());
       }
-      await room.commit(by, [], { wire: wire(), tree: treeOf(by), joining });
+      await room.commit(by, [], { wire: wire(), tree: where(), joining });
       return true;
     },
     remove: async (by) => {
@@ -133,11 +132,17 @@ async function walk(options: {
     "join externally": async (host) => {
       const [client] = some(absent(), 1);
       if (!client) return false;
-      return room.enter(client, host, { tree: pick(["inside", "beside"]) });
+      return room.enter(client, host, { tree: where() });
     },
     "come back": async (host) => {
       const resync = pick(room.members.filter((member) => member !== host));
-      return room.enter(resync.client, host, { tree: pick(["inside", "beside"]), resync });
+      return room.enter(resync.client, host, { tree: where(), resync });
+    },
+    ask: async (by) => {
+      const [client] = some(absent(), 1);
+      if (!client) return false;
+      await room.ask(client, by, wire());
+      return true;
     },
     race: async (by) => {
       const loser = pick(room.members.filter((member) => member !== by));

@@ -28,12 +28,13 @@ function setting(suite: number): Setting {
 
 /** The people of a script and how they send handshakes. */
 interface Cast {
+  readonly suite: number;
   readonly alice: Client;
   readonly bob: Client;
   readonly carol: Client;
   readonly dave: Client;
   readonly wire: Wire;
-  readonly tree: (client: Client) => "inside" | "beside";
+  readonly tree: "inside" | "beside";
 }
 
 /** What happens, whoever runs on what; `needs`: what the libraries of some must be able to do. */
@@ -46,9 +47,9 @@ interface Script {
 
 async function founded(cast: Cast, names: readonly Name[]): Promise<Room> {
   const room = await Room.found(cast.alice);
-  const { alice, wire, tree } = cast;
+  const { wire, tree } = cast;
   const joining = names.map((name) => cast[name]);
-  await room.add(room.of("alice"), joining, { wire, tree: tree(alice) });
+  await room.add(room.of("alice"), joining, { wire, tree });
   return room;
 }
 
@@ -66,7 +67,7 @@ const SCRIPTS: readonly Script[] = [
       const room = await Room.found(alice);
       await room.add(room.of("alice"), [bob], { wire, tree: "beside" });
       await room.chat();
-      await room.add(room.of("bob"), [carol], { wire, tree: tree(bob) });
+      await room.add(room.of("bob"), [carol], { wire, tree });
       await room.chat();
       for (const name of ["carol", "alice", "bob", "carol"]) {
         await refresh(room, room.of(name), cast);
@@ -81,8 +82,8 @@ const SCRIPTS: readonly Script[] = [
       const { carol, dave, wire, tree } = cast;
       const room = await founded(cast, ["bob"]);
       await refresh(room, room.of("bob"), cast);
-      await room.add(room.of("alice"), [carol], { wire, tree: tree(cast.alice) });
-      await room.add(room.of("bob"), [dave], { wire, tree: tree(cast.bob) });
+      await room.add(room.of("alice"), [carol], { wire, tree });
+      await room.add(room.of("bob"), [dave], { wire, tree });
       await room.chat();
       for (const name of ["dave", "carol", "alice"]) await refresh(room, room.of(name), cast);
       await room.chat();
@@ -92,12 +93,12 @@ const SCRIPTS: readonly Script[] = [
     name: "commit an Add and a PSK by reference",
     people: 3,
     play: async (cast) => {
-      const { alice, carol, wire, tree } = cast;
+      const { carol, wire, tree } = cast;
       const room = await founded(cast, ["bob"]);
       const keyPackage = await carol.keyPackage();
       await room.propose(room.of("bob"), { type: "add", keyPackage }, wire);
       await room.propose(room.of("bob"), { type: "psk", id: PSK }, wire);
-      const options = { wire, joining: [carol], tree: tree(alice) };
+      const options = { wire, joining: [carol], tree };
       await room.commit(room.of("alice"), [], options);
       await room.chat();
       await refresh(room, room.of("carol"), cast);
@@ -153,10 +154,10 @@ const SCRIPTS: readonly Script[] = [
     people: 4,
     needs: { alice: ["commit one Remove"] },
     play: async (cast) => {
-      const { alice, bob, carol, dave, wire, tree } = cast;
+      const { bob, dave, wire, tree } = cast;
       const room = await founded(cast, ["bob", "carol", "dave"]);
       await refresh(room, room.of("dave"), cast);
-      const wireOfAlice = { wire, tree: tree(alice) };
+      const wireOfAlice = { wire, tree };
       await room.commit(
         room.of("alice"),
         [{ type: "remove", leaf: room.of("bob").leaf() }],
@@ -167,7 +168,7 @@ const SCRIPTS: readonly Script[] = [
       await room.propose(room.of("carol"), { type: "remove", leaf: leaf() }, wire);
       await room.commit(room.of("alice"), [], wireOfAlice);
       await room.chat();
-      await room.add(room.of("carol"), [bob, dave], { wire, tree: tree(carol) });
+      await room.add(room.of("carol"), [bob, dave], { wire, tree });
       for (const name of ["bob", "dave"]) await refresh(room, room.of(name), cast);
       await room.chat();
     },
@@ -176,7 +177,7 @@ const SCRIPTS: readonly Script[] = [
     name: "remove two at once",
     people: 4,
     play: async (cast) => {
-      const { alice, bob, dave, wire, tree } = cast;
+      const { bob, dave, wire, tree } = cast;
       const room = await founded(cast, ["bob", "carol", "dave"]);
       await refresh(room, room.of("carol"), cast);
       const removes = ["bob", "dave"].map((name) => ({
@@ -185,7 +186,7 @@ const SCRIPTS: readonly Script[] = [
       }));
       await room.commit(room.of("carol"), removes, { wire });
       await room.chat();
-      await room.add(room.of("alice"), [dave, bob], { wire, tree: tree(alice) });
+      await room.add(room.of("alice"), [dave, bob], { wire, tree });
       await refresh(room, room.of("bob"), cast);
       await room.chat();
       for (const name of ["alice", "carol"]) {
@@ -201,13 +202,13 @@ const SCRIPTS: readonly Script[] = [
     people: 4,
     needs: { alice: ["commit an Add beside Removes"] },
     play: async (cast) => {
-      const { alice, dave, wire, tree } = cast;
+      const { dave, wire, tree } = cast;
       const room = await founded(cast, ["bob", "carol"]);
       const changes = [
         { type: "remove", leaf: room.of("bob").leaf() },
         { type: "add", keyPackage: await dave.keyPackage() },
       ] as const;
-      const options = { wire, joining: [dave], tree: tree(alice) };
+      const options = { wire, joining: [dave], tree };
       await room.commit(room.of("alice"), changes, options);
       for (const name of ["dave", "carol"]) await refresh(room, room.of(name), cast);
       await room.chat();
@@ -235,7 +236,7 @@ const SCRIPTS: readonly Script[] = [
     people: 3,
     needs: { alice: ["commit extensions"] },
     play: async (cast) => {
-      const { bob, carol, wire, tree } = cast;
+      const { carol, wire, tree } = cast;
       const room = await founded(cast, ["bob"]);
       const required = encode(RequiredCapabilities, {
         extensionTypes: [EXTENSION],
@@ -249,7 +250,7 @@ const SCRIPTS: readonly Script[] = [
       await room.commit(room.of("alice"), [{ type: "extensions", extensions }], {
         wire,
       });
-      await room.add(room.of("bob"), [carol], { wire, tree: tree(bob) });
+      await room.add(room.of("bob"), [carol], { wire, tree });
       await room.chat();
       const fewer = { type: "extensions", extensions: extensions.slice(1) } as const;
       await room.propose(room.of("carol"), fewer, wire);
@@ -265,7 +266,7 @@ const SCRIPTS: readonly Script[] = [
       const { alice, bob, wire, tree } = cast;
       const extensions = [{ extensionType: EXTENSION, extensionData: utf8("a subject") }];
       const room = await Room.found(alice, { extensions });
-      await room.add(room.of("alice"), [bob], { wire, tree: tree(alice) });
+      await room.add(room.of("alice"), [bob], { wire, tree });
       await refresh(room, room.of("bob"), cast);
       await room.chat();
     },
@@ -282,6 +283,48 @@ const SCRIPTS: readonly Script[] = [
         await room.race(winner, loser, [wire, wire]);
         await room.chat();
       }
+    },
+  },
+  {
+    name: "ask to be added",
+    people: 3,
+    play: async (cast) => {
+      const { carol, wire } = cast;
+      const room = await founded(cast, ["bob"]);
+      await room.ask(carol, room.of("bob"), wire);
+      for (const name of ["carol", "alice"]) await refresh(room, room.of(name), cast);
+      await room.chat();
+    },
+  },
+  {
+    name: "branch off a group for some of them",
+    people: 4,
+    play: async (cast) => {
+      const room = await founded(cast, ["bob", "carol", "dave"]);
+      const { suite, wire } = cast;
+      const link = { how: "branch", groupId: "a smaller room", suite } as const;
+      const branch = await room.link(room.of("bob"), [room.of("alice"), room.of("dave")], link);
+      for (const name of ["alice", "dave", "bob"]) await refresh(branch, branch.of(name), cast);
+      await branch.chat();
+      await room.commit(room.of("carol"), [], { wire });
+      await room.chat();
+    },
+  },
+  {
+    name: "go on in a group of another suite",
+    people: 3,
+    play: async (cast) => {
+      const { wire } = cast;
+      const room = await founded(cast, ["bob", "carol"]);
+      // Of the same signature scheme, so that everybody keeps the own key.
+      const suite = cast.suite === 1 ? 3 : 1;
+      const groupId = "the next room";
+      const reinit = { type: "reinit", groupId: utf8(groupId), suite } as const;
+      await room.commit(room.of("alice"), [reinit], { wire });
+      const others = [room.of("carol"), room.of("alice")];
+      const next = await room.link(room.of("bob"), others, { how: "reinit", groupId, suite });
+      for (const name of ["carol", "bob", "alice"]) await refresh(next, next.of(name), cast);
+      await next.chat();
     },
   },
   {
@@ -308,10 +351,13 @@ const SCRIPTS: readonly Script[] = [
   },
 ];
 
-/** Every way to give two libraries to so many people, but for those where all have the same. */
+/** Every way to give two libraries to so many people, but for those where all have the same; of four, each has two. */
 function assignments(people: number): (readonly Library[])[] {
-  return Array.from({ length: 2 ** people - 2 }, (_, i) =>
+  const all = Array.from({ length: 2 ** people - 2 }, (_, i) =>
     Array.from({ length: people }, (_unused, bit) => (((i + 1) >> bit) & 1 ? tsMls : conclave)),
+  );
+  return all.filter(
+    (libraries) => people < 4 || libraries.filter((library) => library === tsMls).length === 2,
   );
 }
 
@@ -321,19 +367,24 @@ function ableTo({ needs = {} }: Script, libraries: readonly Library[]): boolean 
   );
 }
 
-async function play(script: Script, suite: number, libraries: readonly Library[], wire: Wire) {
+async function play(
+  script: Script,
+  suite: number,
+  libraries: readonly Library[],
+  options: Pick<Cast, "wire" | "tree">,
+): Promise<void> {
   const clients = await Promise.all(
     NAMES.map((name, i) => (libraries[i] ?? conclave).client(name, setting(suite))),
   );
   const [alice, bob, carol, dave] = clients;
   if (!alice || !bob || !carol || !dave) throw new Error("nobody");
   await script.play({
+    suite,
     alice,
     bob,
     carol,
     dave,
-    wire,
-    tree: ({ library }) => (library.can.has("put the tree into a Welcome") ? "inside" : "beside"),
+    ...options,
   });
 }
 
@@ -342,10 +393,15 @@ describe.each(SCRIPTS)("two libraries in one group $name", (script) => {
     .filter((libraries) => ableTo(script, libraries))
     .map((libraries, i) => {
       const wire: Wire = i % 2 === 0 ? "public" : "private";
-      return { libraries, wire, names: libraries.map(({ name }) => name).join(", ") };
+      const tree = i % 4 < 2 ? ("inside" as const) : ("beside" as const);
+      return { libraries, wire, tree, names: libraries.map(({ name }) => name).join(", ") };
     });
 
-  it.each(casts)("on $names with $wire handshakes", { timeout: 60_000 }, async (cast) => {
-    await expect(play(script, 1, cast.libraries, cast.wire)).resolves.toBeUndefined();
-  });
+  it.each(casts)(
+    "on $names with $wire handshakes, the tree $tree",
+    { timeout: 60_000 },
+    async (cast) => {
+      await expect(play(script, 1, cast.libraries, cast)).resolves.toBeUndefined();
+    },
+  );
 });
