@@ -55,6 +55,7 @@ import { verifyGroupInfo } from "./key/group-info.ts";
 import { keyPackageRef, validateKeyPackage as validate } from "./key/key-package.ts";
 import {
   checkLifetime,
+  checkSuiteListed,
   checkTotalLifetime,
   type LeafNode,
   type Lifetime,
@@ -391,7 +392,7 @@ export function readGroupInfo(message: Bytes): {
   return { groupId, epoch, suite, extensions };
 }
 
-/** Checks a key package (an MLSMessage) as §10.1 demands, and that its lifetime contains now. Throws `MlsError`. */
+/** Checks a key package (an MLSMessage) as who adds it is to (§10.1): its lifetime contains now. Throws `MlsError`. */
 export async function validateKeyPackage(
   context: Pick<PublicContext, "crypto" | "now" | "maxLifetime">,
   message: Bytes,
@@ -409,6 +410,7 @@ export async function validateKeyPackage(
   if (source.leafNodeSource !== "key_package") {
     throw new MlsError("leaf-source", "7.3", "a key package whose leaf is of another source");
   }
+  checkSuiteListed(suite, leafNode);
   checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME);
   checkLifetime(source.lifetime, context.now());
   return {

@@ -25,6 +25,7 @@ import {
   type Capabilities,
   checkLeafNode,
   checkLifetime,
+  checkSuiteListed,
   type LeafNode,
   signLeafNode,
 } from "../tree/leaf-node.ts";
@@ -187,7 +188,8 @@ export async function composeCommit(
   const tree = made?.tree ?? provisionalTree;
   if (made && (external || leaf)) {
     // What all others would refuse is refused here first.
-    checkLeafNode(suite, made.leafNode, "commit");
+    checkLeafNode(made.leafNode, "commit");
+    checkSuiteListed(suite, made.leafNode);
     checkUnique(tree, made.leafNode.signatureKey);
     checkSupport(tree, applied.extensions);
   }
@@ -209,8 +211,10 @@ export async function composeCommit(
     pathLeaf: made?.leafNode,
     list,
   });
-  for (const { source } of applied.added.map((one) => one.leafNode)) {
+  for (const { leafNode } of applied.added) {
+    const { source } = leafNode;
     if (source.leafNodeSource === "key_package") checkLifetime(source.lifetime, context.now());
+    checkSuiteListed(suite, leafNode);
   }
   await judge(context, state, summary);
 

@@ -5,12 +5,13 @@
  */
 
 import type { Bytes } from "../codec.ts";
-import { suiteOf } from "../crypto/suite.ts";
+import { type Suite, suiteOf } from "../crypto/suite.ts";
 import { attempt, MlsError, type MlsErrorCode, type Refuse, refuseAtOnce } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { validateKeyPackage } from "../key/key-package.ts";
 import {
   checkLifetime,
+  checkSuiteListed,
   checkTotalLifetime,
   type LeafNode,
   MAX_LIFETIME,
@@ -56,12 +57,15 @@ function byApplication(check: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** How long a leaf that comes from a key package may be used: §7.2, and for who sends it §7.3. */
-async function checkLifetimes(
+/** What who adds a leaf is to check: that it lists its suite, and how long it may be used (§7.2, §7.3). */
+async function checkForAdding(
   context: Pick<PublicContext, "now" | "maxLifetime">,
-  { source }: LeafNode,
+  suite: Suite,
+  leafNode: LeafNode,
   refuse: Refuse,
 ): Promise<void> {
+  await attempt(refuse, () => checkSuiteListed(suite, leafNode));
+  const { source } = leafNode;
   if (source.leafNodeSource !== "key_package") return;
   await attempt(refuse, () => checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME));
   await attempt(refuse, () => checkLifetime(source.lifetime, context.now()));
@@ -77,7 +81,7 @@ export function inspectKeyPackage(
     const suite = suiteOf(context.crypto, keyPackage.cipherSuite);
     const { leafNode } = keyPackage;
     await validateKeyPackage(suite, keyPackage, refuse);
-    await checkLifetimes(context, leafNode, refuse);
+    await checkForAdding(context, suite, leafNode, refuse);
     const judged = byApplication(() => context.authentication.validate([leafNode], "new"));
     await attempt(refuse, judged);
   });
@@ -108,7 +112,7 @@ export async function checkProposals(
   for (const [position, { proposal }] of list.entries()) {
     if (proposal.proposalType !== "add") continue;
     const { leafNode } = proposal.keyPackage;
-    await checkLifetimes(context, leafNode, (error) => refuse(error, position));
+    await checkForAdding(context, state.suite, leafNode, (error) => refuse(error, position));
   }
   const summary = summarize(state, applied, {
     committer: committer ?? -1,

@@ -194,7 +194,7 @@ async function validateUpdate(
 ): Promise<void> {
   if (sender.senderType !== "member") return;
   const { leafIndex } = sender;
-  checkLeafNode(state.suite, leafNode, "update", refuse);
+  checkLeafNode(leafNode, "update", refuse);
   const before = leafAt(state.tree, leafIndex);
   if (!before || bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {
     refuse(new MlsError("leaf-encryption-key", "7.3", "an update that keeps its encryption key"));

@@ -16,7 +16,7 @@ import { protectPublic } from "../framing/public-message.ts";
 import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
-import { signLeafNode } from "../tree/leaf-node.ts";
+import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
 import { leafAt, updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { type NewLeaf, newLeafContents } from "./compose.ts";
@@ -154,6 +154,7 @@ export async function proposeUpdate(
   );
   if (options.leaf) {
     // What would spoil every commit is refused here first.
+    checkSuiteListed(suite, leafNode);
     const updated = updateLeaf(state.tree, ownLeaf, leafNode);
     checkUnique(updated, leafNode.signatureKey);
     checkSupport(updated, groupContext.extensions);

@@ -286,7 +286,7 @@ export async function stageCommit(
   let tree = provisionalTree;
   if (commit.path) {
     const { leafNode, nodes } = commit.path;
-    checkLeafNode(suite, leafNode, "commit");
+    checkLeafNode(leafNode, "commit");
     // §12.2: who comes back meets the same criteria as who updates its leaf.
     const before = external ? applied.removed[0]?.leafNode : leafAt(state.tree, committer);
     if (before && bytesEqual(before.encryptionKey, leafNode.encryptionKey)) {

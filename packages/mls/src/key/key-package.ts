@@ -76,7 +76,7 @@ export async function validateKeyPackage(
   if (cipherSuite !== suite.number) {
     refuse(new MlsError("key-package-suite", "10.1", `a key package of suite ${cipherSuite}`));
   }
-  checkLeafNode(suite, leafNode, "key_package", refuse);
+  checkLeafNode(leafNode, "key_package", refuse);
   checkNoDuplicateExtension(keyPackage.extensions, refuse);
   if (bytesEqual(initKey, leafNode.encryptionKey)) {
     refuse(

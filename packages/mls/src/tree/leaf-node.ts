@@ -196,7 +196,6 @@ export async function verifyLeafNode(
 
 /** What §7.3 asks of a leaf by itself, but for its signature and lifetime. */
 export function checkLeafNode(
-  suite: Suite,
   leaf: LeafNode,
   source: LeafNodeSource["leafNodeSource"],
   refuse: Refuse = refuseAtOnce,
@@ -222,15 +221,6 @@ export function checkLeafNode(
       ),
     );
   }
-  if (!capabilities.versions.includes(MLS10) || !capabilities.cipherSuites.includes(suite.number)) {
-    refuse(
-      new MlsError(
-        "leaf-capabilities",
-        "7.2",
-        "a leaf does not support the group's version and suite",
-      ),
-    );
-  }
   for (const { extensionType } of leaf.extensions) {
     if (
       !DEFAULT_EXTENSIONS.has(extensionType) &&
@@ -244,6 +234,18 @@ export function checkLeafNode(
         ),
       );
     }
+  }
+}
+
+/**
+ * Whether a client says that it can do its key package's version and suite (§7.2): for who adds it to check. Members don't refuse
+ * such a leaf (§7.3 has nothing of it): there are clients that leave out a suite that they have. Throws `MlsError` with
+ * `leaf-capabilities`.
+ */
+export function checkSuiteListed(suite: Suite, { capabilities }: LeafNode): void {
+  const { versions, cipherSuites } = capabilities;
+  if (!versions.includes(MLS10) || !cipherSuites.includes(suite.number)) {
+    throw new MlsError("leaf-capabilities", "7.2", "a leaf does not list its version and suite");
   }
 }
 

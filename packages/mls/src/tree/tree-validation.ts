@@ -40,7 +40,7 @@ export async function validateTree(
   const { groupId } = groupContext;
   const members = membersOf(tree);
   for (const { leafNode } of members) {
-    checkLeafNode(suite, leafNode, leafNode.source.leafNodeSource);
+    checkLeafNode(leafNode, leafNode.source.leafNodeSource);
     checkUnique(tree, leafNode.encryptionKey);
     checkUnique(tree, leafNode.signatureKey);
   }

@@ -108,16 +108,6 @@ const RULES: readonly Rule[] = [
     code: "leaf-capabilities",
   },
   {
-    rule: "§7.3 a leaf without the group's cipher suite",
-    bad: { leaf: (leaf) => ({ capabilities: { ...leaf.capabilities, cipherSuites: [1] } }) },
-    code: "leaf-capabilities",
-  },
-  {
-    rule: "§7.3 a leaf without the group's version",
-    bad: { leaf: (leaf) => ({ capabilities: { ...leaf.capabilities, versions: [] } }) },
-    code: "leaf-capabilities",
-  },
-  {
     rule: "§7.3 a leaf with an extension that it does not list",
     bad: { leaf: () => ({ extensions: [{ extensionType: 0xf001, extensionData: utf8("") }] }) },
     code: "leaf-extensions",

@@ -68,16 +68,6 @@ const RULES: readonly (readonly [rule: string, ForgedKeyPackage, MlsErrorCode])[
     "leaf-capabilities",
   ],
   [
-    "§7.3 capabilities without the suite",
-    { leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, { cipherSuites: [] }) }) },
-    "leaf-capabilities",
-  ],
-  [
-    "§7.3 capabilities without the version",
-    { leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, { versions: [2] }) }) },
-    "leaf-capabilities",
-  ],
-  [
     "§7.3 an extension that it does not list",
     { leaf: () => ({ extensions: [extension(0xf001)] }) },
     "leaf-extensions",
@@ -131,6 +121,25 @@ describe("a key package is refused for", () => {
     };
     await expectRefused(where, 3, await lasting(MAX_LIFETIME + 1n), "leaf-lifetime");
     await expectAccepted(where, 3, await lasting(MAX_LIFETIME));
+  });
+
+  it.each([
+    ["suite", { cipherSuites: [1] }],
+    ["version", { versions: [2] }],
+  ])("§7.2 capabilities without its %s, by who adds; members go along", async (_, capabilities) => {
+    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+    const keyPackage = await forgeKeyPackage(await person("eve"), {
+      leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, capabilities) }),
+    });
+    const bytes = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
+    const refused = { code: "leaf-capabilities" };
+    await expect(
+      validateKeyPackage({ crypto: nodeCrypto, now: () => NOW }, bytes),
+    ).rejects.toMatchObject(refused);
+    const proposals = [{ proposalType: "add", keyPackage } as const];
+    await expect(where.at(0).group.commit({ proposals })).rejects.toMatchObject(refused);
+    const commit = await forgeCommit(await inside(where.at(3).person), { proposals });
+    await expectAccepted(where, 3, commit);
   });
 
   it.each([
