@@ -3,6 +3,7 @@
  * @module
  */
 
+import { ECDH } from "node:crypto";
 import { type Bytes, RequiredCapabilities } from "@conclave/mls";
 import {
   opaque,
@@ -83,7 +84,7 @@ async function client(name: string, setting: Setting): Promise<Client> {
       [...setting.psks].map(([id, secret]) => [ts.bytesToBase64(unhex(id)), secret]),
     ),
   };
-  const signatureKeyPair = await cipherSuite.signature.keygen();
+  const signatureKeyPair = await signatureKeys(cipherSuite);
   const generate = (implementation = cipherSuite) =>
     ts.generateKeyPackageWithKey({
       credential: { credentialType: ts.defaultCredentialTypes.basic, identity: utf8(name) },
@@ -213,6 +214,22 @@ async function client(name: string, setting: Setting): Promise<Client> {
     },
   };
   return self;
+}
+
+/** The curves of ECDSA, by suite. */
+const CURVES: ReadonlyMap<number, string> = new Map([
+  [2, "prime256v1"],
+  [5, "secp521r1"],
+  [7, "secp384r1"],
+]);
+
+/** Its ECDSA keys come as compressed points; in MLS they are uncompressed (§5.1.1). */
+async function signatureKeys(implementation: ts.CiphersuiteImpl): Promise<ts.SignatureKeyPair> {
+  const made = await implementation.signature.keygen();
+  const curve = CURVES.get(implementation.id);
+  if (!curve) return made;
+  const point = String(ECDH.convertKey(made.publicKey, curve, undefined, "hex"));
+  return { ...made, publicKey: unhex(point) };
 }
 
 /** What a member of this library holds. */

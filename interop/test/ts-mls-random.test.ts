@@ -175,8 +175,8 @@ describe.each([conclave, tsMls])("a group of two libraries that $name founds", (
     },
   );
 
-  it.each(SHARED_SUITES)("lives in suite %i", { timeout: 60_000 }, async (suite) => {
-    const options = { suite, founder, people: 5, steps: 12, seed: suite };
+  it.each(SHARED_SUITES)("lives in suite %i", { timeout: 120_000 }, async (suite) => {
+    const options = { suite, founder, people: 4, steps: 8, seed: suite };
     await expect(walk(options)).resolves.toBeUndefined();
   });
 });
