@@ -489,6 +489,9 @@ async function treeOperations(bench: Bench, vector: Case): Promise<void> {
       case "reinit":
       case "external_init":
       case "group_context_extensions":
+      case "app_data_update":
+      case "app_ephemeral":
+      case "self_remove":
       case "other":
         return fail(`a proposal of type ${proposal.proposalType}`);
     }

@@ -42,6 +42,7 @@ export {
   proposeToJoin,
 } from "./group/external-proposal.ts";
 export type { Group } from "./group/group.ts";
+export type { GroupRules, ProposalRules } from "./group/group-rules.ts";
 export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
 export { type And, comparePositions, type GroupPosition } from "./group/live-group.ts";

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { bytesEqual } from "./bytes.ts";
+import { bytesEqual, toHex } from "./bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -296,8 +296,10 @@ export class PublicGroup {
     const pending = pendingProposal(this.#state.suite, authenticated);
     if (!pending)
       throw new MlsError("content-type-not-allowed", "6.2", "no proposal and no commit");
-    await validateProposal(this.#state, pending.proposal, sender);
-    await judgeProposal(this.#context, this.#state, pending.proposal, sender);
+    if (!this.#state.proposals.has(toHex(pending.ref))) {
+      await validateProposal(this.#context, this.#state, pending.proposal, sender);
+      await judgeProposal(this.#context, this.#state, pending.proposal, sender);
+    }
     return {
       group: new PublicGroup(this.#context, withProposal(this.#state, pending), this.#groupInfo),
       event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },

@@ -26,6 +26,9 @@ export const PROPOSAL = {
   groupContextExtensions: 7,
 } as const;
 
+/** draft-ietf-mls-extensions, suggested numbers: known to this package, and supported by those who list them. */
+export const DRAFT_PROPOSAL = { appDataUpdate: 8, appEphemeral: 9, selfRemove: 10 } as const;
+
 /** §17.5. */
 export const CREDENTIAL = { basic: 1, x509: 2 } as const;
 

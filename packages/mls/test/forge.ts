@@ -221,6 +221,10 @@ function applied(
       tree = updateLeaf(tree, sender.leafIndex, proposal.leafNode);
     }
   }
+  for (const { proposal, sender } of list) {
+    if (proposal.proposalType !== "self_remove" || sender.senderType !== "member") continue;
+    if (leafAt(tree, sender.leafIndex)) tree = removeLeaf(tree, sender.leafIndex);
+  }
   for (const { proposal } of list) {
     if (proposal.proposalType === "remove" && leafAt(tree, proposal.removed)) {
       tree = removeLeaf(tree, proposal.removed);

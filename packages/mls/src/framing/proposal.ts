@@ -20,7 +20,7 @@ import {
 import { type Extension, Extensions } from "../key/extension.ts";
 import { KeyPackage } from "../key/key-package.ts";
 import { PreSharedKeyID } from "../key/psk.ts";
-import { PROPOSAL } from "../registry.ts";
+import { DRAFT_PROPOSAL, PROPOSAL } from "../registry.ts";
 import { LeafNode } from "../tree/leaf-node.ts";
 import { UpdatePath } from "../tree/update-path.ts";
 
@@ -38,6 +38,16 @@ export const ReInit: Codec<ReInit> = struct({
   extensions: Extensions,
 });
 
+/** draft-ietf-mls-extensions `AppDataUpdateOperation`. */
+export type AppDataUpdateOperation =
+  | { readonly op: "update"; readonly update: Bytes }
+  | { readonly op: "remove" };
+const AppDataUpdateOperation: Codec<AppDataUpdateOperation> = select<"op", AppDataUpdateOperation>(
+  "op",
+  uint8,
+  { update: [1, struct({ update: opaque })], remove: [2, struct({})] },
+);
+
 /** §12.1. */
 export type Proposal =
   | { readonly proposalType: "add"; readonly keyPackage: KeyPackage }
@@ -48,6 +58,16 @@ export type Proposal =
   | ({ readonly proposalType: "reinit" } & ReInit)
   | { readonly proposalType: "external_init"; readonly kemOutput: Bytes }
   | { readonly proposalType: "group_context_extensions"; readonly extensions: readonly Extension[] }
+  /** draft-ietf-mls-extensions: an update of a component's data in the GroupContext, or its end. */
+  | {
+      readonly proposalType: "app_data_update";
+      readonly componentId: number;
+      readonly operation: AppDataUpdateOperation;
+    }
+  /** draft-ietf-mls-extensions: data that belongs to a commit. */
+  | { readonly proposalType: "app_ephemeral"; readonly componentId: number; readonly data: Bytes }
+  /** draft-ietf-mls-extensions: its sender leaves. */
+  | { readonly proposalType: "self_remove" }
   /** A type that the application gave a meaning to: its content is an opaque vector. */
   | { readonly proposalType: "other"; readonly number: number; readonly data: Bytes };
 export const Proposal: Codec<Proposal> = select<"proposalType", Proposal>(
@@ -61,6 +81,12 @@ export const Proposal: Codec<Proposal> = select<"proposalType", Proposal>(
     reinit: [PROPOSAL.reinit, ReInit],
     external_init: [PROPOSAL.externalInit, struct({ kemOutput: opaque })],
     group_context_extensions: [PROPOSAL.groupContextExtensions, struct({ extensions: Extensions })],
+    app_data_update: [
+      DRAFT_PROPOSAL.appDataUpdate,
+      struct({ componentId: uint16, operation: AppDataUpdateOperation }),
+    ],
+    app_ephemeral: [DRAFT_PROPOSAL.appEphemeral, struct({ componentId: uint16, data: opaque })],
+    self_remove: [DRAFT_PROPOSAL.selfRemove, struct({})],
   },
   struct({ data: opaque }),
 );

@@ -53,6 +53,7 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
     ownLeaf,
     tree: state.tree,
     clientOf: authentication.clientOf,
+    rules: group.context.rules,
   });
   const { taken, ...composed } = await compose(group, list, options).catch(async (cause) => {
     const fitting = await fittingProposals(list, (some) => checkList(group, some));

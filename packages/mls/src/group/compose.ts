@@ -41,6 +41,7 @@ import {
   ratchetTreeExtensions,
   zeroSecret,
 } from "./epoch.ts";
+import { checkGroup } from "./group-rules.ts";
 import { applyProposals, type ListedProposal } from "./proposal-list.ts";
 import type { CommitSummary, PublicState } from "./public-state.ts";
 import { judge, nextContext, nextState, provisionalContext, summarize } from "./staged-commit.ts";
@@ -164,7 +165,12 @@ export async function composeCommit(
   const { suite } = state;
   const { groupId, epoch } = state.groupContext;
   const external = "credential" in committer;
-  const applied = await applyProposals(state, list, external ? undefined : committer.leafIndex);
+  const applied = await applyProposals(
+    context,
+    state,
+    list,
+    external ? undefined : committer.leafIndex,
+  );
 
   // Someone who joins takes the leftmost blank leaf; until its path is made, a leaf without keys stands there.
   let provisionalTree = applied.tree;
@@ -216,7 +222,8 @@ export async function composeCommit(
     if (source.leafNodeSource === "key_package") checkLifetime(source.lifetime, context.now());
     checkSuiteListed(suite, leafNode);
   }
-  await judge(context, state, summary);
+  await judge(context, state, summary, applied.replaced);
+  await checkGroup(context, applied.extensions, tree);
 
   const sender: Sender = external
     ? { senderType: "new_member_commit" }

@@ -3,18 +3,20 @@
  * @module
  */
 
-import { EMPTY, wipe } from "../bytes.ts";
+import { bytesEqual, EMPTY, toHex, wipe } from "../bytes.ts";
 import { type Bytes, decode, opaque } from "../codec.ts";
 import { hpkeSendExport } from "../crypto/hpke.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { encodeMessage } from "../framing/message.ts";
+import { verifyContent } from "../framing/content.ts";
+import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
 import type { Proposal } from "../framing/proposal.ts";
-import { protectPublic } from "../framing/public-message.ts";
+import { protectPublic, readPublic } from "../framing/public-message.ts";
 import { type Extension, findExtension } from "../key/extension.ts";
 import { EXTERNAL_INIT_LABEL } from "../key/key-schedule.ts";
 import { freshPskId, type PskSource } from "../key/psk.ts";
 import { EXTENSION } from "../registry.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
@@ -23,6 +25,10 @@ import { begin } from "./new-group.ts";
 import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
 import { type Joiner, ownLeafContent } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
+import { validateProposal } from "./proposal-list.ts";
+import { type PublicState, withProposal } from "./public-state.ts";
+import { judgeProposal } from "./staged-commit.ts";
+import { pendingProposal } from "./stored-group.ts";
 
 /**
  * Joins by an external commit (§12.4.3.2). The group is stored as joining, with the bundle to be sent; once the service has
@@ -43,13 +49,19 @@ export async function joinExternally(
     readonly resync?: number;
     /** Injected into the new epoch, in this order: all members must have them. */
     readonly psks?: readonly PskSource[];
+    /** Proposals that wait in the group and that an external commit may hold, as they were sent: PublicMessages. */
+    readonly proposals?: readonly Bytes[];
     readonly and?: And<Group>;
   },
 ): Promise<{ readonly group: Group; readonly bundle: CommitBundle }> {
   const groupInfo = readGroupInfo(options.groupInfo);
   const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
   const tree = treeFor(suite, groupInfo, options.ratchetTree);
-  const state = await verifiedState(context, suite, groupInfo, tree);
+  const state = await withProposals(
+    context,
+    await verifiedState(context, suite, groupInfo, tree),
+    options.proposals ?? [],
+  );
   const externalPub = findExtension(groupInfo.extensions, EXTENSION.externalPub);
   if (!externalPub) {
     throw new MlsError("external-commit", "12.4.3.2", "a GroupInfo without external_pub");
@@ -67,7 +79,10 @@ export async function joinExternally(
   const sender = { senderType: "new_member_commit" } as const;
   const { bundle, next } = await composeCommit(context, {
     state,
-    list: proposals.map((proposal) => ({ proposal, sender, ref: undefined })),
+    list: [
+      ...state.proposals.values(),
+      ...proposals.map((proposal) => ({ proposal, sender, ref: undefined })),
+    ],
     signer: options.signer,
     committer: {
       credential: options.credential,
@@ -93,4 +108,33 @@ export async function joinExternally(
     and: options.and,
   });
   return { group, bundle };
+}
+
+/** The proposals that members made and that go along by reference; their membership tags are for members to check. */
+async function withProposals(
+  context: MlsContext,
+  from: PublicState,
+  messages: readonly Bytes[],
+): Promise<PublicState> {
+  let state = from;
+  for (const message of messages) {
+    const { publicMessage } = decodeMessageOf(message, "mls_public_message");
+    const authenticated = readPublic(publicMessage);
+    const { groupId, epoch, sender } = authenticated.content;
+    if (!bytesEqual(groupId, state.groupContext.groupId)) {
+      throw new MlsError("wrong-group", "6.1", "a proposal of another group");
+    }
+    if (epoch !== state.groupContext.epoch) {
+      throw new MlsError("wrong-epoch", "6.1", `a proposal of epoch ${epoch}`);
+    }
+    const leafOf = (leafIndex: number) => leafAt(from.tree, leafIndex);
+    await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
+    const pending = pendingProposal(state.suite, authenticated);
+    if (!pending) throw new MlsError("content-type-not-allowed", "12.4.3.2", "no proposal");
+    if (state.proposals.has(toHex(pending.ref))) continue;
+    await validateProposal(context, state, pending.proposal, sender);
+    await judgeProposal(context, state, pending.proposal, sender);
+    state = withProposal(state, pending);
+  }
+  return state;
 }

@@ -42,7 +42,7 @@ export async function proposeExternally(options: ExternalProposal): Promise<Byte
     );
   }
   const sender: Sender = { senderType: "external", senderIndex };
-  checkSender(proposal, sender, refuseAtOnce);
+  checkSender({}, proposal, sender, refuseAtOnce);
   return propose(to, sender, signer, proposal, options.authenticatedData);
 }
 

@@ -16,6 +16,7 @@ import {
   type LeafNode,
   MAX_LIFETIME,
 } from "../tree/leaf-node.ts";
+import { checkGroup } from "./group-rules.ts";
 import { applyProposals, type ListedProposal } from "./proposal-list.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 import { judge, summarize } from "./staged-commit.ts";
@@ -108,7 +109,7 @@ export async function checkProposals(
   committer: number | undefined,
   refuse: Refuse = refuseAtOnce,
 ): Promise<void> {
-  const applied = await applyProposals(state, list, committer, refuse);
+  const applied = await applyProposals(context, state, list, committer, refuse);
   for (const [position, { proposal }] of list.entries()) {
     if (proposal.proposalType !== "add") continue;
     const { leafNode } = proposal.keyPackage;
@@ -121,8 +122,9 @@ export async function checkProposals(
     pathLeaf: undefined,
     list,
   });
+  await attempt(refuse, () => checkGroup(context, applied.extensions, applied.tree));
   await attempt(
     refuse,
-    byApplication(() => judge(context, state, summary)),
+    byApplication(() => judge(context, state, summary, applied.replaced)),
   );
 }

@@ -13,6 +13,7 @@ import { type GroupInfo, verifyGroupInfo } from "../key/group-info.ts";
 import { EXTENSION, MLS10 } from "../registry.ts";
 import { decodeRatchetTree, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { checkTotalLifetimes, validateTree } from "../tree/tree-validation.ts";
+import { checkGroup } from "./group-rules.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
 /** The tree that comes in a GroupInfo, or beside it. Throws `MlsError` with `welcome` where there is neither. */
@@ -49,6 +50,7 @@ export async function verifiedState(
   await verifyGroupInfo(suite, groupInfo, tree);
   await validateTree(suite, tree, groupContext);
   checkTotalLifetimes(tree, context.maxLifetime);
+  await checkGroup(context, groupContext.extensions, tree);
   await context.authentication.validate(
     [
       ...membersOf(tree).map(({ leafNode }) => leafNode),

@@ -14,7 +14,7 @@ import type { Commit, Proposal, ReInit } from "../framing/proposal.ts";
 import { checkNoDuplicateExtension, type Extension } from "../key/extension.ts";
 import { keyPackageRef, validateKeyPackage } from "../key/key-package.ts";
 import { isLink, type PreSharedKeyID, pskKey } from "../key/psk.ts";
-import { DEFAULT_PROPOSALS, PROPOSAL } from "../registry.ts";
+import { DEFAULT_PROPOSALS, DRAFT_PROPOSAL, PROPOSAL } from "../registry.ts";
 import { checkLeafNode, type LeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import {
   addLeaves,
@@ -25,6 +25,7 @@ import {
   updateLeaf,
 } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
+import { checkListed, type RulesContext, rulesFor, selfRemoved } from "./group-rules.ts";
 import type { CommitSummary, PublicState } from "./public-state.ts";
 
 /** A proposal with the one who made it; the committer, where it stands in the commit by value. */
@@ -42,6 +43,8 @@ export interface AppliedProposals {
   readonly extensions: readonly Extension[];
   readonly added: CommitSummary["added"];
   readonly removed: CommitSummary["removed"];
+  /** The former self that someone from outside replaces (§12.4.3.2). */
+  readonly replaced: LeafNode | undefined;
   readonly updated: CommitSummary["updated"];
   /** In the order of their proposals (§8.4). */
   readonly psks: readonly PreSharedKeyID[];
@@ -81,12 +84,19 @@ export function listProposals(
   });
 }
 
-function proposalTypeOf(proposal: Proposal): number {
+/** The number of a proposal's type (§17.4). */
+export function proposalTypeOf(proposal: Proposal): number {
   switch (proposal.proposalType) {
     case "external_init":
       return PROPOSAL.externalInit;
     case "group_context_extensions":
       return PROPOSAL.groupContextExtensions;
+    case "app_data_update":
+      return DRAFT_PROPOSAL.appDataUpdate;
+    case "app_ephemeral":
+      return DRAFT_PROPOSAL.appEphemeral;
+    case "self_remove":
+      return DRAFT_PROPOSAL.selfRemove;
     case "other":
       return proposal.number;
     case "add":
@@ -123,6 +133,7 @@ function about(refuse: Refuse, position: number): Refuse {
 
 /** Validates one proposal by itself, as it must be before it is kept for a commit (§12.1). */
 export async function validateProposal(
+  context: RulesContext,
   state: PublicState,
   proposal: Proposal,
   sender: Sender,
@@ -130,7 +141,7 @@ export async function validateProposal(
   first = false,
 ): Promise<void> {
   const { suite, tree, groupContext } = state;
-  checkSender(proposal, sender, refuse);
+  checkSender(context, proposal, sender, refuse);
   switch (proposal.proposalType) {
     case "add":
       return validateKeyPackage(suite, proposal.keyPackage, refuse);
@@ -153,22 +164,62 @@ export async function validateProposal(
     case "group_context_extensions":
       return checkNoDuplicateExtension(proposal.extensions, refuse);
     case "external_init":
-    case "other":
       return undefined;
+    case "app_data_update":
+    case "app_ephemeral":
+    case "self_remove":
+    case "other":
+      return validateCustom(context, state, proposal, sender, refuse);
   }
 }
 
+/** A proposal of a type that RFC 9420 doesn't define. */
+function validateCustom(
+  context: RulesContext,
+  state: PublicState,
+  proposal: Proposal,
+  sender: Sender,
+  refuse: Refuse,
+): Promise<void> {
+  const number = proposalTypeOf(proposal);
+  const rules = rulesFor(context, number);
+  if (!rules && DRAFT_TYPES.has(number)) {
+    refuse(new MlsError("proposal-unsupported", "12.2", `no rules for proposal ${number}`));
+  }
+  return attempt(refuse, async () => rules?.validate?.(state, proposal, sender));
+}
+
+/** They do what somebody must carry out: who has no rules for them cannot follow a commit that holds one. */
+const DRAFT_TYPES: ReadonlySet<number> = new Set(Object.values(DRAFT_PROPOSAL));
+
+/** Those that external senders may propose (§12.1.8, and the External column of §17.4). */
+const EXTERNAL_TYPES: ReadonlySet<Proposal["proposalType"]> = new Set([
+  "add",
+  "remove",
+  "psk",
+  "reinit",
+  "group_context_extensions",
+  "app_data_update",
+  "app_ephemeral",
+  "other",
+]);
+
 /** Which proposals may come from whom (§12.1, §12.1.8). */
-export function checkSender(proposal: Proposal, sender: Sender, refuse: Refuse): void {
+export function checkSender(
+  context: RulesContext,
+  proposal: Proposal,
+  sender: Sender,
+  refuse: Refuse,
+): void {
   const { proposalType } = proposal;
+  const rules = rulesFor(context, proposalTypeOf(proposal));
   const allowed = ((): boolean => {
+    if (rules) return rules.senders.includes(sender.senderType);
     switch (sender.senderType) {
       case "member":
         return proposalType !== "external_init";
       case "external":
-        return ["add", "remove", "psk", "reinit", "group_context_extensions", "other"].includes(
-          proposalType,
-        );
+        return EXTERNAL_TYPES.has(proposalType);
       case "new_member_proposal":
         return proposalType === "add";
       case "new_member_commit":
@@ -234,6 +285,7 @@ function validatePsk(suite: Suite, psk: PreSharedKeyID, first: boolean, refuse: 
 
 /** §12.2, a list in a regular commit. */
 function checkRegularList(
+  context: RulesContext,
   list: readonly ListedProposal[],
   committer: number,
   refuse: Refuse,
@@ -258,6 +310,13 @@ function checkRegularList(
       }
       touch(proposal.removed, position);
     }
+    const leaving = selfRemoved(rulesFor(context, proposalTypeOf(proposal)), { sender });
+    if (leaving !== undefined) {
+      if (leaving === committer) {
+        refuse(brokenList("12.2", "the committer removes itself"), position);
+      }
+      touch(leaving, position);
+    }
     if (proposal.proposalType === "external_init") {
       refuse(brokenList("12.2", "an ExternalInit in a commit by a member"), position);
     }
@@ -271,9 +330,22 @@ function checkRegularList(
 }
 
 /** §12.2, a list in an external commit. */
-function checkExternalList(list: readonly ListedProposal[], refuse: Refuse): void {
-  for (const [position, { ref }] of list.entries()) {
-    if (ref) refuse(brokenList("12.2", "a proposal by reference in an external commit"), position);
+function checkExternalList(
+  context: RulesContext,
+  list: readonly ListedProposal[],
+  refuse: Refuse,
+): void {
+  const gone = new Set<number>();
+  for (const [position, { proposal, sender, ref }] of list.entries()) {
+    const rules = rulesFor(context, proposalTypeOf(proposal));
+    const leaving =
+      proposal.proposalType === "remove" ? proposal.removed : selfRemoved(rules, { sender });
+    if (leaving !== undefined && gone.has(leaving)) {
+      refuse(brokenList("12.2", `leaf ${leaving} is removed twice`), position);
+    }
+    if (leaving !== undefined) gone.add(leaving);
+    if (ref && rules?.listed !== "by-reference")
+      refuse(brokenList("12.2", "a proposal by reference in an external commit"), position);
   }
   if (ofType(list, "external_init").length !== 1) {
     refuse(brokenList("12.2", "an external commit has exactly one ExternalInit"));
@@ -290,25 +362,35 @@ function checkExternalList(list: readonly ListedProposal[], refuse: Refuse): voi
  * With a `refuse` that goes on, what could not be applied is left out of what is returned.
  */
 export async function applyProposals(
+  context: RulesContext,
   state: PublicState,
   list: readonly ListedProposal[],
   committer: number | undefined,
   refuse: Refuse = refuseAtOnce,
 ): Promise<AppliedProposals> {
   const { suite } = state;
-  if (committer === undefined) checkExternalList(list, refuse);
-  else checkRegularList(list, committer, refuse);
+  if (committer === undefined) checkExternalList(context, list, refuse);
+  else checkRegularList(context, list, committer, refuse);
+  for (const [position, one] of list.entries()) {
+    const number = proposalTypeOf(one.proposal);
+    const broken = checkListed(rulesFor(context, number), number, one, committer === undefined);
+    if (broken) refuse(broken, position);
+  }
+  for (const rules of context.rules?.proposals?.values() ?? []) {
+    await attempt(refuse, async () => rules.checkList?.(state, list));
+  }
   // What came by reference was validated when it came, in this very epoch.
   await Promise.all(
     list.map(async ({ proposal, sender, ref, first }, position) => {
-      if (!ref) await validateProposal(state, proposal, sender, about(refuse, position), first);
+      if (!ref)
+        await validateProposal(context, state, proposal, sender, about(refuse, position), first);
     }),
   );
 
   const psks = ofType(list, "psk").map(({ proposal }) => proposal.psk);
   checkPskList(psks, refuse);
 
-  const extensions =
+  const replacedExtensions =
     ofType(list, "group_context_extensions")[0]?.proposal.extensions ??
     state.groupContext.extensions;
 
@@ -327,6 +409,14 @@ export async function applyProposals(
     tree = updateLeaf(tree, leafIndex, proposal.leafNode);
   }
   const removed: CommitSummary["removed"][number][] = [];
+  for (const one of list) {
+    const leafIndex = selfRemoved(rulesFor(context, proposalTypeOf(one.proposal)), one);
+    const leafNode = leafIndex === undefined ? undefined : leafAt(tree, leafIndex);
+    if (leafIndex === undefined || !leafNode) continue;
+    removed.push({ leafIndex, leafNode });
+    tree = removeLeaf(tree, leafIndex);
+  }
+  let replaced: LeafNode | undefined;
   for (const { proposal, position } of ofType(list, "remove")) {
     const leafNode = leafAt(tree, proposal.removed);
     if (!leafNode) {
@@ -334,6 +424,7 @@ export async function applyProposals(
       continue;
     }
     removed.push({ leafIndex: proposal.removed, leafNode });
+    if (committer === undefined) replaced = leafNode;
     tree = removeLeaf(tree, proposal.removed);
   }
   checkProposalSupport(tree, list, refuse);
@@ -353,12 +444,23 @@ export async function applyProposals(
     checkUnique(tree, leafNode.encryptionKey, about(refuse, position));
     checkUnique(tree, leafNode.signatureKey, about(refuse, position));
   }
+  let extensions = replacedExtensions;
+  for (const [number, { apply }] of context.rules?.proposals ?? []) {
+    const own = list.filter(({ proposal }) => proposalTypeOf(proposal) === number);
+    const proposals = own.map(({ proposal }) => proposal);
+    if (apply && own.length > 0) {
+      await attempt(refuse, async () => {
+        extensions = apply(extensions, proposals);
+      });
+    }
+  }
   await attempt(refuse, () => checkSupport(tree, extensions, refuse));
   return {
     tree,
     extensions,
     added,
     removed,
+    replaced,
     updated,
     psks,
     externalInit: ofType(list, "external_init")[0]?.proposal.kemOutput,
@@ -366,10 +468,14 @@ export async function applyProposals(
     proposalTypes: [...new Set(list.map(({ proposal }) => proposalTypeOf(proposal)))].sort(
       (a, b) => a - b,
     ),
-    pathRequired:
-      list.length === 0 ||
-      list.some(({ proposal }) => !["add", "psk", "reinit"].includes(proposal.proposalType)),
+    pathRequired: list.length === 0 || list.some(({ proposal }) => needsPath(context, proposal)),
   };
+}
+
+/** §12.4: the Path Required column of §17.4. */
+function needsPath(context: RulesContext, proposal: Proposal): boolean {
+  if (["add", "psk", "reinit"].includes(proposal.proposalType)) return false;
+  return rulesFor(context, proposalTypeOf(proposal))?.path ?? true;
 }
 
 function reinitOf(list: readonly ListedProposal[]): ReInit | undefined {

@@ -9,13 +9,15 @@ import type { Proposal } from "../framing/proposal.ts";
 import type { AuthenticationService, Credentialed } from "../key/credential.ts";
 import { pskKey } from "../key/psk.ts";
 import { membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
-import type { ListedProposal } from "./proposal-list.ts";
+import { type GroupRules, rulesFor, selfRemoved } from "./group-rules.ts";
+import { type ListedProposal, proposalTypeOf } from "./proposal-list.ts";
 import type { PendingProposal } from "./public-state.ts";
 
 interface SelectionContext {
   readonly ownLeaf: number;
   readonly tree: RatchetTree;
   readonly clientOf: AuthenticationService["clientOf"];
+  readonly rules: GroupRules | undefined;
 }
 
 /** The pending proposals that can stand beside each other and those given, then those given (§12.4). */
@@ -35,14 +37,18 @@ export function selectProposals(
   const psks = new Set(
     proposals.flatMap((one) => (one.proposalType === "psk" ? [pskKey(one.psk)] : [])),
   );
-  const referenced: ListedProposal[] = [];
+  const referenced: PendingProposal[] = [];
   // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first; then it is clear who stays, and a
   // client that stays is not added again, so Adds choose last.
+  const leavingOf = (one: PendingProposal): number | undefined =>
+    selfRemoved(rulesFor({ rules: within.rules }, proposalTypeOf(one.proposal)), one);
+  // Who leaves by itself is not removed beside that.
+  const leaving = pending.filter((one) => leavingOf(one) !== undefined);
   const removes = pending.filter(({ proposal }) => proposal.proposalType === "remove");
   const adds = pending.filter(({ proposal }) => proposal.proposalType === "add");
-  const chosen = new Set([...removes, ...adds]);
+  const chosen = new Set([...leaving, ...removes, ...adds]);
   const others = pending.filter((one) => !chosen.has(one));
-  for (const one of [...removes, ...others]) {
+  for (const one of [...leaving, ...removes, ...others]) {
     const { proposal, sender } = one;
     // A ReInit stands alone or not at all.
     if (proposal.proposalType === "reinit" && pending.length + proposals.length > 1) continue;
@@ -59,14 +65,15 @@ export function selectProposals(
         ? proposal.removed
         : proposal.proposalType === "update" && sender.senderType === "member"
           ? sender.leafIndex
-          : undefined;
+          : leavingOf(one);
     if (leaf !== undefined) {
       if (touched.has(leaf)) continue;
       touched.add(leaf);
     }
     referenced.push(one);
   }
-  return [...referenced, ...selectAdds(adds, [...referenced, ...given], within), ...given];
+  const left = referenced.flatMap((one) => leavingOf(one) ?? []);
+  return [...referenced, ...selectAdds(adds, [...referenced, ...given], left, within), ...given];
 }
 
 /**
@@ -101,10 +108,11 @@ export async function fittingProposals(
 function selectAdds(
   adds: readonly PendingProposal[],
   beside: readonly ListedProposal[],
+  left: readonly number[],
   { tree, clientOf = signatureKeyOf }: Pick<SelectionContext, "tree" | "clientOf">,
 ): readonly PendingProposal[] {
   if (adds.length === 0) return [];
-  const removed = new Set<number>();
+  const removed = new Set<number>(left);
   const clients = new Set<string>();
   for (const { proposal } of beside) {
     if (proposal.proposalType === "remove") removed.add(proposal.removed);

@@ -14,6 +14,7 @@ import type { Extension } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
 import type { LeafNode } from "../tree/leaf-node.ts";
 import type { Member, RatchetTree } from "../tree/ratchet-tree.ts";
+import type { GroupRules } from "./group-rules.ts";
 
 /** A proposal that may be committed by reference in this epoch. */
 export interface PendingProposal {
@@ -107,6 +108,8 @@ export interface PublicContext {
   readonly maxPendingProposals?: number;
   /** The longest total lifetime of a key package, in seconds (§7.2); `MAX_LIFETIME` unless given. */
   readonly maxLifetime?: bigint;
+  /** What the group has beyond RFC 9420. */
+  readonly rules?: GroupRules;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }

@@ -25,10 +25,11 @@ import type { LeafNode } from "../tree/leaf-node.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import { mergeOwn } from "./committing.ts";
 import { commitEvents } from "./events.ts";
+import { rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
-import { validateProposal } from "./proposal-list.ts";
+import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
 import { type CommitSummary, withProposal } from "./public-state.ts";
 import { proposalRecord } from "./sending.ts";
 import { judgeProposal, stageCommit } from "./staged-commit.ts";
@@ -110,6 +111,11 @@ function checkAddress(group: LiveGroup, groupId: Bytes, epoch: bigint): void {
   }
 }
 
+/** Whether a proposal is one of those that must be PublicMessages. */
+function isPublic(group: LiveGroup, proposal: Proposal): boolean {
+  return rulesFor(group.context, proposalTypeOf(proposal))?.publicMessage === true;
+}
+
 async function receivePublic(
   group: LiveGroup,
   message: PublicMessage,
@@ -118,9 +124,11 @@ async function receivePublic(
   checkAddress(group, message.content.groupId, message.content.epoch);
   const { state, secrets } = group.live;
   const authenticated = readPublic(message);
+  const { sender, content } = message.content;
   if (
-    message.content.sender.senderType === "member" &&
-    group.context.handshakes?.accept === "private"
+    sender.senderType === "member" &&
+    group.context.handshakes?.accept === "private" &&
+    !(content.contentType === "proposal" && isPublic(group, content.proposal))
   ) {
     throw new MlsError("wrong-wire-format", "6", "a member's handshake message in the clear");
   }
@@ -145,7 +153,10 @@ async function receivePrivate(
   const { authenticated, taken } = await unprotectPrivate(suite, epoch, leafOf, message, ownLeaf);
   try {
     await verifyContent(suite, authenticated, leafOf, groupContext);
-    const { sender } = authenticated.content;
+    const { sender, content } = authenticated.content;
+    if (content.contentType === "proposal" && isPublic(group, content.proposal)) {
+      throw new MlsError("wrong-wire-format", "12.1", "a proposal that must be a PublicMessage");
+    }
     if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
       throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
     }
@@ -235,12 +246,14 @@ async function handleProposal(
 ): Promise<Received> {
   const { state } = group.live;
   const { sender } = authenticated.content;
-  await validateProposal(state, proposal, sender);
-  await judgeProposal(group.context, state, proposal, sender);
   const pending = pendingProposal(state.suite, authenticated);
   if (!pending) throw new MlsError("proposal-invalid", "12.1", "no proposal");
-  const received: Received = { type: "proposal", ref: pending.ref, proposal, sender };
   const known = state.proposals.has(toHex(pending.ref));
+  if (!known) {
+    await validateProposal(group.context, state, proposal, sender);
+    await judgeProposal(group.context, state, proposal, sender);
+  }
+  const received: Received = { type: "proposal", ref: pending.ref, proposal, sender };
   const record = known ? {} : proposalRecord(group, authenticated);
   await group.store(mergeBatches(taken?.batch, record), () => and?.(received), taken);
   group.live = { ...group.live, state: withProposal(state, pending) };

@@ -20,8 +20,9 @@ import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
 import { leafAt, updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { type NewLeaf, newLeafContents } from "./compose.ts";
+import { rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
-import { validateProposal } from "./proposal-list.ts";
+import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
 import { withProposal } from "./public-state.ts";
 import { judgeProposal } from "./staged-commit.ts";
 import { encodeKeyPair, pendingProposal } from "./stored-group.ts";
@@ -101,12 +102,15 @@ export async function propose(
   const { state, ownLeaf } = group.live;
   const { groupId, epoch } = state.groupContext;
   const sender: Sender = { senderType: "member", leafIndex: ownLeaf };
-  await validateProposal(state, proposal, sender);
+  await validateProposal(group.context, state, proposal, sender);
   await judgeProposal(group.context, state, proposal, sender);
   const content = { contentType: "proposal", proposal } as const;
   const context = encode(GroupContext, state.groupContext);
   const framed = { groupId, epoch, sender, authenticatedData: EMPTY, content };
-  const signed = await signContent(group.signer, handshakeFormat(group), framed, context);
+  const wireFormat = rulesFor(group.context, proposalTypeOf(proposal))?.publicMessage
+    ? "mls_public_message"
+    : handshakeFormat(group);
+  const signed = await signContent(group.signer, wireFormat, framed, context);
   const { bytes, taken } = await protect(group, signed, context);
   const pending = pendingProposal(state.suite, signed);
   // The same words again are the same proposal: it has its record.

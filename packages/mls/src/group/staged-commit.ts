@@ -29,6 +29,7 @@ import { addLeaf, leafAt, membersOf, type RatchetTree } from "../tree/ratchet-tr
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { mergePath } from "../tree/update-path.ts";
+import { checkGroup } from "./group-rules.ts";
 import {
   type AppliedProposals,
   applyProposals,
@@ -221,10 +222,11 @@ export async function judge(
   context: PublicContext,
   state: PublicState,
   summary: CommitSummary,
+  replaced: LeafNode | undefined,
 ): Promise<void> {
   const { pathLeaf, committer, external } = summary;
   const replacements = [...summary.updated];
-  const previous = external ? summary.removed[0]?.leafNode : leafAt(state.tree, committer);
+  const previous = external ? replaced : leafAt(state.tree, committer);
   if (pathLeaf && previous) replacements.push({ leafIndex: committer, previous, next: pathLeaf });
   for (const { leafNode } of summary.added) {
     checkTotalLifetime(leafNode.source, context.maxLifetime ?? MAX_LIFETIME);
@@ -268,7 +270,12 @@ export async function stageCommit(
   if (!confirmationTag) throw new MlsError("confirmation-tag", "6.1", "a commit without its tag");
   const external = sender.senderType === "new_member_commit";
   const list: readonly ListedProposal[] = listProposals(state, commit, sender);
-  const applied = await applyProposals(state, list, external ? undefined : sender.leafIndex);
+  const applied = await applyProposals(
+    context,
+    state,
+    list,
+    external ? undefined : sender.leafIndex,
+  );
   if (!commit.path && (external || applied.pathRequired)) {
     throw new MlsError("path-required", "12.4", "this commit must have a path");
   }
@@ -313,7 +320,8 @@ export async function stageCommit(
   const pathLeaf = commit.path?.leafNode;
   const about = { committer, external, authenticatedData, pathLeaf, list };
   const summary = summarize(state, applied, about);
-  await judge(context, state, summary);
+  await judge(context, state, summary, applied.replaced);
+  await checkGroup(context, applied.extensions, tree);
 
   const provisional = provisionalContext(state, applied, tree);
   const groupContext = nextContext(state, provisional, authenticated);

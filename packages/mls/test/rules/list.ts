@@ -17,6 +17,7 @@ export const FAMILIES: Readonly<
   C: ["Commits and the key schedule", "commit.test.ts"],
   W: ["Welcome and GroupInfo", "welcome.test.ts"],
   D: ["Deletion and secrecy", "deletion.test.ts"],
+  X: ["Extensions (draft-ietf-mls-extensions)", "extensions.test.ts"],
 };
 
 export const RULES = {
@@ -222,6 +223,20 @@ export const RULES = {
   D10: ["9.1", "a group from storage uses no generation again"],
   D11: ["9.2", "records are overwritten or removed in the storage, not just forgotten"],
   D12: ["16.8", "no secret in an error or a description"],
+
+  X01: ["12.2", "a SelfRemove stands in a commit by reference alone"],
+  X02: ["12.1", "a SelfRemove is a PublicMessage"],
+  X03: ["12.2", "a leaf is not removed beside its SelfRemove"],
+  X04: ["12.1", "a member sends one SelfRemove in an epoch"],
+  X05: ["12.2", "an external commit may hold SelfRemoves by reference, and nothing else so"],
+  X06: ["12.1", "AppDataUpdate removes only what is there"],
+  X07: ["12.2", "a component's data is removed once, or updated, in a commit"],
+  X08: [
+    "12.1.7",
+    "where AppDataUpdate is required, GroupContextExtensions leave the dictionary alone",
+  ],
+  X09: ["12.3", "AppDataUpdates are applied last, in their order"],
+  X10: ["13.4", "a dictionary has increasing component ids, each once"],
 } as const satisfies Readonly<Record<string, readonly [section: string, title: string]>>;
 
 export type RuleId = keyof typeof RULES;
