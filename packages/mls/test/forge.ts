@@ -27,6 +27,7 @@ import type { ListedProposal } from "../src/group/proposal-list.ts";
 import type { PublicState } from "../src/group/public-state.ts";
 import { nextContext } from "../src/group/staged-commit.ts";
 import {
+  decodeSecrets,
   decodeState,
   groupKeys,
   loadKeys,
@@ -39,7 +40,7 @@ import { GroupInfo, GroupSecrets, signGroupInfo } from "../src/key/group-info.ts
 import { type KeyPackage, keyPackageRef, signKeyPackage } from "../src/key/key-package.ts";
 import {
   confirmationTag,
-  EpochSecrets,
+  type EpochSecrets,
   EXTERNAL_INIT_LABEL,
   epochSecrets,
   externalKeyPair,
@@ -88,7 +89,7 @@ export async function inside(person: Person, groupId: Bytes = utf8("room")): Pro
     person,
     suite,
     ownLeaf,
-    secrets: decode(EpochSecrets, secrets),
+    secrets: decodeSecrets(secrets),
     secretTree: SecretTree.load(suite, tree.leafCount, keys.tree(groupContext.epoch), records),
     state: {
       suite,

@@ -4,11 +4,10 @@
  */
 
 import { bytesEqual } from "../bytes.ts";
-import { type Bytes, decode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { EpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
@@ -18,7 +17,9 @@ import { Group } from "./group.ts";
 import { PastEpochs } from "./past-epochs.ts";
 import type { PublicState } from "./public-state.ts";
 import {
+  decodeJoining,
   decodePending,
+  decodeSecrets,
   decodeState,
   type GroupKeys,
   type GroupStatus,
@@ -28,7 +29,6 @@ import {
   loadProposals,
   loadTree,
   loadUpdates,
-  StoredBundle,
   staleResumptionPsks,
 } from "./stored-group.ts";
 
@@ -138,7 +138,7 @@ export async function loadGroup(
       ownLeaf,
       keys: loadKeys(keys, records),
       secrets: secrets
-        ? decode(EpochSecrets, secrets)
+        ? decodeSecrets(secrets)
         : {
             senderDataSecret: none,
             exporterSecret: none,
@@ -158,7 +158,7 @@ export async function loadGroup(
       ),
     },
     pending: composed && { composed },
-    joining: pending && status === "joining" ? decode(StoredBundle, pending) : undefined,
+    joining: pending && status === "joining" ? decodeJoining(pending) : undefined,
     updates: loadUpdates(keys, records),
     past,
     position: loadPosition(keys, records),

@@ -4,13 +4,13 @@
  */
 
 import { EMPTY, toHex, wipe } from "../bytes.ts";
-import { type Bytes, encode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { checkNoDuplicateExtension, type Extension, externalSendersOf } from "../key/extension.ts";
 import { type GroupContext, interimTranscriptHash } from "../key/group-context.ts";
-import { confirmationTag, EpochSecrets, secretsOfEpoch } from "../key/key-schedule.ts";
+import { confirmationTag, secretsOfEpoch } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
 import { type Batch, mergeBatches, type Storage } from "../storage.ts";
@@ -28,13 +28,14 @@ import { heldResumptionPsk } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
 import {
   decodeState,
+  encodeJoining,
   encodePending,
+  encodeSecrets,
   encodeState,
   type GroupStatus,
   groupKeys,
   keyRecords,
   nodeRecords,
-  StoredBundle,
 } from "./stored-group.ts";
 
 /** What a group that is new here is stored with. */
@@ -116,11 +117,11 @@ async function store(
   const last = former && (await heldResumptionPsk(context, groupId, former.groupContext.epoch));
   const records = new Map([
     [keys.state, encodeState(state, status, ownLeaf)],
-    [keys.secrets, encode(EpochSecrets, next.secrets)],
+    [keys.secrets, encodeSecrets(next.secrets)],
   ]);
   if (last) records.set(keys.resumption(former.groupContext.epoch), last);
   if (composed) records.set(keys.pending, encodePending(tree, composed));
-  if (extra.joining) records.set(keys.pending, encode(StoredBundle, extra.joining));
+  if (extra.joining) records.set(keys.pending, encodeJoining(extra.joining));
   await context.storage.apply(
     mergeBatches(
       { delete: stale },

@@ -26,6 +26,8 @@ import {
 import type { MlsContext } from "./epoch.ts";
 import type { And } from "./live-group.ts";
 
+const VERSION = 1;
+
 /** The private half of a key package, as it is stored until it is used. */
 export interface StoredKeyPackage {
   readonly version: number;
@@ -54,7 +56,7 @@ export function privateKeyPackage(
   lastResort = false,
 ): Batch {
   const ref = keyPackageRef(suite, keyPackage);
-  const stored = { version: 1, lastResort: lastResort ? 1 : 0, keyPackage, ...privateKeys };
+  const stored = { version: VERSION, lastResort: lastResort ? 1 : 0, keyPackage, ...privateKeys };
   return { put: new Map([[keyPackageKey(ref), encode(StoredKeyPackage, stored)]]) };
 }
 
@@ -162,7 +164,11 @@ export async function findKeyPackage(
 ): Promise<{ readonly ref: Bytes; readonly stored: StoredKeyPackage }> {
   for (const ref of refs) {
     const bytes = await context.storage.get(keyPackageKey(ref));
-    if (bytes) return { ref, stored: decode(StoredKeyPackage, bytes) };
+    if (!bytes) continue;
+    if (bytes[0] !== VERSION) {
+      throw new MlsError("storage", "14", `a stored key package of version ${bytes[0]}`);
+    }
+    return { ref, stored: decode(StoredKeyPackage, bytes) };
   }
   throw new MlsError("key-package-unknown", "12.4.3.1", "a Welcome for no key package of ours");
 }

@@ -4,11 +4,10 @@
  */
 
 import { wipe } from "../bytes.ts";
-import { type Bytes, decode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import { type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { Proposal } from "../framing/proposal.ts";
-import { EpochSecrets } from "../key/key-schedule.ts";
 import {
   freshPskId,
   type PreSharedKeyID,
@@ -17,7 +16,7 @@ import {
   pskSecret,
 } from "../key/psk.ts";
 import type { MlsContext } from "./epoch.ts";
-import { decodeState, groupKeys } from "./stored-group.ts";
+import { decodeSecrets, decodeState, groupKeys } from "./stored-group.ts";
 
 /** A PreSharedKey proposal (§12.1.4) for a group of this suite, with a fresh nonce. */
 export function preSharedKey(
@@ -45,7 +44,7 @@ export async function heldResumptionPsk(
   const { status, groupContext } = decodeState(state);
   // The epoch that an external commit of ours would begin is no epoch yet.
   if (status === "joining" || groupContext.epoch !== epoch) return undefined;
-  return decode(EpochSecrets, secrets).resumptionPsk;
+  return decodeSecrets(secrets).resumptionPsk;
 }
 
 async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {

@@ -14,6 +14,11 @@
  * group/ID/position              how often we changed the group, and the last message that we sent before this epoch
  * group/ID/pending               a commit of ours that the service has not decided on
  * ```
+ *
+ * Records whose form may change begin with its version: `state`, `secrets`, `past`, `position`, `pending`, key packages
+ * (`key-package/REF`), and the state of a public group. Version 2 added to `state` what a group goes on as, to `pending` that and the
+ * commit's proposals, and a version to `secrets` and to the `pending` of a joining group; `past` and `position` came with it. What an
+ * older version wrote is read, and written anew in the newest when it changes.
  * @module
  */
 
@@ -86,6 +91,11 @@ const STORED_STATE = {
 const StoredState: Codec<StoredState> = struct({ ...STORED_STATE, reinit: optional(ReInit) });
 const StoredState1: Codec<Omit<StoredState, "reinit">> = struct(STORED_STATE);
 
+const StoredSecrets: Codec<{ readonly version: number; readonly secrets: EpochSecrets }> = struct({
+  version: uint8,
+  secrets: EpochSecrets,
+});
+
 const StoredKeyPair: Codec<KeyPair> = struct({ privateKey: opaque, publicKey: opaque });
 
 /** The keys of the records of one group. */
@@ -143,10 +153,13 @@ export function encodeState(state: PublicState, status: GroupStatus, ownLeaf: nu
 /** Throws `MlsError` with `storage` for a version that this package does not know. */
 export function decodeState(bytes: Bytes): StoredState {
   if (bytes[0] === 1) return { ...decode(StoredState1, bytes), reinit: undefined };
-  if (bytes[0] !== VERSION) {
-    throw new MlsError("storage", "14", `stored group of version ${bytes[0]}`);
-  }
+  checkVersion(bytes);
   return decode(StoredState, bytes);
+}
+
+function checkVersion(bytes: Bytes): void {
+  if (bytes[0] === VERSION) return;
+  throw new MlsError("storage", "14", `a stored record of version ${bytes[0]}`);
 }
 
 export function encodeKeyPair(keyPair: KeyPair): Bytes {
@@ -201,6 +214,18 @@ export function staleResumptionPsks(
   return { delete: kept.filter((number) => number < oldest).map(keys.resumption) };
 }
 
+/** The secrets of an epoch as a record. */
+export function encodeSecrets(secrets: EpochSecrets): Bytes {
+  return encode(StoredSecrets, { version: VERSION, secrets });
+}
+
+/** Version 1 had no version here: its records begin with the length of a secret, which is 32 or more. */
+export function decodeSecrets(bytes: Bytes): EpochSecrets {
+  if ((bytes[0] ?? 0) >= 32) return decode(EpochSecrets, bytes);
+  checkVersion(bytes);
+  return decode(StoredSecrets, bytes).secrets;
+}
+
 /** What changes when an epoch ends and another begins, but for the secret trees and past epochs, which write themselves. */
 export function epochRecords(
   keys: GroupKeys,
@@ -224,7 +249,7 @@ export function epochRecords(
     {
       put: new Map([
         [keys.state, encodeState(begun.state, begun.status, begun.ownLeaf)],
-        [keys.secrets, encode(EpochSecrets, begun.secrets)],
+        [keys.secrets, encodeSecrets(begun.secrets)],
         ...(resumptionEpochs > 0
           ? [[keys.resumption(epoch), ended.secrets.resumptionPsk] as const]
           : []),
@@ -259,6 +284,7 @@ export function positionRecord(keys: GroupKeys, position: StoredPosition): Batch
 export function loadPosition(keys: GroupKeys, records: ReadonlyMap<string, Bytes>): StoredPosition {
   const stored = records.get(keys.position);
   if (!stored) return { changes: 0n, lastSent: undefined };
+  checkVersion(stored);
   const { changes, lastSent } = decode(StoredPosition, stored);
   return { changes, lastSent };
 }
@@ -353,6 +379,23 @@ export const StoredBundle: Codec<CommitBundle> = struct({
   groupInfo: opaque,
   groupInfoForJoiners: opaque,
 });
+const StoredJoining: Codec<{ readonly version: number; readonly bundle: CommitBundle }> = struct({
+  version: uint8,
+  bundle: StoredBundle,
+});
+
+/** What a joining group has to send, as a record. */
+export function encodeJoining(bundle: CommitBundle): Bytes {
+  return encode(StoredJoining, { version: VERSION, bundle });
+}
+
+/** Version 1 had no version here: its records begin with the length of a commit, in two bytes or more. */
+export function decodeJoining(bytes: Bytes): CommitBundle {
+  if ((bytes[0] ?? 0) >= 64) return decode(StoredBundle, bytes);
+  checkVersion(bytes);
+  return decode(StoredJoining, bytes).bundle;
+}
+
 const STORED_PENDING = {
   version: uint8,
   bundle: StoredBundle,
@@ -425,6 +468,7 @@ function committedProposals(
 }
 
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
+  if (bytes[0] !== 1) checkVersion(bytes);
   const stored =
     bytes[0] === 1
       ? { ...decode(StoredPending1, bytes), reinit: undefined, proposals: undefined }

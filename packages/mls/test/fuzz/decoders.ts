@@ -12,6 +12,7 @@ import { Commit, Proposal } from "../../src/framing/proposal.ts";
 import { PublicMessage } from "../../src/framing/public-message.ts";
 import {
   decodePending,
+  decodeSecrets,
   decodeState,
   encodeState,
   StoredBundle,
@@ -26,7 +27,6 @@ import {
 import { GroupContext } from "../../src/key/group-context.ts";
 import { GroupInfo, GroupSecrets, Welcome } from "../../src/key/group-info.ts";
 import { KeyPackage } from "../../src/key/key-package.ts";
-import { EpochSecrets } from "../../src/key/key-schedule.ts";
 import { PreSharedKeyID } from "../../src/key/psk.ts";
 import { SecretTree } from "../../src/key/secret-tree.ts";
 import { EXTENSION } from "../../src/registry.ts";
@@ -174,7 +174,8 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
       const { status, ownLeaf, ...stands } = decodeState(bytes);
       return encodeState({ ...state, ...stands }, status, ownLeaf);
     }),
-    stored("secrets", (bytes) => encode(EpochSecrets, decode(EpochSecrets, bytes))),
+    // Two versions of it are read, and one is written.
+    stored("secrets", nothing(decodeSecrets)),
     stored("node", (bytes) => encode(Node, afresh(decode(Node, bytes)))),
     stored("proposal", (bytes) =>
       encode(AuthenticatedContent, afresh(decode(AuthenticatedContent, bytes))),

@@ -10,10 +10,10 @@ import {
   mergeBatches,
   type Storage,
 } from "@conclave/mls";
-import { type Bytes, decode } from "@conclave/mls/codec";
+import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { EpochSecrets } from "../../src/key/key-schedule.ts";
+import { decodeSecrets } from "../../src/group/stored-group.ts";
 import {
   add,
   addProposal,
@@ -134,7 +134,7 @@ async function epochSecretsOf(who: Person): Promise<readonly Bytes[]> {
   const records = await who.storage.list("group/");
   const found = [...records].find(([key]) => key.endsWith("/secrets"));
   if (!found) return [];
-  const { resumptionPsk: _, ...secrets } = decode(EpochSecrets, found[1]);
+  const { resumptionPsk: _, ...secrets } = decodeSecrets(found[1]);
   return Object.values(secrets);
 }
 

@@ -16,10 +16,10 @@ import {
   readKeyPackage,
   webCrypto,
 } from "@conclave/mls";
-import { type Bytes, decode } from "@conclave/mls/codec";
+import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup } from "@conclave/mls/public-group";
-import { EpochSecrets } from "../../src/key/key-schedule.ts";
+import { decodeSecrets } from "../../src/group/stored-group.ts";
 import { Random } from "../fuzz/random.ts";
 import { hex, LIFETIME, utf8 } from "../people.ts";
 import { GROUP_ID, Member, OWN_EXTENSION } from "./member.ts";
@@ -684,7 +684,7 @@ async function secretsOf(member: Member): Promise<readonly string[]> {
   const secrets: Bytes[] = [];
   for (const [key, value] of await member.storage.list("group/")) {
     if (key.endsWith("/secrets")) {
-      const { resumptionPsk: _, ...others } = decode(EpochSecrets, value);
+      const { resumptionPsk: _, ...others } = decodeSecrets(value);
       secrets.push(...Object.values(others));
     }
     if (/\/tree\//.test(key)) secrets.push(value);
