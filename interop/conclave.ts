@@ -19,11 +19,9 @@ import {
   readGroupInfo,
   readKeyPackage,
   reinitializeGroup,
-  SUITES,
   signerOf,
   suiteOf,
 } from "@conclave/mls";
-import { nodeCrypto } from "@conclave/mls/node";
 import {
   type Change,
   type Client,
@@ -35,6 +33,7 @@ import {
   utf8,
   type Wire,
 } from "./member.ts";
+import { crypto } from "./suites.ts";
 
 export const conclave: Library = {
   name: "conclave",
@@ -56,9 +55,9 @@ interface Wishes {
 }
 
 async function client(name: string, setting: Setting): Promise<Client> {
-  const suite = SUITES.get(setting.suite);
+  const suite = crypto.suites.get(setting.suite);
   if (!suite) throw new Error(`no suite ${setting.suite}`);
-  const keyPair = await nodeCrypto.generateSignatureKeyPair(suite.signature);
+  const keyPair = await crypto.generateSignatureKeyPair(suite.signature);
   const wishes: Wishes = { wire: "public", tree: "beside" };
   const context: MlsContext = {
     handshakes: {
@@ -69,20 +68,20 @@ async function client(name: string, setting: Setting): Promise<Client> {
     get ratchetTree() {
       return wishes.tree;
     },
-    crypto: nodeCrypto,
+    crypto,
     storage: memoryStorage(),
     // Who the others are is no question of these tests.
     authentication: { validate: async () => undefined, isSuccessor: async () => true },
     now: () => Date.now(),
     externalPsk: async (id) => setting.psks.get(hex(id)),
   };
-  const signer = signerOf(nodeCrypto, suite.signature, keyPair);
+  const signer = signerOf(crypto, suite.signature, keyPair);
   const joiner = {
     credential: { credentialType: "basic", identity: utf8(name) } as const,
     signer,
     // Both libraries' credentials, and a value of GREASE (§13.5) in each list.
-    capabilities: defaultCapabilities(nodeCrypto, {
-      cipherSuites: [...nodeCrypto.suites.keys(), 0x1a1a],
+    capabilities: defaultCapabilities(crypto, {
+      cipherSuites: [...crypto.suites.keys(), 0x1a1a],
       extensions: [...setting.extensions, 0x2a2a],
       proposals: [0x3a3a],
       credentials: [1, 2, 0x4a4a],
@@ -138,9 +137,9 @@ async function client(name: string, setting: Setting): Promise<Client> {
 
 function member(of: Client, group: Group, wishes: Wishes): Member {
   const { groupId } = group;
-  const nonceSize = suiteOf(nodeCrypto, group.suite).nh;
+  const nonceSize = suiteOf(crypto, group.suite).nh;
   const proposal = (change: Change): Proposal => {
-    const pskNonce = nodeCrypto.random(nonceSize);
+    const pskNonce = crypto.random(nonceSize);
     switch (change.type) {
       case "add":
         return { proposalType: "add", keyPackage: readKeyPackage(change.keyPackage) };

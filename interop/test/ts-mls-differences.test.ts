@@ -1,9 +1,17 @@
-import { externalSenders, findExtension, type MlsErrorCode, readGroupInfo } from "@conclave/mls";
+import {
+  deriveKeyPair,
+  externalSenders,
+  findExtension,
+  type MlsErrorCode,
+  readGroupInfo,
+  suiteOf,
+} from "@conclave/mls";
 import * as ts from "ts-mls";
 import { describe, expect, it } from "vitest";
 import { conclave } from "../conclave.ts";
 import { type Change, type Client, hex, type Member, utf8, type Wire } from "../member.ts";
 import { Room } from "../room.ts";
+import { crypto, POST_QUANTUM_SUITES } from "../suites.ts";
 import { tsMls } from "../ts-mls.ts";
 
 /**
@@ -209,5 +217,15 @@ describe("ts-mls", () => {
     const { privateMessage } = message;
     const result = await ts.processPrivateMessage({ context, state, privateMessage });
     expect(result.newState.groupContext.epoch).toBe(2n);
+  });
+
+  it.each(POST_QUANTUM_SUITES)("derives other keys from a secret in suite %i", async (number) => {
+    const ikm = new Uint8Array(64).fill(5);
+    const theirs = await ts.defaultCryptoProvider.getCiphersuiteImpl(number);
+    const { publicKey } = await theirs.hpke.deriveKeyPair(ikm);
+    const derived = await deriveKeyPair(suiteOf(crypto, number), ikm);
+    const exported = await theirs.hpke.exportPublicKey(publicKey);
+    expect(exported.length).toBe(derived.publicKey.length);
+    expect(hex(exported)).not.toBe(hex(derived.publicKey));
   });
 });

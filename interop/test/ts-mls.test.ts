@@ -13,6 +13,7 @@ import {
   type Wire,
 } from "../member.ts";
 import { Room } from "../room.ts";
+import { POST_QUANTUM_SUITES } from "../suites.ts";
 import { tsMls } from "../ts-mls.ts";
 
 const NAMES = ["alice", "bob", "carol", "dave"] as const;
@@ -404,4 +405,25 @@ describe.each(SCRIPTS)("two libraries in one group $name", (script) => {
       await expect(play(script, 1, cast.libraries, cast)).resolves.toBeUndefined();
     },
   );
+});
+
+describe.each(POST_QUANTUM_SUITES)("in the post-quantum suite %i", (suite) => {
+  it.each([
+    [conclave, tsMls],
+    [tsMls, conclave],
+  ])("both share Welcomes, PSKs and messages, whoever founds (%#)", async (...libraries) => {
+    const script: Script = {
+      name: "without a path",
+      people: 3,
+      play: async (cast) => {
+        const { carol, wire } = cast;
+        const room = await founded(cast, ["bob"]);
+        await room.add(room.of("bob"), [carol], { wire, tree: "beside" });
+        await room.commit(room.of("carol"), [{ type: "psk", id: PSK }], { wire });
+        await room.chat();
+      },
+    };
+    const cast = { wire: "private", tree: "inside" } as const;
+    await expect(play(script, suite, libraries, cast)).resolves.toBeUndefined();
+  });
 });
