@@ -15,11 +15,20 @@ export {
   hpkeOpen,
   hpkeSeal,
 } from "./crypto/hpke.ts";
+export type { Kem } from "./crypto/kem.ts";
 export { type Signer, signerOf } from "./crypto/signature.ts";
 export {
+  type AeadName,
   type CipherSuite,
   type CryptoProvider,
+  type DhGroup,
+  type HashName,
+  type KemName,
   type KeyPair,
+  type Lattice,
+  type MaybePromise,
+  type SignatureName,
+  type Signed,
   SUITES,
   type Suite,
   suiteOf,
@@ -27,7 +36,7 @@ export {
 export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
-export type { Sender } from "./framing/content.ts";
+export type { AuthenticatedContent, Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
 export type { Proposal, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
@@ -47,7 +56,7 @@ export { type BrokenRule, inspectKeyPackage } from "./group/inspection.ts";
 export { branchGroup, type LinkedGroup, reinitializeGroup } from "./group/linked-group.ts";
 export { type And, comparePositions, type GroupPosition } from "./group/live-group.ts";
 export { loadGroup, type SignerOf } from "./group/loading.ts";
-export { createGroup } from "./group/new-group.ts";
+export { createGroup, type NewGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
 export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
 export type { PastEpochWindow } from "./group/past-epochs.ts";
@@ -78,10 +87,13 @@ export {
   requiredCapabilities,
   requiredCapabilitiesOf,
 } from "./key/extension.ts";
+// §8.1, §12.4.3
+export type { GroupContext } from "./key/group-context.ts";
+export type { GroupInfo } from "./key/group-info.ts";
 // §10: key packages
 export type { KeyPackage } from "./key/key-package.ts";
 // §8.4
-export type { PreSharedKeyID, PskSource } from "./key/psk.ts";
+export type { PreSharedKeyID, PskSource, ResumptionPskUsage } from "./key/psk.ts";
 // §9.1
 export type { MessageWindow, RatchetBounds } from "./key/secret-tree.ts";
 export { CREDENTIAL, EXTENSION, PROPOSAL } from "./registry.ts";
@@ -92,6 +104,7 @@ export {
   type Capabilities,
   defaultCapabilities,
   type LeafNode,
+  type LeafNodeSource,
   type Lifetime,
 } from "./tree/leaf-node.ts";
 export type { Member } from "./tree/ratchet-tree.ts";

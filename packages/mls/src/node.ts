@@ -179,6 +179,7 @@ function verifyAside({ curve, hash }: Scheme, signed: Signed): Promise<boolean> 
   });
 }
 
+/** The provider on `node:crypto`: see the top of this module. */
 export const nodeCrypto: CryptoProvider = {
   suites: SUITES,
 

@@ -130,6 +130,7 @@ function decodeState(bytes: Bytes): StoredPublicState {
   return decode(StoredPublicState, bytes);
 }
 
+/** What a message that was followed turned out to be. */
 export type PublicEvent =
   | {
       readonly type: "proposal";
@@ -222,6 +223,7 @@ export class PublicGroup {
     return this.#groupInfo;
   }
 
+  /** The members, by leaf index. */
   members(): readonly Member[] {
     return membersOf(this.#state.tree);
   }

@@ -34,6 +34,7 @@ export interface LeafCertificate {
   readonly names: readonly { readonly type: string; readonly value: string }[];
 }
 
+/** Whom to trust, and what tells one client from another. */
 export interface X509Options {
   /** Certificates of the CAs that are trusted, in PEM or DER. They may be intermediate: a chain may end below any of them. */
   readonly anchors: readonly (string | Bytes)[];

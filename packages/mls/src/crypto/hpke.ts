@@ -15,6 +15,7 @@ export interface HpkeCiphertext {
   readonly kemOutput: Bytes;
   readonly ciphertext: Bytes;
 }
+/** How it stands on the wire. */
 export const HpkeCiphertext: Codec<HpkeCiphertext> = struct({
   kemOutput: opaque,
   ciphertext: opaque,

@@ -22,15 +22,19 @@ import {
 export interface Kem {
   /** HPKE's number for it. */
   readonly id: number;
+  /** A new key pair. */
   readonly generateKeyPair: () => MaybePromise<KeyPair>;
   /** The seed stays the caller's. */
   readonly deriveKeyPair: (seed: Bytes) => MaybePromise<KeyPair>;
+  /** The public half of a private key. */
   readonly publicKey: (privateKey: Bytes) => MaybePromise<Bytes>;
   /** Throws for a key that cannot be encapsulated to, without encapsulating. */
   readonly checkPublicKey: (publicKey: Bytes) => void;
+  /** A secret, and what its recipient needs to get it too. */
   readonly encap: (
     publicKey: Bytes,
   ) => MaybePromise<{ readonly enc: Bytes; readonly secret: Bytes }>;
+  /** The secret that `encap` gave. */
   readonly decap: (enc: Bytes, recipient: KeyPair) => MaybePromise<Bytes>;
 }
 

@@ -8,7 +8,9 @@ import type { Bytes } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { Kem } from "./kem.ts";
 
+/** The hashes, whose HMACs are the suites' MACs and KDFs. */
 export type HashName = "sha256" | "sha384" | "sha512";
+/** The AEADs. */
 export type AeadName = "aes128gcm" | "aes256gcm" | "chacha20poly1305";
 /** The groups of DHKEM (RFC 9180 §7.1). */
 export type DhGroup = "x25519" | "x448" | "p256" | "p384" | "p521";
@@ -30,8 +32,10 @@ export type SignatureName =
   | "mldsa44"
   | "mldsa65"
   | "mldsa87";
+/** What a platform may have at once or later. */
 export type MaybePromise<T> = T | Promise<T>;
 
+/** §5.1: which algorithms go together, under a number. */
 export interface CipherSuite {
   readonly number: number;
   readonly name: string;
@@ -127,7 +131,9 @@ export interface Signed {
 export interface Lattice {
   /** SHA3-256. */
   readonly sha3: (data: Bytes) => Bytes;
+  /** SHAKE256, `length` bytes. */
   readonly shake256: (data: Bytes, length: number) => Bytes;
+  /** The encapsulation key of a seed `d || z` of 64 bytes (FIPS 203 §7.1). */
   readonly mlKemPublicKey: (size: MlKemSize, seed: Bytes) => Bytes;
   /** Throws for a key of the wrong size, and where a number in it is not reduced (FIPS 203 §7.2). */
   readonly mlKemEncaps: (
@@ -136,8 +142,11 @@ export interface Lattice {
   ) => { readonly ciphertext: Bytes; readonly secret: Bytes };
   /** Throws for a ciphertext of the wrong size; any other gives a secret, if only one that nobody has. */
   readonly mlKemDecaps: (size: MlKemSize, seed: Bytes, ciphertext: Bytes) => Bytes;
+  /** The public key of a seed of 32 bytes (FIPS 204 §5.1). */
   readonly mlDsaPublicKey: (size: MlDsaSize, seed: Bytes) => Bytes;
+  /** Signs with an empty context (FIPS 204 §5.2). */
   readonly mlDsaSigner: (size: MlDsaSize, seed: Bytes) => (message: Bytes) => Bytes;
+  /** With an empty context (FIPS 204 §5.3). */
   readonly mlDsaVerify: (
     size: MlDsaSize,
     publicKey: Bytes,
@@ -155,9 +164,13 @@ export type MlDsaSize = 44 | 65 | 87;
 export interface CryptoProvider {
   /** The suites that this provider can do, by the numbers under which they are met. */
   readonly suites: ReadonlyMap<number, CipherSuite>;
+  /** Unpredictable bytes. */
   readonly random: (length: number) => Bytes;
+  /** Of bytes that may be secret. */
   readonly hash: (hash: HashName, data: Uint8Array) => Bytes;
+  /** HMAC (RFC 2104), with a key of any length. */
   readonly hmac: (hash: HashName, key: Uint8Array, data: Uint8Array) => Bytes;
+  /** The ciphertext with its tag of 16 bytes behind. */
   readonly seal: (
     aead: AeadName,
     key: Bytes,
@@ -186,6 +199,7 @@ export interface CryptoProvider {
   readonly lattice?: Lattice;
   /** KEMs other than DHKEM, each made for the provider that is in use. */
   readonly kems?: ReadonlyMap<KemName, (provider: CryptoProvider) => Kem>;
+  /** A new key pair; the public half as it stands in leaves (§5.1.1). */
   readonly generateSignatureKeyPair: (signature: SignatureName) => MaybePromise<KeyPair>;
   /** Signs with a key that is made ready once, however often it signs; throws, at once or when it signs, for a key of the wrong size. */
   readonly signer: (

@@ -185,6 +185,7 @@ function isEdwards(curve: Scheme["curve"]): curve is "ed25519" | "ed448" {
   return curve === "ed25519" || curve === "ed448";
 }
 
+/** The provider on WebCrypto and noble: see the top of this module. */
 export const webCrypto: CryptoProvider = {
   suites: SUITES,
 

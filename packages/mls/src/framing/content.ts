@@ -128,6 +128,7 @@ export interface AuthenticatedContent {
   readonly content: FramedContent;
   readonly auth: FramedContentAuthData;
 }
+/** How it stands where it is hashed (§5.2). */
 export const AuthenticatedContent: Codec<AuthenticatedContent> = {
   write: (w, value) => {
     WireFormat.write(w, value.wireFormat);

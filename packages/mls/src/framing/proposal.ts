@@ -31,6 +31,7 @@ export interface ReInit {
   readonly cipherSuite: number;
   readonly extensions: readonly Extension[];
 }
+/** How a ReInit stands on the wire. */
 export const ReInit: Codec<ReInit> = struct({
   groupId: opaque,
   version: uint16,

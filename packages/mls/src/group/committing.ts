@@ -29,6 +29,7 @@ import type { Received } from "./receiving.ts";
 import { handshakeFormat, protect } from "./sending.ts";
 import { encodePending } from "./stored-group.ts";
 
+/** What a commit of ours holds, and how it is made. */
 export interface CommitOptions {
   /** By value; pending ones go along by reference. */
   readonly proposals?: readonly Proposal[];

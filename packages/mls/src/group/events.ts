@@ -12,6 +12,7 @@ import type { CommitSummary } from "./public-state.ts";
 import type { Received } from "./receiving.ts";
 import type { GroupStatus } from "./stored-group.ts";
 
+/** What happened in a group. It holds no secret and no content; it follows the batch that stored what it tells of. */
 export type GroupEvent =
   /** `generation`: of the message, in the epoch in which it was encrypted. */
   | { readonly type: "message-sent"; readonly epoch: bigint; readonly generation: number }

@@ -16,6 +16,7 @@ import type { GroupContext } from "../key/group-context.ts";
 import { readKeyPackage } from "./own-key-package.ts";
 import { checkSender } from "./proposal-list.ts";
 
+/** What a sender outside the group proposes (§12.1.8). */
 export interface ExternalProposal {
   /** The group as it is now: a `PublicGroup`, or the GroupContext in a GroupInfo. */
   readonly to: Pick<GroupContext, "groupId" | "epoch" | "extensions">;

@@ -24,6 +24,7 @@ import { type Received, receive } from "./receiving.ts";
 import { propose, proposeUpdate, send } from "./sending.ts";
 import type { GroupStatus } from "./stored-group.ts";
 
+/** A member's group: see the top of this module. */
 export class Group {
   readonly #group: LiveGroup;
 
@@ -84,6 +85,7 @@ export class Group {
     return this.#group.events.open(options.limit);
   }
 
+  /** The members, by leaf index. */
   members(): readonly Member[] {
     return membersOf(this.#group.live.state.tree);
   }

@@ -19,6 +19,7 @@ export interface GroupContext {
   readonly confirmedTranscriptHash: Bytes;
   readonly extensions: readonly Extension[];
 }
+/** How a GroupContext stands on the wire, and in what is signed. */
 export const GroupContext: Codec<GroupContext> = struct({
   version: uint16,
   cipherSuite: uint16,

@@ -38,9 +38,11 @@ const GroupInfoTBS: Codec<GroupInfoContent> = struct({
   confirmationTag: opaque,
   signer: uint32,
 });
+/** §12.4.3. */
 export interface GroupInfo extends GroupInfoContent {
   readonly signature: Bytes;
 }
+/** How a GroupInfo stands on the wire. */
 export const GroupInfo: Codec<GroupInfo> = signed(GroupInfoTBS);
 
 const LABEL = "GroupInfoTBS";

@@ -19,6 +19,7 @@ import {
 import { expandWithLabel, extract } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 
+/** §8.4: what a resumption PSK is for. */
 export type ResumptionPskUsage = "application" | "reinit" | "branch";
 const ResumptionPskUsage: Codec<ResumptionPskUsage> = enumeration(uint8, {
   application: 1,
