@@ -45,9 +45,9 @@ export async function where(options: Parameters<typeof persons>[1] = {}): Promis
 /** The same client with a new signature key, for a suite. */
 export async function renewed(who: Person, suite: number): Promise<Person> {
   const { name, storage, context } = who;
-  const { authentication } = context;
+  const { authentication, crypto } = context;
   const { capabilities } = who;
-  return person(name, { storage, suite, authentication, capabilities });
+  return person(name, { storage, suite, authentication, crypto, capabilities });
 }
 
 export const reinitTo = (changes: Partial<ReInit> = {}): Proposal => ({

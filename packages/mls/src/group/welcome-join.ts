@@ -69,12 +69,12 @@ export async function joinGroup(
   }
   const tree = treeFor(suite, groupInfo, options.ratchetTree);
   const state = await verifiedState(context, suite, groupInfo, tree);
-  const own = membersOf(tree).filter(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
-  const [ownMember] = own;
-  if (!ownMember || own.length !== 1) {
+  // No more than once: no key stands in a valid tree twice.
+  const own = membersOf(tree).find(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
+  if (!own) {
     throw new MlsError("welcome", "12.4.3.1", "our leaf is not in the tree");
   }
-  const ownLeaf = ownMember.leafIndex;
+  const ownLeaf = own.leafIndex;
   const encodedContext = encode(GroupContext, state.groupContext);
   const derived = epochSecrets(suite, secrets.joinerSecret, pskSecret, encodedContext);
   wipe(secrets.joinerSecret, pskSecret);

@@ -9,6 +9,8 @@ import {
   reinitializeGroup,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
+import { nodeCrypto } from "@conclave/mls/node";
+import { PRIVATE_USE_NUMBERS, withPostQuantum } from "@conclave/mls/post-quantum";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { groupKeys } from "../../src/group/stored-group.ts";
@@ -28,6 +30,8 @@ import {
   text,
   utf8,
 } from "../people.ts";
+
+const POST_QUANTUM = PRIVATE_USE_NUMBERS.MLS_192_MLKEM768_AES256GCM_SHA384_MLDSA65;
 
 const linked = async (who: Person, from: Group, others: readonly Person[]) => ({
   from,
@@ -109,12 +113,14 @@ describe("§11.2 a ReInit", () => {
     ["another suite", { cipherSuite: 1 }],
     ["the same suite", { cipherSuite: 3 }],
     ["a suite with other signatures", { cipherSuite: 2 }],
+    ["a post-quantum suite", { cipherSuite: POST_QUANTUM }],
     [
       "other extensions",
       { cipherSuite: 3, extensions: [{ extensionType: 0xf001, extensionData: utf8("x") }] },
     ],
   ] as const)("leads to a group with %s, in which all talk on", async (_, changes) => {
-    const on = await closed(changes, { capabilities: { extensions: [0xf001] } });
+    const crypto = withPostQuantum(nodeCrypto);
+    const on = await closed(changes, { crypto, capabilities: { extensions: [0xf001] } });
     const capable = await Promise.all(
       on.people.map(async (who) => {
         const fresh = await renewed(who, changes.cipherSuite);
