@@ -4,9 +4,9 @@
  * What is whose, and what that means for constant time:
  * - AES-GCM, X25519, Ed25519, ECDH and ECDSA are the platform's own, compiled code written for constant time.
  * - Hash and HMAC are noble's: synchronous, without branches or table look-ups that depend on the data.
- * - ChaCha20-Poly1305 and the public keys of NIST curves' private keys are noble's: constant time as far as its
- *   algorithms go; what an engine makes of them, nobody promises. So are X448 and Ed448, and the curves above, where a platform
- *   lacks them.
+ * - ChaCha20-Poly1305 is noble's: constant time as far as its algorithm goes; what an engine makes of it, nobody promises.
+ *   So are X448 and Ed448, and the curves above, where a platform lacks them; and public keys of NIST curves, where it doesn't
+ *   compute them from private ones.
  *
  * All of noble but the hashes is loaded when it is first used.
  * @module
@@ -133,9 +133,28 @@ async function edwardsCurve(curve: "ed25519" | "ed448"): Promise<EdDSA> {
     : (await import("@noble/curves/ed448.js")).ed448;
 }
 
+/** Platforms that take a private key of a NIST curve alone compute the other half, and write it at the end; others refuse. */
+async function nistPublicKey(group: NistGroup, privateKey: Bytes): Promise<Bytes> {
+  const { subtle } = crypto;
+  const alone = pkcs8(group, { privateKey, publicKey: EMPTY });
+  try {
+    const key = await subtle.importKey("pkcs8", alone, DH[group], true, ["deriveBits"]);
+    const both = new Uint8Array(await subtle.exportKey("pkcs8", key));
+    const publicKey = both.slice(-2 * privateKey.length - 1);
+    const whole = both.length > alone.length + publicKey.length;
+    wipe(both);
+    if (whole) return publicKey;
+  } catch {
+    // The platform lacks the curve, or wants both halves.
+  } finally {
+    wipe(alone);
+  }
+  return (await nistCurve(group)).getPublicKey(privateKey, false) as Bytes;
+}
+
 async function dhPublicKey(group: DhGroup, privateKey: Bytes): Promise<Bytes> {
-  // No platform gives the public key of a private key, but a shared secret with the base point is just that (RFC 7748 §6).
-  if (isNist(group)) return (await nistCurve(group)).getPublicKey(privateKey, false) as Bytes;
+  if (isNist(group)) return nistPublicKey(group, privateKey);
+  // A shared secret with the base point is the public key (RFC 7748 §6).
   const base = new Uint8Array(group === "x25519" ? 32 : 56);
   base[0] = group === "x25519" ? 9 : 5;
   return dh(group, { privateKey, publicKey: EMPTY }, base);

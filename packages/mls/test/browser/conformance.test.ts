@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => chromium.close());
 
 describe("the working group's test vectors in Chromium", () => {
-  it("pass on WebCrypto", { timeout: 300_000 }, async (ctx) => {
+  it("pass on WebCrypto", { timeout: 900_000 }, async (ctx) => {
     const folder = vectorsFolder();
     if (!folder) return ctx.skip(MISSING);
     const lines: string[] = [];
