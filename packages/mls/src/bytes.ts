@@ -49,6 +49,12 @@ export function utf8Bytes(text: string): Bytes {
   return UTF8.encode(text);
 }
 
+/** A label of §5.1 as it is signed and encrypted under; in bytes where it is itself a structure. */
+export function mlsLabel(label: string | Bytes): Bytes {
+  const prefix = utf8Bytes("MLS 1.0 ");
+  return concat(prefix, typeof label === "string" ? utf8Bytes(label) : label);
+}
+
 /** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */
 export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
   for (const secret of secrets) secret?.fill(0);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { concat, EMPTY, mlsLabel, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, encode, opaque, struct } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import { i2osp, kemOf, type LabeledKdf, labeledExpand, labeledExtract } from "./kem.ts";
@@ -196,15 +196,15 @@ interface EncryptContext {
 }
 const EncryptContext = struct<EncryptContext>({ label: opaque, context: opaque });
 
-function encryptInfo(label: string, context: Bytes): Bytes {
-  return encode(EncryptContext, { label: utf8Bytes(`MLS 1.0 ${label}`), context });
+function encryptInfo(label: string | Bytes, context: Bytes): Bytes {
+  return encode(EncryptContext, { label: mlsLabel(label), context });
 }
 
 /** RFC 9420 §5.1.3. */
 export function encryptWithLabel(
   suite: Suite,
   publicKey: Bytes,
-  label: string,
+  label: string | Bytes,
   context: Bytes,
   plaintext: Bytes,
 ): Promise<HpkeCiphertext> {
@@ -237,7 +237,7 @@ export async function encryptManyWithLabel(
 export function decryptWithLabel(
   suite: Suite,
   keyPair: KeyPair,
-  label: string,
+  label: string | Bytes,
   context: Bytes,
   sealed: HpkeCiphertext,
 ): Promise<Bytes> {

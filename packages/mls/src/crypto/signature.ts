@@ -3,7 +3,7 @@
  * @module
  */
 
-import { utf8Bytes } from "../bytes.ts";
+import { mlsLabel } from "../bytes.ts";
 import { type Bytes, encode, opaque, struct } from "../codec.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
@@ -30,11 +30,15 @@ interface SignContent {
 }
 const SignContent = struct<SignContent>({ label: opaque, content: opaque });
 
-function signContent(label: string, content: Bytes): Bytes {
-  return encode(SignContent, { label: utf8Bytes(`MLS 1.0 ${label}`), content });
+function signContent(label: string | Bytes, content: Bytes): Bytes {
+  return encode(SignContent, { label: mlsLabel(label), content });
 }
 
-export function signWithLabel(signer: Signer, label: string, content: Bytes): Promise<Bytes> {
+export function signWithLabel(
+  signer: Signer,
+  label: string | Bytes,
+  content: Bytes,
+): Promise<Bytes> {
   return signer.sign(signContent(label, content));
 }
 
@@ -65,7 +69,7 @@ async function ask(provider: CryptoProvider, signature: SignatureName): Promise<
 export function verifyWithLabel(
   suite: Suite,
   publicKey: Bytes,
-  label: string,
+  label: string | Bytes,
   content: Bytes,
   signatureBytes: Bytes,
 ): Promise<boolean> {

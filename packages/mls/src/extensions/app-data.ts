@@ -27,6 +27,7 @@ import { DRAFT_PROPOSAL } from "../registry.ts";
 /** The suggested number of the `app_data_dictionary` extension. */
 export const APP_DATA_DICTIONARY = 6;
 
+/** A component's data, as an entry of a dictionary or an item of Safe AAD. */
 export interface ComponentData {
   readonly componentId: number;
   readonly data: Bytes;
@@ -34,7 +35,7 @@ export interface ComponentData {
 const ComponentData: Codec<ComponentData> = struct({ componentId: uint16, data: opaque });
 
 /** A list that a draft wants in increasing order of its component ids, each once. Reading throws `MlsError` with `decode`. */
-function byComponent<T extends { readonly componentId: number }>(
+export function byComponent<T extends { readonly componentId: number }>(
   item: Codec<T>,
 ): Codec<readonly T[]> {
   const check = (items: readonly T[]): readonly T[] => {
@@ -51,6 +52,7 @@ function byComponent<T extends { readonly componentId: number }>(
 
 /** The content of the extension: entries in increasing order of their components, one for each. */
 export type AppDataDictionary = readonly ComponentData[];
+/** How a dictionary stands on the wire. */
 export const AppDataDictionary: Codec<AppDataDictionary> = byComponent(ComponentData);
 
 /** The dictionary among some extensions, of a group, a leaf, a key package or a GroupInfo; empty where there is none. Throws `MlsError`. */

@@ -19,6 +19,35 @@ export {
   dictionaryExtension,
   dictionaryOf,
 } from "./app-data.ts";
+export {
+  type ComponentOperation,
+  componentOperationLabel,
+  safeDecryptWithLabel,
+  safeEncryptWithLabel,
+  safeSignWithLabel,
+  safeVerifyWithLabel,
+} from "./component.ts";
+export {
+  bindCredential,
+  bindingsOf,
+  type CredentialBinding,
+  checkMultiCredentials,
+  MULTI_CREDENTIAL,
+  multiAuthentication,
+  multiCredential,
+} from "./multi-credential.ts";
+export {
+  COMPONENT,
+  checkComponents,
+  componentsList,
+  frameContent,
+  type MediaType,
+  mediaTypes,
+  readContent,
+  readSafeAad,
+  type SafeAad,
+  safeAad,
+} from "./negotiation.ts";
 export { DRAFT_PROPOSAL };
 
 /** Rules for the draft's proposals, in the order in which they are applied: for `rules.proposals` of a context. */

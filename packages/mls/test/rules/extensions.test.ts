@@ -1,39 +1,72 @@
 /** draft-ietf-mls-extensions, the rules that it adds to those of RFC 9420. */
 
 import {
+  createGroup,
+  createKeyPackage,
+  deriveKeyPair,
   EXTENSION,
   type Extension,
+  type Group,
   joinExternally,
+  joinGroup,
+  MlsError,
   type Proposal,
   RequiredCapabilities,
+  readKeyPackage,
+  suiteOf,
 } from "@conclave/mls";
 import { type Bytes, decode, encode, opaque, struct, uint16, vector } from "@conclave/mls/codec";
 import {
   AppDataDictionary,
+  bindCredential,
+  bindingsOf,
+  COMPONENT,
   type Component,
+  type CredentialBinding,
+  checkComponents,
+  checkMultiCredentials,
   componentData,
+  componentOperationLabel,
+  componentsList,
   DRAFT_PROPOSAL,
   dictionaryExtension,
   dictionaryOf,
   draftProposals,
+  frameContent,
+  MULTI_CREDENTIAL,
+  mediaTypes,
+  multiAuthentication,
+  multiCredential,
+  readContent,
+  readSafeAad,
+  safeAad,
+  safeDecryptWithLabel,
+  safeEncryptWithLabel,
+  safeSignWithLabel,
+  safeVerifyWithLabel,
 } from "@conclave/mls/extensions";
+import { nodeCrypto } from "@conclave/mls/node";
 import { expect } from "vitest";
 import { decodeMessage } from "../../src/framing/message.ts";
 import { forgeCommit, forgePrivate, forgeProposal, type Inside, inside } from "../forge.ts";
 import {
+  ACCEPT_ALL_FOR_TESTS,
   addProposal,
   expectAccepted,
+  found,
   hex,
+  LIFETIME,
   type Person,
   person,
   persons,
   type Room,
   room,
   text,
+  unhex,
   utf8,
 } from "../people.ts";
 import { accepts, refusedByAll, refuses, rule } from "./rule.ts";
-import { MALLORY } from "./stage.ts";
+import { flipped, MALLORY } from "./stage.ts";
 
 const SELF_REMOVE: Proposal = { proposalType: "self_remove" };
 const DICTIONARY = 6;
@@ -462,5 +495,273 @@ rule("X10", () => {
   refuses("one twice", "decode §13.4", () => dictionaryOf([extension(1, 1)]));
   refuses("an update of one that is not sorted", "decode §13.4", async () =>
     refusedCommit(await stage([extension(2, 1)]), [update(TEXT, "a")]),
+  );
+});
+
+const SAFE_AAD = dictionaryExtension([
+  { componentId: COMPONENT.safeAad, data: componentsList([]) },
+]);
+
+rule("X11", () => {
+  const item = (componentId: number) => ({ componentId, data: utf8(`${componentId}`) });
+  accepts("items, sorted when they are written, and none at all", () => {
+    const items = [item(9), item(2)];
+    expect(readSafeAad([SAFE_AAD], safeAad(items))).toEqual([item(2), item(9)]);
+    expect(readSafeAad([SAFE_AAD], safeAad([]))).toEqual([]);
+  });
+  accepts("anything where it is not negotiated", () => {
+    expect(readSafeAad([], utf8("free"))).toBeUndefined();
+  });
+  accepts("items that come with a message", async () => {
+    const { where } = await stage([SAFE_AAD]);
+    const { group } = where.at(0);
+    const sent = await group.send(utf8("hello"), { authenticatedData: safeAad([item(2)]) });
+    const got = await where.at(1).group.receive(sent);
+    const { authenticatedData } = got as Extract<typeof got, { type: "application" }>;
+    expect(readSafeAad(where.at(1).group.extensions, authenticatedData)).toEqual([item(2)]);
+  });
+  const items = vector(struct({ componentId: uint16, data: opaque }));
+  const wrong = (...ids: readonly number[]) => encode(items, ids.map(item));
+  refuses("items that are not sorted", "decode §13.4", () => readSafeAad([SAFE_AAD], wrong(9, 2)));
+  refuses("an item twice", "decode §13.4", () => readSafeAad([SAFE_AAD], wrong(2, 2)));
+  refuses("data in no frame", "decode §2.1", () => readSafeAad([SAFE_AAD], utf8("free")));
+  refuses("nothing", "decode §2.1", () => readSafeAad([SAFE_AAD], new Uint8Array()));
+  refuses(
+    "a member who does not know a component that it needs",
+    "extension-unsupported §13.4",
+    () => joining(COMPONENT.safeAad, componentsList([2, 9]), componentsList([2])),
+  );
+  accepts("a member who knows them", () =>
+    joining(COMPONENT.safeAad, componentsList([2, 9]), componentsList([9, 2, 0x1a1a])),
+  );
+});
+
+/** Someone whose leaf lists `leaf` for a component is added to a group that lists `required`. */
+async function joining(componentId: number, required: Bytes, leaf: Bytes): Promise<void> {
+  const listing = (data: Bytes) => [dictionaryExtension([{ componentId, data }])];
+  const [alice, bob] = await persons(["alice", "bob"], {
+    ...options,
+    context: { rules: { checkGroup: checkComponents } },
+  });
+  if (!alice || !bob) throw new Error("nobody");
+  const of = ({ suite, credential, signer, capabilities }: Person, data: Bytes) => ({
+    suite,
+    credential,
+    signer,
+    capabilities,
+    lifetime: LIFETIME,
+    leafExtensions: listing(data),
+  });
+  const group = await createGroup(alice.context, {
+    groupId: utf8("room"),
+    ...of(alice, required),
+    extensions: listing(required),
+  });
+  const { keyPackage } = await createKeyPackage(bob.context, of(bob, leaf));
+  const proposals = [{ proposalType: "add", keyPackage: readKeyPackage(keyPackage) } as const];
+  const { commit, welcome } = await group.commit({ proposals });
+  await group.receive(commit);
+  const joined = await joinGroup(bob.context, {
+    welcome: welcome ?? new Uint8Array(),
+    ratchetTree: group.ratchetTree(),
+    signer: bob.signer,
+  });
+  expect(joined.members()).toHaveLength(2);
+}
+
+rule("X13", () => {
+  const operation = { componentId: TEXT, label: "greeting" };
+  const others = [
+    { ...operation, componentId: OTHER },
+    { ...operation, label: "farewell" },
+  ];
+  const suite = suiteOf(nodeCrypto, 3);
+  const label = "0d4d4c5320436f6d706f6e656e748001086772656574696e67";
+  accepts("a signature under the label that the draft gives it", async () => {
+    expect(hex(componentOperationLabel(operation))).toBe(label);
+    const { signer } = await person("alice");
+    const signature = await safeSignWithLabel(signer, operation, utf8("hi"));
+    const verified = (as: typeof operation) =>
+      safeVerifyWithLabel(suite, signer.publicKey, as, utf8("hi"), signature);
+    expect(await verified(operation)).toBe(true);
+    expect(await Promise.all(others.map(verified))).toEqual([false, false]);
+    // §5.1.2: SignContent, with the label behind "MLS 1.0 ".
+    const whole = `21${hex(utf8("MLS 1.0 "))}${label}02${hex(utf8("hi"))}`;
+    const { publicKey } = signer;
+    expect(await nodeCrypto.verify("ed25519", publicKey, unhex(whole), signature)).toBe(true);
+  });
+  const sealed = async (as: typeof operation) => {
+    const keyPair = await deriveKeyPair(suite, nodeCrypto.random(32));
+    const { publicKey } = keyPair;
+    const made = await safeEncryptWithLabel(suite, publicKey, operation, utf8("c"), utf8("hi"));
+    return text(await safeDecryptWithLabel(suite, keyPair, as, utf8("c"), made));
+  };
+  accepts("a ciphertext, for the component that it is for", async () =>
+    expect(await sealed(operation)).toBe("hi"),
+  );
+  refuses("a ciphertext for another component", "hpke-open §5.1.3", () =>
+    sealed({ ...operation, componentId: OTHER }),
+  );
+  refuses("a ciphertext for something else", "hpke-open §5.1.3", () =>
+    sealed({ ...operation, label: "farewell" }),
+  );
+});
+
+/** A group of members whose leaves may have credentials of several, and support what `capabilities` say. */
+async function multi(
+  kind: keyof typeof MULTI_CREDENTIAL,
+  change: {
+    readonly bobSupports?: readonly number[];
+    readonly bobSuites?: readonly number[];
+    readonly bindings?: (
+      bound: readonly CredentialBinding[],
+    ) => readonly CredentialBinding[] | Promise<readonly CredentialBinding[]>;
+    /** The first binding is of a credential that is refused. */
+    readonly nobody?: boolean;
+    /** What is supported by who judges. */
+    readonly types?: readonly number[];
+  } = {},
+): Promise<Group> {
+  const number = MULTI_CREDENTIAL[kind];
+  const authentication = multiAuthentication(
+    nodeCrypto,
+    {
+      ...ACCEPT_ALL_FOR_TESTS,
+      validate: async (leaves) => {
+        for (const { credential } of leaves) {
+          if (credential.credentialType === "basic" && text(credential.identity) === "nobody") {
+            throw new MlsError("authentication", "5.3.1", "nobody");
+          }
+        }
+      },
+    },
+    change.types ?? [1, 2],
+  );
+  const of = async (name: string, credentials: readonly number[], cipherSuites = [1, 3]) =>
+    person(name, {
+      authentication,
+      capabilities: { credentials: [...credentials, number], cipherSuites },
+      context: { rules: { checkGroup: checkMultiCredentials } },
+    });
+  const alice = await of("alice", [1, 2]);
+  const bob = await of("bob", change.bobSupports ?? [1, 2], [...(change.bobSuites ?? [1, 3])]);
+  const bound = await Promise.all(
+    [
+      { cipherSuite: 1, credential: (change.nobody ? await person("nobody") : bob).credential },
+      { cipherSuite: 1, credential: { credentialType: "x509", certificates: [] } as const },
+    ].map(async (one) =>
+      bindCredential(one, (await person("holder")).signer, bob.signer.publicKey),
+    ),
+  );
+  const credential = multiCredential(kind, (await change.bindings?.(bound)) ?? bound);
+  const group = await found(alice);
+  const { keyPackage } = await createKeyPackage(bob.context, {
+    suite: bob.suite,
+    credential,
+    signer: bob.signer,
+    capabilities: bob.capabilities,
+    lifetime: LIFETIME,
+  });
+  const proposals = [{ proposalType: "add", keyPackage: readKeyPackage(keyPackage) } as const];
+  await group.receive((await group.commit({ proposals })).commit);
+  expect(group.members()).toHaveLength(2);
+  return group;
+}
+
+for (const [id, kind] of [
+  ["X14", "multi"],
+  ["X15", "weakMulti"],
+] as const) {
+  rule(id, () => {
+    accepts("a credential of two, both supported and valid", () => multi(kind));
+    const forged = (bound: readonly CredentialBinding[]) =>
+      bound.map((one, i) => (i === 0 ? { ...one, signature: flipped(one.signature, 3) } : one));
+    refuses("a binding whose signature does not verify", "authentication §5.3.1", () =>
+      multi(kind, { bindings: forged }),
+    );
+    refuses("a binding to another leaf's key", "authentication §5.3.1", () =>
+      multi(kind, {
+        bindings: async ([one, ...more]) => {
+          const { signer } = await person("thief");
+          const other = (await person("other")).signer.publicKey;
+          if (!one) throw new Error("no binding");
+          return [await bindCredential(one, signer, other), ...more];
+        },
+      }),
+    );
+    refuses("a binding of a credential that is refused", "authentication §5.3.1", () =>
+      multi(kind, {
+        nobody: true,
+      }),
+    );
+    refuses("no binding at all", "authentication §5.3", () => multi(kind, { bindings: () => [] }));
+    refuses("bytes that are no bindings", "decode §2.1", async () => {
+      bindingsOf({ credentialType: "other", number: MULTI_CREDENTIAL[kind], data: utf8("x") });
+    });
+  });
+}
+
+rule("X14", () => {
+  refuses("a type that a member does not support", "leaf-capabilities §7.3", () =>
+    multi("multi", { bobSupports: [1] }),
+  );
+  refuses("a suite that a member does not support", "leaf-capabilities §7.3", () =>
+    multi("multi", { bobSuites: [3] }),
+  );
+  refuses("a type that is not supported here", "authentication §5.3.1", () =>
+    multi("multi", { types: [1] }),
+  );
+});
+
+rule("X15", () => {
+  accepts("a type that a member does not support, beside one that it does", () =>
+    multi("weakMulti", { bobSupports: [1] }),
+  );
+  accepts("a type that is not supported here, beside one that is", () =>
+    multi("weakMulti", { types: [1] }),
+  );
+  refuses("no type that a member supports", "leaf-capabilities §7.3", () =>
+    multi("weakMulti", { bobSuites: [3] }),
+  );
+  refuses("no type that is supported here", "authentication §5.3.1", () =>
+    multi("weakMulti", { types: [] }),
+  );
+});
+
+rule("X16", () => {
+  const plain = { type: "text/plain", parameters: { charset: "UTF-8" } };
+  const json = { type: "application/json" };
+  const requiringTypes = (data: Bytes) =>
+    dictionaryExtension([{ componentId: COMPONENT.contentMediaTypes, data }]);
+  const required = [requiringTypes(mediaTypes([plain, json]))];
+  accepts("content with its type, or of the first that is required", () => {
+    expect(readContent(required, frameContent(utf8("{}"), json))).toEqual({
+      content: utf8("{}"),
+      mediaType: json,
+    });
+    expect(readContent(required, frameContent(utf8("hi")))).toEqual({
+      content: utf8("hi"),
+      mediaType: plain,
+    });
+  });
+  accepts("content in no frame where none is required", () => {
+    expect(readContent([], utf8("hi"))).toBeUndefined();
+  });
+  accepts("framed content of a message", async () => {
+    const { where } = await stage(required);
+    const sent = await where.at(0).group.send(frameContent(utf8("hi")));
+    const got = await where.at(1).group.receive(sent);
+    const { data } = got as Extract<typeof got, { type: "application" }>;
+    expect(readContent(where.at(1).group.extensions, data)?.mediaType).toEqual(plain);
+  });
+  refuses("content in no frame", "decode §2.1", () => readContent(required, utf8("hello")));
+  refuses("a requirement of no type", "decode §13.4", () =>
+    readContent([requiringTypes(mediaTypes([]))], frameContent(utf8("hi"))),
+  );
+  accepts("a member who reads them all", () =>
+    joining(COMPONENT.contentMediaTypes, mediaTypes([plain]), mediaTypes([json, plain])),
+  );
+  refuses("a member who does not", "extension-unsupported §13.4", () =>
+    joining(COMPONENT.contentMediaTypes, mediaTypes([plain]), mediaTypes([json])),
   );
 });
