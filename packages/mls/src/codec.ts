@@ -125,7 +125,11 @@ export class Reader {
   #at: number;
 
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
-    this.#bytes = bytes;
+    // A Buffer of Node is an array too, whose slices are no copies.
+    this.#bytes =
+      bytes.constructor === Uint8Array
+        ? bytes
+        : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#at = start;
     this.#end = end;
   }

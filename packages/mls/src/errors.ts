@@ -52,6 +52,7 @@ export type MlsErrorCode =
   | "proposal-unknown"
   | "proposal-invalid"
   | "proposal-unsupported"
+  | "proposal-limit"
   | "proposal-list"
   | "path-required"
   | "duplicate-extension"

@@ -42,6 +42,7 @@ import { validateProposal } from "./group/proposal-list.ts";
 import {
   type CommitPolicy,
   type CommitSummary,
+  checkRoom,
   type PendingProposal,
   type PublicContext,
   type PublicState,
@@ -298,6 +299,7 @@ export class PublicGroup {
     const pending = pendingProposal(this.#state.suite, authenticated);
     if (!pending)
       throw new MlsError("content-type-not-allowed", "6.2", "no proposal and no commit");
+    checkRoom(this.#context, this.#state, pending);
     if (!this.#state.proposals.has(toHex(pending.ref))) {
       await validateProposal(this.#context, this.#state, pending.proposal, sender);
       await judgeProposal(this.#context, this.#state, pending.proposal, sender);

@@ -86,7 +86,9 @@ export async function compose(
     initSecret: secrets.initSecret,
     pskSecret: await pskSecretFor(group, list),
     leaf: options.leaf,
-    forcePath: options.forcePath ?? false,
+    // Without a path the next epoch follows from the words of a commit alone. A commit that was given up may have been seen,
+    // and its Welcome with it: the same words again would encrypt another GroupInfo with the same key and nonce.
+    forcePath: options.forcePath || group.discarded,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
     wireFormat: handshakeFormat(group),
@@ -115,7 +117,9 @@ export async function discardPending(
   group.checkNotGone();
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
   const { epoch } = group.pending.composed.summary;
-  await group.change({ delete: [group.keys.pending] }, () => and?.(undefined));
+  const mark = new Map([[group.keys.discarded, EMPTY]]);
+  await group.change({ put: mark, delete: [group.keys.pending] }, () => and?.(undefined));
+  group.discarded = true;
   group.wipePending();
   group.events.emit({ type: "commit-discarded", epoch });
 }

@@ -36,10 +36,12 @@ async function brokenRules(
   check: (refuse: Refuse) => Promise<void>,
 ): Promise<readonly BrokenRule[]> {
   const broken: BrokenRule[] = [];
+  const known = new Set<string>();
   const note: Refuse = ({ code, section, message }, proposal) => {
     // A rule may be met again when the list is applied.
-    const isKnown = broken.some((one) => one.code === code && one.proposal === proposal);
-    if (isKnown && proposal !== undefined) return;
+    const rule = `${code} ${proposal}`;
+    if (known.has(rule) && proposal !== undefined) return;
+    known.add(rule);
     broken.push({ code, section, message, ...(proposal !== undefined && { proposal }) });
   };
   await attempt(note, () => check(note));

@@ -47,6 +47,7 @@ export interface GroupParts {
   /** Private keys of our Updates that are not committed yet, by public key in hexadecimal. */
   readonly updates: ReadonlyMap<string, KeyPair>;
   readonly past?: PastEpochs;
+  readonly discarded?: boolean;
   readonly position?: StoredPosition;
 }
 
@@ -83,6 +84,8 @@ export class LiveGroup {
   pending: { readonly composed: ComposedCommit } | undefined;
   joining: CommitBundle | undefined;
   #position: StoredPosition;
+  /** A commit of ours was given up in this epoch. */
+  discarded: boolean;
   /** By public key in hexadecimal. */
   readonly #signers = new Map<string, Signer>();
   /** The end of the queue. */
@@ -101,6 +104,7 @@ export class LiveGroup {
     this.updates = new Map(parts.updates);
     this.keys = groupKeys(parts.live.state.groupContext.groupId);
     this.#position = parts.position ?? { changes: 0n, lastSent: undefined };
+    this.discarded = parts.discarded ?? false;
     this.past = parts.past ?? new PastEpochs(this.keys);
   }
 
@@ -222,7 +226,12 @@ export class LiveGroup {
       if (next.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
     }
     wipeEpochSecrets(secrets);
+    const inUse = new Set([...next.keys.values()].map(({ privateKey }) => privateKey));
+    for (const { privateKey } of this.updates.values()) {
+      if (!inUse.has(privateKey)) wipe(privateKey);
+    }
     this.updates.clear();
+    this.discarded = false;
     this.status = status;
     this.signer = signer;
     this.live = {

@@ -157,6 +157,7 @@ export async function loadGroup(
         context,
       ),
     },
+    discarded: records.has(keys.discarded),
     pending: composed && { composed },
     joining: pending && status === "joining" ? decodeJoining(pending) : undefined,
     updates: loadUpdates(keys, records),

@@ -49,8 +49,9 @@ export async function heldResumptionPsk(
 
 async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {
   if (id.pskType === "resumption") return heldResumptionPsk(context, id.pskGroupId, id.pskEpoch);
-  // The application's own array stays as it is.
-  return (await context.externalPsk?.(id.pskId))?.slice();
+  const value = await context.externalPsk?.(id.pskId);
+  // The application's own array stays as it is: this one is overwritten.
+  return value && Uint8Array.from(value);
 }
 
 /** `psk_secret` over these PSKs, in their order (§8.4). Throws `MlsError` with `psk-unknown`. */

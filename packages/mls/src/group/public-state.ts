@@ -7,6 +7,7 @@
 import { toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
 import type { AuthenticatedContent, Sender } from "../framing/content.ts";
 import type { Proposal, ReInit } from "../framing/proposal.ts";
 import type { AuthenticationService } from "../key/credential.ts";
@@ -42,6 +43,24 @@ export interface PublicState {
 export function withProposal(state: PublicState, pending: PendingProposal): PublicState {
   const proposals = new Map(state.proposals).set(toHex(pending.ref), pending);
   return { ...state, proposals };
+}
+
+/** How many proposals may wait in an epoch, unless the context says otherwise. */
+const MAX_PROPOSALS = 4096;
+
+/**
+ * Throws `MlsError` with `proposal-limit` where no other proposal may wait to be committed. One of our own stops at half the
+ * room: others may be under way, which everybody else takes before it.
+ */
+export function checkRoom(
+  { maxProposals = MAX_PROPOSALS }: Pick<PublicContext, "maxProposals">,
+  state: PublicState,
+  { ref }: PendingProposal,
+  own = false,
+): void {
+  const room = own ? Math.ceil(maxProposals / 2) : maxProposals;
+  if (state.proposals.size < room || state.proposals.has(toHex(ref))) return;
+  throw new MlsError("proposal-limit", "12.4", `${state.proposals.size} proposals wait already`);
 }
 
 /** A proposal in a commit, and who is answerable for it. */
@@ -110,6 +129,11 @@ export interface PublicContext {
   readonly maxLifetime?: bigint;
   /** What the group has beyond RFC 9420. */
   readonly rules?: GroupRules;
+  /**
+   * How many proposals may wait to be committed in an epoch; what comes after is refused. 4,096 unless given: the same for
+   * all who follow a group, since a commit names what others must have kept.
+   */
+  readonly maxProposals?: number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }

@@ -30,7 +30,7 @@ import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
-import { type CommitSummary, withProposal } from "./public-state.ts";
+import { type CommitSummary, checkRoom, withProposal } from "./public-state.ts";
 import { proposalRecord } from "./sending.ts";
 import { judgeProposal, stageCommit } from "./staged-commit.ts";
 import { pendingProposal } from "./stored-group.ts";
@@ -248,6 +248,7 @@ async function handleProposal(
   const { sender } = authenticated.content;
   const pending = pendingProposal(state.suite, authenticated);
   if (!pending) throw new MlsError("proposal-invalid", "12.1", "no proposal");
+  checkRoom(group.context, state, pending);
   const known = state.proposals.has(toHex(pending.ref));
   if (!known) {
     await validateProposal(group.context, state, proposal, sender);

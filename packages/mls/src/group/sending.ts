@@ -23,7 +23,7 @@ import { type NewLeaf, newLeafContents } from "./compose.ts";
 import { rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
-import { withProposal } from "./public-state.ts";
+import { checkRoom, withProposal } from "./public-state.ts";
 import { judgeProposal } from "./staged-commit.ts";
 import { encodeKeyPair, pendingProposal } from "./stored-group.ts";
 
@@ -111,8 +111,9 @@ export async function propose(
     ? "mls_public_message"
     : handshakeFormat(group);
   const signed = await signContent(group.signer, wireFormat, framed, context);
-  const { bytes, taken } = await protect(group, signed, context);
   const pending = pendingProposal(state.suite, signed);
+  if (pending) checkRoom(group.context, state, pending, true);
+  const { bytes, taken } = await protect(group, signed, context);
   // The same words again are the same proposal: it has its record.
   const known = pending && state.proposals.has(toHex(pending.ref));
   const record = known ? undefined : proposalRecord(group, signed);

@@ -266,6 +266,9 @@ export async function stageCommit(
       `a commit from a sender of type ${sender.senderType}`,
     );
   }
+  if (state.reinit) {
+    throw new MlsError("group-closed", "11.2", "a commit in a group that was re-initialised");
+  }
   const { confirmationTag } = authenticated.auth;
   if (!confirmationTag) throw new MlsError("confirmation-tag", "6.1", "a commit without its tag");
   const external = sender.senderType === "new_member_commit";
@@ -302,6 +305,10 @@ export async function stageCommit(
         "12.4.2",
         "a path that keeps its leaf's encryption key",
       );
+    }
+    // Before a key is looked at: a path has a node for each level at most, whatever it claims.
+    if (2 ** nodes.length > provisionalTree.leafCount) {
+      throw new MlsError("update-path", "7.5", `a path of ${nodes.length} nodes in this tree`);
     }
     const newKeys = [leafNode, ...nodes].map(({ encryptionKey }) => encryptionKey);
     for (const key of newKeys) checkPublicKey(suite, key);

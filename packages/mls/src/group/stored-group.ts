@@ -13,6 +13,7 @@
  * group/ID/resumption/EPOCH      a resumption PSK
  * group/ID/position              how often we changed the group, and the last message that we sent before this epoch
  * group/ID/pending               a commit of ours that the service has not decided on
+ * group/ID/discarded             empty: a commit of ours was given up in this epoch
  * ```
  *
  * Records whose form may change begin with its version: `state`, `secrets`, `past`, `position`, `pending`, key packages
@@ -105,6 +106,7 @@ export interface GroupKeys {
   readonly secrets: string;
   readonly pending: string;
   readonly position: string;
+  readonly discarded: string;
   readonly node: (index: number) => string;
   readonly key: (index: number) => string;
   readonly tree: (epoch: bigint) => string;
@@ -125,6 +127,7 @@ export function groupKeys(groupId: Bytes): GroupKeys {
     secrets: `${all}secrets`,
     pending: `${all}pending`,
     position: `${all}position`,
+    discarded: `${all}discarded`,
     node: (index) => `${all}node/${index}`,
     key: (index) => `${all}key/${index}`,
     tree: (epoch) => `${all}tree/${epoch}/`,
@@ -258,6 +261,7 @@ export function epochRecords(
         ...proposals,
         ...begun.updates.map(keys.update),
         keys.pending,
+        keys.discarded,
         keys.resumption(epoch - BigInt(resumptionEpochs)),
       ],
     },

@@ -237,8 +237,7 @@ export class SecretTree {
     const { key, nonce } = this.#messageKey(secret, generation);
     const nextSecret = this.#step(secret, generation);
     const next = encode(Ratchet, { generation: generation + 1, secret: nextSecret });
-    wipe(nextSecret);
-    for (const one of passed) wipe(one);
+    for (const one of [nextSecret, ...passed]) wipe(one);
     const recordKey = ratchetKey(leafIndex, type);
     put.set(recordKey, next);
     const skippedAt = (at: number): string => skippedKey(leafIndex, type, at);

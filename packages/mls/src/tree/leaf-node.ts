@@ -221,11 +221,9 @@ export function checkLeafNode(
       ),
     );
   }
+  const listed = new Set(capabilities.extensions);
   for (const { extensionType } of leaf.extensions) {
-    if (
-      !DEFAULT_EXTENSIONS.has(extensionType) &&
-      !capabilities.extensions.includes(extensionType)
-    ) {
+    if (!DEFAULT_EXTENSIONS.has(extensionType) && !listed.has(extensionType)) {
       refuse(
         new MlsError(
           "leaf-extensions",

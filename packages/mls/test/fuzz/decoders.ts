@@ -171,6 +171,8 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
       run: (bytes) => encodeRatchetTree(decodeRatchetTree(suite, bytes)),
     },
     stored("state", (bytes) => {
+      // An older version is read, and written as the newest.
+      if (bytes[0] === 1) return nothing(decodeState)(bytes);
       const { status, ownLeaf, ...stands } = decodeState(bytes);
       return encodeState({ ...state, ...stands }, status, ownLeaf);
     }),

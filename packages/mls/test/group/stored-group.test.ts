@@ -2,6 +2,7 @@
 
 import {
   type Batch,
+  type CryptoProvider,
   type Group,
   joinGroup,
   type MlsContext,
@@ -466,5 +467,35 @@ describe("records of version 1", () => {
     await loaded.receive(commit);
     expect([loaded.status, loaded.epoch]).toEqual(["active", 1n]);
     expect((await alice.storage.get(`${prefix}state`))?.[0]).toBe(2);
+  });
+});
+
+describe("§12.4.3.1 a commit that was given up, and the same words again", () => {
+  it("seal nothing else with the same key and nonce, after a restart either", async () => {
+    const sealed = new Map<string, string>();
+    const crypto: CryptoProvider = {
+      ...nodeCrypto,
+      seal: (aead, key, nonce, aad, plaintext) => {
+        const pair = `${hex(key)} ${hex(nonce)}`;
+        expect(sealed.get(pair) ?? hex(plaintext)).toBe(hex(plaintext));
+        sealed.set(pair, hex(plaintext));
+        return nodeCrypto.seal(aead, key, nonce, aad, plaintext);
+      },
+    };
+    const alice = await person("alice", { crypto });
+    let a = await found(alice);
+    const proposals = [await addProposal(await person("bob"))];
+    const withExtension = (byte: number) => ({
+      proposals,
+      joinerExtensions: [{ extensionType: 0xf001, extensionData: Uint8Array.of(byte) }],
+    });
+    await a.commit(withExtension(1));
+    await a.discardPendingCommit();
+    a = await reload(alice, a);
+    const { commit } = await a.commit(withExtension(2));
+    expect(sealed.size).toBeGreaterThan(2);
+    await a.receive(commit);
+    const keys = [...(await alice.storage.list("group/")).keys()];
+    expect(keys.filter((key) => /pending|discarded/.test(key))).toEqual([]);
   });
 });

@@ -117,7 +117,7 @@ rule("D03", () => {
 });
 
 rule("D04", () => {
-  const source = [SECRET_TREE, "for (const one of passed) wipe(one);"] as const;
+  const source = [SECRET_TREE, "for (const one of [nextSecret, ...passed]) wipe(one);"] as const;
   holds("a ratchet's record is replaced with every step", source, async () => {
     const { storage, tree, take } = await secretTree();
     const seen = new Set<string>();
