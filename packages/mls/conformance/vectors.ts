@@ -681,10 +681,11 @@ async function passiveClient(bench: Bench, vector: Case): Promise<void> {
       encryptionKey: privateKeyOf(suite, vector, "encryption_priv"),
     }),
   );
-  const signer = signerOf(bench.crypto, suite.signature, {
-    privateKey: privateKeyOf(suite, vector, "signature_priv"),
+  // It only listens. Whose private key it would be is recorded by each library in a form of its own.
+  const signer = {
     publicKey: keyPackage.leafNode.signatureKey,
-  });
+    sign: async () => fail("a passive client signs nothing"),
+  };
   const ratchetTree = vector["ratchet_tree"] === null ? undefined : bytes(vector, "ratchet_tree");
   const group = await joinGroup(context, {
     welcome: bytes(vector, "welcome"),
