@@ -119,7 +119,10 @@ describe("the outbox", () => {
 });
 
 describe("a restored copy", () => {
-  it("finds its own later messages in the log, says so, and sends nothing", async () => {
+  /** What a device does after a copy of its profile was made is forgotten. */
+  async function forgetting(
+    what: (later: Client, id: string) => Promise<unknown>,
+  ): ReturnType<typeof pair> {
     const { ada, ben, id, names } = await pair();
     await say(ben, id, "before the copy");
     await untilState(ben, id, "before the copy", "delivered");
@@ -128,12 +131,24 @@ describe("a restored copy", () => {
     copyFileSync(profile, join(world.folder, "copy.db"));
 
     const later = await world.device(names[1] ?? "");
-    await say(later, id, "after the copy");
-    await untilState(later, id, "after the copy", "delivered");
+    await what(later, id);
     await later.close();
     for (const suffix of ["-wal", "-shm"]) rmSync(profile + suffix, { force: true });
     copyFileSync(join(world.folder, "copy.db"), profile);
+    return { ada, ben, id, names };
+  }
 
+  it.each<readonly [what: string, act: (later: Client, id: string) => Promise<unknown>]>([
+    [
+      "messages",
+      async (later, id) => {
+        await say(later, id, "after the copy");
+        await untilState(later, id, "after the copy", "delivered");
+      },
+    ],
+    ["commits", (later, id) => later.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 })],
+  ])("finds its own later %s in the log, says so, and sends nothing", async (_, act) => {
+    const { ada, id, names } = await forgetting(act);
     const restored = await world.device(names[1] ?? "");
     await until(restored, async () =>
       (await conversation(restored, id)).warnings.some(({ code }) => code === "state-restored"),

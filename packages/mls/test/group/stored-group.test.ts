@@ -3,12 +3,15 @@
 import {
   type Batch,
   type CryptoProvider,
+  comparePositions,
   type Group,
   joinGroup,
+  loadGroup,
   type MlsContext,
   MlsError,
   memoryStorage,
   mergeBatches,
+  type NewLeaf,
   type Storage,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
@@ -321,6 +324,8 @@ async function lifeWith(
   let a = await found(alice);
   const [b] = await add(a, [bob], [], { forcePath: true });
   if (!b) throw new Error("bob");
+  const [second, third] = [(await person("alice")).signer, (await person("alice")).signer];
+  const signers = [alice.signer, second, third];
   disk.arm(at, when);
 
   const has = async (record: string) => disk.get(record);
@@ -339,7 +344,15 @@ async function lifeWith(
         // What is in memory can't be trusted any more.
         const next: unknown = await a.send(utf8("x")).catch((refused: unknown) => refused);
         if (!(next instanceof MlsError) || next.code !== "storage") throw new Error("it went on");
-        a = await reload(alice, a);
+        const before = a.position;
+        const again = await loadGroup(alice.context, {
+          groupId: a.groupId,
+          signer: (key) => signers.find(({ publicKey }) => hex(publicKey) === hex(key)),
+        });
+        if (!again) throw new Error("the group is not in storage");
+        a = again;
+        // What was stored, or tried, is never behind what was in memory.
+        if (comparePositions(before, a.position) > 0) throw new Error("it went back");
       }
     }
   };
@@ -359,15 +372,27 @@ async function lifeWith(
   await hears(await surely("two", (g) => g.send(utf8("two"), { and: kept("two") })), "two");
   const answer = await b.send(utf8("answer"));
   await surely("answer", (g) => g.receive(answer, { and: cursor("answer") }));
-  const update = await surely("update", (g) => g.proposeUpdate({ and: kept("update") }));
+  const update = await surely("update", (g) =>
+    g.proposeUpdate({ leaf: { signer: second }, and: kept("update") }),
+  );
   await b.receive(update);
   const { commit: theirs } = await b.commit();
   await b.receive(theirs);
   await surely("theirs", (g) => g.receive(theirs, { and: cursor("theirs") }));
   expect(a.epochAuthenticator).toEqual(b.epochAuthenticator);
-  const ours = await surely("ours", (g) =>
-    g.commit({ and: ({ commit }) => ({ put: new Map([["ours", commit]]) }) }),
-  );
+  const composed = (record: string, leaf: NewLeaf) => (g: Group) =>
+    g.commit({ leaf, and: ({ commit }) => ({ put: new Map([[record, commit]]) }) });
+  // One that is given up, one that loses, and one that is accepted.
+  await surely("vain", composed("vain", { signer: third }));
+  await surely("given up", (g) => g.discardPendingCommit({ and: cursor("given up") }));
+  expect(await disk.get(`group/${hex(a.groupId)}/pending`)).toBeUndefined();
+  await surely("late", composed("late", { signer: third }));
+  const { commit: winner } = await b.commit();
+  await b.receive(winner);
+  await surely("lost", (g) => g.receive(winner, { and: cursor("lost") }));
+  expect(a.pendingCommit).toBeUndefined();
+  expect(await disk.get(`group/${hex(a.groupId)}/pending`)).toBeUndefined();
+  const ours = await surely("ours", composed("ours", { signer: third }));
   expect(a.pendingCommit?.commit).toEqual(ours);
   await b.receive(ours);
   await surely("merged", (g) => g.receive(ours, { and: cursor("merged") }));
@@ -381,17 +406,17 @@ async function lifeWith(
 
 describe("after a crash", () => {
   it.each([
-    ["before", "public"],
-    ["after", "public"],
-    ["before", "private"],
-    ["after", "private"],
+    ["before", "public", 0],
+    ["after", "public", 2],
+    ["before", "private", 2],
+    ["after", "private", 0],
   ] as const)(
-    "%s any batch was written, with %s handshakes, there is exactly one way on, and no key is used twice",
-    { timeout: 30_000 },
-    async (when, send) => {
-      const context = { handshakes: { send } };
+    "%s any batch was written, with %s handshakes and %i epochs kept, there is exactly one way on, and no key is used twice",
+    { timeout: 90_000 },
+    async (when, send, epochs) => {
+      const context = { handshakes: { send }, pastEpochs: { epochs, seconds: 3600 } };
       const batches = await lifeWith(-1, when, context);
-      expect(batches).toBe(9);
+      expect(batches).toBe(13);
       for (let at = 0; at < batches; at++) await lifeWith(at, when, context);
     },
   );
