@@ -131,8 +131,18 @@ export const proposal: Arbitrary<Proposal> = fc.oneof(
     extensions: some(extension),
   }),
   fc.record({
+    proposalType: fc.constant("app_data_update"),
+    componentId: uint16,
+    operation: fc.oneof(
+      fc.record({ op: fc.constant("update"), update: bytes }),
+      fc.record({ op: fc.constant("remove") }),
+    ),
+  }),
+  fc.record({ proposalType: fc.constant("app_ephemeral"), componentId: uint16, data: bytes }),
+  fc.record({ proposalType: fc.constant("self_remove") }),
+  fc.record({
     proposalType: fc.constant("other"),
-    number: fc.integer({ min: 8, max: 0xffff }),
+    number: fc.integer({ min: 11, max: 0xffff }),
     data: bytes,
   }),
 );

@@ -7,7 +7,7 @@
 import { concat } from "../bytes.ts";
 import { type Bytes, type Codec, encode, opaque, Reader, struct, uint16 } from "../codec.ts";
 import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
-import { type CryptoProvider, SUITES, suiteOf } from "../crypto/suite.ts";
+import { type CryptoProvider, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { GroupRules } from "../group/group-rules.ts";
 import {
@@ -84,7 +84,7 @@ export function multiAuthentication(
   credentialTypes: readonly number[],
 ): AuthenticationService {
   const supports = ({ cipherSuite, credential }: CredentialBinding): boolean =>
-    SUITES.has(cipherSuite) && credentialTypes.includes(credentialTypeOf(credential));
+    crypto.suites.has(cipherSuite) && credentialTypes.includes(credentialTypeOf(credential));
 
   /** What a leaf's credential comes to: each binding as if it stood in a leaf of its own. */
   const judged = async (leaf: Credentialed): Promise<readonly Credentialed[]> => {

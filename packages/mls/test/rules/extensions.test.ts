@@ -368,6 +368,10 @@ rule("X06", () => {
   refuses("an update of a component that is not known", "proposal-invalid §12.1", async () =>
     refusedCommit(await stage(), [update(0x8003, "a")]),
   );
+  refuses("its proposal, by itself", "proposal-invalid §12.1", async () => {
+    const { where, mallory } = await stage();
+    await refusedByAll(where, MALLORY, await forgeProposal(mallory, update(0x8003, "a")));
+  });
   refuses("an update that its component refuses", "proposal-invalid §12.1", async () =>
     refusedCommit(await stage(), [update(TEXT, "1")]),
   );
