@@ -104,6 +104,11 @@ export class Writer {
     return this.#buffer.slice(0, this.#length);
   }
 
+  /** What was written so far, as it stands in the buffer: until the next write. */
+  view(): Bytes {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
   /** Overwrites the buffer: what was written may have been secret. */
   wipe(): void {
     this.#buffer.fill(0, 0, this.#length);
@@ -118,13 +123,17 @@ function lengthSize(length: number): 1 | 2 | 4 {
 }
 const LENGTH_PREFIX = { 1: 0, 2: 2 ** 14, 4: 2 ** 31 } as const;
 
-/** Reads from `bytes`, which must not change meanwhile. Values read are copies. */
+/**
+ * Reads from `bytes`, which must not change meanwhile. Values read are copies. Of bytes that are `owned`, which never change, parts may be
+ * kept as they are.
+ */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #end: number;
+  readonly #owned: boolean;
   #at: number;
 
-  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
+  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length, owned = false) {
     // A Buffer of Node is an array too, whose slices are no copies.
     this.#bytes =
       bytes.constructor === Uint8Array
@@ -132,6 +141,7 @@ export class Reader {
         : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#at = start;
     this.#end = end;
+    this.#owned = owned;
   }
 
   /** Where the next value begins, in bytes from the start of the input. */
@@ -198,12 +208,15 @@ export class Reader {
   vector(): Reader {
     const length = this.length();
     const at = this.#take(length);
-    return new Reader(this.#bytes, at, at + length);
+    return new Reader(this.#bytes, at, at + length, this.#owned);
   }
 
-  /** The bytes from `start` to here, as a copy. */
+  /** The bytes from `start` to here, as a copy, or as they stand in what is owned. */
   since(start: number): Bytes {
-    return this.#bytes.slice(start, this.#at) as Bytes;
+    const { buffer } = this.#bytes;
+    return this.#owned && buffer instanceof ArrayBuffer
+      ? new Uint8Array(buffer, this.#bytes.byteOffset + start, this.#at - start)
+      : (this.#bytes.slice(start, this.#at) as Bytes);
   }
 }
 
@@ -214,10 +227,19 @@ const MAX_IDLE_CAPACITY: number = 2 ** 16;
 
 /** The encoding of `value`. */
 export function encode<T>(codec: Codec<T>, value: T): Bytes {
+  return encodeFor(codec, value, (writer) => writer.finish());
+}
+
+/** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
+export function encodedFor<T, R>(codec: Codec<T>, value: T, use: (encoded: Bytes) => R): R {
+  return encodeFor(codec, value, (writer) => use(writer.view()));
+}
+
+function encodeFor<T, R>(codec: Codec<T>, value: T, use: (writer: Writer) => R): R {
   const writer = IDLE.pop() ?? new Writer();
   try {
     codec.write(writer, value);
-    return writer.finish();
+    return use(writer);
   } finally {
     writer.wipe();
     if (IDLE.length < MAX_IDLE && writer.capacity <= MAX_IDLE_CAPACITY) IDLE.push(writer);

@@ -5,11 +5,25 @@
  */
 
 import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
-import { type Bytes, encode, opaque, struct, uint16, uint32 } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  encode,
+  encodedFor,
+  opaque,
+  struct,
+  uint16,
+  uint32,
+} from "../codec.ts";
 import { type CryptoProvider, HASHES, type HashName, type Suite } from "./suite.ts";
 
 export function hash(suite: Suite, data: Uint8Array): Bytes {
   return suite.provider.hash(suite.hash, data);
+}
+
+/** The hash of the encoding of a value. */
+export function hashOf<T>(suite: Suite, codec: Codec<T>, value: T): Bytes {
+  return encodedFor(codec, value, (encoded) => hash(suite, encoded));
 }
 
 /** The MAC of confirmation and membership tags (§6.2, §8.1). */
@@ -80,8 +94,22 @@ export function expandWithLabel(
   context: Bytes,
   length: number,
 ): Bytes {
-  const info = concat(kdfLabelHead(label, length), encode(opaque, context));
-  return hkdfExpand(suite.provider, suite.hash, secret, info, length);
+  const head = kdfLabelHead(label, length);
+  if (context.length >= 2 ** 6 || length > suite.nh) {
+    const info = concat(head, encode(opaque, context));
+    return hkdfExpand(suite.provider, suite.hash, secret, info, length);
+  }
+  // As most are: a context whose length takes a byte, and one block, whose number is 1 (RFC 5869 §2.3).
+  const input = new Uint8Array(head.length + context.length + 2);
+  input.set(head);
+  input[head.length] = context.length;
+  input.set(context, head.length + 1);
+  input[input.length - 1] = 1;
+  const block = suite.provider.hmac(suite.hash, secret, input);
+  if (length === block.length) return block;
+  const output = block.slice(0, length);
+  wipe(block);
+  return output;
 }
 
 /** `DeriveSecret` (§8), `nh` bytes. */
@@ -108,5 +136,5 @@ const RefHashInput = struct<RefHashInput>({ label: opaque, value: opaque });
 
 /** `RefHash` (§5.2), `nh` bytes. */
 export function refHash(suite: Suite, label: string, value: Bytes): Bytes {
-  return hash(suite, encode(RefHashInput, { label: utf8Bytes(label), value }));
+  return hashOf(suite, RefHashInput, { label: utf8Bytes(label), value });
 }

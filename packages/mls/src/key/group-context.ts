@@ -4,7 +4,7 @@
  */
 
 import { concat } from "../bytes.ts";
-import { type Bytes, type Codec, encode, opaque, struct, uint16, uint64 } from "../codec.ts";
+import { type Bytes, type Codec, encode, kept, opaque, struct, uint16, uint64 } from "../codec.ts";
 import { hash } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { type Extension, Extensions } from "./extension.ts";
@@ -20,15 +20,17 @@ export interface GroupContext {
   readonly extensions: readonly Extension[];
 }
 /** How a GroupContext stands on the wire, and in what is signed. */
-export const GroupContext: Codec<GroupContext> = struct({
-  version: uint16,
-  cipherSuite: uint16,
-  groupId: opaque,
-  epoch: uint64,
-  treeHash: opaque,
-  confirmedTranscriptHash: opaque,
-  extensions: Extensions,
-});
+export const GroupContext: Codec<GroupContext> = kept(
+  struct({
+    version: uint16,
+    cipherSuite: uint16,
+    groupId: opaque,
+    epoch: uint64,
+    treeHash: opaque,
+    confirmedTranscriptHash: opaque,
+    extensions: Extensions,
+  }),
+);
 
 /** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
 export function confirmedTranscriptHash(suite: Suite, interim: Bytes, input: Bytes): Bytes {

@@ -10,7 +10,7 @@ import type { Bytes } from "../codec.ts";
 type Trie = Branch | Entry | undefined;
 type Branch = readonly Trie[];
 interface Entry {
-  /** The first 16 bytes of the hash, a character each. */
+  /** The first 16 bytes of the hash, two to a character. */
   readonly digest: string;
   readonly count: number;
 }
@@ -26,7 +26,7 @@ export function emptyKeyIndex(hash: (key: Uint8Array) => Bytes): KeyIndex {
   const digest = (key: Uint8Array): string => {
     let found = known.get(key);
     if (found === undefined) {
-      found = String.fromCharCode(...hash(key).subarray(0, 16));
+      found = digestOf(hash(key));
       known.set(key, found);
     }
     return found;
@@ -34,13 +34,18 @@ export function emptyKeyIndex(hash: (key: Uint8Array) => Bytes): KeyIndex {
   return { trie: undefined, digest };
 }
 
+function digestOf(hash: Bytes): string {
+  const units: number[] = [];
+  for (let i = 0; i < 16; i += 2) units.push(((hash[i] ?? 0) << 8) | (hash[i + 1] ?? 0));
+  return String.fromCharCode(...units);
+}
+
 function isBranch(trie: Trie): trie is Branch {
   return Array.isArray(trie);
 }
 
 function halfByte(digest: string, depth: number): number {
-  const byte = digest.charCodeAt(depth >> 1);
-  return depth % 2 === 0 ? byte >> 4 : byte & 15;
+  return (digest.charCodeAt(depth >> 2) >> (12 - 4 * (depth % 4))) & 15;
 }
 
 /** A key that comes (1) or goes (-1). */

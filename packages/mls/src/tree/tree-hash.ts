@@ -4,17 +4,8 @@
  */
 
 import { bytesEqual, EMPTY } from "../bytes.ts";
-import {
-  type Bytes,
-  type Codec,
-  encode,
-  opaque,
-  optional,
-  struct,
-  uint8,
-  uint32,
-} from "../codec.ts";
-import { hash } from "../crypto/kdf.ts";
+import { type Bytes, type Codec, opaque, optional, struct, uint8, uint32 } from "../codec.ts";
+import { hashOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
@@ -54,7 +45,7 @@ const ParentNodeHashInput: Codec<ParentNodeHashInput> = struct({
 
 function hashLeaf(suite: Suite, slot: LeafSlot, leafNode: LeafNode | undefined): Bytes {
   const input = { nodeType: 1, leafIndex: slot.index / 2, leafNode };
-  return hash(suite, encode(LeafNodeHashInput, input));
+  return hashOf(suite, LeafNodeHashInput, input);
 }
 
 function hashParent(
@@ -63,7 +54,7 @@ function hashParent(
   leftHash: Bytes,
   rightHash: Bytes,
 ): Bytes {
-  return hash(suite, encode(ParentNodeHashInput, { nodeType: 2, parentNode, leftHash, rightHash }));
+  return hashOf(suite, ParentNodeHashInput, { nodeType: 2, parentNode, leftHash, rightHash });
 }
 
 /** The tree hash of a node (§7.8): kept with the node once it is computed. */
@@ -112,14 +103,11 @@ const ParentHashInput: Codec<ParentHashInput> = struct({
 
 /** The parent hash of `parent` with copath child `sibling` (§7.9). */
 export function parentHash(suite: Suite, parent: ParentNode, sibling: TreeNode): Bytes {
-  return hash(
-    suite,
-    encode(ParentHashInput, {
-      encryptionKey: parent.encryptionKey,
-      parentHash: parent.parentHash,
-      originalSiblingTreeHash: originalTreeHash(suite, sibling, parent.unmergedLeaves),
-    }),
-  );
+  return hashOf(suite, ParentHashInput, {
+    encryptionKey: parent.encryptionKey,
+    parentHash: parent.parentHash,
+    originalSiblingTreeHash: originalTreeHash(suite, sibling, parent.unmergedLeaves),
+  });
 }
 
 /** The parent hash that a node carries: empty for a leaf that no commit made. */
