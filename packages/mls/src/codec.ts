@@ -231,11 +231,15 @@ export function encode<T>(codec: Codec<T>, value: T): Bytes {
 }
 
 /** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
-export function encodedFor<T, R>(codec: Codec<T>, value: T, use: (encoded: Bytes) => R): R {
+export function encodedFor<T, R>(
+  codec: Pick<Codec<T>, "write">,
+  value: T,
+  use: (encoded: Bytes) => R,
+): R {
   return encodeFor(codec, value, (writer) => use(writer.view()));
 }
 
-function encodeFor<T, R>(codec: Codec<T>, value: T, use: (writer: Writer) => R): R {
+function encodeFor<T, R>(codec: Pick<Codec<T>, "write">, value: T, use: (writer: Writer) => R): R {
   const writer = IDLE.pop() ?? new Writer();
   try {
     codec.write(writer, value);

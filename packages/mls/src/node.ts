@@ -19,6 +19,7 @@ import {
   type KeyObject,
   type RawPublicKeyInput,
   randomBytes,
+  randomFillSync,
   sign,
   type VerifyPublicKeyInput,
   verify,
@@ -49,6 +50,8 @@ const TAG_LENGTH = 16;
 
 /** How Node calls the curves. */
 const NAMED_CURVE = { p256: "P-256", p384: "P-384", p521: "P-521" } as const;
+/** In bytes (RFC 7748, RFC 8032). */
+const PRIVATE_SIZE = { x25519: 32, x448: 56, ed25519: 32, ed448: 57 } as const;
 const OKP = { x25519: "X25519", x448: "X448", ed25519: "Ed25519", ed448: "Ed448" } as const;
 
 /** Hash is null where the scheme hashes for itself: there any `size` bytes are a private key. */
@@ -71,6 +74,16 @@ function schemeOf(name: SignatureName): Scheme {
 }
 
 function privateKeyObject(curve: Curve, keyPair: KeyPair): KeyObject {
+  if (TAKES_RAW && isOkp(curve)) {
+    if (keyPair.privateKey.length !== PRIVATE_SIZE[curve]) {
+      throw new TypeError("a private key of the wrong size");
+    }
+    return createPrivateKey({
+      key: keyPair.privateKey,
+      format: "raw-private",
+      asymmetricKeyType: curve,
+    });
+  }
   const der = pkcs8(curve, keyPair);
   try {
     return createPrivateKey({ key: Buffer.from(der.buffer), format: "der", type: "pkcs8" });
@@ -149,6 +162,22 @@ function bytes(buffer: Uint8Array): Bytes {
     : Uint8Array.from(buffer);
 }
 
+/** Random bytes for what is no key, as a reuse guard (§6.3.1), are drawn together: asking for a few costs as much as for many. */
+const SMALL = 8;
+const drawn: Bytes = new Uint8Array(512);
+let left = 0;
+
+function smallRandom(length: number): Bytes {
+  if (left < length) {
+    randomFillSync(drawn);
+    left = drawn.length;
+  }
+  left -= length;
+  const taken = drawn.slice(left, left + length);
+  drawn.fill(0, left, left + length);
+  return taken;
+}
+
 /** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
 const BLOCK = { sha256: 64, sha384: 128, sha512: 128 } as const satisfies Record<HashName, number>;
 
@@ -208,7 +237,7 @@ function verifyAside({ curve, hash }: Scheme, signed: Signed): Promise<boolean> 
 export const nodeCrypto: CryptoProvider = {
   suites: SUITES,
 
-  random: (length) => bytes(randomBytes(length)),
+  random: (length) => (length <= SMALL ? smallRandom(length) : bytes(randomBytes(length))),
 
   hash: (name, data) => bytes(hash(name, data, "buffer")),
 

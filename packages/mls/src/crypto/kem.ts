@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { bytesEqual, concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
 import {
@@ -136,12 +136,19 @@ export function isNist(group: DhGroup): group is NistGroup {
 
 const [P25519, P448] = [2n ** 255n - 19n, 2n ** 448n - 2n ** 224n - 1n] as const;
 
+/** The little-endian bytes of numbers (RFC 7748 §5). */
+function littleEndian(size: number, numbers: readonly bigint[]): readonly Bytes[] {
+  return numbers.map((number) =>
+    Uint8Array.from({ length: size }, (_, i) => Number((number >> BigInt(8 * i)) & 0xffn)),
+  );
+}
+
 /**
  * The numbers for which every private key makes the same secret: zero (RFC 7748 §6). They are 0, 1 and -1, the same with p added
  * where that fits, and for Curve25519 the two of order 8.
  */
-const SMALL_ORDER: Readonly<Record<"x25519" | "x448", readonly bigint[]>> = {
-  x25519: [
+const SMALL_ORDER: Readonly<Record<"x25519" | "x448", readonly Bytes[]>> = {
+  x25519: littleEndian(32, [
     0n,
     1n,
     0x00b8495f16056286fdb1329ceb8d09da6ac49ff1fae35616aeb8413b7c7aebe0n,
@@ -149,8 +156,8 @@ const SMALL_ORDER: Readonly<Record<"x25519" | "x448", readonly bigint[]>> = {
     P25519 - 1n,
     P25519,
     P25519 + 1n,
-  ],
-  x448: [0n, 1n, P448 - 1n, P448, P448 + 1n],
+  ]),
+  x448: littleEndian(56, [0n, 1n, P448 - 1n, P448, P448 + 1n]),
 };
 
 function isDhGroup(kem: KemName): kem is DhGroup {
@@ -210,10 +217,12 @@ export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): void {
     if (!isOnCurve(NIST[name], publicKey)) throw new TypeError("a point that is not on the curve");
     return;
   }
-  const u = publicKey.toReversed();
+  const u = publicKey.slice();
   // RFC 7748 §5: the top bit of X25519's is no part of the number.
-  if (name === "x25519") u[0] = (u[0] ?? 0) & 0x7f;
-  if (SMALL_ORDER[name].includes(integer(u))) throw new TypeError("a point of small order");
+  if (name === "x25519") u[31] = (u[31] ?? 0) & 0x7f;
+  if (SMALL_ORDER[name].some((point) => bytesEqual(point, u))) {
+    throw new TypeError("a point of small order");
+  }
 }
 
 /** A new private key of the group. */

@@ -9,13 +9,13 @@ import {
   type Codec,
   decode,
   encode,
+  encodedFor,
   fixed,
   opaque,
   Reader,
   struct,
   uint32,
   uint64,
-  Writer,
 } from "../codec.ts";
 import { expandWithLabel } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
@@ -124,31 +124,31 @@ function paddedLength(length: number, padding: Padding): number {
   return padded;
 }
 
+/** `PrivateMessageContent` (§6.3.1), without its padding. */
+const PrivateMessageContent: Pick<Codec<AuthenticatedContent>, "write"> = {
+  write: (w, { content: { content }, auth }) => {
+    switch (content.contentType) {
+      case "application":
+        CONTENT.application.write(w, content);
+        break;
+      case "proposal":
+        CONTENT.proposal.write(w, content);
+        break;
+      case "commit":
+        CONTENT.commit.write(w, content);
+        break;
+    }
+    authDataOf(content.contentType).write(w, auth);
+  },
+};
+
 /** `PrivateMessageContent` (§6.3.1), padded with zeros. */
 function encodePrivateContent(authenticated: AuthenticatedContent, padding: Padding): Bytes {
-  const { content } = authenticated.content;
-  const writer = new Writer();
-  switch (content.contentType) {
-    case "application":
-      CONTENT.application.write(writer, content);
-      break;
-    case "proposal":
-      CONTENT.proposal.write(writer, content);
-      break;
-    case "commit":
-      CONTENT.commit.write(writer, content);
-      break;
-  }
-  authDataOf(content.contentType).write(writer, authenticated.auth);
-  const bytes = writer.finish();
-  writer.wipe();
-  try {
-    const padded = new Uint8Array(paddedLength(bytes.length, padding));
-    padded.set(bytes);
+  return encodedFor(PrivateMessageContent, authenticated, (encoded) => {
+    const padded = new Uint8Array(paddedLength(encoded.length, padding));
+    padded.set(encoded);
     return padded;
-  } finally {
-    wipe(bytes);
-  }
+  });
 }
 
 function decodePrivateContent(
