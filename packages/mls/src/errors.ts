@@ -52,7 +52,6 @@ export type MlsErrorCode =
   | "proposal-unknown"
   | "proposal-invalid"
   | "proposal-unsupported"
-  | "proposal-limit"
   | "proposal-list"
   | "path-required"
   | "duplicate-extension"

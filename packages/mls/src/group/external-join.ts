@@ -26,7 +26,7 @@ import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
 import { type Joiner, ownLeafContent } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import { validateProposal } from "./proposal-list.ts";
-import { type PublicState, withProposal } from "./public-state.ts";
+import { checkRoom, type PublicState, withProposal } from "./public-state.ts";
 import { judgeProposal } from "./staged-commit.ts";
 import { pendingProposal } from "./stored-group.ts";
 
@@ -132,6 +132,7 @@ async function withProposals(
     const pending = pendingProposal(state.suite, authenticated);
     if (!pending) throw new MlsError("content-type-not-allowed", "12.4.3.2", "no proposal");
     if (state.proposals.has(toHex(pending.ref))) continue;
+    checkRoom(context, state, pending);
     await validateProposal(context, state, pending.proposal, sender);
     await judgeProposal(context, state, pending.proposal, sender);
     state = withProposal(state, pending);

@@ -45,22 +45,22 @@ export function withProposal(state: PublicState, pending: PendingProposal): Publ
   return { ...state, proposals };
 }
 
-/** How many proposals may wait in an epoch, unless the context says otherwise. */
-const MAX_PROPOSALS = 4096;
+/** How many proposals wait for a commit at most, unless the context says otherwise. */
+const MAX_PENDING_PROPOSALS = 1024;
 
 /**
- * Throws `MlsError` with `proposal-limit` where no other proposal may wait to be committed. One of our own stops at half the
+ * Throws `MlsError` with `too-many-proposals` where no other proposal may wait to be committed. One of our own stops at half the
  * room: others may be under way, which everybody else takes before it.
  */
 export function checkRoom(
-  { maxProposals = MAX_PROPOSALS }: Pick<PublicContext, "maxProposals">,
+  { maxPendingProposals = MAX_PENDING_PROPOSALS }: Pick<PublicContext, "maxPendingProposals">,
   state: PublicState,
   { ref }: PendingProposal,
   own = false,
 ): void {
-  const room = own ? Math.ceil(maxProposals / 2) : maxProposals;
+  const room = own ? Math.ceil(maxPendingProposals / 2) : maxPendingProposals;
   if (state.proposals.size < room || state.proposals.has(toHex(ref))) return;
-  throw new MlsError("proposal-limit", "12.4", `${state.proposals.size} proposals wait already`);
+  throw new MlsError("too-many-proposals", "12.4", `${room} proposals wait already`);
 }
 
 /** A proposal in a commit, and who is answerable for it. */
@@ -123,17 +123,15 @@ export interface PublicContext {
   readonly authentication: AuthenticationService;
   readonly policy?: CommitPolicy;
   readonly proposalPolicy?: ProposalPolicy;
-  /** How many proposals may wait for a commit: 1,024 unless given. */
+  /**
+   * How many proposals may wait for a commit: 1,024 unless given. The same for all who follow a group, since a commit names
+   * what others must have kept; a member stops proposing at half of it.
+   */
   readonly maxPendingProposals?: number;
   /** The longest total lifetime of a key package, in seconds (§7.2); `MAX_LIFETIME` unless given. */
   readonly maxLifetime?: bigint;
   /** What the group has beyond RFC 9420. */
   readonly rules?: GroupRules;
-  /**
-   * How many proposals may wait to be committed in an epoch; what comes after is refused. 4,096 unless given: the same for
-   * all who follow a group, since a commit names what others must have kept.
-   */
-  readonly maxProposals?: number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }

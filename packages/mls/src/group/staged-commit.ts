@@ -51,9 +51,6 @@ export interface StagedCommit {
   readonly next: PublicState;
 }
 
-/** How many proposals wait for a commit at most, unless the context says otherwise. */
-const MAX_PENDING_PROPOSALS = 1024;
-
 /** Epochs are counted in 64 bits (§8.1). */
 const LAST_EPOCH = 2n ** 64n - 1n;
 
@@ -161,10 +158,6 @@ export async function judgeProposal(
   sender: Sender,
 ): Promise<void> {
   const { authentication } = context;
-  const limit = context.maxPendingProposals ?? MAX_PENDING_PROPOSALS;
-  if (state.proposals.size >= limit) {
-    throw new MlsError("too-many-proposals", "12.4", `${limit} proposals wait already`);
-  }
   if (proposal.proposalType === "add") {
     await authentication.validate([proposal.keyPackage.leafNode], "new");
   }

@@ -16,8 +16,8 @@ import { expectRefused, hex, type Person, person, persons, reload, room, utf8 } 
 
 const suite = suiteOf(nodeCrypto, 3);
 
-function withLimit(who: Person, maxProposals: number): Person {
-  const context: MlsContext = { ...who.context, maxProposals };
+function withLimit(who: Person, maxPendingProposals: number): Person {
+  const context: MlsContext = { ...who.context, maxPendingProposals };
   return { ...who, context };
 }
 
@@ -39,7 +39,7 @@ describe("§12.4 proposals that wait to be committed", () => {
     }
     const [first, , , , fifth] = messages;
     if (!first || !fifth) throw new Error("no message");
-    await expectRefused({ ...where, observer }, -1, fifth, "proposal-limit");
+    await expectRefused({ ...where, observer }, -1, fifth, "too-many-proposals");
     // What waits already is no other one.
     await where.at(0).group.receive(first);
     const again = await reload(where.at(2).person, where.at(2).group);
@@ -57,7 +57,7 @@ describe("§12.4 proposals that wait to be committed", () => {
     const { group } = where.at(0);
     await group.propose(psk(1));
     await group.propose(psk(2));
-    await expect(group.propose(psk(3))).rejects.toMatchObject({ code: "proposal-limit" });
+    await expect(group.propose(psk(3))).rejects.toMatchObject({ code: "too-many-proposals" });
     expect(group.pendingProposals).toHaveLength(2);
   });
 });
