@@ -6,7 +6,7 @@
 import { EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
-import type { KeyPair } from "../crypto/suite.ts";
+import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
@@ -21,11 +21,13 @@ import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets, joinerSecret } from "../key/key-schedule.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
+import { GREASE } from "../registry.ts";
 import {
   type Capabilities,
   checkLeafNode,
   checkLifetime,
   checkSuiteListed,
+  greased,
   type LeafNode,
   signLeafNode,
 } from "../tree/leaf-node.ts";
@@ -77,15 +79,22 @@ export interface NewLeaf {
   readonly extensions?: readonly Extension[];
 }
 
-/** The contents of a new leaf, but for its keys. */
+/** The contents of a new leaf, but for its keys. Throws `MlsError` with `leaf-capabilities`. */
 export function newLeafContents(
+  suite: Suite,
   leaf: Pick<LeafNode, "credential" | "capabilities" | "extensions">,
-  { credential, capabilities, extensions }: NewLeaf = {},
+  { credential = leaf.credential, capabilities, extensions }: NewLeaf = {},
 ): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
+  if (!capabilities && !extensions) {
+    return { credential, capabilities: leaf.capabilities, extensions: leaf.extensions };
+  }
+  const said = leaf.extensions.filter(({ extensionType }) => !GREASE.has(extensionType));
   return {
-    credential: credential ?? leaf.credential,
-    capabilities: capabilities ?? leaf.capabilities,
-    extensions: extensions ?? leaf.extensions,
+    credential,
+    ...greased(suite.provider, {
+      capabilities: capabilities ?? leaf.capabilities,
+      extensions: extensions ?? said,
+    }),
   };
 }
 
@@ -130,7 +139,7 @@ function leafTemplate(
   if ("credential" in committer) return committer;
   const leaf = leafAt(state.tree, committer.leafIndex);
   if (!leaf) throw new MlsError("blank-leaf", "12.4.1", "the committer has no leaf");
-  return newLeafContents(leaf, composition.leaf);
+  return newLeafContents(state.suite, leaf, composition.leaf);
 }
 
 /** Who signs for the committer from the next epoch on. */

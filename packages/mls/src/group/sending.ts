@@ -149,7 +149,7 @@ export async function proposeUpdate(
   const signer = options.leaf?.signer ?? group.signer;
   const leafNode = await signLeafNode(
     {
-      ...newLeafContents(leaf, options.leaf),
+      ...newLeafContents(state.suite, leaf, options.leaf),
       encryptionKey: keyPair.publicKey,
       signatureKey: signer.publicKey,
       source: { leafNodeSource: "update" },

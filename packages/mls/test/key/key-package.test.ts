@@ -7,20 +7,8 @@ import { describe, expect, it } from "vitest";
 import { suiteOf } from "../../src/crypto/suite.ts";
 import { encodeMessage } from "../../src/framing/message.ts";
 import { keyPackageRef } from "../../src/key/key-package.ts";
-import { defaultCapabilities, MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
-import { type ForgedKeyPackage, forgeCommit, forgeKeyPackage, inside } from "../forge.ts";
-import {
-  expectAccepted,
-  expectRefused,
-  found,
-  keyPackageOf,
-  LIFETIME,
-  NOW,
-  person,
-  persons,
-  room,
-  utf8,
-} from "../people.ts";
+import { type ForgedKeyPackage, forgeKeyPackage } from "../forge.ts";
+import { found, keyPackageOf, LIFETIME, NOW, person, utf8 } from "../people.ts";
 
 const extension = (extensionType: number) => ({ extensionType, extensionData: utf8("") });
 
@@ -79,114 +67,7 @@ const RULES: readonly (readonly [rule: string, ForgedKeyPackage, MlsErrorCode])[
   ],
 ];
 
-describe("a key package is refused for", () => {
-  it.each(RULES)("%s", async (_, options, code) => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const mallory = await inside(where.at(3).person);
-    const eve = await person("eve");
-    const addOf = async (forged: ForgedKeyPackage) => ({
-      proposals: [{ proposalType: "add", keyPackage: await forgeKeyPackage(eve, forged) } as const],
-    });
-    await expectRefused(where, 3, await forgeCommit(mallory, await addOf(options)), code);
-    const { group } = where.at(0);
-    await expect(group.commit(await addOf(options))).rejects.toMatchObject({ code });
-    await expectAccepted(where, 3, await forgeCommit(mallory, await addOf({})));
-  });
-
-  it("§10.1, §7.3 a signature by another key", async () => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const mallory = await inside(where.at(3).person);
-    const [eve, dan] = await persons(["eve", "dan"]);
-    if (!eve || !dan) throw new Error("two");
-    for (const [forged, code] of [
-      [{ signer: dan.signer }, "key-package-signature"],
-      [{ leafSigner: dan.signer }, "leaf-signature"],
-    ] as const) {
-      const keyPackage = await forgeKeyPackage(eve, forged);
-      const bad = await forgeCommit(mallory, { proposals: [{ proposalType: "add", keyPackage }] });
-      await expectRefused(where, 3, bad, code);
-    }
-  });
-
-  it("§7.2 a total lifetime beyond the bound, by everyone", async () => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const mallory = await inside(where.at(3).person);
-    const lasting = async (seconds: bigint) => {
-      const { notBefore } = LIFETIME;
-      const lifetime = { notBefore, notAfter: notBefore + seconds };
-      const keyPackage = await forgeKeyPackage(await person("eve"), {
-        leaf: () => ({ source: { leafNodeSource: "key_package", lifetime } }),
-      });
-      return forgeCommit(mallory, { proposals: [{ proposalType: "add", keyPackage }] });
-    };
-    await expectRefused(where, 3, await lasting(MAX_LIFETIME + 1n), "leaf-lifetime");
-    await expectAccepted(where, 3, await lasting(MAX_LIFETIME));
-  });
-
-  it.each([
-    ["suite", { cipherSuites: [1] }],
-    ["version", { versions: [2] }],
-  ])("§7.2 capabilities without its %s, by who adds; members go along", async (_, capabilities) => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const keyPackage = await forgeKeyPackage(await person("eve"), {
-      leaf: () => ({ capabilities: defaultCapabilities(nodeCrypto, capabilities) }),
-    });
-    const bytes = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
-    const refused = { code: "leaf-capabilities" };
-    await expect(
-      validateKeyPackage({ crypto: nodeCrypto, now: () => NOW }, bytes),
-    ).rejects.toMatchObject(refused);
-    const proposals = [{ proposalType: "add", keyPackage } as const];
-    await expect(where.at(0).group.commit({ proposals })).rejects.toMatchObject(refused);
-    const commit = await forgeCommit(await inside(where.at(3).person), { proposals });
-    await expectAccepted(where, 3, commit);
-  });
-
-  it.each([
-    ["has passed", { notBefore: LIFETIME.notBefore, notAfter: BigInt(NOW / 1000) - 1n }],
-    ["has not begun", { notBefore: BigInt(NOW / 1000) + 1n, notAfter: LIFETIME.notAfter }],
-  ])("§7.3 a lifetime that %s, by who adds; on the way it may well expire", async (_, lifetime) => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const keyPackage = await forgeKeyPackage(await person("eve"), {
-      leaf: () => ({ source: { leafNodeSource: "key_package", lifetime } }),
-    });
-    const proposals = [{ proposalType: "add", keyPackage } as const];
-    const { group } = where.at(0);
-    await expect(group.commit({ proposals })).rejects.toMatchObject({ code: "leaf-lifetime" });
-    expect(group.pendingCommit).toBeUndefined();
-    await expectAccepted(
-      where,
-      3,
-      await forgeCommit(await inside(where.at(3).person), { proposals }),
-    );
-  });
-});
-
 describe("a key package", () => {
-  it("§10.1 may hold what nobody knows: extensions, capabilities, GREASE (§13.5)", async () => {
-    const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
-    const grease = [0x0a0a, 0x1a1a, 0xeaea];
-    const keyPackage = await forgeKeyPackage(await person("eve"), {
-      content: () => ({ extensions: grease.map(extension) }),
-      leaf: () => ({
-        extensions: grease.map(extension),
-        capabilities: {
-          versions: [1, ...grease],
-          cipherSuites: [3, ...grease],
-          extensions: grease,
-          proposals: grease,
-          credentials: [1, ...grease],
-        },
-      }),
-    });
-    const proposals = [{ proposalType: "add", keyPackage } as const];
-    await expectAccepted(
-      where,
-      3,
-      await forgeCommit(await inside(where.at(3).person), { proposals }),
-    );
-  });
-
   it("is checked by the service as a member would, lifetime included", async () => {
     const eve = await person("eve");
     const good = await keyPackageOf(eve);

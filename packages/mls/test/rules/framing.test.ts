@@ -22,7 +22,7 @@ import {
   type Inside,
   inside,
 } from "../forge.ts";
-import { expectAccepted, person, persons, type Room, room, text, utf8 } from "../people.ts";
+import { add, expectAccepted, person, persons, type Room, room, text, utf8 } from "../people.ts";
 import { accepts, holds, refusedByAll, refuses, rule } from "./rule.ts";
 import {
   changedPrivate,
@@ -694,6 +694,44 @@ rule("F23", () => {
       const compared = source.match(/\bbytesEqual\([^;{]*?(?:membershipTag|[sS]ecret)\b/g) ?? [];
       expect([file, ...compared]).toEqual([file]);
     }
+  });
+});
+
+/** A room that keeps past epochs; carol has sent something, and then dave has taken her leaf. */
+async function afterCarol() {
+  const context = { pastEpochs: { epochs: 3, seconds: 3600 } };
+  const where = await room(await persons(["alice", "bob", "carol"], { context }));
+  const [alice, bob, carol] = [where.at(0), where.at(1), where.at(2)];
+  const then = await inside(carol.person);
+  const late = await carol.group.send(utf8("from carol"));
+  const { commit: gone } = await alice.group.commit({
+    proposals: [{ proposalType: "remove", removed: 2 }],
+  });
+  for (const { group } of [alice, bob]) await group.receive(gone);
+  const dave = await person("dave", { context });
+  const [joined] = await add(alice.group, [dave], [bob.group]);
+  if (!joined) throw new Error("dave");
+  return { bob: bob.group, then, late, dave, joined };
+}
+
+rule("F24", () => {
+  accepts("a message of the one who had the leaf then", async () => {
+    const { bob, late, joined } = await afterCarol();
+    expect(joined.ownLeafIndex).toBe(2);
+    const received = await bob.receive(late);
+    expect(received.type === "application" && text(received.data)).toBe("from carol");
+  });
+  refuses("one that who has it now has signed", "signature §6.1", async () => {
+    const { bob, then, dave } = await afterCarol();
+    await bob.receive(await forgePrivate(then, application, { skip: 1, signer: dave.signer }));
+  });
+  refuses("to read it where one was no member then", "wrong-epoch §6.1", async () => {
+    const { late, joined } = await afterCarol();
+    await joined.receive(late);
+  });
+  refuses("a proposal of that epoch", "wrong-epoch §6.1", async () => {
+    const { bob, then } = await afterCarol();
+    await bob.receive(await forgePrivate(then, proposal));
   });
 });
 

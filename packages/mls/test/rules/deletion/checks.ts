@@ -48,7 +48,8 @@ function children(node: SyntaxNode): SyntaxNode[] {
   );
 }
 
-const CHECKING = /^#?(?:check|validate|verify|refuse|lacking|attempt|judge|policy)/;
+/** By name; `verify` alone is a question whose answer somebody else checks. */
+const CHECKING = /^#?(?:check|validate|verify[A-Z]|refuse|lacking|attempt|judge|policy)/;
 const WIPING = /^#?wipe/;
 
 /** The name of what is called, under `await` and `?.`. */
