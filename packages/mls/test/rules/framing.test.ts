@@ -702,7 +702,7 @@ async function afterCarol() {
   const context = { pastEpochs: { epochs: 3, seconds: 3600 } };
   const where = await room(await persons(["alice", "bob", "carol"], { context }));
   const [alice, bob, carol] = [where.at(0), where.at(1), where.at(2)];
-  const then = await inside(carol.person);
+  const before = await inside(carol.person);
   const late = await carol.group.send(utf8("from carol"));
   const { commit: gone } = await alice.group.commit({
     proposals: [{ proposalType: "remove", removed: 2 }],
@@ -711,7 +711,7 @@ async function afterCarol() {
   const dave = await person("dave", { context });
   const [joined] = await add(alice.group, [dave], [bob.group]);
   if (!joined) throw new Error("dave");
-  return { bob: bob.group, then, late, dave, joined };
+  return { bob: bob.group, before, late, dave, joined };
 }
 
 rule("F24", () => {
@@ -722,16 +722,16 @@ rule("F24", () => {
     expect(received.type === "application" && text(received.data)).toBe("from carol");
   });
   refuses("one that who has it now has signed", "signature §6.1", async () => {
-    const { bob, then, dave } = await afterCarol();
-    await bob.receive(await forgePrivate(then, application, { skip: 1, signer: dave.signer }));
+    const { bob, before, dave } = await afterCarol();
+    await bob.receive(await forgePrivate(before, application, { skip: 1, signer: dave.signer }));
   });
   refuses("to read it where one was no member then", "wrong-epoch §6.1", async () => {
     const { late, joined } = await afterCarol();
     await joined.receive(late);
   });
   refuses("a proposal of that epoch", "wrong-epoch §6.1", async () => {
-    const { bob, then } = await afterCarol();
-    await bob.receive(await forgePrivate(then, proposal));
+    const { bob, before } = await afterCarol();
+    await bob.receive(await forgePrivate(before, proposal));
   });
 });
 

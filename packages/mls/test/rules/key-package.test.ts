@@ -222,7 +222,11 @@ rule("K09", () => {
     const eve = await person("eve");
     const by = await inside(where.at(0).person);
     const bad = await forgeWelcome(by, await made(eve), { info: () => ({ signer: 1 }) });
-    await expect(joinGroup(eve.context, { welcome: bad, signer: eve.signer })).rejects.toThrow();
+    await expect(
+      joinGroup(eve.context, { welcome: bad, signer: eve.signer }),
+    ).rejects.toMatchObject({
+      code: "group-info-signature",
+    });
     expect(await kept(eve)).toBe(1);
   });
 });
