@@ -6,6 +6,7 @@
  *     --file TEXT                       only in files whose path holds this
  *     --limit N                         only so many
  *     --jobs N                          so many at a time (2)
+ *     --quick                           delete nothing: print those that refuse nothing in any test
  *
  * A first run, with every check watched, finds the tests in which it refuses something: only those can miss it. A check
  * that refuses nothing in any test is missed by none. Deletions that never end are ended, and count as noticed.
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
     file: { type: "string", default: "" },
     limit: { type: "string", default: "100000" },
     jobs: { type: "string", default: "2" },
+    quick: { type: "boolean", default: false },
   },
 });
 
@@ -59,7 +61,11 @@ async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
   const found = new Map<string, Witness[]>();
   for (const module of modules) {
     for (const test of module.children.allTests()) {
-      if (!test.ok()) throw new Error(`a test fails with nothing deleted: ${test.fullName}`);
+      if (!test.ok()) {
+        // Whoever fails with nothing deleted can't miss anything.
+        process.stderr.write(`fails with nothing deleted: ${test.fullName}\n`);
+        continue;
+      }
       const { moduleId: file } = module;
       const name = test.fullName;
       const witness = { file, name, duration: test.diagnostic()?.duration ?? 0 };
@@ -129,6 +135,7 @@ async function main(): Promise<void> {
   // A run in which nothing is deleted must notice nothing.
   if (
     some &&
+    !options.quick &&
     (await isNoticed({ ...some, end: some.start, without: "" }, seen.get(checkKey(some)) ?? []))
   ) {
     throw new Error("tests fail with nothing deleted");
@@ -137,7 +144,8 @@ async function main(): Promise<void> {
   let next = 0;
   const job = async (): Promise<void> => {
     for (let check = checks[next++]; check; check = checks[next++]) {
-      const noticed = await isNoticed(check, seen.get(checkKey(check)) ?? []);
+      const tests = seen.get(checkKey(check)) ?? [];
+      const noticed = options.quick ? tests.length > 0 : await isNoticed(check, tests);
       if (!noticed) survivors.push(check);
       const { file, line, text } = check;
       process.stdout.write(`${noticed ? "noticed " : "SURVIVES"} ${file}:${line}  ${text}\n`);

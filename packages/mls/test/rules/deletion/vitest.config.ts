@@ -54,6 +54,7 @@ export default defineConfig({
       "**/fuzz/**",
       "**/*.slow.test.ts",
     ],
+    testTimeout: 60_000,
     setupFiles: rewriting === "watch" ? [fileURLToPath(new URL("watch.ts", import.meta.url))] : [],
     maxWorkers: rewriting === "watch" ? 2 : 1,
   },
