@@ -11,7 +11,7 @@ import { hostileRoom } from "./live.ts";
 import { emptyTally, runInput } from "./run-decoders.ts";
 
 /** Milliseconds. */
-const LONGEST = 2_000;
+const LONGEST = 20_000;
 const STUCK = 60_000;
 
 interface Job {
