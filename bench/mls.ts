@@ -17,37 +17,36 @@ const LARGEST_FOR_PEERS = 5000;
 /** Those who commit to populate a tree, at most; each of them has to enter and to process the others' commits. */
 const COMMITTERS = 8;
 
-type StepName =
-  | "create and add all"
-  | "join"
-  | "commit, blank tree"
-  | "process, blank tree"
-  | "commit, some committed"
-  | "process, some committed"
-  | "commit, all committed"
-  | "process, all committed"
-  | "send"
-  | "receive";
-
+/** What a step took, as a line of `--json` tells it. */
 interface Result {
   readonly n: number;
   readonly subject: string;
   readonly suite: number;
   readonly step: string;
-  /** The median. */
+  /** Medians: of time, of all processors' time together, and of what of the time was spent in storage. */
   readonly ms: number;
-  /** Of all processors together, the median. */
   readonly cpuMs: number;
   readonly storageMs: number | undefined;
   readonly bytes: number | undefined;
   readonly runs: number;
+  /** How many had committed, where that matters. */
   readonly committers: number | undefined;
+}
+
+/** What there is to say of one subject beside its times. */
+interface Remark {
+  readonly n: number;
+  readonly subject: string;
+  readonly remark: string;
 }
 
 function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
+
+/** What is not measured may take longer. */
+const UNMEASURED: ReadonlySet<string> = new Set(["setup", "warmUp", "populate", "populateAll"]);
 
 /** A subject's process. Once it fails or takes too long it is gone, and says why. */
 class Runner {
@@ -80,7 +79,7 @@ class Runner {
   }
 
   async #next(order: Order | undefined): Promise<Exclude<Answer, { failed: string }> | undefined> {
-    const limit = this.#limit * (order?.step === "setup" || order?.step === "populate" ? 5 : 1);
+    const limit = this.#limit * (order && UNMEASURED.has(order.step) ? 5 : 1);
     const answer = await new Promise<Answer>((resolve) => {
       const end = (taken: Answer): void => {
         clearTimeout(timer);
@@ -94,12 +93,13 @@ class Runner {
       if (order) this.#child.send(order);
     });
     if (!("failed" in answer)) return answer;
-    this.gone = `${order?.step ?? "start"}: ${answer.failed}`;
-    this.end();
+    this.stop(`${order?.step ?? "start"}: ${answer.failed}`);
     return undefined;
   }
 
-  end(): void {
+  /** Ends the process; with a reason where that is before its time. */
+  stop(reason: string | undefined): void {
+    this.gone = reason ?? "done";
     this.#child.kill("SIGKILL");
   }
 }
@@ -142,110 +142,168 @@ function optionsOf(args: readonly string[]): Options {
   };
 }
 
-/** All steps in a group of n; results as they come. */
-async function measureSize(n: number, options: Options, endsAt: number): Promise<Result[]> {
-  const results: Result[] = [];
+/** The measurement in groups of one size. */
+class Sizing {
+  readonly #n: number;
+  readonly #runners: readonly Runner[];
+  /** When peers may no longer begin anything, in milliseconds since the epoch. */
+  readonly #endsAt: number;
+  /** By step, then by subject. */
+  readonly #times = new Map<string, Map<Runner, Timed[]>>();
+  readonly #committers = new Map<string, number>();
+  readonly remarks: Remark[] = [];
+
+  constructor(n: number, runners: readonly Runner[], endsAt: number) {
+    this.#n = n;
+    this.#runners = runners;
+    this.#endsAt = endsAt;
+  }
+
+  #note(step: string, runner: Runner, timed: Timed): void {
+    const bySubject = this.#times.get(step) ?? new Map<Runner, Timed[]>();
+    this.#times.set(step, bySubject);
+    bySubject.set(runner, [...(bySubject.get(runner) ?? []), timed]);
+  }
+
+  /** Who still takes part: when the budget is spent, peers don't. */
+  #present(): readonly Runner[] {
+    if (Date.now() > this.#endsAt) {
+      for (const runner of this.#runners) {
+        if (isPeer(runner.name) && runner.gone === undefined) runner.stop("the budget is spent");
+      }
+    }
+    return this.#runners.filter(({ gone }) => gone === undefined);
+  }
+
+  /** Something that is not measured, done by all. */
+  async everyone(order: Order): Promise<void> {
+    for (const runner of this.#present()) await runner.ask(order);
+  }
+
+  /** A step, `rounds` times, the subjects taking turns. */
+  async measure(step: string, order: Order, rounds: number, committers?: number): Promise<void> {
+    if (committers !== undefined) this.#committers.set(step, committers);
+    for (let round = 0; round < rounds; round++) {
+      for (const runner of this.#present()) {
+        const answer = await runner.ask(order);
+        if (answer?.timed) this.#note(step, runner, answer.timed);
+      }
+    }
+  }
+
+  /** What only some can do: a tree that is populated throughout, other operations, memory. */
+  async measureMore(few: number, joiners: number): Promise<void> {
+    for (const runner of this.#present()) {
+      const answer = await runner.ask({ step: "others" });
+      for (const [step, timed] of Object.entries(answer?.others ?? {})) {
+        this.#note(step, runner, timed);
+      }
+      const memory = (await runner.ask({ step: "memory" }))?.memory;
+      if (memory) {
+        const member =
+          memory.member === undefined ? "" : `, one member's group ${mib(memory.member)}`;
+        this.#remark(runner, `process at most ${mib(memory.peak)}${member}`);
+      }
+    }
+    let all = 0;
+    for (const runner of this.#present()) {
+      if (isPeer(runner.name)) {
+        this.#end(runner);
+        continue;
+      }
+      all = (await runner.ask({ step: "populateAll" }))?.committers ?? all;
+    }
+    await this.measure("commit, all committed", { step: "commit" }, few, all);
+    await this.measure("process, all committed", { step: "process" }, joiners, all);
+    for (let i = 1; i < few; i++) {
+      await this.measure("commit, all committed", { step: "commit" }, 1, all);
+      await this.measure("process, all committed", { step: "process" }, joiners, all);
+    }
+  }
+
+  #remark({ name }: Runner, remark: string): void {
+    this.remarks.push({ n: this.#n, subject: name, remark });
+  }
+
+  #end(runner: Runner): void {
+    if (runner.gone === undefined) runner.stop(undefined);
+    else if (runner.gone !== "done") this.#remark(runner, `stopped at ${runner.gone}`);
+  }
+
+  end(): Result[] {
+    for (const runner of this.#runners) this.#end(runner);
+    return [...this.#times].flatMap(([step, bySubject]) =>
+      [...bySubject].map(([{ name, suite }, times]): Result => {
+        const storage = times.flatMap(({ storageMs }) => storageMs ?? []);
+        return {
+          n: this.#n,
+          subject: name,
+          suite,
+          step,
+          ms: median(times.map(({ ms }) => ms)),
+          cpuMs: median(times.map(({ cpuMs }) => cpuMs)),
+          storageMs: storage.length > 0 ? median(storage) : undefined,
+          bytes: times.at(-1)?.bytes,
+          runs: times.length,
+          committers: this.#committers.get(step),
+        };
+      }),
+    );
+  }
+}
+
+function isPeer(name: string): boolean {
+  return name !== "ours" && name !== "floor";
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** All steps in groups of n. */
+async function measureSize(
+  n: number,
+  options: Options,
+  endsAt: number,
+): Promise<{ readonly results: readonly Result[]; readonly remarks: readonly Remark[] }> {
   const peers = n <= LARGEST_FOR_PEERS ? options.peers : [];
   const runners: Runner[] = [];
   for (const name of ["ours", "floor", ...peers]) {
     runners.push(await Runner.start(name, options.limit));
   }
-  const note = (text: string): void => console.error(text);
-  const told = new Set<string>();
-  const tell = (): void => {
-    for (const { name, gone } of runners) {
-      if (gone === undefined || told.has(name)) continue;
-      told.add(name);
-      note(`n = ${n}: ${name} stopped at ${gone}`);
-      results.push({
-        n,
-        subject: name,
-        suite: 0,
-        step: `stopped at ${gone}`,
-        ms: Number.NaN,
-        cpuMs: Number.NaN,
-        storageMs: undefined,
-        bytes: undefined,
-        runs: 0,
-        committers: undefined,
-      });
-    }
-  };
-  const everyone = async (order: Order): Promise<void> => {
-    for (const runner of runners) {
-      if (Date.now() > endsAt && peers.includes(runner.name)) {
-        runner.gone ??= `${order.step}: the budget is spent`;
-        runner.end();
-      }
-      await runner.ask(order);
-    }
-    tell();
-  };
-  /** A step, `rounds` times, the subjects taking turns. */
-  const measure = async (
-    step: StepName,
-    order: Order,
-    rounds: number,
-    committers?: number,
-    only?: readonly string[],
-  ): Promise<void> => {
-    const times = new Map<string, Timed[]>();
-    for (let round = 0; round < rounds; round++) {
-      for (const runner of runners) {
-        if (only && !only.includes(runner.name)) continue;
-        if (Date.now() > endsAt && peers.includes(runner.name)) {
-          runner.gone ??= `${step}: the budget is spent`;
-          runner.end();
-        }
-        const answer = await runner.ask(order);
-        if (!answer?.timed) continue;
-        times.set(runner.name, [...(times.get(runner.name) ?? []), answer.timed]);
-      }
-    }
-    tell();
-    for (const { name, suite } of runners) {
-      const all = times.get(name);
-      if (!all) continue;
-      results.push({
-        n,
-        subject: name,
-        suite,
-        step,
-        ms: median(all.map(({ ms }) => ms)),
-        cpuMs: median(all.map(({ cpuMs }) => cpuMs)),
-        storageMs:
-          all[0]?.storageMs === undefined ? undefined : median(all.map((t) => t.storageMs ?? 0)),
-        bytes: all.at(-1)?.bytes,
-        runs: all.length,
-        committers,
-      });
-    }
-  };
-
-  const few = n >= 5000 ? 3 : n >= 1000 ? 3 : 5;
+  const sizing = new Sizing(n, runners, endsAt);
+  const few = n >= 1000 ? 3 : 5;
   const joiners = Math.min(few, n - 2);
-  await everyone({ step: "setup", n, joiners });
-  await measure("create and add all", { step: "addAll" }, n >= 1000 ? 1 : few);
-  await measure("join", { step: "join" }, joiners);
+  await sizing.everyone({ step: "warmUp" });
+  await sizing.everyone({ step: "setup", n, joiners });
+  await sizing.measure("create and add all", { step: "addAll" }, n >= 1000 ? 1 : few);
+  await sizing.measure("join", { step: "join" }, joiners);
   const places = spread(n, COMMITTERS);
-  await everyone({ step: "enlist", places });
-  await measure("commit, blank tree", { step: "commit" }, few);
-  await measure("process, blank tree", { step: "process" }, joiners);
-  await everyone({ step: "populate" });
+  await sizing.everyone({ step: "enlist", places });
+  await sizing.measure("commit, blank tree", { step: "commit" }, few);
+  await sizing.measure("process, blank tree", { step: "process" }, joiners);
+  await sizing.everyone({ step: "populate" });
   const some = places.length + 1;
-  await measure("commit, some committed", { step: "commit" }, few, some);
-  await measure("process, some committed", { step: "process" }, joiners, some);
-  await measure("send", { step: "send" }, few);
-  await measure("receive", { step: "receive" }, few > joiners ? joiners : 1);
-  for (const runner of runners) runner.end();
-  return results;
+  await sizing.measure("commit, some committed", { step: "commit" }, few, some);
+  await sizing.measure("process, some committed", { step: "process" }, joiners, some);
+  for (let round = 0; round < few; round++) {
+    // A message is read once, so each round sends its own.
+    await sizing.measure("send", { step: "send" }, 1);
+    await sizing.measure("receive", { step: "receive" }, 1);
+  }
+  await sizing.measureMore(few, joiners);
+  return { results: sizing.end(), remarks: sizing.remarks };
 }
 
 function fixed(ms: number): string {
   return ms >= 100 ? ms.toFixed(0) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(3);
 }
 
-function print(results: readonly Result[], peers: readonly string[]): void {
+function print(
+  results: readonly Result[],
+  remarks: readonly Remark[],
+  peers: readonly string[],
+): void {
   const head = ["step", "ours, ms", "floor, ms", "ours/floor", "in cpu", "storage", "bytes"];
   for (const peer of peers) head.push(`${peer}, ms`, `ours/${peer}`);
   const sizes = [...new Set(results.map(({ n }) => n))];
@@ -279,10 +337,9 @@ function print(results: readonly Result[], peers: readonly string[]): void {
       `|${widths.map((width, i) => (i === 0 ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`,
     );
     for (const row of rows) console.log(line(row));
-    for (const { subject, step } of here.filter(({ runs }) => runs === 0)) {
-      console.log(`\n${subject} ${step}`);
-    }
   }
+  console.log("");
+  for (const { subject, remark } of remarks) console.log(`- ${subject}: ${remark}`);
 }
 
 /** Measures what the options say, and prints tables, or a line of JSON for each figure. */
@@ -292,12 +349,11 @@ export async function measureMls(args: readonly string[]): Promise<void> {
   console.error(
     `Node ${process.version}, ${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores`,
   );
-  const results: Result[] = [];
   for (const n of options.sizes) {
     if (Date.now() > endsAt) break;
-    const measured = await measureSize(n, options, endsAt);
-    results.push(...measured);
-    if (options.json) for (const result of measured) console.log(JSON.stringify(result));
-    else print(measured, options.peers);
+    const { results, remarks } = await measureSize(n, options, endsAt);
+    if (options.json) {
+      for (const line of [...results, ...remarks]) console.log(JSON.stringify(line));
+    } else print(results, remarks, options.peers);
   }
 }

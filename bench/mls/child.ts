@@ -11,6 +11,7 @@ import type { Subject, Timed } from "./subject.ts";
 export type Order =
   | { readonly step: "setup"; readonly n: number; readonly joiners: number }
   | { readonly step: "enlist"; readonly places: readonly number[] }
+  | { readonly step: "warmUp" }
   | { readonly step: "addAll" | "join" | "commit" | "process" | "send" | "receive" }
   | { readonly step: "populate" | "populateAll" | "memory" | "others" };
 
@@ -25,10 +26,30 @@ export type Answer =
     }
   | { readonly failed: string };
 
+/** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
+async function warmUp(subject: Subject): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    await subject.setup(16, 3);
+    await subject.addAll();
+    for (let i = 0; i < 3; i++) await subject.join();
+    await subject.enlist([2, 6]);
+    for (let i = 0; i < 6; i++) {
+      await subject.commit();
+      for (let by = 0; by < 3; by++) await subject.process();
+      if (i === 0) await subject.populate();
+      await subject.send?.();
+      await subject.receive?.();
+    }
+  }
+}
+
 async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite">> {
   switch (order.step) {
     case "setup":
       await subject.setup(order.n, order.joiners);
+      return {};
+    case "warmUp":
+      await warmUp(subject);
       return {};
     case "enlist":
       await subject.enlist(order.places);

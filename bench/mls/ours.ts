@@ -7,7 +7,9 @@ import {
   createGroup,
   createKeyPackage,
   type Group,
+  joinExternally,
   joinGroup,
+  loadGroup,
   type MlsContext,
   memoryStorage,
   type Proposal,
@@ -18,6 +20,8 @@ import {
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup } from "@conclave/mls/public-group";
+import { suiteOf } from "../../packages/mls/src/crypto/suite.ts";
+import { populated } from "../../packages/mls/test/populated.ts";
 import { DATA, MESSAGES, perMessage, type Subject, type Timed, timed } from "./subject.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -80,6 +84,16 @@ async function measured<T>(operation: () => Promise<T>): Promise<{ time: Timed; 
   const { ms, cpuMs, value } = await timed(operation);
   const storageMs = storageTime();
   return { time: { ms: ms - storageMs, cpuMs, storageMs }, value };
+}
+
+function collectGarbage(): void {
+  globalThis.gc?.();
+  globalThis.gc?.();
+}
+
+function used(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 export function subject(): Subject {
@@ -174,6 +188,50 @@ export function subject(): Subject {
         observer = (await observer.process(made.commit)).group;
       }
     },
+    populateAll: async () => {
+      const groupId = new Uint8Array(16).fill(groups++);
+      const suite = suiteOf(nodeCrypto, SUITE);
+      const own = {
+        suite: SUITE,
+        credential: founder.credential,
+        signer: founder.signer,
+        lifetime,
+      };
+      const { keyPackage } = await createKeyPackage(founder.context, own);
+      const members = [founder, ...people].map(({ signer }, place) => {
+        const proposal = proposals[place - 1];
+        const { leafNode } =
+          proposal?.proposalType === "add" ? proposal.keyPackage : readKeyPackage(keyPackage);
+        return { leafNode, signer };
+      });
+      let { groupInfo, ratchetTree } = await populated(suite, groupId, members);
+      const alive: Group[] = [];
+      /** Somebody takes their own place anew, by an external commit: so their state fits the tree. */
+      const resume = async (who: Person, place: number): Promise<Group> => {
+        const { context, signer, credential } = who;
+        const options = { groupInfo, ratchetTree, signer, credential, resync: place };
+        const entered = await joinExternally(context, options);
+        for (const one of alive) await one.receive(entered.bundle.commit);
+        await entered.group.confirm();
+        groupInfo = await entered.group.groupInfo({ externalPub: true });
+        ratchetTree = entered.group.ratchetTree();
+        alive.push(entered.group);
+        return entered.group;
+      };
+      group = await resume(founder, 0);
+      const count = joined.length;
+      joined = [];
+      enlisted = [];
+      for (let place = people.length; joined.length < count; place--) {
+        const who = people[place - 1];
+        if (who) joined.push(await resume(who, place));
+      }
+      observer = await PublicGroup.open(founder.context, {
+        groupInfo: await group.groupInfo({ externalPub: false }),
+        ratchetTree,
+      });
+      return Math.ceil((people.length + 1) / 2);
+    },
     send: async () => {
       const sent: Bytes[] = [];
       const { time } = await measured(async () => {
@@ -189,6 +247,30 @@ export function subject(): Subject {
         for (const message of messages) await by.receive(message);
       });
       return perMessage(time, messages[0]?.length ?? 0);
+    },
+    memory: async () => {
+      collectGarbage();
+      const before = used();
+      // One who stands at an odd place, and so has not entered to commit.
+      const entered = await enter(1);
+      collectGarbage();
+      const bytes = used() - before;
+      await entered.remove();
+      return bytes;
+    },
+    others: async () => {
+      const { groupId } = group;
+      const commits = await group.commit();
+      const observed = await measured(() => observer.process(commits.commit));
+      await group.discardPendingCommit();
+      const { context, signer } = founder;
+      const loaded = await measured(() => loadGroup(context, { groupId, signer }));
+      const tree = await measured(async () => group.ratchetTree());
+      return {
+        "process, by an observer": observed.time,
+        "load from storage": loaded.time,
+        "encode the tree": { ...tree.time, bytes: tree.value.length },
+      };
     },
   };
 }
