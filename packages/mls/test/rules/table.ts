@@ -5,6 +5,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { ADVISORIES } from "./advisories.ts";
 import { AWAITED, FAMILIES, RULES, type RuleId } from "./list.ts";
 import type { RuleCase } from "./rule.ts";
 
@@ -43,6 +44,15 @@ export function markdown(cases: readonly RuleCase[]): string {
     );
     for (const id of tested.filter((one) => one.startsWith(letter))) lines.push(row(cases, id));
   }
+  lines.push(
+    "\n## Faults of others\n\nWhat other implementations got wrong, and the rules whose tests would find it here.\n",
+    "| reported as | fault | rules |",
+    "| --- | --- | --- |",
+    ...ADVISORIES.map(
+      ({ name, fault, rules }) =>
+        `| ${name} | ${fault} | ${rules.join(", ") || "[a test of its own](../packages/mls/test/rules/advisories.test.ts)"} |`,
+    ),
+  );
   return `${lines.join("\n")}\n`;
 }
 

@@ -1,0 +1,242 @@
+/**
+ * Guards behind the guards: what an earlier check would have refused, and is refused once more where it would do harm.
+ * Nothing from outside leads there, so these tests call the insides.
+ */
+
+import { inspectKeyPackage } from "@conclave/mls";
+import { encode, vector } from "@conclave/mls/codec";
+import { describe, expect, it } from "vitest";
+import { signContent, verifyContent } from "../../src/framing/content.ts";
+import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
+import { stageCommit } from "../../src/group/staged-commit.ts";
+import { openGroupInfo, openGroupSecrets } from "../../src/group/welcome.ts";
+import { GroupContext } from "../../src/key/group-context.ts";
+import { signGroupInfo } from "../../src/key/group-info.ts";
+import { SecretTree } from "../../src/key/secret-tree.ts";
+import { MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
+import {
+  decodeRatchetTree,
+  encryptionKeyAt,
+  leafAt,
+  nodeAt,
+  treeFromNodes,
+  treeOf,
+  withNodes,
+  withParent,
+} from "../../src/tree/ratchet-tree.ts";
+import { decryptPath } from "../../src/tree/update-path.ts";
+import {
+  forgeCommit,
+  forgeKeyPackage,
+  forgeProposal,
+  forgeUpdate,
+  forgeWelcome,
+  inside,
+} from "../forge.ts";
+import {
+  addProposal,
+  found,
+  LIFETIME,
+  type Person,
+  person,
+  persons,
+  room,
+  utf8,
+} from "../people.ts";
+import { MALLORY, stage } from "./stage.ts";
+
+const refusal = (code: string, section: string) =>
+  expect.objectContaining({ name: "MlsError", code, section });
+
+/** Where the wrong answer of a check would go on. */
+function refused(act: () => unknown, code: string, section: string): void {
+  expect(act).toThrow(refusal(code, section));
+}
+
+const extension = (extensionType: number) => ({ extensionType, extensionData: utf8("") });
+
+describe("a commit", () => {
+  it("from an external sender is refused before its signature is looked at, and after (§6.1)", async () => {
+    const { where, mallory, outsider } = await stage();
+    const commit = await forgeCommit(mallory);
+    const { publicMessage } = decodeMessageOf(commit, "mls_public_message");
+    const { state } = mallory;
+    const sender = { senderType: "external", senderIndex: 0 } as const;
+    const signed = await signContent(
+      outsider.signer,
+      "mls_public_message",
+      { ...publicMessage.content, sender },
+      encode(GroupContext, state.groupContext),
+    );
+    await expect(
+      verifyContent(
+        state.suite,
+        signed,
+        (leafIndex) => leafAt(state.tree, leafIndex),
+        state.groupContext,
+      ),
+    ).rejects.toEqual(refusal("sender-not-allowed", "6.1"));
+    const { content } = signed.content;
+    if (content.contentType !== "commit") throw new Error("a commit");
+    const { context } = where.at(0).person;
+    await expect(stageCommit(context, state, signed, content.commit)).rejects.toEqual(
+      refusal("sender-not-allowed", "6.1"),
+    );
+    const untagged = { ...publicMessage, wireFormat: "mls_public_message" as const };
+    const auth = { ...publicMessage.auth, confirmationTag: undefined };
+    await expect(
+      stageCommit(context, state, { ...untagged, auth }, content.commit),
+    ).rejects.toEqual(refusal("confirmation-tag", "6.1"));
+  });
+
+  it("with an Update of ours whose key we don't have changes nothing (§12.1.2)", async () => {
+    const { where, mallory } = await stage();
+    const update = await forgeProposal(mallory, await forgeUpdate(mallory));
+    for (const group of where.groups) await group.receive(update);
+    const { commit } = await where.at(0).group.commit();
+    const { group } = where.at(MALLORY);
+    const before = group.epochAuthenticator;
+    await expect(group.receive(commit)).rejects.toEqual(refusal("path-secret", "12.1.2"));
+    expect(group.epochAuthenticator).toEqual(before);
+  });
+});
+
+describe("a member who was removed", () => {
+  it("proposes nothing, and discards nothing (§12.4.2)", async () => {
+    const { where } = await stage();
+    const { group } = where.at(1);
+    const proposals = [{ proposalType: "remove", removed: 1 } as const];
+    const { commit } = await where.at(0).group.commit({ proposals });
+    await group.receive(commit);
+    const gone = refusal("removed", "12.4.2");
+    const remove = { proposalType: "remove", removed: 0 } as const;
+    await expect(group.propose(remove)).rejects.toEqual(gone);
+    await expect(group.proposeUpdate()).rejects.toEqual(gone);
+    await expect(group.discardPendingCommit()).rejects.toEqual(gone);
+    await expect(group.send(utf8("still"))).rejects.toEqual(gone);
+    await expect(group.commit()).rejects.toEqual(gone);
+  });
+});
+
+describe("what a member proposes itself", () => {
+  it("is judged as if others had (§5.3.1)", async () => {
+    const who = (name: string): Promise<Person> =>
+      person(name, {
+        authentication: {
+          validate: async (_, standing) => {
+            if (standing === "new") throw new Error("nobody comes in");
+          },
+          isSuccessor: async () => true,
+        },
+      });
+    const group = await found(await who("alice"));
+    await expect(group.propose(await addProposal(await person("eve")))).rejects.toThrow(
+      "nobody comes in",
+    );
+    expect(group.pendingProposals).toEqual([]);
+  });
+});
+
+describe("a group that is made", () => {
+  it("has no extension twice (§13.4)", async () => {
+    const alice = await person("alice", { capabilities: { extensions: [0xf001] } });
+    await expect(
+      found(alice, { extensions: [extension(0xf001), extension(0xf001)] }),
+    ).rejects.toEqual(refusal("duplicate-extension", "13.4"));
+  });
+});
+
+describe("a key package that lasts too long", () => {
+  it("is told of before it is used (§7.2)", async () => {
+    const { notBefore } = LIFETIME;
+    const lifetime = { notBefore, notAfter: notBefore + MAX_LIFETIME + 1n };
+    const eve = await person("eve");
+    const keyPackage = await forgeKeyPackage(eve, {
+      leaf: () => ({ source: { leafNodeSource: "key_package", lifetime } }),
+    });
+    const message = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
+    const broken = await inspectKeyPackage(eve.context, message);
+    expect(broken).toEqual([expect.objectContaining({ code: "leaf-lifetime", section: "7.2" })]);
+  });
+});
+
+describe("a Welcome", () => {
+  it("opens for its key package, with its secrets, and for nothing else (§12.4.3.1)", async () => {
+    const where = await room(await persons(["alice", "bob"]));
+    const by = await inside(where.at(0).person);
+    const keyPackage = await forgeKeyPackage(await person("eve"));
+    const { welcome } = decodeMessageOf(await forgeWelcome(by, keyPackage), "mls_welcome");
+    const keyPair = { privateKey: new Uint8Array(32).fill(1), publicKey: keyPackage.initKey };
+    await expect(openGroupSecrets(by.suite, welcome, utf8("another"), keyPair)).rejects.toEqual(
+      refusal("welcome", "12.4.3.1"),
+    );
+    const none = new Uint8Array(32);
+    await expect(openGroupInfo(by.suite, welcome, none, none)).rejects.toEqual(
+      refusal("welcome", "12.4.3.1"),
+    );
+  });
+});
+
+describe("a GroupInfo for who follows a group", () => {
+  it("is signed by its member (§12.4.3)", async () => {
+    const { where, mallory } = await stage();
+    const good = await where.at(0).group.groupInfo({ externalPub: false });
+    await expect(where.observer.checkGroupInfo(good)).resolves.toBeDefined();
+    const { groupInfo } = decodeMessageOf(good, "mls_group_info");
+    const bad = await signGroupInfo(groupInfo, mallory.person.signer);
+    await expect(
+      where.observer.checkGroupInfo(
+        encodeMessage({ wireFormat: "mls_group_info", groupInfo: bad }),
+      ),
+    ).rejects.toEqual(refusal("group-info-signature", "12.4.3"));
+  });
+});
+
+describe("a ratchet", () => {
+  it("ends before its generation does not fit (§9.1)", async () => {
+    const { mallory } = await stage();
+    const window = { forward: 2 ** 33, kept: 1 };
+    const secret = new Uint8Array(32);
+    const tree = SecretTree.create(mallory.suite, 4, "t/", secret, { window });
+    refused(() => tree.at(0, "application", 2 ** 32 - 1), "exhausted", "9.1");
+  });
+});
+
+describe("a tree", () => {
+  it("has no node beyond its end, and no key at a blank one (§4.1)", async () => {
+    const { mallory } = await stage();
+    const { tree } = mallory.state;
+    for (const index of [7, -1, 0.5]) refused(() => nodeAt(tree, index), "tree-shape", "4.1");
+    const blank = withParent(tree, 1, undefined);
+    refused(() => encryptionKeyAt(blank, 1), "tree-shape", "4.1.1");
+  });
+
+  it("is not read from nothing, nor with more leaves than are read (§12.4.3.3)", async () => {
+    const { mallory } = await stage();
+    const { suite } = mallory;
+    const leafNode = (await forgeKeyPackage(await person("eve"))).leafNode;
+    const leaf = { nodeType: "leaf", leafNode } as const;
+    refused(() => treeFromNodes(suite, []), "tree-shape", "12.4.3.3");
+    refused(() => treeFromNodes(suite, [[2 ** 18, leaf]]), "tree-shape", "12.4.3.3");
+    const blanks = encode(
+      vector<number>({ write: (w, value) => w.uint(value, 1), read: (r) => r.uint(1) }),
+      Array.from({ length: 2 ** 18 + 1 }, () => 0),
+    );
+    refused(() => decodeRatchetTree(suite, blanks), "tree-shape", "12.4.3.3");
+    const tree = treeOf(suite, leafNode);
+    refused(() => withNodes(tree, [{ index: 2 ** 18, node: undefined }]), "tree-shape", "7.7");
+  });
+
+  it("of one member has no path to be read (§7.5)", async () => {
+    const alice = await person("alice");
+    await found(alice);
+    const by = await inside(alice);
+    const { suite, state } = by;
+    const leafNode = (await forgeKeyPackage(alice)).leafNode;
+    const path = { leafNode, nodes: [] };
+    const received = { leafIndex: 0, path, added: new Set<number>(), groupContext: utf8("") };
+    await expect(
+      decryptPath(suite, state.tree, received, { leafIndex: 0, keys: new Map() }),
+    ).rejects.toEqual(refusal("path-secret", "7.5"));
+  });
+});
