@@ -3,12 +3,14 @@
  * Nothing from outside leads there, so these tests call the insides.
  */
 
-import { inspectKeyPackage } from "@conclave/mls";
-import { encode, vector } from "@conclave/mls/codec";
+import { inspectKeyPackage, loadGroup } from "@conclave/mls";
+import { encode, uint32, vector } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import { signContent, verifyContent } from "../../src/framing/content.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
+import { applyProposals, checkWelcomePsks } from "../../src/group/proposal-list.ts";
 import { stageCommit } from "../../src/group/staged-commit.ts";
+import { groupKeys } from "../../src/group/stored-group.ts";
 import { openGroupInfo, openGroupSecrets } from "../../src/group/welcome.ts";
 import { GroupContext } from "../../src/key/group-context.ts";
 import { signGroupInfo } from "../../src/key/group-info.ts";
@@ -98,6 +100,68 @@ describe("a commit", () => {
     const before = group.epochAuthenticator;
     await expect(group.receive(commit)).rejects.toEqual(refusal("path-secret", "12.1.2"));
     expect(group.epochAuthenticator).toEqual(before);
+  });
+});
+
+describe("a commit in a group that was re-initialised", () => {
+  it("is refused whoever follows the group (§11.2)", async () => {
+    const { where, mallory } = await stage();
+    const { publicMessage } = decodeMessageOf(await forgeCommit(mallory), "mls_public_message");
+    const { content, auth } = publicMessage;
+    if (content.content.contentType !== "commit") throw new Error("a commit");
+    const reinit = { groupId: utf8("next"), version: 1, cipherSuite: 3, extensions: [] };
+    const { context } = where.at(0).person;
+    const authenticated = { wireFormat: "mls_public_message", content, auth } as const;
+    const over = { ...mallory.state, reinit };
+    await expect(stageCommit(context, over, authenticated, content.content.commit)).rejects.toEqual(
+      refusal("group-closed", "11.2"),
+    );
+  });
+});
+
+describe("a list of proposals", () => {
+  it("touches no leaf that is blank, whatever was looked at before (§12.1)", async () => {
+    const { where, mallory } = await stage();
+    const { context } = where.at(0).person;
+    const update = await forgeUpdate(mallory);
+    const ref = utf8("a reference");
+    const by = (leafIndex: number) => ({ senderType: "member", leafIndex }) as const;
+    await expect(
+      applyProposals(context, mallory.state, [{ proposal: update, sender: by(9), ref }], 0),
+    ).rejects.toEqual(refusal("blank-leaf", "12.1.2"));
+    const remove = { proposalType: "remove", removed: 9 } as const;
+    await expect(
+      applyProposals(context, mallory.state, [{ proposal: remove, sender: by(1), ref }], 0),
+    ).rejects.toEqual(refusal("blank-leaf", "12.1.3"));
+  });
+
+  it("has no more PSKs than can be counted (§8.4)", { timeout: 30_000 }, async () => {
+    const { mallory } = await stage();
+    const pskNonce = new Uint8Array(mallory.suite.nh);
+    const psks = Array.from({ length: 2 ** 16 }, (_, i) => ({
+      pskType: "external" as const,
+      pskId: encode(uint32, i),
+      pskNonce,
+    }));
+    refused(() => checkWelcomePsks(mallory.suite, psks), "proposal-list", "8.4");
+  });
+});
+
+describe("a group from storage", () => {
+  it("has a leaf of ours, and one for each that a commit of ours removes (§14)", async () => {
+    const { where } = await stage();
+    const { group, person: alice } = where.at(0);
+    await group.commit({ proposals: [{ proposalType: "remove", removed: 1 }] });
+    const { groupId } = group;
+    const load = () => loadGroup(alice.context, { groupId, signer: alice.signer });
+    expect(await load()).toBeDefined();
+    for (const leafIndex of [1, 0]) {
+      const node = `${groupKeys(groupId).all}node/${2 * leafIndex}`;
+      expect(await alice.storage.get(node)).toBeDefined();
+      await alice.storage.apply({ delete: [node] });
+      await expect(load()).rejects.toEqual(refusal("storage", "14"));
+      if (leafIndex === 1) await alice.storage.apply({ delete: [groupKeys(groupId).pending] });
+    }
   });
 });
 

@@ -158,6 +158,12 @@ rule("L01", () => {
       return forgeCommit(mallory, { proposals: [gce(senders)] });
     }, judged),
   );
+  refuses("an external sender that is proposed", "authentication §5.3.1", () =>
+    refused(async ({ mallory }) => {
+      const senders = externalSenders([await person("impostor")]);
+      return forgeProposal(mallory, gce(senders));
+    }, judged),
+  );
   refuses("an external sender of a group that is made", "authentication §5.3.1", async () => {
     const extensions = [externalSenders([await person("impostor")])];
     await found(await person("alice", judged), { extensions });
