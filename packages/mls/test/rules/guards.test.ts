@@ -3,8 +3,8 @@
  * Nothing from outside leads there, so these tests call the insides.
  */
 
-import { inspectKeyPackage, loadGroup } from "@conclave/mls";
-import { encode, uint32, vector } from "@conclave/mls/codec";
+import { inspectKeyPackage, joinExternally, loadGroup, type MlsContext } from "@conclave/mls";
+import { type Bytes, encode, uint32, vector } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import { signContent, verifyContent } from "../../src/framing/content.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
@@ -45,7 +45,7 @@ import {
   room,
   utf8,
 } from "../people.ts";
-import { MALLORY, stage } from "./stage.ts";
+import { MALLORY, type Stage, stage } from "./stage.ts";
 
 const refusal = (code: string, section: string) =>
   expect.objectContaining({ name: "MlsError", code, section });
@@ -198,6 +198,44 @@ describe("what a member proposes itself", () => {
       "nobody comes in",
     );
     expect(group.pendingProposals).toEqual([]);
+  });
+});
+
+describe("who joins from outside with proposals of members", () => {
+  async function joins(
+    message: (stage: Stage) => Promise<Bytes>,
+    proposalPolicy?: MlsContext["proposalPolicy"],
+  ) {
+    const at = await stage();
+    const { group } = at.where.at(0);
+    const { context, credential, signer } = await person("eve");
+    return joinExternally(
+      { ...context, ...(proposalPolicy && { proposalPolicy }) },
+      {
+        groupInfo: await group.groupInfo({ externalPub: true }),
+        ratchetTree: group.ratchetTree(),
+        credential,
+        signer,
+        proposals: [await message(at)],
+      },
+    );
+  }
+  const remove = { proposalType: "remove", removed: 1 } as const;
+
+  it("takes proposals alone (§12.4.3.2)", async () => {
+    await expect(joins(({ mallory }) => forgeCommit(mallory))).rejects.toEqual(
+      refusal("content-type-not-allowed", "12.4.3.2"),
+    );
+  });
+
+  it("judges each of them", async () => {
+    const proposes = ({ mallory }: Stage) => forgeProposal(mallory, remove);
+    const no = async (): Promise<void> => {
+      throw new Error("no");
+    };
+    await expect(joins(proposes, no)).rejects.toEqual(refusal("policy", "12.4"));
+    // What it may not name is refused by another rule.
+    await expect(joins(proposes)).rejects.toEqual(refusal("proposal-list", "12.2"));
   });
 });
 

@@ -3,7 +3,7 @@
  * that a test then fails. Prints those that no test misses, and how many there were.
  *
  *     --class checks|conditions|wipes   what is deleted (checks)
- *     --file TEXT                       only in files whose path holds this
+ *     --file PATTERN                    only in files whose path matches this
  *     --limit N                         only so many
  *     --jobs N                          so many at a time (2)
  *     --quick                           delete nothing: print those that refuse nothing in any test
@@ -127,8 +127,9 @@ async function isNoticed(check: Check, seen: readonly Witness[]): Promise<boolea
 async function main(): Promise<void> {
   const wanted = CLASSES.find((one) => one === options.class);
   if (!wanted) throw new Error(`--class ${CLASSES.join("|")}`);
+  const pattern = new RegExp(options.file);
   const checks = allChecks()
-    .filter((check) => check.class === wanted && check.file.includes(options.file))
+    .filter((check) => check.class === wanted && pattern.test(check.file))
     .slice(0, Number(options.limit));
   const seen = await witnesses();
   const [some] = checks.filter((check) => seen.has(checkKey(check)));
