@@ -44,9 +44,10 @@ export function memoryStorage(): Storage {
   return {
     get: async (key) => records.get(key)?.slice(),
     list: async (prefix) => {
-      const found = [...records].filter(([key]) => key.startsWith(prefix));
+      const keys = [...records.keys()].filter((key) => key.startsWith(prefix));
+      // The default order is that of UTF-16 code units, as the comparison of strings is.
       return new Map(
-        found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, value.slice()]),
+        keys.sort().map((key) => [key, records.get(key)?.slice() ?? new Uint8Array(0)]),
       );
     },
     apply: async (batch) => {

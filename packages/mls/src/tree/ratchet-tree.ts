@@ -338,12 +338,20 @@ export function resolution(node: TreeNode): readonly number[] {
 }
 
 function computeResolution(node: TreeNode): readonly number[] {
-  if (!isSubtree(node)) return node.leaf ? [node.index] : [];
-  if (node.parent) return [node.index, ...node.parent.unmergedLeaves.map((leaf) => 2 * leaf)];
-  const left = resolution(node.left);
-  const right = resolution(node.right);
-  if (right.length === 0) return left;
-  return left.length === 0 ? right : [...left, ...right];
+  const found: number[] = [];
+  const walk = (at: TreeNode): void => {
+    if (!isSubtree(at)) {
+      if (at.leaf) found.push(at.index);
+    } else if (at.parent) {
+      found.push(at.index);
+      for (const leaf of at.parent.unmergedLeaves) found.push(2 * leaf);
+    } else {
+      walk(at.left);
+      walk(at.right);
+    }
+  };
+  walk(node);
+  return found;
 }
 
 /** The encryption key at a node of a resolution. */
