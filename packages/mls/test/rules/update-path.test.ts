@@ -65,6 +65,14 @@ function sameKeys(suite: Suite, publicKey: Bytes): Suite {
   return { ...suite, provider: { ...suite.provider, dhPublicKey: () => publicKey } };
 }
 
+/** A suite whose first two key pairs show the same public key: the nodes of a path of two, and not the leaf below them. */
+function sameNodeKeys(suite: Suite, publicKey: Bytes): Suite {
+  let made = 0;
+  const dhPublicKey: Suite["provider"]["dhPublicKey"] = (...args) =>
+    made++ < 2 ? publicKey : suite.provider.dhPublicKey(...args);
+  return { ...suite, provider: { ...suite.provider, dhPublicKey } };
+}
+
 async function freshKey({ suite }: Inside): Promise<Bytes> {
   return (await generateKeyPair(suite)).publicKey;
 }
@@ -217,6 +225,11 @@ rule("U08", () => {
   refuses("one key for two nodes", "leaf-key-reused §7.3", () =>
     refused(async ({ mallory }) => ({
       pathSuite: sameKeys(mallory.suite, await freshKey(mallory)),
+    })),
+  );
+  refuses("one key for two nodes, and another for the leaf", "leaf-key-reused §7.3", () =>
+    refused(async ({ mallory }) => ({
+      pathSuite: sameNodeKeys(mallory.suite, await freshKey(mallory)),
     })),
   );
 });
