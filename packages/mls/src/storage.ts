@@ -57,7 +57,8 @@ export function memoryStorage(): Storage {
       }
       for (const [key, value] of batch.put ?? []) {
         records.get(key)?.fill(0);
-        records.set(key, value.slice());
+        // Not `slice`: that of a `Buffer` is no copy.
+        records.set(key, new Uint8Array(value));
       }
     },
   };

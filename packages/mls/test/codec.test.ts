@@ -130,6 +130,16 @@ describe("decode", () => {
     expect(decode(uint64, view)).toBe(5n);
     expect(decode(fixed(8), view)).toEqual(bytes(0, 0, 0, 0, 0, 0, 0, 5));
   });
+  it("copies out of a Buffer too, whose own slices share its memory", () => {
+    const buffer = Buffer.from([2, 7, 8]);
+    const value = decode(opaque, buffer);
+    value.fill(0);
+    expect(buffer).toEqual(Buffer.from([2, 7, 8]));
+    expect(value.constructor).toBe(Uint8Array);
+    const inner = decode(vector(fixed(1)), Buffer.from([1, 7]));
+    expect(inner).toEqual([bytes(7)]);
+    expect(inner[0]?.constructor).toBe(Uint8Array);
+  });
 });
 
 describe("a writer", () => {

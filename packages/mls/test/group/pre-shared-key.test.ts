@@ -78,6 +78,14 @@ describe("§8.4 external PSKs", () => {
     expect(where.at(0).group.epoch).toBe(3n);
   });
 
+  it("stay as the application has them, in a Buffer too", async () => {
+    const secret = Buffer.from("0123456789abcdef0123456789abcdef");
+    const group = await found(await person("alice", { externalPsk: async () => secret }));
+    const psk = { pskType: "external", pskId: utf8("a") } as const;
+    const { context } = await person("bob");
+    await group.commit({ proposals: [preSharedKey(context, group, psk)] });
+    expect(secret).toEqual(Buffer.from("0123456789abcdef0123456789abcdef"));
+  });
   it("C03 §12.4.2 are all there before anything changes", async () => {
     const where = await room([await knowing("alice", ["a", "b"]), await knowing("bob", ["a"])]);
     const { commit } = await where

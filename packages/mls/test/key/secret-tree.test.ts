@@ -260,3 +260,32 @@ describe("a tree from storage", () => {
     );
   });
 });
+
+describe("a tree from storage that gives Buffers", () => {
+  const stored = async (storage: Storage) =>
+    new Map([...(await storage.list("t/"))].map(([key, value]) => [key, Buffer.from(value)]));
+
+  it("has a key that was given back still, and not one of a secret that is zero", async () => {
+    const storage = memoryStorage();
+    const original = tree(4);
+    await storage.apply(original.records());
+    await use(original.next(0, "application"), storage);
+    const loaded = SecretTree.load(suite, 4, "t/", await stored(storage));
+    loaded.next(0, "application").discard();
+    expect(await use(loaded.next(0, "application"), memoryStorage())).toBe(
+      await use(original.next(0, "application"), storage),
+    );
+  });
+
+  it("has the key of a late message after a message that was no good", async () => {
+    const storage = memoryStorage();
+    const original = tree(4);
+    await storage.apply(original.records());
+    await use(original.at(0, "application", 2), storage);
+    const loaded = SecretTree.load(suite, 4, "t/", await stored(storage));
+    loaded.at(0, "application", 1).discard();
+    expect(await use(loaded.at(0, "application", 1), memoryStorage())).toBe(
+      await use(original.at(0, "application", 1), storage),
+    );
+  });
+});
