@@ -48,6 +48,14 @@ export function keyPackageKey(ref: Bytes): string {
   return `key-package/${toHex(ref)}`;
 }
 
+/**
+ * Under this key stands the latest epoch of a group that a last resort has brought us into. Whoever has an old Welcome could
+ * bring us into its epoch again, where all our message keys were new once more.
+ */
+export function lastResortKey(ref: Bytes, groupId: Bytes): string {
+  return `last-resort/${toHex(ref)}/${toHex(groupId)}`;
+}
+
 /** The private half of a key package as a record, under the reference by which a Welcome finds it. */
 export function privateKeyPackage(
   suite: Suite,

@@ -76,10 +76,14 @@ export function selectProposals(
   return [...referenced, ...selectAdds(adds, [...referenced, ...given], left, within), ...given];
 }
 
+/** How many lists are tried before a commit goes without the rest. */
+const MAX_CHECKS = 64;
+
 /**
  * The list without those pending proposals that would make it one that is refused: whoever may propose could otherwise
  * keep everybody from committing. `check` throws for a list that cannot be committed. Each that is left out costs
- * O(log n) checks. Throws what `check` throws for the given proposals alone.
+ * O(log n) checks; after `MAX_CHECKS` whatever was not found to fit is left out too, so that nobody makes commits slow by proposing
+ * much that does not fit. Throws what `check` throws for the given proposals alone.
  */
 export async function fittingProposals(
   list: readonly ListedProposal[],
@@ -89,7 +93,9 @@ export async function fittingProposals(
   await check(given);
   let fitting: readonly ListedProposal[] = [];
   const waiting = [list.filter(({ ref }) => ref !== undefined)];
-  for (let some = waiting.pop(); some; some = waiting.pop()) {
+  for (let checks = 0; checks < MAX_CHECKS; checks++) {
+    const some = waiting.pop();
+    if (!some) break;
     const more = [...fitting, ...some];
     const fits = await check([...more, ...given]).then(
       () => true,

@@ -4,7 +4,7 @@
  */
 
 import { bytesEqual, constantTimeEqual, wipe } from "../bytes.ts";
-import { type Bytes, encode } from "../codec.ts";
+import { type Bytes, decode, encode, uint64 } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { type KeyPair, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -12,6 +12,7 @@ import { decodeMessageOf } from "../framing/message.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { confirmationTag, epochSecrets } from "../key/key-schedule.ts";
+import type { Batch } from "../storage.ts";
 import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
 import { welcomePath } from "../tree/update-path.ts";
@@ -21,10 +22,24 @@ import { checkLink } from "./linked-group.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { treeFor, verifiedState } from "./opened-group.ts";
-import { findKeyPackage, keyPackageKey } from "./own-key-package.ts";
+import { findKeyPackage, keyPackageKey, lastResortKey } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import { checkWelcomePsks } from "./proposal-list.ts";
 import { openGroupInfo, openGroupSecrets } from "./welcome.ts";
+
+/** A last resort stays, but brings nobody into an epoch again (§9.1: no message key serves twice). Throws `MlsError` with `welcome`. */
+async function useLastResort(
+  { storage }: MlsContext,
+  ref: Bytes,
+  { groupId, epoch }: GroupContext,
+): Promise<Batch> {
+  const key = lastResortKey(ref, groupId);
+  const latest = await storage.get(key);
+  if (latest && decode(uint64, latest) >= epoch) {
+    throw new MlsError("welcome", "12.4.3.1", "a Welcome into an epoch that we were in before");
+  }
+  return { put: new Map([[key, encode(uint64, epoch)]]) };
+}
 
 /** Joins by a Welcome (§12.4.3.1). The key package's private half is deleted in the same batch, a last resort's kept. */
 export async function joinGroup(
@@ -95,7 +110,10 @@ export async function joinGroup(
   wipe(...path.map(({ secret }) => secret));
   const next = { state, ownLeaf, keys, ...derived };
   await checkLink(context, secrets.psks, state);
-  const used = stored.lastResort === 1 ? {} : { delete: [keyPackageKey(ref)] };
+  const used =
+    stored.lastResort === 1
+      ? await useLastResort(context, ref, state.groupContext)
+      : { delete: [keyPackageKey(ref)] };
   return begin(context, options.signer, "active", next, {
     batch: used,
     and: (group) => options.and?.({ group, groupInfoExtensions: groupInfo.extensions }) ?? {},

@@ -123,6 +123,27 @@ describe("§12.4 a pending proposal that would spoil the list", () => {
     );
     expect(checks).toBeLessThan(25);
   });
+
+  it("ends after some checks, however many don't fit, with what was found to fit", async () => {
+    const sender = { senderType: "member", leafIndex: 1 } as const;
+    const list = Array.from({ length: 1000 }, (_, removed) => ({
+      proposal: { proposalType: "remove", removed } as const,
+      sender,
+      ref: Uint8Array.of(removed >> 8, removed & 0xff),
+    }));
+    let checks = 0;
+    const fitting = await fittingProposals(list, async (some) => {
+      checks++;
+      if (some.some(({ proposal }) => "removed" in proposal && proposal.removed % 2 === 1)) {
+        throw new Error("no");
+      }
+    });
+    expect(checks).toBeLessThan(70);
+    expect(fitting.length).toBeGreaterThan(10);
+    expect(fitting).toEqual(
+      list.filter(({ proposal }) => proposal.removed % 2 === 0).slice(0, fitting.length),
+    );
+  });
 });
 
 describe("the same proposal by the same member twice", () => {

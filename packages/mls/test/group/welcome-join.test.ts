@@ -6,6 +6,7 @@ import {
   joinExternally,
   joinGroup,
   type MlsErrorCode,
+  type Proposal,
   readKeyPackage,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
@@ -299,6 +300,40 @@ describe("§12.4.3.1 a Welcome", () => {
     const [group] = await add(await found(await person("bob")), [dan]);
     expect(group?.members()).toHaveLength(2);
     expect((await dan.storage.list("key-package/")).size).toBe(0);
+  });
+
+  it("by a last resort is good for one epoch once: message keys would be new in it again (§9.1)", async () => {
+    const [alice, bob] = await persons(["alice", "bob"]);
+    if (!alice || !bob) throw new Error("nobody");
+    const { context, suite, credential, signer } = bob;
+    const { keyPackage } = await createKeyPackage(context, {
+      suite,
+      credential,
+      signer,
+      lifetime: LIFETIME,
+      lastResort: true,
+    });
+    const adding = { proposalType: "add", keyPackage: readKeyPackage(keyPackage) } as const;
+    const group = await found(alice);
+    const invite = async (proposals: readonly Proposal[]) => {
+      const { commit, welcome = utf8("") } = await group.commit({ proposals });
+      await group.receive(commit);
+      return { commit, join: { welcome, ratchetTree: group.ratchetTree(), signer } };
+    };
+    const first = await invite([adding]);
+    const joined = await joinGroup(context, first.join);
+    const out = await invite([{ proposalType: "remove", removed: 1 }]);
+    await joined.receive(out.commit);
+    const again = joinGroup(context, first.join);
+    await expect(again).rejects.toMatchObject({ code: "welcome" });
+
+    const second = await invite([adding]);
+    const back = await joinGroup(context, second.join);
+    expect(back.epochAuthenticator).toEqual(group.epochAuthenticator);
+    await back.remove();
+    for (const { join } of [first, second]) {
+      await expect(joinGroup(context, join)).rejects.toMatchObject({ code: "welcome" });
+    }
   });
 
   it("covers each who is added by one entry (§12.4.1)", async () => {
