@@ -20,13 +20,15 @@ export interface ServeOptions {
 
 export interface Server {
   readonly port: number;
-  /** Ends the service's sockets, lets requests under way finish, and frees the port. */
+  /** Ends the service's sockets, lets requests under way finish for a moment, and frees the port. */
   readonly close: () => Promise<void>;
 }
 
 /** For slow clients: until the headers are there, and until the whole request is, in milliseconds. */
 const PATIENCE = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 10_000 };
 const CONNECTIONS = 25_000;
+/** For requests under way when the server is closed, in milliseconds. */
+const GRACE = 1_000;
 
 /** Resolves when the service can be reached. */
 export async function serve(service: DeliveryService, options: ServeOptions): Promise<Server> {
@@ -56,7 +58,10 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
       const closed = new Promise((resolve) => server.close(resolve));
       await service.close();
       server.closeIdleConnections();
+      // A connection on which nothing was asked yet counts as busy: nobody may hold up the end by one.
+      const grace = setTimeout(() => server.closeAllConnections(), GRACE);
       await closed;
+      clearTimeout(grace);
     },
   };
 }
