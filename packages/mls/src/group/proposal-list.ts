@@ -223,7 +223,7 @@ export function checkSender(
       case "new_member_proposal":
         return proposalType === "add";
       case "new_member_commit":
-        return ["external_init", "remove", "psk", "other"].includes(proposalType);
+        return ["external_init", "remove", "psk"].includes(proposalType);
     }
   })();
   if (!allowed) {

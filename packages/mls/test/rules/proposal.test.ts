@@ -600,6 +600,9 @@ rule("P34", () => {
     joining({ proposals: [extensions()] }),
   );
   leaves("a ReInit", "sender-not-allowed §12.1.8", () => joining({ proposals: [reinit()] }));
+  leaves("a type that all members list and that has no rules", "sender-not-allowed §12.1.8", () =>
+    joining({ proposals: [nonDefault(CUSTOM_PROPOSAL)] }),
+  );
 });
 
 rule("P35", () => {
