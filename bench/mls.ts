@@ -299,45 +299,53 @@ function fixed(ms: number): string {
   return ms >= 100 ? ms.toFixed(0) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(3);
 }
 
-function print(
+/** A table in Markdown; the first column is text, the others are numbers. */
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const widths = head.map((title, i) =>
+    Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): void => {
+    const padded = widths.map((width, i) =>
+      i === 0 ? (cells[i] ?? "").padEnd(width) : (cells[i] ?? "").padStart(width),
+    );
+    console.log(`| ${padded.join(" | ")} |`);
+  };
+  line(head);
+  line(widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)));
+  for (const row of rows) line(row);
+}
+
+/** One table of times, by the clock or of processors, with the ratios of ours to each of the others. */
+function printTimes(
   results: readonly Result[],
-  remarks: readonly Remark[],
-  peers: readonly string[],
+  of: "ms" | "cpuMs",
+  others: readonly string[],
 ): void {
-  const head = ["step", "ours, ms", "floor, ms", "ours/floor", "in cpu", "storage", "bytes"];
-  for (const peer of peers) head.push(`${peer}, ms`, `ours/${peer}`);
-  const sizes = [...new Set(results.map(({ n }) => n))];
-  for (const n of sizes) {
-    const here = results.filter((result) => result.n === n);
-    const steps = [...new Set(here.filter(({ subject }) => subject === "ours").map((r) => r.step))];
-    const rows = steps.map((step) => {
-      const of = (subject: string) => here.find((r) => r.subject === subject && r.step === step);
-      const ours = of("ours");
-      const floor = of("floor");
-      if (!ours) return [step];
-      const named = ours.committers ? `${step} (${ours.committers})` : step;
-      const row = [named, fixed(ours.ms)];
-      row.push(floor ? fixed(floor.ms) : "", floor ? (ours.ms / floor.ms).toFixed(2) : "");
-      row.push(floor ? (ours.cpuMs / floor.cpuMs).toFixed(2) : "");
-      row.push(ours.storageMs === undefined ? "" : fixed(ours.storageMs), `${ours.bytes ?? ""}`);
-      for (const peer of peers) {
-        const theirs = of(peer);
-        row.push(theirs ? fixed(theirs.ms) : "-", theirs ? (ours.ms / theirs.ms).toFixed(3) : "-");
+  const head = ["step", "ours", "storage", "bytes"];
+  for (const other of others) head.push(other, "ours/it");
+  const rows = results
+    .filter(({ subject }) => subject === "ours")
+    .map((ours) => {
+      const row = [ours.committers ? `${ours.step} (${ours.committers})` : ours.step];
+      const { storageMs, bytes } = ours;
+      row.push(fixed(ours[of]), storageMs === undefined ? "" : fixed(storageMs), `${bytes ?? ""}`);
+      for (const other of others) {
+        const theirs = results.find(({ subject, step }) => subject === other && step === ours.step);
+        row.push(theirs ? fixed(theirs[of]) : "", theirs ? (ours[of] / theirs[of]).toFixed(2) : "");
       }
       return row;
     });
-    const widths = head.map((title, i) =>
-      Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
-    );
-    const line = (row: readonly string[]): string =>
-      `| ${widths.map((width, i) => (i === 0 ? (row[i] ?? "").padEnd(width) : (row[i] ?? "").padStart(width))).join(" | ")} |`;
-    console.log(`\nn = ${n}\n`);
-    console.log(line(head));
-    console.log(
-      `|${widths.map((width, i) => (i === 0 ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`,
-    );
-    for (const row of rows) console.log(line(row));
-  }
+  printTable(head, rows);
+}
+
+function print(n: number, results: readonly Result[], remarks: readonly Remark[]): void {
+  const others = [...new Set(results.map(({ subject }) => subject))].filter(
+    (one) => one !== "ours",
+  );
+  console.log(`\n## n = ${n}\n\nBy the clock, in ms:\n`);
+  printTimes(results, "ms", others);
+  console.log("\nOf processors, in ms:\n");
+  printTimes(results, "cpuMs", others);
   console.log("");
   for (const { subject, remark } of remarks) console.log(`- ${subject}: ${remark}`);
 }
@@ -354,6 +362,6 @@ export async function measureMls(args: readonly string[]): Promise<void> {
     const { results, remarks } = await measureSize(n, options, endsAt);
     if (options.json) {
       for (const line of [...results, ...remarks]) console.log(JSON.stringify(line));
-    } else print(results, remarks, options.peers);
+    } else print(n, results, remarks);
   }
 }

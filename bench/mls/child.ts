@@ -28,8 +28,8 @@ export type Answer =
 
 /** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
 async function warmUp(subject: Subject): Promise<void> {
-  for (let round = 0; round < 3; round++) {
-    await subject.setup(16, 3);
+  for (let round = 0; round < 2; round++) {
+    await subject.setup(24, 3);
     await subject.addAll();
     for (let i = 0; i < 3; i++) await subject.join();
     await subject.enlist([2, 6]);

@@ -35,6 +35,9 @@ const PARENT_HASH_INPUT = 70;
 const GROUP_INFO = 280;
 const MESSAGE = 256;
 
+/** From this many on, operations that don't depend on each other go to other threads, as in this package. */
+const WORTH_THREADS = 10;
+
 type Raw = Uint8Array;
 
 /** HMAC as two hashes in one go, which is faster than `createHmac`: the blocks are laid out in advance. */
@@ -85,31 +88,46 @@ function publicKey(raw: Raw): KeyObject {
   });
 }
 
-/** A whole `encryptWithLabel` (§5.1.3) to a key as it came; on other threads, which is faster than `encapsulate` there. */
-function hpkeSeal(raw: Raw, plaintext: Raw): Promise<Buffer> {
+function sealed(secret: Raw, ephemeral: KeyObject, plaintext: Raw): Buffer {
+  const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
+  const enc = ephemeral.export({ format: "raw-public" });
+  return Buffer.concat([enc, aeadSeal(key, nonce, plaintext)]);
+}
+
+/** A whole `encryptWithLabel` (§5.1.3) to a key as it came. */
+function hpkeSeal(raw: Raw, plaintext: Raw): Buffer {
+  const ephemeral = generateKeyPairSync("x25519");
+  const secret = diffieHellman({
+    privateKey: ephemeral.privateKey,
+    publicKey: publicKey(raw),
+  });
+  return sealed(secret, ephemeral.publicKey, plaintext);
+}
+
+/** The same on other threads, which is faster than `encapsulate` there. */
+function hpkeSealAside(raw: Raw, plaintext: Raw): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const recipient = publicKey(raw);
     generateKeyPair("x25519", {}, (failed, ephemeral, privateKey) => {
       if (failed) return reject(failed);
       diffieHellman({ privateKey, publicKey: recipient }, (wrong, secret) => {
         if (wrong) return reject(wrong);
-        const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
-        const enc = ephemeral.export({ format: "raw-public" });
-        resolve(Buffer.concat([enc, aeadSeal(key, nonce, plaintext)]));
+        resolve(sealed(secret, ephemeral, plaintext));
       });
     });
   });
 }
 
-function hpkeOpen(privateKey: KeyObject, kemOutput: KeyObject, sealed: Raw): Buffer {
+function hpkeOpen(privateKey: KeyObject, kemOutput: KeyObject, ciphertext: Raw): Buffer {
   const secret = diffieHellman({ privateKey, publicKey: kemOutput });
   const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
-  return aeadOpen(key, nonce, sealed);
+  return aeadOpen(key, nonce, ciphertext);
 }
 
 /** Seals one thing to each of many. */
 async function sealToAll(publicKeys: readonly Raw[], plaintext: Raw): Promise<Buffer[]> {
-  return Promise.all(publicKeys.map((raw) => hpkeSeal(raw, plaintext)));
+  if (publicKeys.length < WORTH_THREADS) return publicKeys.map((raw) => hpkeSeal(raw, plaintext));
+  return Promise.all(publicKeys.map((raw) => hpkeSealAside(raw, plaintext)));
 }
 
 interface Signed {
@@ -123,8 +141,12 @@ function verifyOne({ key, message, signature }: Signed): void {
   if (!verify(null, message, createPublicKey(imported as never), signature)) throw new Error("!");
 }
 
-function verifyAll(signed: readonly Signed[]): Promise<void[]> {
-  return Promise.all(
+async function verifyAll(signed: readonly Signed[]): Promise<void> {
+  if (signed.length < WORTH_THREADS) {
+    for (const one of signed) verifyOne(one);
+    return;
+  }
+  await Promise.all(
     signed.map(
       ({ key, message, signature }) =>
         new Promise<void>((resolve, reject) => {
@@ -228,7 +250,7 @@ export function subject(): Subject {
   const ephemeral = generateKeyPairSync("x25519");
   const shared = diffieHellman({ privateKey: hpke.privateKey, publicKey: ephemeral.publicKey });
   const hpkeKeys = hpkeKey(expand(expand(shared, INFO), INFO));
-  const sealed = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
+  const opening = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
   const signed = (message: Raw): Signed => ({
     key: ownRaw,
     message,
@@ -287,7 +309,7 @@ export function subject(): Subject {
     join: async () => {
       const tree = Buffer.concat(leaves.map((one) => one.message));
       return timed(async () => {
-        hpkeOpen(hpke.privateKey, ephemeral.publicKey, sealed);
+        hpkeOpen(hpke.privateKey, ephemeral.publicKey, opening);
         keySchedule();
         verifyOne(message);
         Buffer.from(tree);
@@ -327,7 +349,7 @@ export function subject(): Subject {
         verifyOne(leaves[0] ?? message);
         transcript(commit.message);
         pathHashes(n);
-        hpkeOpen(hpke.privateKey, ephemeral.publicKey, sealed);
+        hpkeOpen(hpke.privateKey, ephemeral.publicKey, opening);
         let secret: Raw = INFO.subarray(0, NH);
         for (let i = 0; i < common; i++) secret = derivePathStep(secret);
         keySchedule();

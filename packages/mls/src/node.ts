@@ -15,6 +15,7 @@ import {
   createPublicKey,
   diffieHellman,
   generateKeyPair,
+  generateKeyPairSync,
   hash,
   type KeyObject,
   type RawPublicKeyInput,
@@ -145,13 +146,37 @@ function publicKeyOf(curve: Curve, privateKey: Bytes): Bytes {
   );
 }
 
-function newKeys(
+type NewKeys = { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+
+function newKeys(group: DhGroup): NewKeys {
+  // One call for both, though the types want one for each.
+  return isNist(group)
+    ? generateKeyPairSync("ec", { namedCurve: NAMED_CURVE[group] })
+    : generateKeyPairSync(group as "x25519");
+}
+
+/** The same on another thread. */
+function newKeysAside(
   group: DhGroup,
   made: (failed: Error | null, publicKey: KeyObject, privateKey: KeyObject) => void,
 ): void {
-  // One call for both, though the types want one for each.
   if (isNist(group)) generateKeyPair("ec", { namedCurve: NAMED_CURVE[group] }, made);
   else generateKeyPair(group as "x25519", {}, made);
+}
+
+function dhAside(
+  group: DhGroup,
+  other: KeyObject,
+): Promise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
+  return new Promise((resolve, reject) => {
+    newKeysAside(group, (failed, publicKey, privateKey) => {
+      if (failed) return reject(failed);
+      diffieHellman({ privateKey, publicKey: other }, (wrong, secret) => {
+        if (wrong) return reject(wrong);
+        resolve({ publicKey: exportPublicKey(publicKey), secret: bytes(secret) });
+      });
+    });
+  });
 }
 
 /** Node's buffers as plain arrays: the same memory, where no other buffer shares it. */
@@ -204,8 +229,8 @@ function hmac(name: HashName, key: Uint8Array, data: Uint8Array): Bytes {
   return bytes(made);
 }
 
-/** Below this many, handing signatures to other threads costs more than it saves. */
-const WORTH_THREADS = 4;
+/** Below this many, handing operations to other threads can cost more than it saves: on a busy machine they wait for their turn. */
+const WORTH_THREADS = 10;
 /** So many signatures are handed over at a time, whatever is asked. */
 const AT_A_TIME = 512;
 
@@ -278,18 +303,13 @@ export const nodeCrypto: CryptoProvider = {
       }),
     ),
 
-  // On other threads: whoever encrypts to a group does it to many.
-  dhEphemeral: (group, peer) =>
-    new Promise((resolve, reject) => {
-      const other = publicKeyObject(group, peer);
-      newKeys(group, (failed, publicKey, privateKey) => {
-        if (failed) return reject(failed);
-        diffieHellman({ privateKey, publicKey: other }, (wrong, secret) => {
-          if (wrong) return reject(wrong);
-          resolve({ publicKey: exportPublicKey(publicKey), secret: bytes(secret) });
-        });
-      });
-    }),
+  dhEphemeral: (group, peer, among) => {
+    const other = publicKeyObject(group, peer);
+    if (among >= WORTH_THREADS) return dhAside(group, other);
+    const { publicKey, privateKey } = newKeys(group);
+    const secret = diffieHellman({ privateKey, publicKey: other });
+    return { publicKey: exportPublicKey(publicKey), secret: bytes(secret) };
+  },
 
   generateSignatureKeyPair: (name) => {
     const { curve, size } = schemeOf(name);

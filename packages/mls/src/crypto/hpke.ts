@@ -54,9 +54,13 @@ export function checkPublicKey(suite: Suite, publicKey: Bytes): void {
   }
 }
 
-async function encap(suite: Suite, recipient: Bytes): Promise<{ enc: Bytes; secret: Bytes }> {
+async function encap(
+  suite: Suite,
+  recipient: Bytes,
+  among = 1,
+): Promise<{ enc: Bytes; secret: Bytes }> {
   try {
-    return await kemOf(suite).encap(recipient);
+    return await kemOf(suite).encap(recipient, among);
   } catch (cause) {
     throw new MlsError("crypto", "5.1", "the public key cannot be encrypted to", { cause });
   }
@@ -127,9 +131,10 @@ async function seal(
   publicKey: Bytes,
   aad: Bytes,
   plaintext: Bytes,
+  among = 1,
 ): Promise<HpkeCiphertext> {
   const { suite } = schedule;
-  const { enc, secret } = await encap(suite, publicKey);
+  const { enc, secret } = await encap(suite, publicKey, among);
   const { key, nonce } = messageKey(schedule, secret);
   const ciphertext = await suite.provider.seal(suite.aead, key, nonce, aad, plaintext);
   wipe(key, nonce);
@@ -226,7 +231,9 @@ export async function encryptManyWithLabel(
   for (let at = 0; at < messages.length; at += AT_A_TIME) {
     const part = messages.slice(at, at + AT_A_TIME);
     const made = await Promise.all(
-      part.map(({ publicKey, plaintext }) => seal(schedule, publicKey, EMPTY, plaintext)),
+      part.map(({ publicKey, plaintext }) =>
+        seal(schedule, publicKey, EMPTY, plaintext, part.length),
+      ),
     );
     for (const one of made) sealed.push(one);
   }

@@ -31,8 +31,10 @@ export interface Kem {
   /** Throws for a key that cannot be encapsulated to, without encapsulating. */
   readonly checkPublicKey: (publicKey: Bytes) => void;
   /** A secret, and what its recipient needs to get it too. */
+  /** `among`: how many are made together, 1 unless given. */
   readonly encap: (
     publicKey: Bytes,
+    among?: number,
   ) => MaybePromise<{ readonly enc: Bytes; readonly secret: Bytes }>;
   /** The secret that `encap` gave. */
   readonly decap: (enc: Bytes, recipient: KeyPair) => MaybePromise<Bytes>;
@@ -239,13 +241,14 @@ export async function keyPairOf(
   return { privateKey, publicKey: await provider.dhPublicKey(name, privateKey) };
 }
 
-/** What a new key pair and `peer` agree on, and its public key. */
+/** What a new key pair and `peer` agree on, and its public key. `among`: how many are made together. */
 export async function dhEphemeral(
   provider: CryptoProvider,
   name: DhGroup,
   peer: Bytes,
+  among = 1,
 ): Promise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
-  if (provider.dhEphemeral) return provider.dhEphemeral(name, peer);
+  if (provider.dhEphemeral) return provider.dhEphemeral(name, peer, among);
   const own = await keyPairOf(provider, name, generateScalar(provider, name));
   const secret = await provider.dh(name, own, peer);
   wipe(own.privateKey);
@@ -280,8 +283,8 @@ function dhKem(provider: CryptoProvider, name: DhGroup): Kem {
     },
     publicKey: (privateKey) => provider.dhPublicKey(name, privateKey),
     checkPublicKey: (publicKey) => checkDhPublicKey(name, publicKey),
-    encap: async (recipient) => {
-      const { publicKey: enc, secret } = await dhEphemeral(provider, name, recipient);
+    encap: async (recipient, among = 1) => {
+      const { publicKey: enc, secret } = await dhEphemeral(provider, name, recipient, among);
       return { enc, secret: extractAndExpand(secret, enc, recipient) };
     },
     decap: async (enc, recipient) =>

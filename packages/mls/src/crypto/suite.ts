@@ -190,10 +190,11 @@ export interface CryptoProvider {
   readonly dhPublicKey: (group: DhGroup, privateKey: Bytes) => MaybePromise<Bytes>;
   /** The coordinate that both ends get. Throws for a point off the curve, and where the result would be all zero (RFC 9180 §7.1.4). */
   readonly dh: (group: DhGroup, own: KeyPair, peer: Bytes) => MaybePromise<Bytes>;
-  /** `dh` with a new key pair, of which only the public key is told: where a platform does both at once faster. */
+  /** `dh` with a new key pair, of which only the public key is told: where a platform does both at once faster. `among`: how many are made together. */
   readonly dhEphemeral?: (
     group: DhGroup,
     peer: Bytes,
+    among: number,
   ) => MaybePromise<{ readonly publicKey: Bytes; readonly secret: Bytes }>;
   /** ML-KEM, ML-DSA and SHA-3, where the platform has them. */
   readonly lattice?: Lattice;
