@@ -24,6 +24,7 @@ export interface Codec<T> {
 export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
 
 const NO_BYTES: Bytes = new Uint8Array(0);
+const NOT_BYTES = "bytes are a Uint8Array; for text: new TextEncoder().encode(text)";
 
 /** A growing buffer. Bytes that were written are copied in. */
 export class Writer {
@@ -75,6 +76,8 @@ export class Writer {
 
   /** Bytes as they are, without a length. */
   bytes(value: Uint8Array): void {
+    // A string or an array of other things would be written as zeros: only the compiler knows better.
+    if (!ArrayBuffer.isView(value)) throw new TypeError(NOT_BYTES);
     const at = this.#reserve(value.length);
     this.#buffer.set(value, at);
   }
@@ -134,6 +137,7 @@ export class Reader {
   #at: number;
 
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.length, owned = false) {
+    if (!ArrayBuffer.isView(bytes)) throw new TypeError(NOT_BYTES);
     // A Buffer of Node is an array too, whose slices are no copies.
     this.#bytes =
       bytes.constructor === Uint8Array

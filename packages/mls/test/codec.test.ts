@@ -142,6 +142,16 @@ describe("decode", () => {
   });
 });
 
+describe("what is no Uint8Array", () => {
+  it("is neither written nor read, though the compiler was told otherwise", () => {
+    for (const wrong of ["hello", [1, 2], undefined] as unknown as Bytes[]) {
+      expect(() => encode(opaque, wrong)).toThrow(TypeError);
+      expect(() => decode(opaque, wrong)).toThrow(TypeError);
+    }
+    expect(() => encode(fixed(5), "hello" as unknown as Bytes)).toThrow("TextEncoder");
+  });
+});
+
 describe("a writer", () => {
   it("overwrites what it held when it is wiped, and when it grows", () => {
     const writer = new Writer();

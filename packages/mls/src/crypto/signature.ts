@@ -5,11 +5,14 @@
 
 import { mlsLabel } from "../bytes.ts";
 import { type Bytes, encode, opaque, struct } from "../codec.ts";
+import { MlsError } from "../errors.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
 /** A signature key, wherever its private half is kept: in memory, in a non-extractable CryptoKey, in hardware. */
 export interface Signer {
   readonly publicKey: Bytes;
+  /** What it signs with, so that a suite that wants another is refused before anything is signed. */
+  readonly signature?: SignatureName;
   /** The signature over `message`, in the encoding of the suite (§5.1.2). */
   readonly sign: (message: Bytes) => Promise<Bytes>;
 }
@@ -21,7 +24,14 @@ export function signerOf(
   keyPair: KeyPair,
 ): Signer {
   const sign = provider.signer(signature, keyPair);
-  return { publicKey: keyPair.publicKey, sign: async (message) => sign(message) };
+  return { publicKey: keyPair.publicKey, signature, sign: async (message) => sign(message) };
+}
+
+/** §5.1: a suite has one signature scheme. Throws `MlsError` with `signature`. */
+export function checkSigner(suite: Suite, signer: Signer): void {
+  if (signer.signature === undefined || signer.signature === suite.signature) return;
+  const wanted = `suite ${suite.number} signs with ${suite.signature}`;
+  throw new MlsError("signature", "5.1", `a signer for ${signer.signature}, and ${wanted}`);
 }
 
 interface SignContent {

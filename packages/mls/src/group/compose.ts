@@ -5,7 +5,7 @@
 
 import { EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
-import type { Signer } from "../crypto/signature.ts";
+import { checkSigner, type Signer } from "../crypto/signature.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import {
@@ -79,12 +79,13 @@ export interface NewLeaf {
   readonly extensions?: readonly Extension[];
 }
 
-/** The contents of a new leaf, but for its keys. Throws `MlsError` with `leaf-capabilities`. */
+/** The contents of a new leaf, but for its keys. Throws `MlsError` with `leaf-capabilities` or `signature`. */
 export function newLeafContents(
   suite: Suite,
   leaf: Pick<LeafNode, "credential" | "capabilities" | "extensions">,
-  { credential = leaf.credential, capabilities, extensions }: NewLeaf = {},
+  { signer, credential = leaf.credential, capabilities, extensions }: NewLeaf = {},
 ): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
+  if (signer) checkSigner(suite, signer);
   if (!capabilities && !extensions) {
     return { credential, capabilities: leaf.capabilities, extensions: leaf.extensions };
   }

@@ -52,7 +52,7 @@ export class Group {
   get extensions(): readonly Extension[] {
     return this.#group.live.state.groupContext.extensions;
   }
-  /** What the group goes on as (§11.2), where its last commit ended it: see `reinitialize`. */
+  /** What the group goes on as (§11.2), where its last commit ended it: see `reinitializeGroup`. */
   get reinit(): ReInit | undefined {
     return this.#group.live.state.reinit;
   }

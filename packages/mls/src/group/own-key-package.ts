@@ -6,7 +6,7 @@
 import { toHex, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, decode, encode, opaque, struct, uint8 } from "../codec.ts";
 import { generateKeyPair } from "../crypto/hpke.ts";
-import type { Signer } from "../crypto/signature.ts";
+import { checkSigner, type Signer } from "../crypto/signature.ts";
 import { type KeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { decodeMessageOf, encodeMessage } from "../framing/message.ts";
@@ -17,10 +17,12 @@ import { DEFAULT_EXTENSIONS, GREASE, MLS10 } from "../registry.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import {
   type Capabilities,
+  checkTotalLifetime,
   defaultCapabilities,
   greased,
   type LeafNode,
   type Lifetime,
+  MAX_LIFETIME,
   signLeafNode,
 } from "../tree/leaf-node.ts";
 import type { MlsContext } from "./epoch.ts";
@@ -77,7 +79,10 @@ export interface Joiner {
   readonly leafExtensions?: readonly Extension[];
 }
 
-/** Makes a key package and stores its private half (§10). A last resort serves for more than one group. */
+/**
+ * Makes a key package and stores its private half (§10). A last resort serves for more than one group. Throws `MlsError`:
+ * `signature` where the signer is not for the suite, `leaf-lifetime` where nobody would take a lifetime that long (in seconds).
+ */
 export async function createKeyPackage(
   context: MlsContext,
   options: Joiner & {
@@ -89,6 +94,8 @@ export async function createKeyPackage(
   },
 ): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
   const suite = suiteOf(context.crypto, options.suite);
+  const source = { leafNodeSource: "key_package", lifetime: options.lifetime } as const;
+  checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME);
   const init = await generateKeyPair(suite);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   const extensions = ownExtensions(leafNode, options.extensions ?? []);
@@ -134,11 +141,12 @@ function ownExtensions(leaf: LeafNode, extensions: readonly Extension[]): readon
   return [...extensions, ...grease.map(greaseExtension)];
 }
 
-/** What a joiner's leaf says beside its keys, with GREASE among it (§13.5). Throws `MlsError` with `leaf-capabilities`. */
+/** What a joiner's leaf says beside its keys, with GREASE among it (§13.5). Throws `MlsError` with `leaf-capabilities` or `signature`. */
 export function ownLeafContent(
   suite: Suite,
   joiner: Joiner,
 ): Pick<LeafNode, "capabilities" | "extensions"> {
+  checkSigner(suite, joiner.signer);
   return greased(suite.provider, {
     capabilities: joiner.capabilities ?? defaultCapabilities(suite.provider),
     extensions: joiner.leafExtensions ?? [],

@@ -267,7 +267,11 @@ export function checkTotalLifetime(source: LeafNodeSource, longest: bigint): voi
   if (source.leafNodeSource !== "key_package") return;
   const { notBefore, notAfter } = source.lifetime;
   if (notAfter - notBefore > longest) {
-    throw new MlsError("leaf-lifetime", "7.2", "the lifetime of a key package is too long");
+    throw new MlsError(
+      "leaf-lifetime",
+      "7.2",
+      `a key package for ${notAfter - notBefore} s, at most ${longest} s are taken`,
+    );
   }
 }
 

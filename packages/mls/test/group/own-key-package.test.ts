@@ -1,0 +1,55 @@
+/** §10: what we publish about ourselves is what others would take. */
+
+import { createGroup, createKeyPackage, joinExternally, signerOf } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { validateKeyPackage } from "@conclave/mls/public-group";
+import { describe, expect, it } from "vitest";
+import { found, LIFETIME, NOW, person, utf8 } from "../people.ts";
+
+describe("the signer of a suite", () => {
+  it("is taken where it signs as the suite does, or doesn't say how", async () => {
+    const alice = await person("alice");
+    const { publicKey, sign } = alice.signer;
+    for (const signer of [alice.signer, { publicKey, sign }]) {
+      const options = { ...alice, signer, lifetime: LIFETIME };
+      const { keyPackage } = await createKeyPackage(alice.context, options);
+      expect((await validateKeyPackage(alice.context, keyPackage)).suite).toBe(alice.suite);
+    }
+  });
+  it("is refused where the suite signs with something else, and nothing is stored", async () => {
+    const refused = { code: "signature", section: "5.1" };
+    const alice = await person("alice");
+    const options = { ...alice, suite: 2, lifetime: LIFETIME };
+    await expect(createKeyPackage(alice.context, options)).rejects.toMatchObject(refused);
+    const group = createGroup(alice.context, { ...options, groupId: utf8("room") });
+    await expect(group).rejects.toMatchObject(refused);
+    expect((await alice.storage.list("")).size).toBe(0);
+  });
+  it("is refused in an external commit and in a new leaf too", async () => {
+    const refused = { code: "signature", section: "5.1" };
+    const [alice, bob] = [await person("alice"), await person("bob", { suite: 2 })];
+    const atAlice = await found(alice);
+    const groupInfo = await atAlice.groupInfo({ externalPub: true, ratchetTree: "inside" });
+    await expect(joinExternally(bob.context, { ...bob, groupInfo })).rejects.toMatchObject(refused);
+    const keyPair = await nodeCrypto.generateSignatureKeyPair("ecdsa_secp256r1_sha256");
+    const leaf = { signer: signerOf(nodeCrypto, "ecdsa_secp256r1_sha256", keyPair) };
+    await expect(atAlice.commit({ leaf })).rejects.toMatchObject(refused);
+    await expect(atAlice.proposeUpdate({ leaf })).rejects.toMatchObject(refused);
+    expect(atAlice.pendingCommit).toBeUndefined();
+  });
+});
+
+describe("the lifetime of a key package of our own (§7.2)", () => {
+  it("is at most what others take, in seconds", async () => {
+    const alice = await person("alice");
+    const { notBefore } = LIFETIME;
+    const ofDays = (days: number) => ({ notBefore, notAfter: notBefore + BigInt(days * 86_400) });
+    const made = createKeyPackage(alice.context, { ...alice, lifetime: ofDays(400) });
+    await expect(made).resolves.toBeDefined();
+    const inMilliseconds = { notBefore, notAfter: BigInt(NOW + 86_400_000) };
+    for (const lifetime of [ofDays(401), inMilliseconds]) {
+      const refused = createKeyPackage(alice.context, { ...alice, lifetime });
+      await expect(refused).rejects.toMatchObject({ code: "leaf-lifetime", section: "7.2" });
+    }
+  });
+});
