@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { webCrypto } from "../src/crypto/webcrypto.ts";
 import { nodeCrypto } from "../src/node.ts";
+import { orUsage } from "./command-line.ts";
 import { type Result, runVectors, type Tally } from "./run.ts";
 
 /** Where vectors run: a function from a file's text to its result. */
@@ -49,15 +50,18 @@ export async function runFolder(
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      vectors: { type: "string" },
-      browser: { type: "boolean", default: false },
-      webcrypto: { type: "boolean", default: false },
-    },
-  });
+  const usage = "npm run conformance -- --vectors DIR [--browser | --webcrypto]";
+  const { values } = orUsage(usage, () =>
+    parseArgs({
+      options: {
+        vectors: { type: "string" },
+        browser: { type: "boolean", default: false },
+        webcrypto: { type: "boolean", default: false },
+      },
+    }),
+  );
   if (!values.vectors) {
-    console.error("usage: npm run conformance -- --vectors DIR [--browser | --webcrypto]");
+    console.error(`usage: ${usage}`);
     process.exitCode = 2;
     return;
   }

@@ -1,10 +1,11 @@
 /**
- * `npm run fuzz -- --count 1000000 [--seed S] [--from N]`: every decoder over hostile inputs, then live groups over hostile
- * messages, one for each thousand inputs. An input that ends otherwise than it may, or that takes too long, is printed with what leads to it again.
+ * `npm run fuzz -- --count 1000000 [--seed S] [--from N] [--live N]`: every decoder over hostile inputs, then live groups over
+ * hostile messages, one for each thousand inputs unless `--live` says how many. An input that ends otherwise than it may, or that takes too long, is printed with what leads to it again.
  */
 
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { orUsage, wholeNumber } from "../../conformance/command-line.ts";
 import { conversation } from "./corpus.ts";
 import { decoders } from "./decoders.ts";
 import { hostileRoom } from "./live.ts";
@@ -43,7 +44,8 @@ async function work({ seed, from, count, live, progress }: Job): Promise<string>
   ].join("\n");
 }
 
-function main(): void {
+/** What the command line asks for. */
+function asked(): Omit<Job, "progress"> {
   const { values } = parseArgs({
     options: {
       count: { type: "string", default: "1000000" },
@@ -52,8 +54,20 @@ function main(): void {
       from: { type: "string", default: "0" },
     },
   });
-  const [seed, from, count] = [Number(values.seed), Number(values.from), Number(values.count)];
-  const live = values.live === undefined ? Math.ceil(count / 1000) : Number(values.live);
+  const count = wholeNumber("count", values.count);
+  return {
+    seed: wholeNumber("seed", values.seed),
+    from: wholeNumber("from", values.from),
+    count,
+    live: values.live === undefined ? Math.ceil(count / 1000) : wholeNumber("live", values.live),
+  };
+}
+
+function main(): void {
+  const { seed, from, count, live } = orUsage(
+    "npm run fuzz -- [--count N] [--seed S] [--from N] [--live N]",
+    asked,
+  );
   console.log(`seed ${seed}`);
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const job: Job = { seed, from, count, live, progress };

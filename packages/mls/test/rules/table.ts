@@ -5,6 +5,8 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { orUsage } from "../../conformance/command-line.ts";
 import { ADVISORIES } from "./advisories.ts";
 import { AWAITED, FAMILIES, RULES, type RuleId } from "./list.ts";
 import type { RuleCase } from "./rule.ts";
@@ -104,4 +106,9 @@ async function main(check: boolean): Promise<void> {
   }
 }
 
-if (import.meta.main) await main(process.argv.includes("--check"));
+if (import.meta.main) {
+  const { values } = orUsage("npm run rules [-- --check]", () =>
+    parseArgs({ options: { check: { type: "boolean", default: false } } }),
+  );
+  await main(values.check);
+}

@@ -4,6 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { orUsage, wholeNumber } from "../../conformance/command-line.ts";
 import { Broken, type Outcome, type Settings, simulate } from "./simulation.ts";
 
 async function failure(settings: Settings): Promise<Broken | undefined> {
@@ -32,18 +33,27 @@ async function shortest(settings: Settings, first: Broken): Promise<Broken> {
   return broken;
 }
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: "1" },
-    steps: { type: "string", default: "500" },
-    members: { type: "string", default: "40" },
-    runs: { type: "string", default: "1" },
-    shrink: { type: "boolean", default: false },
-  },
+const USAGE = "npm run simulate -- [--seed S] [--steps N] [--members N] [--runs N] [--shrink]";
+const { first, steps, members, runs, shrink } = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string", default: "1" },
+      steps: { type: "string", default: "500" },
+      members: { type: "string", default: "40" },
+      runs: { type: "string", default: "1" },
+      shrink: { type: "boolean", default: false },
+    },
+  });
+  return {
+    first: wholeNumber("seed", values.seed),
+    steps: wholeNumber("steps", values.steps, 1),
+    members: wholeNumber("members", values.members, 1),
+    runs: wholeNumber("runs", values.runs, 1),
+    shrink: values.shrink,
+  };
 });
-const [first, steps, members] = [Number(values.seed), Number(values.steps), Number(values.members)];
 const total: Record<string, number> = {};
-for (let seed = first; seed < first + Number(values.runs); seed++) {
+for (let seed = first; seed < first + runs; seed++) {
   const started = performance.now();
   const settings = { seed, steps, members };
   try {
@@ -53,7 +63,7 @@ for (let seed = first; seed < first + Number(values.runs); seed++) {
     console.log(`seed ${seed}: ${JSON.stringify(outcome)} ${seconds} s`);
   } catch (error) {
     if (!(error instanceof Broken)) throw error;
-    const shown = values.shrink ? await shortest(settings, error) : error;
+    const shown = shrink ? await shortest(settings, error) : error;
     console.error(shown.message);
     console.error(shown.cause);
     process.exitCode = 1;

@@ -17,6 +17,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startVitest } from "vitest/node";
+import { oneOf, orUsage, wholeNumber } from "../../../conformance/command-line.ts";
 import { type Check, CLASSES, checkKey, findChecks } from "./checks.ts";
 
 const SOURCE = new URL("../../../src/", import.meta.url);
@@ -26,14 +27,25 @@ const PATIENCE = 120_000;
 /** Tests that are tried by name before whole files are run. */
 const FIRST = 6;
 
-const { values: options } = parseArgs({
-  options: {
-    class: { type: "string", default: "checks" },
-    file: { type: "string", default: "" },
-    limit: { type: "string", default: "100000" },
-    jobs: { type: "string", default: "2" },
-    quick: { type: "boolean", default: false },
-  },
+const USAGE =
+  "npm run rules:deletion -- [--class checks|conditions|wipes] [--file PATTERN] [--limit N] [--jobs N] [--quick]";
+const options = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      class: { type: "string", default: "checks" },
+      file: { type: "string", default: "" },
+      limit: { type: "string", default: "100000" },
+      jobs: { type: "string", default: "2" },
+      quick: { type: "boolean", default: false },
+    },
+  });
+  return {
+    ...values,
+    file: new RegExp(values.file),
+    class: oneOf("class", values.class, CLASSES),
+    limit: wholeNumber("limit", values.limit, 1),
+    jobs: wholeNumber("jobs", values.jobs, 1),
+  };
 });
 
 interface Witness {
@@ -125,12 +137,15 @@ async function isNoticed(check: Check, seen: readonly Witness[]): Promise<boolea
 }
 
 async function main(): Promise<void> {
-  const wanted = CLASSES.find((one) => one === options.class);
-  if (!wanted) throw new Error(`--class ${CLASSES.join("|")}`);
-  const pattern = new RegExp(options.file);
+  const wanted = options.class;
   const checks = allChecks()
-    .filter((check) => check.class === wanted && pattern.test(check.file))
-    .slice(0, Number(options.limit));
+    .filter((check) => check.class === wanted && options.file.test(check.file))
+    .slice(0, options.limit);
+  if (checks.length === 0) {
+    console.error(`no ${wanted} in a file whose path matches ${options.file.source}`);
+    process.exitCode = 2;
+    return;
+  }
   const seen = await witnesses();
   const [some] = checks.filter((check) => seen.has(checkKey(check)));
   // A run in which nothing is deleted must notice nothing.
@@ -152,7 +167,7 @@ async function main(): Promise<void> {
       process.stdout.write(`${noticed ? "noticed " : "SURVIVES"} ${file}:${line}  ${text}\n`);
     }
   };
-  await Promise.all(Array.from({ length: Number(options.jobs) }, job));
+  await Promise.all(Array.from({ length: options.jobs }, job));
   process.stdout.write(`\n${checks.length} ${wanted} deleted, ${survivors.length} survived\n`);
   for (const { file, line, text } of survivors) {
     process.stdout.write(`  packages/mls/src/${file}:${line}  ${text}\n`);

@@ -1,0 +1,37 @@
+/**
+ * What the commands of this package have in common: wrong options end in one line and the usage, with exit code 2.
+ * @module
+ */
+
+/** A command line that asks for what there isn't. */
+class UsageError extends Error {}
+
+/** A whole number that an option says, `least` at least. */
+export function wholeNumber(option: string, said: string, least = 0): number {
+  const number = Number(said);
+  if (said.trim() === "" || !Number.isSafeInteger(number) || number < least) {
+    throw new UsageError(`--${option} takes a whole number from ${least} on, not "${said}"`);
+  }
+  return number;
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(option: string, said: string, words: readonly T[]): T {
+  const word = words.find((one) => one === said);
+  if (word === undefined)
+    throw new UsageError(`--${option} is ${words.join(" or ")}, not "${said}"`);
+  return word;
+}
+
+/** What `parse` makes of the command line; where that is wrong, the process ends with its usage. */
+export function orUsage<T>(usage: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const isOfOptions =
+      error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+    if (!(error instanceof UsageError) && !isOfOptions) throw error;
+    console.error(`${error.message}\nusage: ${usage}`);
+    return process.exit(2);
+  }
+}
