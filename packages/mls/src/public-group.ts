@@ -32,6 +32,7 @@ import {
 import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
 import { type Proposal, ReInit } from "./framing/proposal.ts";
 import { readPublic } from "./framing/public-message.ts";
+import { checkAuthenticatedData } from "./group/group-rules.ts";
 import { type BrokenRule, inspectProposals } from "./group/inspection.ts";
 import {
   readGroupInfo as readGroupInfoWhole,
@@ -282,6 +283,7 @@ export class PublicGroup {
     const { suite, tree } = this.#state;
     const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
     await verifyContent(suite, authenticated, leafOf, groupContext);
+    checkAuthenticatedData(this.#context, groupContext, content.authenticatedData);
     const { content: inner, sender } = content;
     if (inner.contentType === "commit") {
       const staged = await stageCommit(

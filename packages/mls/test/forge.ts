@@ -89,7 +89,7 @@ export async function inside(person: Person, groupId: Bytes = utf8("room")): Pro
     person,
     suite,
     ownLeaf,
-    secrets: decodeSecrets(secrets),
+    secrets: decodeSecrets(secrets).secrets,
     secretTree: SecretTree.load(suite, tree.leafCount, keys.tree(groupContext.epoch), records),
     state: {
       suite,

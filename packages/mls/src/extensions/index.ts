@@ -39,6 +39,7 @@ export {
 export {
   COMPONENT,
   checkComponents,
+  checkSafeAad,
   componentsList,
   frameContent,
   type MediaType,

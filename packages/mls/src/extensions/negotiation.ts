@@ -75,6 +75,14 @@ export function readSafeAad(
   return decode(SafeAad, authenticatedData).list;
 }
 
+/** Refuses a message whose `authenticatedData` is in no frame where `safe_aad` is negotiated: for `rules.checkAuthenticatedData`. */
+export const checkSafeAad: NonNullable<GroupRules["checkAuthenticatedData"]> = (
+  extensions,
+  authenticatedData,
+) => {
+  readSafeAad(extensions, authenticatedData);
+};
+
 // Application data of several kinds.
 
 /** An IANA media type, with its parameters. */

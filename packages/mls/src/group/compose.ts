@@ -43,7 +43,7 @@ import {
   ratchetTreeExtensions,
   zeroSecret,
 } from "./epoch.ts";
-import { checkGroup } from "./group-rules.ts";
+import { checkAuthenticatedData, checkGroup } from "./group-rules.ts";
 import { applyProposals, type ListedProposal } from "./proposal-list.ts";
 import type { CommitSummary, PublicState } from "./public-state.ts";
 import { judge, nextContext, nextState, provisionalContext, summarize } from "./staged-commit.ts";
@@ -220,6 +220,7 @@ export async function composeCommit(
     typeof composition.authenticatedData === "function"
       ? await composition.authenticatedData({ groupId, epoch, leafNode })
       : composition.authenticatedData;
+  checkAuthenticatedData(context, state.groupContext, authenticatedData);
   const summary = summarize(state, applied, {
     committer: leafIndex,
     external,
@@ -257,7 +258,8 @@ export async function composeCommit(
   const encodedNext = encode(GroupContext, groupContext);
   const commitSecret = made?.commitSecret ?? zeroSecret(suite);
   const joiner = joinerSecret(suite, composition.initSecret, commitSecret, encodedNext);
-  const { secrets, encryptionSecret } = epochSecrets(suite, joiner, pskSecret, encodedNext);
+  const derived = epochSecrets(suite, joiner, pskSecret, encodedNext);
+  const { secrets } = derived;
   const tag = confirmationTag(suite, secrets.confirmationKey, groupContext.confirmedTranscriptHash);
   const authenticated: AuthenticatedContent = {
     ...signed,
@@ -297,6 +299,6 @@ export async function composeCommit(
     bundle,
     summary,
     taken,
-    next: { state: next, ownLeaf: leafIndex, keys, secrets, encryptionSecret },
+    next: { state: next, ownLeaf: leafIndex, keys, ...derived },
   };
 }

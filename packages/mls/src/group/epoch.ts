@@ -60,6 +60,8 @@ export interface NextEpoch {
   readonly keys: ReadonlyMap<number, KeyPair>;
   readonly secrets: EpochSecrets;
   readonly encryptionSecret: Bytes;
+  /** Undefined where a version without it stored the commit that begins the epoch. */
+  readonly applicationExportSecret: Bytes | undefined;
 }
 
 /** The keys that still fit: those whose public half the tree shows at their node. */

@@ -20,6 +20,7 @@ import { leafAt } from "../tree/ratchet-tree.ts";
 import { type AuthenticatedData, type CommitBundle, composeCommit } from "./compose.ts";
 import type { MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
+import { checkAuthenticatedData } from "./group-rules.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
@@ -129,6 +130,7 @@ async function withProposals(
     }
     const leafOf = (leafIndex: number) => leafAt(from.tree, leafIndex);
     await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
+    checkAuthenticatedData(context, state.groupContext, authenticated.content.authenticatedData);
     const pending = pendingProposal(state.suite, authenticated);
     if (!pending) throw new MlsError("content-type-not-allowed", "12.4.3.2", "no proposal");
     if (state.proposals.has(toHex(pending.ref))) continue;

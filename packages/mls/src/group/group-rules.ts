@@ -1,13 +1,15 @@
 /**
- * What an application's group has beyond RFC 9420: proposals of other types, and rules on the group as a whole.
+ * What an application's group has beyond RFC 9420: proposals of other types, and rules on the group as a whole and its messages.
  * RFC 9420 §12.2, §12.3 and §13 leave them to those who define them.
  * @module
  */
 
+import type { Bytes } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Proposal } from "../framing/proposal.ts";
 import type { Extension } from "../key/extension.ts";
+import type { GroupContext } from "../key/group-context.ts";
 import { type Member, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import type { ListedProposal } from "./proposal-list.ts";
 import type { PublicState } from "./public-state.ts";
@@ -46,6 +48,11 @@ export interface GroupRules {
     readonly extensions: readonly Extension[];
     readonly members: () => readonly Member[];
   }) => void | Promise<void>;
+  /** The `authenticatedData` (§6) of any message, ours or another's, in a group with these extensions. Throws to refuse. */
+  readonly checkAuthenticatedData?: (
+    extensions: readonly Extension[],
+    authenticatedData: Bytes,
+  ) => void;
 }
 
 export interface RulesContext {
@@ -64,6 +71,15 @@ export async function checkGroup(
   tree: RatchetTree,
 ): Promise<void> {
   await rules?.checkGroup?.({ extensions, members: () => membersOf(tree) });
+}
+
+/** The application's rules on what is authenticated along with a message (§6). */
+export function checkAuthenticatedData(
+  { rules }: RulesContext,
+  { extensions }: Pick<GroupContext, "extensions">,
+  authenticatedData: Bytes,
+): void {
+  rules?.checkAuthenticatedData?.(extensions, authenticatedData);
 }
 
 /** The leaf that a proposal empties because its sender asks for that. */

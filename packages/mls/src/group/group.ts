@@ -17,6 +17,7 @@ import { type CommitOptions, commit, discardPending } from "./committing.ts";
 import type { CommitBundle, NewLeaf } from "./compose.ts";
 import { externalPubExtension, makeGroupInfo, ratchetTreeExtensions } from "./epoch.ts";
 import type { GroupEvent } from "./events.ts";
+import { safeExportSecret } from "./exporting.ts";
 import { type BrokenRule, inspectProposals } from "./inspection.ts";
 import { type And, type GroupParts, type GroupPosition, LiveGroup } from "./live-group.ts";
 import type { PendingProposal } from "./public-state.ts";
@@ -103,6 +104,19 @@ export class Group {
   }
 
   /**
+   * `SafeExportSecret` (draft-ietf-mls-extensions, "Exported Secrets"): `nh` bytes that a component, by its id of 16 bits, gets once in an
+   * epoch. What they come from is deleted, and that is stored, with what `and` gives for the secret, before this is fulfilled; so
+   * after a crash between the two the secret is gone. Throws `MlsError`: `generation-used` for a second time; `storage` in an epoch
+   * that an older version stored.
+   */
+  safeExportSecret(
+    componentId: number,
+    options: { readonly and?: And<Bytes> } = {},
+  ): Promise<Bytes> {
+    return this.#group.inTurn(() => safeExportSecret(this.#group, componentId, options.and));
+  }
+
+  /**
    * Every rule that a commit of ours with these proposals by value would break, the application's judgement included; none:
    * `commit` would take them. A dry run: nothing changes.
    */
@@ -147,7 +161,10 @@ export class Group {
   }
 
   /** Sends a proposal, to be committed by whoever commits next. */
-  propose(proposal: Proposal, options: { readonly and?: And<Bytes> } = {}): Promise<Bytes> {
+  propose(
+    proposal: Proposal,
+    options: { readonly authenticatedData?: Bytes; readonly and?: And<Bytes> } = {},
+  ): Promise<Bytes> {
     return this.#group.inTurn(() => propose(this.#group, proposal, options));
   }
 
@@ -156,7 +173,11 @@ export class Group {
    * member commits it. A commit of our own leaves it out.
    */
   proposeUpdate(
-    options: { readonly leaf?: NewLeaf; readonly and?: And<Bytes> } = {},
+    options: {
+      readonly leaf?: NewLeaf;
+      readonly authenticatedData?: Bytes;
+      readonly and?: And<Bytes>;
+    } = {},
   ): Promise<Bytes> {
     return this.#group.inTurn(() => proposeUpdate(this.#group, options));
   }

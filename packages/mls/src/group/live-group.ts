@@ -8,8 +8,9 @@ import { toHex, wipe } from "../bytes.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
+import { ExporterTree } from "../key/exporter-tree.ts";
 import { wipeEpochSecrets } from "../key/key-schedule.ts";
-import { SecretTree, type TakenKey } from "../key/secret-tree.ts";
+import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
@@ -56,7 +57,7 @@ export interface GroupParts {
  * anything leaves; so of two copies of a state the one with the smaller position is older, and must not be used.
  */
 export interface GroupPosition {
-  /** Grows with each proposal, commit and discarded commit of ours, and with each epoch. */
+  /** Grows with each proposal, commit, discarded commit and safely exported secret of ours, and with each epoch. */
   readonly changes: bigint;
   readonly epoch: bigint;
   /** How many messages we encrypted in this epoch: application data, and proposals and commits that were PrivateMessages. */
@@ -127,8 +128,8 @@ export class LiveGroup {
     settle();
   }
 
-  /** One batch with the application's records; a key that was taken is forgotten once that is stored. */
-  async store(batch: Batch, and: Records, taken?: TakenKey): Promise<void> {
+  /** One batch with the application's records; a secret that was taken is forgotten once that is stored. */
+  async store(batch: Batch, and: Records, taken?: Taken): Promise<void> {
     let records: Batch | undefined;
     try {
       records = await and();
@@ -157,7 +158,7 @@ export class LiveGroup {
   }
 
   /** The same as `store`, for what we do to the group: our position in it grows. */
-  async change(batch: Batch, and: Records, taken?: TakenKey): Promise<void> {
+  async change(batch: Batch, and: Records, taken?: Taken): Promise<void> {
     const { changes, lastSent } = this.position;
     const position = { changes: changes + 1n, lastSent };
     await this.store(mergeBatches(batch, positionRecord(this.keys, position)), and, taken);
@@ -198,7 +199,7 @@ export class LiveGroup {
     and: Records,
     { own = false, taken }: { readonly own?: boolean; readonly taken?: TakenKey | undefined } = {},
   ): Promise<void> {
-    const { keys, secrets } = this.live;
+    const { keys, secrets, exporter: ended } = this.live;
     const signer = this.#signerIn(next);
     const { epoch } = next.state.groupContext;
     const status: GroupStatus = next.state.reinit ? "closed" : "active";
@@ -209,9 +210,12 @@ export class LiveGroup {
       next.encryptionSecret,
       this.context,
     );
+    const { applicationExportSecret } = next;
+    const exporter =
+      applicationExportSecret && ExporterTree.create(next.state.suite, applicationExportSecret);
     const updates = [...this.updates.values()].map(({ publicKey }) => publicKey);
     const { pastEpochs, resumptionEpochs, now } = this.context;
-    const begun = { ...next, status, updates };
+    const begun = { ...next, status, updates, exporter: exporter?.nodes() };
     const records = epochRecords(this.keys, this.live, begun, resumptionEpochs);
     const past = this.past.end(this.live, next.state.tree, pastEpochs, now());
     // Where the old tree goes, its keys go with it; where it stays, this one is used.
@@ -226,6 +230,7 @@ export class LiveGroup {
       if (next.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
     }
     wipeEpochSecrets(secrets);
+    ended?.wipe();
     const inUse = new Set([...next.keys.values()].map(({ privateKey }) => privateKey));
     for (const { privateKey } of this.updates.values()) {
       if (!inUse.has(privateKey)) wipe(privateKey);
@@ -240,6 +245,7 @@ export class LiveGroup {
       keys: fittingKeys(next.state.tree, next.keys),
       secrets: next.secrets,
       secretTree: nextTree,
+      exporter,
     };
   }
 
@@ -281,7 +287,7 @@ export class LiveGroup {
     if (!this.pending) return;
     const { next } = this.pending.composed;
     wipeEpochSecrets(next.secrets);
-    wipe(next.encryptionSecret);
+    wipe(next.encryptionSecret, next.applicationExportSecret);
     for (const [index, { privateKey }] of next.keys) {
       // A key that both epochs share is still in use.
       if (this.live.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
@@ -293,6 +299,7 @@ export class LiveGroup {
     this.wipePending();
     wipeEpochSecrets(this.live.secrets);
     this.live.secretTree.wipe();
+    this.live.exporter?.wipe();
     this.past.wipe();
     for (const { privateKey } of this.live.keys.values()) wipe(privateKey);
     for (const { privateKey } of this.updates.values()) wipe(privateKey);

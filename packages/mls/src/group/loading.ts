@@ -3,11 +3,13 @@
  * @module
  */
 
-import { bytesEqual } from "../bytes.ts";
+import { bytesEqual, EMPTY } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
+import { ExporterTree } from "../key/exporter-tree.ts";
+import type { EpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
@@ -31,6 +33,18 @@ import {
   loadUpdates,
   staleResumptionPsks,
 } from "./stored-group.ts";
+
+/** Of a group that removed us. */
+const NO_SECRETS: EpochSecrets = {
+  senderDataSecret: EMPTY,
+  exporterSecret: EMPTY,
+  epochAuthenticator: EMPTY,
+  externalSecret: EMPTY,
+  confirmationKey: EMPTY,
+  membershipKey: EMPTY,
+  resumptionPsk: EMPTY,
+  initSecret: EMPTY,
+};
 
 /** The public state among a group's records, or undefined. */
 export function loadState(
@@ -113,13 +127,15 @@ export async function loadGroup(
   if (!loaded) return undefined;
   const { state, status, ownLeaf } = loaded;
   const { suite, tree, groupContext } = state;
-  const secrets = records.get(keys.secrets);
+  const storedSecrets = records.get(keys.secrets);
+  const { secrets, exporter } = storedSecrets
+    ? decodeSecrets(storedSecrets)
+    : { secrets: NO_SECRETS, exporter: undefined };
   const pending = records.get(keys.pending);
   const composed = pending && status !== "joining" ? decodePending(state, pending) : undefined;
   const signatureKeys = ownSignatureKeys(loaded, composed);
   const [signer, ...signers] = await signersFor(signatureKeys, options.signer);
   if (!signer) throw new MlsError("storage", "14", "no signer for our leaf");
-  const none = new Uint8Array(0);
   const past = PastEpochs.load(suite, keys, records, context);
   const old = past.sweep(context.pastEpochs, context.now());
   const sweep = mergeBatches(
@@ -137,18 +153,7 @@ export async function loadGroup(
       state,
       ownLeaf,
       keys: loadKeys(keys, records),
-      secrets: secrets
-        ? decodeSecrets(secrets)
-        : {
-            senderDataSecret: none,
-            exporterSecret: none,
-            epochAuthenticator: none,
-            externalSecret: none,
-            confirmationKey: none,
-            membershipKey: none,
-            resumptionPsk: none,
-            initSecret: none,
-          },
+      secrets,
       secretTree: SecretTree.load(
         suite,
         tree.leafCount,
@@ -156,6 +161,7 @@ export async function loadGroup(
         records,
         context,
       ),
+      exporter: exporter && new ExporterTree(suite, exporter),
     },
     discarded: records.has(keys.discarded),
     pending: composed && { composed },

@@ -8,6 +8,7 @@ import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
+import { ExporterTree } from "../key/exporter-tree.ts";
 import { checkNoDuplicateExtension, type Extension, externalSendersOf } from "../key/extension.ts";
 import { type GroupContext, interimTranscriptHash } from "../key/group-context.ts";
 import { confirmationTag, secretsOfEpoch } from "../key/key-schedule.ts";
@@ -99,11 +100,13 @@ async function store(
     next.encryptionSecret,
     context,
   );
+  const { secrets, applicationExportSecret } = next;
+  const exporter = applicationExportSecret && ExporterTree.create(suite, applicationExportSecret);
   const parts: GroupParts = {
     context,
     signer,
     status,
-    live: { state, ownLeaf, keys: next.keys, secrets: next.secrets, secretTree },
+    live: { state, ownLeaf, keys: next.keys, secrets, secretTree, exporter },
     pending: undefined,
     joining: extra.joining,
     updates: new Map(),
@@ -117,7 +120,7 @@ async function store(
   const last = former && (await heldResumptionPsk(context, groupId, former.groupContext.epoch));
   const records = new Map([
     [keys.state, encodeState(state, status, ownLeaf)],
-    [keys.secrets, encodeSecrets(next.secrets)],
+    [keys.secrets, encodeSecrets(secrets, exporter?.nodes())],
   ]);
   if (last) records.set(keys.resumption(former.groupContext.epoch), last);
   if (composed) records.set(keys.pending, encodePending(tree, composed));

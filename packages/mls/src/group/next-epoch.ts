@@ -10,6 +10,7 @@ import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { AuthenticatedContent } from "../framing/content.ts";
 import type { Commit } from "../framing/proposal.ts";
+import type { ExporterTree } from "../key/exporter-tree.ts";
 import { GroupContext } from "../key/group-context.ts";
 import {
   confirmationTag,
@@ -34,6 +35,8 @@ export interface LiveEpoch {
   readonly keys: ReadonlyMap<number, KeyPair>;
   readonly secrets: EpochSecrets;
   readonly secretTree: SecretTree;
+  /** Undefined where a version without it stored the epoch. */
+  readonly exporter: ExporterTree | undefined;
 }
 
 /**
@@ -91,7 +94,7 @@ export async function nextEpoch(
   const tag = authenticated.auth.confirmationTag;
   if (!tag || !constantTimeEqual(confirmationTag(suite, confirmationKey, confirmed), tag)) {
     wipeEpochSecrets(derived.secrets);
-    wipe(derived.encryptionSecret);
+    wipe(derived.encryptionSecret, derived.applicationExportSecret);
     throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
   }
   const after = keysAfterPath(next.tree, keys, opened?.path ?? []);

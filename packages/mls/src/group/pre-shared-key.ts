@@ -44,7 +44,7 @@ export async function heldResumptionPsk(
   const { status, groupContext } = decodeState(state);
   // The epoch that an external commit of ours would begin is no epoch yet.
   if (status === "joining" || groupContext.epoch !== epoch) return undefined;
-  return decodeSecrets(secrets).resumptionPsk;
+  return decodeSecrets(secrets).secrets.resumptionPsk;
 }
 
 async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {

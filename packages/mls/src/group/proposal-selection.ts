@@ -37,6 +37,14 @@ export function selectProposals(
   const psks = new Set(
     proposals.flatMap((one) => (one.proposalType === "psk" ? [pskKey(one.psk)] : [])),
   );
+  // §12.2: of several Updates of a leaf the most recent one.
+  const newest = new Map<number, PendingProposal>();
+  for (const one of pending) {
+    const { proposal, sender } = one;
+    if (proposal.proposalType === "update" && sender.senderType === "member") {
+      newest.set(sender.leafIndex, one);
+    }
+  }
   const referenced: PendingProposal[] = [];
   // A Remove goes before an Update of the same leaf (§12.2), so Removes choose first; then it is clear who stays, and a
   // client that stays is not added again, so Adds choose last.
@@ -68,6 +76,7 @@ export function selectProposals(
           : leavingOf(one);
     if (leaf !== undefined) {
       if (touched.has(leaf)) continue;
+      if (proposal.proposalType === "update" && newest.get(leaf) !== one) continue;
       touched.add(leaf);
     }
     referenced.push(one);

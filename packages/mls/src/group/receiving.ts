@@ -25,7 +25,7 @@ import type { LeafNode } from "../tree/leaf-node.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import { mergeOwn } from "./committing.ts";
 import { commitEvents } from "./events.ts";
-import { rulesFor } from "./group-rules.ts";
+import { checkAuthenticatedData, rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
@@ -136,6 +136,8 @@ async function receivePublic(
   verifyMembershipTag(state.suite, secrets.membershipKey, message, context);
   const leafOf = (leafIndex: number) => leafAt(state.tree, leafIndex);
   await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
+  const { authenticatedData } = message.content;
+  checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
   return handle(group, authenticated, { leafOf, taken: undefined }, and);
 }
 
@@ -153,6 +155,7 @@ async function receivePrivate(
   const { authenticated, taken } = await unprotectPrivate(suite, epoch, leafOf, message, ownLeaf);
   try {
     await verifyContent(suite, authenticated, leafOf, groupContext);
+    checkAuthenticatedData(group.context, groupContext, message.authenticatedData);
     const { sender, content } = authenticated.content;
     if (content.contentType === "proposal" && isPublic(group, content.proposal)) {
       throw new MlsError("wrong-wire-format", "12.1", "a proposal that must be a PublicMessage");

@@ -20,7 +20,7 @@ import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
 import { leafAt, updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { type NewLeaf, newLeafContents } from "./compose.ts";
-import { rulesFor } from "./group-rules.ts";
+import { checkAuthenticatedData, rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
 import { checkRoom, withProposal } from "./public-state.ts";
@@ -73,6 +73,8 @@ export async function send(
     throw new MlsError("pending-proposals", "12.4", "proposals wait to be committed first");
   }
   const { groupId, epoch } = state.groupContext;
+  const { authenticatedData = EMPTY } = options;
+  checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
   const context = encode(GroupContext, state.groupContext);
   const signed = await signContent(
     group.signer,
@@ -81,7 +83,7 @@ export async function send(
       groupId,
       epoch,
       sender: { senderType: "member", leafIndex: ownLeaf },
-      authenticatedData: options.authenticatedData ?? EMPTY,
+      authenticatedData,
       content: { contentType: "application", applicationData: data },
     },
     context,
@@ -96,17 +98,23 @@ export async function send(
 export async function propose(
   group: LiveGroup,
   proposal: Proposal,
-  options: { readonly batch?: Batch; readonly and?: And<Bytes> },
+  options: {
+    readonly batch?: Batch;
+    readonly authenticatedData?: Bytes;
+    readonly and?: And<Bytes>;
+  },
 ): Promise<Bytes> {
   group.checkActive();
   const { state, ownLeaf } = group.live;
   const { groupId, epoch } = state.groupContext;
+  const { authenticatedData = EMPTY } = options;
+  checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
   const sender: Sender = { senderType: "member", leafIndex: ownLeaf };
   await validateProposal(group.context, state, proposal, sender);
   await judgeProposal(group.context, state, proposal, sender);
   const content = { contentType: "proposal", proposal } as const;
   const context = encode(GroupContext, state.groupContext);
-  const framed = { groupId, epoch, sender, authenticatedData: EMPTY, content };
+  const framed = { groupId, epoch, sender, authenticatedData, content };
   const wireFormat = rulesFor(group.context, proposalTypeOf(proposal))?.publicMessage
     ? "mls_public_message"
     : handshakeFormat(group);
@@ -138,7 +146,11 @@ export function proposalRecord(group: LiveGroup, authenticated: AuthenticatedCon
 /** Proposes new keys for our leaf, and what else it is to say (§12.1.2). */
 export async function proposeUpdate(
   group: LiveGroup,
-  options: { readonly leaf?: NewLeaf; readonly and?: And<Bytes> },
+  options: {
+    readonly leaf?: NewLeaf;
+    readonly authenticatedData?: Bytes;
+    readonly and?: And<Bytes>;
+  },
 ): Promise<Bytes> {
   group.checkActive();
   const { state, ownLeaf } = group.live;
@@ -168,7 +180,7 @@ export async function proposeUpdate(
   const sent = await propose(
     group,
     { proposalType: "update", leafNode },
-    { ...(options.and && { and: options.and }), batch: { put: record } },
+    { ...options, batch: { put: record } },
   );
   group.know(signer);
   group.updates.set(toHex(keyPair.publicKey), keyPair);

@@ -3,7 +3,7 @@
  *
  * ```
  * group/ID/state                 version, status, own leaf, GroupContext, transcript
- * group/ID/secrets               the epoch's secrets
+ * group/ID/secrets               the epoch's secrets, what is left of its exporter tree among them
  * group/ID/node/N                a node of the tree that is not blank
  * group/ID/key/N                 the private key of a node of our path
  * group/ID/tree/EPOCH/…          the secret tree: nodes, ratchets, kept message keys
@@ -18,8 +18,9 @@
  *
  * Records whose form may change begin with its version: `state`, `secrets`, `past`, `position`, `pending`, key packages
  * (`key-package/REF`), and the state of a public group. Version 2 added to `state` what a group goes on as, to `pending` that and the
- * commit's proposals, and a version to `secrets` and to the `pending` of a joining group; `past` and `position` came with it. What an
- * older version wrote is read, and written anew in the newest when it changes.
+ * commit's proposals, and a version to `secrets` and to the `pending` of a joining group; `past` and `position` came with it. Version 3
+ * added the exporter tree to `secrets`, and its root to `pending`. What an older version wrote is read, and written anew in the newest
+ * when it changes.
  * @module
  */
 
@@ -44,6 +45,7 @@ import { MlsError } from "../errors.ts";
 import { AuthenticatedContent, proposalRef, Sender } from "../framing/content.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode, Proposal, ReInit } from "../framing/proposal.ts";
+import { ExporterNodes } from "../key/exporter-tree.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
@@ -60,7 +62,7 @@ import type { NextEpoch } from "./epoch.ts";
 import { listProposals } from "./proposal-list.ts";
 import type { CommittedProposal, PendingProposal, PublicState } from "./public-state.ts";
 
-const VERSION = 2;
+const VERSION = 3;
 
 /** `joining`: by an external commit that is not accepted yet. `closed`: re-initialised (§11.2). */
 export type GroupStatus = "joining" | "active" | "removed" | "closed";
@@ -92,10 +94,19 @@ const STORED_STATE = {
 const StoredState: Codec<StoredState> = struct({ ...STORED_STATE, reinit: optional(ReInit) });
 const StoredState1: Codec<Omit<StoredState, "reinit">> = struct(STORED_STATE);
 
-const StoredSecrets: Codec<{ readonly version: number; readonly secrets: EpochSecrets }> = struct({
-  version: uint8,
-  secrets: EpochSecrets,
+/** The secrets of an epoch as they are stored. */
+interface StoredSecrets {
+  readonly secrets: EpochSecrets;
+  /** Undefined where a version before 3 stored the epoch. */
+  readonly exporter: ExporterNodes | undefined;
+}
+const STORED_SECRETS = { version: uint8, secrets: EpochSecrets } as const;
+const StoredSecrets: Codec<StoredSecrets & { readonly version: number }> = struct({
+  ...STORED_SECRETS,
+  exporter: optional(ExporterNodes),
 });
+const StoredSecrets2: Codec<Omit<StoredSecrets, "exporter"> & { readonly version: number }> =
+  struct(STORED_SECRETS);
 
 const StoredKeyPair: Codec<KeyPair> = struct({ privateKey: opaque, publicKey: opaque });
 
@@ -160,8 +171,10 @@ export function decodeState(bytes: Bytes): StoredState {
   return decode(StoredState, bytes);
 }
 
+/** Records of version 1 are told apart before. */
 function checkVersion(bytes: Bytes): void {
-  if (bytes[0] === VERSION) return;
+  const [version = 0] = bytes;
+  if (version >= 2 && version <= VERSION) return;
   throw new MlsError("storage", "14", `a stored record of version ${bytes[0]}`);
 }
 
@@ -218,15 +231,16 @@ export function staleResumptionPsks(
 }
 
 /** The secrets of an epoch as a record. */
-export function encodeSecrets(secrets: EpochSecrets): Bytes {
-  return encode(StoredSecrets, { version: VERSION, secrets });
+export function encodeSecrets(secrets: EpochSecrets, exporter: ExporterNodes | undefined): Bytes {
+  return encode(StoredSecrets, { version: VERSION, secrets, exporter });
 }
 
 /** Version 1 had no version here: its records begin with the length of a secret, which is 32 or more. */
-export function decodeSecrets(bytes: Bytes): EpochSecrets {
-  if ((bytes[0] ?? 0) >= 32) return decode(EpochSecrets, bytes);
+export function decodeSecrets(bytes: Bytes): StoredSecrets {
+  if ((bytes[0] ?? 0) >= 32) return { secrets: decode(EpochSecrets, bytes), exporter: undefined };
   checkVersion(bytes);
-  return decode(StoredSecrets, bytes).secrets;
+  if (bytes[0] === 2) return { ...decode(StoredSecrets2, bytes), exporter: undefined };
+  return decode(StoredSecrets, bytes);
 }
 
 /** What changes when an epoch ends and another begins, but for the secret trees and past epochs, which write themselves. */
@@ -241,6 +255,7 @@ export function epochRecords(
     readonly status: GroupStatus;
     /** The public keys of our Updates: committed or void now. */
     readonly updates: readonly Bytes[];
+    readonly exporter: ExporterNodes | undefined;
   },
   resumptionEpochs: number = RESUMPTION_EPOCHS,
 ): Batch {
@@ -252,7 +267,7 @@ export function epochRecords(
     {
       put: new Map([
         [keys.state, encodeState(begun.state, begun.status, begun.ownLeaf)],
-        [keys.secrets, encodeSecrets(begun.secrets)],
+        [keys.secrets, encodeSecrets(begun.secrets, begun.exporter)],
         ...(resumptionEpochs > 0
           ? [[keys.resumption(epoch), ended.secrets.resumptionPsk] as const]
           : []),
@@ -366,6 +381,7 @@ interface StoredPending {
   readonly secrets: EpochSecrets;
   readonly encryptionSecret: Bytes;
   readonly reinit: ReInit | undefined;
+  readonly applicationExportSecret: Bytes | undefined;
 }
 /** A summary by leaf indices: the leaves themselves stand in the trees before and after. */
 interface StoredSummary {
@@ -421,18 +437,24 @@ const STORED_PENDING = {
   secrets: EpochSecrets,
   encryptionSecret: opaque,
 } as const;
-const StoredPending: Codec<StoredPending> = struct({
+const STORED_PENDING_2 = {
   ...STORED_PENDING,
   reinit: optional(ReInit),
   proposals: vector(
     struct<CommittedProposal>({ proposal: Proposal, sender: Sender, ref: optional(opaque) }),
   ),
+} as const;
+const StoredPending: Codec<StoredPending> = struct({
+  ...STORED_PENDING_2,
+  applicationExportSecret: optional(opaque),
 });
-const StoredPending1: Codec<Omit<StoredPending, "reinit" | "proposals">> = struct(STORED_PENDING);
+type StoredPending2 = Omit<StoredPending, "applicationExportSecret">;
+const StoredPending2: Codec<StoredPending2> = struct(STORED_PENDING_2);
+const StoredPending1: Codec<Omit<StoredPending2, "reinit" | "proposals">> = struct(STORED_PENDING);
 
 export function encodePending(before: RatchetTree, composed: ComposedCommit): Bytes {
   const { bundle, summary, next } = composed;
-  const { state, ownLeaf, secrets, encryptionSecret } = next;
+  const { state, ownLeaf, secrets, encryptionSecret, applicationExportSecret } = next;
   return encode(StoredPending, {
     version: VERSION,
     bundle,
@@ -455,6 +477,7 @@ export function encodePending(before: RatchetTree, composed: ComposedCommit): By
     encryptionSecret,
     reinit: state.reinit,
     proposals: summary.proposals,
+    applicationExportSecret,
   });
 }
 
@@ -471,12 +494,19 @@ function committedProposals(
   return list.map((one) => ({ proposal: one.proposal, sender: one.sender, ref: one.ref }));
 }
 
+/** What an older version did not store is undefined. */
+function readPending(
+  bytes: Bytes,
+): Omit<StoredPending, "proposals"> & Partial<Pick<StoredPending, "proposals">> {
+  const older = { reinit: undefined, applicationExportSecret: undefined };
+  if (bytes[0] === 1) return { ...older, ...decode(StoredPending1, bytes) };
+  checkVersion(bytes);
+  if (bytes[0] === 2) return { ...older, ...decode(StoredPending2, bytes) };
+  return decode(StoredPending, bytes);
+}
+
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
-  if (bytes[0] !== 1) checkVersion(bytes);
-  const stored =
-    bytes[0] === 1
-      ? { ...decode(StoredPending1, bytes), reinit: undefined, proposals: undefined }
-      : decode(StoredPending, bytes);
+  const stored = readPending(bytes);
   const { suite } = before;
   const tree = withNodes(before.tree, stored.nodes);
   const { groupContext, confirmationTag, interimTranscriptHash, summary, ownLeaf } = stored;
@@ -523,6 +553,7 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
       keys: new Map(stored.keys.map(({ index, keyPair }) => [index, keyPair])),
       secrets: stored.secrets,
       encryptionSecret: stored.encryptionSecret,
+      applicationExportSecret: stored.applicationExportSecret,
     },
   };
 }

@@ -31,6 +31,15 @@ export const EpochSecrets: Codec<EpochSecrets> = struct({
   initSecret: opaque,
 });
 
+/** All that an epoch begins with. */
+export interface DerivedSecrets {
+  readonly secrets: EpochSecrets;
+  /** The root of the secret tree, which uses it up (§9). */
+  readonly encryptionSecret: Bytes;
+  /** The root of the exporter tree, which uses it up (draft-ietf-mls-extensions, "Exported Secrets"). */
+  readonly applicationExportSecret: Bytes;
+}
+
 /** `joiner_secret`: from here a joiner can go on (§8). */
 export function joinerSecret(
   suite: Suite,
@@ -56,13 +65,13 @@ export function welcomeSecret(suite: Suite, joiner: Bytes, psk: Bytes): Bytes {
   return welcome;
 }
 
-/** All secrets of an epoch, and the `encryption_secret`, which its secret tree uses up (§9). */
+/** All secrets of an epoch (§8). */
 export function epochSecrets(
   suite: Suite,
   joiner: Bytes,
   psk: Bytes,
   groupContext: Bytes,
-): { readonly secrets: EpochSecrets; readonly encryptionSecret: Bytes } {
+): DerivedSecrets {
   const member = memberSecret(suite, joiner, psk);
   const epoch = expandWithLabel(suite, member, "epoch", groupContext, suite.nh);
   wipe(member);
@@ -72,10 +81,7 @@ export function epochSecrets(
 }
 
 /** From `epoch_secret` on; a new group draws that at random (§11). */
-export function secretsOfEpoch(
-  suite: Suite,
-  epoch: Bytes,
-): { readonly secrets: EpochSecrets; readonly encryptionSecret: Bytes } {
+export function secretsOfEpoch(suite: Suite, epoch: Bytes): DerivedSecrets {
   const derive = (label: string): Bytes => deriveSecret(suite, epoch, label);
   return {
     secrets: {
@@ -89,6 +95,7 @@ export function secretsOfEpoch(
       initSecret: derive("init"),
     },
     encryptionSecret: derive("encryption"),
+    applicationExportSecret: derive("application_export"),
   };
 }
 

@@ -67,24 +67,70 @@ interface MessageKey {
 }
 const MessageKey: Codec<MessageKey> = struct({ key: opaque, nonce: opaque });
 
-/** A key that was asked for, and what taking it means. */
-export interface TakenKey extends MessageKey {
-  readonly generation: number;
-  readonly batch: Batch;
+/** A secret that was asked for, and what becomes of it. */
+export interface Taken {
   /** The batch is stored: forget what was used. */
   readonly settle: () => void;
-  /** The message was no good: nothing was taken. */
+  /** It came to nothing: nothing was taken. */
   readonly discard: () => void;
 }
 
+/** A key that was asked for, and what taking it means. */
+export interface TakenKey extends MessageKey, Taken {
+  readonly generation: number;
+  readonly batch: Batch;
+}
+
 /** Where a ratchet is to be read from: as it stands, or yet to be derived from a node above. */
-interface Found {
+interface Found extends Taken {
   readonly ratchet: Ratchet;
   /** Records that opening the path to a leaf for the first time makes and unmakes. */
   readonly opened: ReadonlyMap<string, Bytes>;
   readonly closed: readonly string[];
-  readonly settle: () => void;
-  readonly discard: () => void;
+}
+
+/** What the way from a node down to a leaf gives (§9). */
+interface OpenedPath {
+  /** The node whose secret the others come from: it is used up. */
+  readonly start: number;
+  /** Of the leaf: a fresh array, the caller's to overwrite. */
+  readonly secret: Bytes;
+  /** The secrets beside the way, by node, for the leaves below them. */
+  readonly siblings: ReadonlyMap<number, Bytes>;
+}
+
+/**
+ * Derives a leaf's secret from the lowest one at or above it; every node passed loses its own (§9.2). Undefined where all of them
+ * are gone. `secretOf`: of a node, where it is still there.
+ */
+export function openPath(
+  suite: Suite,
+  leafCount: number,
+  leafIndex: number,
+  secretOf: (node: number) => Bytes | undefined,
+): OpenedPath | undefined {
+  const leaf = 2 * leafIndex;
+  const above = [leaf, ...directPath(leaf, leafCount)];
+  const from = above.findIndex((node) => secretOf(node));
+  const start = above[from];
+  let secret = start === undefined ? undefined : secretOf(start)?.slice();
+  if (start === undefined || !secret) return undefined;
+  const siblings = new Map<number, Bytes>();
+  for (let i = from; i > 0; i--) {
+    const node = above[i] ?? 0;
+    const toLeft = left(node) === above[i - 1];
+    const [down, beside] = toLeft ? (["left", "right"] as const) : (["right", "left"] as const);
+    const siblingNode = (toLeft ? right(node) : left(node)) ?? 0;
+    siblings.set(siblingNode, childSecret(suite, secret, "tree", beside));
+    const below = childSecret(suite, secret, "tree", down);
+    wipe(secret);
+    secret = below;
+  }
+  return { start, secret, siblings };
+}
+
+function childSecret(suite: Suite, secret: Bytes, label: string, context: string): Bytes {
+  return expandWithLabel(suite, secret, label, utf8Bytes(context), suite.nh);
 }
 
 export class SecretTree {
@@ -312,33 +358,19 @@ export class SecretTree {
 
   /** Derives a leaf's two ratchets from the lowest secret above it; every node passed loses its secret (§9.2). */
   #open(leafIndex: number, type: RatchetType): Found {
-    const leaf = 2 * leafIndex;
     if (!Number.isInteger(leafIndex) || leafIndex < 0 || leafIndex >= this.#leafCount) {
       throw new MlsError("unknown-sender", "6.3.2", `the tree has no leaf ${leafIndex}`);
     }
-    const above = [leaf, ...directPath(leaf, this.#leafCount)];
-    const from = above.findIndex((node) => this.#records.has(nodeKey(node)));
-    const start = above[from];
-    let secret = start === undefined ? undefined : this.#records.get(nodeKey(start));
-    if (start === undefined || !secret) {
-      throw new MlsError("generation-used", "9.2", "the secrets of this sender are gone");
-    }
-    const opened = new Map<string, Bytes>();
-    const passed: Bytes[] = [];
-    for (let i = from; i > 0; i--) {
-      const node = above[i] ?? 0;
-      const toLeft = left(node) === above[i - 1];
-      const [down, beside] = toLeft ? ["left", "right"] : ["right", "left"];
-      const siblingNode = (toLeft ? right(node) : left(node)) ?? 0;
-      opened.set(nodeKey(siblingNode), this.#child(secret, "tree", beside ?? ""));
-      secret = this.#child(secret, "tree", down ?? "");
-      passed.push(secret);
-    }
+    const nodeSecret = (node: number): Bytes | undefined => this.#records.get(nodeKey(node));
+    const path = openPath(this.#suite, this.#leafCount, leafIndex, nodeSecret);
+    if (!path) throw new MlsError("generation-used", "9.2", "the secrets of this sender are gone");
+    const { secret } = path;
+    const opened = new Map([...path.siblings].map(([node, value]) => [nodeKey(node), value]));
     const secrets = {
-      handshake: this.#child(secret, "handshake", ""),
-      application: this.#child(secret, "application", ""),
+      handshake: childSecret(this.#suite, secret, "handshake", ""),
+      application: childSecret(this.#suite, secret, "application", ""),
     };
-    wipe(...passed);
+    wipe(secret);
     const other = type === "handshake" ? "application" : "handshake";
     const otherRatchet = encode(Ratchet, { generation: 0, secret: secrets[other] });
     wipe(secrets[other]);
@@ -346,14 +378,10 @@ export class SecretTree {
     return {
       ratchet: { generation: 0, secret: secrets[type] },
       opened,
-      closed: [nodeKey(start)],
+      closed: [nodeKey(path.start)],
       settle: () => undefined,
       discard: () => wipe(secrets[type], ...opened.values()),
     };
-  }
-
-  #child(secret: Bytes, label: string, context: string): Bytes {
-    return expandWithLabel(this.#suite, secret, label, utf8Bytes(context), this.#suite.nh);
   }
 
   /** Overwrites everything; the records are the storage's to delete: `keys` says which. */

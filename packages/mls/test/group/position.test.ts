@@ -32,6 +32,7 @@ describe("a position in a group", () => {
           for (const one of groups) await one.receive(commit);
         },
         () => group.send(utf8("four")),
+        () => group.safeExportSecret(1),
         () => group.proposeUpdate(),
         () => group.propose({ proposalType: "remove", removed: 1 }),
       ];

@@ -1,6 +1,6 @@
 /** Which pending proposals a commit takes along: no proposal keeps anybody from committing. */
 
-import type { Proposal } from "@conclave/mls";
+import type { Bytes, Proposal } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import { fittingProposals } from "../../src/group/proposal-selection.ts";
 import { forgeKeyPackage, forgeProposal, inside } from "../forge.ts";
@@ -143,6 +143,46 @@ describe("§12.4 a pending proposal that would spoil the list", () => {
     expect(fitting).toEqual(
       list.filter(({ proposal }) => proposal.removed % 2 === 0).slice(0, fitting.length),
     );
+  });
+});
+
+describe("§12.2 several proposals for one leaf", () => {
+  /** The proposal types in alice's commit, and bob's leaf after it. */
+  async function committed(where: Room) {
+    const { commit } = await where.at(0).group.commit();
+    const [received] = await Promise.all(where.groups.map((group) => group.receive(commit)));
+    if (received?.type !== "commit") throw new Error("no commit");
+    const leaf = where.at(0).group.members()[1]?.leafNode;
+    return { types: received.summary.proposals.map(({ proposal }) => proposal.proposalType), leaf };
+  }
+  async function updates(where: Room): Promise<readonly Bytes[]> {
+    const keys: Bytes[] = [];
+    for (let i = 0; i < 3; i++) {
+      const message = await where.at(1).group.proposeUpdate();
+      for (const leafIndex of [0, 2]) await where.at(leafIndex).group.receive(message);
+      const newest = where.at(0).group.pendingProposals.at(-1)?.proposal;
+      if (newest?.proposalType === "update") keys.push(newest.leafNode.encryptionKey);
+    }
+    return keys;
+  }
+
+  it("ends in the most recent Update", async () => {
+    const where = await three();
+    const keys = await updates(where);
+    const { types, leaf } = await committed(where);
+    expect(types).toEqual(["update"]);
+    expect(leaf?.encryptionKey).toEqual(keys[2]);
+    expect(hex(where.at(1).group.epochAuthenticator)).toBe(
+      hex(where.at(0).group.epochAuthenticator),
+    );
+  });
+
+  it("ends in a Remove, if there is one", async () => {
+    const where = await three();
+    const remove = await where.at(2).group.propose({ proposalType: "remove", removed: 1 });
+    for (const leafIndex of [0, 1]) await where.at(leafIndex).group.receive(remove);
+    await updates(where);
+    expect((await committed(where)).types).toEqual(["remove"]);
   });
 });
 

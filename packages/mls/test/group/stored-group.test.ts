@@ -138,8 +138,9 @@ async function epochSecretsOf(who: Person): Promise<readonly Bytes[]> {
   const records = await who.storage.list("group/");
   const found = [...records].find(([key]) => key.endsWith("/secrets"));
   if (!found) return [];
-  const { resumptionPsk: _, ...secrets } = decodeSecrets(found[1]);
-  return Object.values(secrets);
+  const { secrets, exporter = [] } = decodeSecrets(found[1]);
+  const { resumptionPsk: _, ...others } = secrets;
+  return [...Object.values(others), ...exporter.map(({ secret }) => secret)];
 }
 
 async function secretRecords(who: Person): Promise<readonly Bytes[]> {
@@ -479,7 +480,8 @@ describe("records of version 1", () => {
     const prefix = `group/${hex(group.groupId)}/`;
     for (const [name, more] of [
       ["state", 1],
-      ["pending", 2],
+      // Empty lists, and the root of the exporter tree.
+      ["pending", 2 + 34],
     ] as const) {
       const key = prefix + name;
       const record = await alice.storage.get(key);
@@ -491,7 +493,7 @@ describe("records of version 1", () => {
     expect(loaded.reinit).toBeUndefined();
     await loaded.receive(commit);
     expect([loaded.status, loaded.epoch]).toEqual(["active", 1n]);
-    expect((await alice.storage.get(`${prefix}state`))?.[0]).toBe(2);
+    expect((await alice.storage.get(`${prefix}state`))?.[0]).toBe(3);
   });
 });
 

@@ -70,20 +70,20 @@ async function words(group: Group, message: Bytes): Promise<string> {
 
 describe("what a later version wrote", () => {
   it.each(["state", "secrets", "pending", "position"])("is not read: %s", async (name) => {
-    const { context, load } = await restore(read(2), "alice");
+    const { context, load } = await restore(read(3), "alice");
     const key = `group/${hex(groupId)}/${name}`;
     const record = await context.storage.get(key);
-    expect(record?.[0]).toBe(2);
-    const later = record?.with(0, 3) ?? utf8("");
+    expect(record?.[0]).toBe(3);
+    const later = record?.with(0, 4) ?? utf8("");
     await context.storage.apply({ put: new Map([[key, new Uint8Array(later)]]) });
     await expect(load()).rejects.toMatchObject({ code: "storage", section: "14" });
   });
 
   it("is not read: a key package, a public group, what a joining group has to send", async () => {
-    const stored = read(2);
+    const stored = read(3);
     const [eve, dave] = [await restore(stored, "eve"), await restore(stored, "dave")];
     const pending = `group/${hex(groupId)}/pending`;
-    await eve.context.storage.apply({ put: new Map([[pending, Uint8Array.of(3)]]) });
+    await eve.context.storage.apply({ put: new Map([[pending, Uint8Array.of(4)]]) });
     await expect(eve.load()).rejects.toMatchObject({ code: "storage" });
     const packages = await dave.context.storage.list("key-package/");
     const later = [...packages].map(
@@ -100,7 +100,7 @@ describe("what a later version wrote", () => {
   });
 });
 
-describe.each([1, 2])("what version %i wrote", (version) => {
+describe.each([1, 2, 3])("what version %i wrote", (version) => {
   const stored = read(version);
   const message = (name: keyof Stored["messages"]) => unhex(stored.messages[name]);
 
@@ -171,6 +171,23 @@ describe.each([1, 2])("what version %i wrote", (version) => {
     await group.receive(commit);
     expect(group.epochAuthenticator).toEqual(alice.epochAuthenticator);
     expect(await words(alice, await group.send(utf8("I am in")))).toBe("I am in");
+  });
+
+  it("gives each component its secret once, from version 3 on, and in every epoch after it", async () => {
+    const [alice, bob] = [await restore(stored, "alice"), await restore(stored, "bob")];
+    const [a, b] = [await alice.load(), await bob.load()];
+    // Alice has taken this one.
+    const taken = 0x8001;
+    const asked = (group: Group) => group.safeExportSecret(taken).catch((error: unknown) => error);
+    // An older version stored neither this epoch's tree nor the one that its pending commit begins.
+    const none = { code: "storage", section: "8" };
+    const used = { code: "generation-used", section: "9.2" };
+    expect(await asked(a)).toMatchObject(version < 3 ? none : used);
+    for (const group of [a, b]) await group.receive(message("commit"));
+    expect(await asked(a)).toMatchObject(version < 3 ? none : { length: 32 });
+    const { commit } = await a.commit();
+    for (const group of [a, b]) await group.receive(commit);
+    expect(hex(await a.safeExportSecret(taken))).toBe(hex(await b.safeExportSecret(taken)));
   });
 
   it("is a public group that goes on following", async () => {

@@ -25,7 +25,8 @@ async function everything(storage: Storage): Promise<string> {
 async function epochSecretsOf(who: Person): Promise<readonly Bytes[]> {
   const record = await who.storage.get(groupKeys(utf8("room")).secrets);
   if (!record) throw new Error(`${who.name} has no secrets`);
-  return Object.values(decodeSecrets(record));
+  const { secrets, exporter = [] } = decodeSecrets(record);
+  return [...Object.values(secrets), ...exporter.map(({ secret }) => secret)];
 }
 
 async function recordsUnder(storage: Storage, part: string): Promise<ReadonlyMap<string, Bytes>> {
@@ -74,7 +75,7 @@ rule("D01", () => {
 });
 
 rule("D02", () => {
-  const source = [SECRET_TREE, "closed: [nodeKey(start)],"] as const;
+  const source = [SECRET_TREE, "closed: [nodeKey(path.start)],"] as const;
   holds("every node on the way to a leaf is gone, its siblings are left", source, async () => {
     const { storage, tree, take } = await secretTree();
     await take(tree.next(5, "application"));
@@ -265,11 +266,14 @@ rule("D08", () => {
 });
 
 rule("D09", () => {
-  const source = [LIVE_GROUP, "wipe(next.encryptionSecret);"] as const;
+  const source = [
+    LIVE_GROUP,
+    "wipe(next.encryptionSecret, next.applicationExportSecret);",
+  ] as const;
   const pendingOf = async (who: Person): Promise<Bytes> => {
     const [record] = (await recordsUnder(who.storage, "/pending")).values();
     if (!record) throw new Error("nothing is pending");
-    // It ends with the encryption secret of the epoch to come.
+    // It ends with a secret of the epoch to come, the root of its exporter tree.
     return record.slice(-32);
   };
   holds("when another commit wins", source, async () => {
@@ -320,7 +324,10 @@ rule("D10", () => {
 });
 
 rule("D11", () => {
-  const source = ["storage.ts", "records.get(key)?.fill(0);\n        records.set"] as const;
+  const source = [
+    "storage.ts",
+    "records.get(key)?.fill(0);\n        // Not `slice`: that of a `Buffer` is no copy.",
+  ] as const;
   holds("no key of an ended epoch is listed", source, async () => {
     const at = await stage();
     await at.where.at(0).group.send(utf8("so that the tree is open"));

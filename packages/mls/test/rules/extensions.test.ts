@@ -25,6 +25,7 @@ import {
   type CredentialBinding,
   checkComponents,
   checkMultiCredentials,
+  checkSafeAad,
   componentData,
   componentOperationLabel,
   componentsList,
@@ -60,6 +61,7 @@ import {
   person,
   persons,
   type Room,
+  reload,
   room,
   text,
   unhex,
@@ -502,6 +504,33 @@ rule("X10", () => {
   );
 });
 
+rule("X12", () => {
+  const taking = async (at: Stage, componentId: number) =>
+    Promise.all(at.where.groups.map(async (one) => hex(await one.safeExportSecret(componentId))));
+  accepts(
+    "a secret for each component, the same for all members, another in each epoch",
+    async () => {
+      const at = await stage();
+      const secrets = [await taking(at, TEXT), await taking(at, OTHER)];
+      const where = await committed(at, 0);
+      secrets.push(await taking({ ...at, where }, TEXT));
+      for (const of of secrets) expect(new Set(of).size).toBe(1);
+      expect(new Set(secrets.flat()).size).toBe(3);
+    },
+  );
+  refuses("a second time in an epoch", "generation-used §9.2", async () => {
+    const at = await stage();
+    await taking(at, TEXT);
+    await taking(at, TEXT);
+  });
+  refuses("a second time after a restart", "generation-used §9.2", async () => {
+    const { where } = await stage();
+    const { group, person: alice } = where.at(0);
+    await group.safeExportSecret(TEXT);
+    await (await reload(alice, group)).safeExportSecret(TEXT);
+  });
+});
+
 const SAFE_AAD = dictionaryExtension([
   { componentId: COMPONENT.safeAad, data: componentsList([]) },
 ]);
@@ -523,6 +552,61 @@ rule("X11", () => {
     const got = await where.at(1).group.receive(sent);
     const { authenticatedData } = got as Extract<typeof got, { type: "application" }>;
     expect(readSafeAad(where.at(1).group.extensions, authenticatedData)).toEqual([item(2)]);
+  });
+  /** All insist on the frame since a commit that brought it in. */
+  const insisting = async (): Promise<Stage> => {
+    const rules = { ...options.context.rules, checkAuthenticatedData: checkSafeAad };
+    const extensions = [SAFE_AAD];
+    const replaced = { proposalType: "group_context_extensions", extensions } as const;
+    const where = await committed(await stage([], { rules }), 0, [replaced]);
+    return { where, mallory: await inside(where.at(MALLORY).person) };
+  };
+  accepts("every kind of message with items, where the group insists on it", async () => {
+    let at = await insisting();
+    const { group } = at.where.at(0);
+    const authenticatedData = safeAad([item(2)]);
+    const said = await group.send(utf8("hello"), { authenticatedData });
+    expect(await at.where.at(1).group.receive(said)).toMatchObject({ type: "application" });
+    at = await received(at, 1, await at.where.at(1).group.proposeUpdate({ authenticatedData }));
+    at = await received(
+      at,
+      2,
+      await at.where.at(2).group.propose(update(TEXT, "a"), { authenticatedData }),
+    );
+    const { commit } = await group.commit({ authenticatedData });
+    await group.receive(commit);
+    await expectAccepted(at.where, 0, commit);
+  });
+  const made: Readonly<Record<string, (group: Group) => Promise<unknown>>> = {
+    "a message": (group) => group.send(utf8("hello")),
+    "a proposal": (group) => group.propose(SELF_REMOVE),
+    "an Update": (group) => group.proposeUpdate(),
+    "a commit": (group) => group.commit(),
+  };
+  for (const [what, make] of Object.entries(made)) {
+    refuses(`${what} of ours in no frame`, "decode §2.1", async () =>
+      make((await insisting()).where.at(0).group),
+    );
+  }
+  const framing = { authenticatedData: utf8("free") };
+  refuses("a member's message in no frame", "decode §2.1", async () => {
+    const { where, mallory } = await insisting();
+    const content = { contentType: "application", applicationData: utf8("hi") } as const;
+    const bad = await forgePrivate(mallory, content, framing);
+    await refusedByAll(where, MALLORY, bad, { membersOnly: true });
+  });
+  refuses("a member's proposal in no frame", "decode §2.1", async () => {
+    const { where, mallory } = await insisting();
+    await refusedByAll(where, MALLORY, await forgeProposal(mallory, SELF_REMOVE, framing));
+  });
+  refuses("a member's commit in no frame", "decode §2.1", async () => {
+    const { where, mallory } = await insisting();
+    await refusedByAll(where, MALLORY, await forgeCommit(mallory));
+  });
+  refuses("an external commit in no frame", "decode §2.1", async () => {
+    const { where, mallory } = await insisting();
+    const external = { person: await person("eve", options) };
+    await refusedByAll(where, -1, await forgeCommit(mallory, { external }));
   });
   const items = vector(struct({ componentId: uint16, data: opaque }));
   const wrong = (...ids: readonly number[]) => encode(items, ids.map(item));

@@ -248,6 +248,3 @@ export const RULES = {
 } as const satisfies Readonly<Record<string, readonly [section: string, title: string]>>;
 
 export type RuleId = keyof typeof RULES;
-
-/** Rules of what is not built yet. */
-export const AWAITED: ReadonlySet<RuleId> = new Set(["X12"]);

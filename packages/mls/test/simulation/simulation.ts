@@ -684,8 +684,9 @@ async function secretsOf(member: Member): Promise<readonly string[]> {
   const secrets: Bytes[] = [];
   for (const [key, value] of await member.storage.list("group/")) {
     if (key.endsWith("/secrets")) {
-      const { resumptionPsk: _, ...others } = decodeSecrets(value);
-      secrets.push(...Object.values(others));
+      const { secrets: stored, exporter = [] } = decodeSecrets(value);
+      const { resumptionPsk: _, ...others } = stored;
+      secrets.push(...Object.values(others), ...exporter.map(({ secret }) => secret));
     }
     if (/\/tree\//.test(key)) secrets.push(value);
   }
