@@ -38,7 +38,7 @@ export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
 export type { AuthenticatedContent, Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
-export type { Proposal, ReInit } from "./framing/proposal.ts";
+export type { AppDataUpdateOperation, Proposal, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
 export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle, NewLeaf } from "./group/compose.ts";
@@ -61,6 +61,7 @@ export { readGroupInfo } from "./group/opened-group.ts";
 export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
 export type { PastEpochWindow } from "./group/past-epochs.ts";
 export { deleteResumptionPsks, preSharedKey } from "./group/pre-shared-key.ts";
+export type { ListedProposal } from "./group/proposal-list.ts";
 export type {
   CommitPolicy,
   CommitSummary,
@@ -68,6 +69,7 @@ export type {
   PendingProposal,
   ProposalPolicy,
   PublicContext,
+  PublicState,
 } from "./group/public-state.ts";
 export type { Received } from "./group/receiving.ts";
 export type { GroupStatus } from "./group/stored-group.ts";
