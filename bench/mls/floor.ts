@@ -19,6 +19,7 @@ import {
   hash,
   type KeyObject,
   randomBytes,
+  randomFillSync,
   sign,
   verify,
 } from "node:crypto";
@@ -368,6 +369,8 @@ export function subject(): Subject {
       messages(() => {
         sign(null, message.message, own.privateKey);
         messageKeys();
+        // The reuse guard (§6.3.1), which must not be drawn in advance.
+        randomFillSync(new Uint8Array(4));
         aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message);
         aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12));
       }),

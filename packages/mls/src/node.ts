@@ -187,22 +187,6 @@ function bytes(buffer: Uint8Array): Bytes {
     : Uint8Array.from(buffer);
 }
 
-/** Random bytes for what is no key, as a reuse guard (§6.3.1), are drawn together: asking for a few costs as much as for many. */
-const SMALL = 8;
-const drawn: Bytes = new Uint8Array(512);
-let left = 0;
-
-function smallRandom(length: number): Bytes {
-  if (left < length) {
-    randomFillSync(drawn);
-    left = drawn.length;
-  }
-  left -= length;
-  const taken = drawn.slice(left, left + length);
-  drawn.fill(0, left, left + length);
-  return taken;
-}
-
 /** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
 const BLOCK = { sha256: 64, sha384: 128, sha512: 128 } as const satisfies Record<HashName, number>;
 
@@ -262,7 +246,8 @@ function verifyAside({ curve, hash }: Scheme, signed: Signed): Promise<boolean> 
 export const nodeCrypto: CryptoProvider = {
   suites: SUITES,
 
-  random: (length) => (length <= SMALL ? smallRandom(length) : bytes(randomBytes(length))),
+  // None is drawn in advance: two copies of a process must not share what each draws after they part (§6.3.1).
+  random: (length) => randomFillSync(new Uint8Array(length)),
 
   hash: (name, data) => bytes(hash(name, data, "buffer")),
 
