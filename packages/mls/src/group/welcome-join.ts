@@ -67,7 +67,11 @@ export async function joinGroup(
   const { ref, stored } = found;
   const { keyPackage } = stored;
   if (!bytesEqual(keyPackage.leafNode.signatureKey, options.signer.publicKey)) {
-    throw new TypeError("the signer is not the one of the key package that the Welcome is for");
+    throw new MlsError(
+      "storage",
+      "12.4.3.1",
+      "the signer is not the one of the key package that the Welcome is for",
+    );
   }
   if (keyPackage.cipherSuite !== suite.number) {
     throw new MlsError("welcome", "12.4.3.1", "a Welcome of another suite than its key package");

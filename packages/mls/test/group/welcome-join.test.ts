@@ -398,6 +398,9 @@ it("takes the signer of its key package", async () => {
   const keyPackage = readKeyPackage(await keyPackageOf(on.eve));
   const welcome = await forgeWelcome(on.mallory, keyPackage);
   const { signer } = await person("eve");
-  await expect(joinGroup(on.eve.context, { welcome, signer })).rejects.toThrow(TypeError);
+  await expect(joinGroup(on.eve.context, { welcome, signer })).rejects.toMatchObject({
+    name: "MlsError",
+    code: "storage",
+  });
   expect((await joinGroup(on.eve.context, { welcome, signer: on.eve.signer })).epoch).toBe(2n);
 });
