@@ -117,7 +117,8 @@ interface Options {
 function numbersOf(text: string): number[] {
   return text.split(",").map((part) => {
     const number = Number(part);
-    if (!Number.isInteger(number) || number < 4) throw new TypeError(`no size of a group: ${part}`);
+    if (!Number.isInteger(number) || number < 4)
+      throw new RangeError(`no size of a group: ${part}`);
     return number;
   });
 }

@@ -104,7 +104,7 @@ export interface CommitSummary {
 }
 
 /** Throws to refuse a commit, which then ends in `MlsError` with `policy` and that as its cause. It sees public things alone, so all who follow the group can come to the same answer. */
-export type CommitPolicy = (commit: CommitSummary) => Promise<void>;
+export type CommitPolicy = (commit: CommitSummary) => void | Promise<void>;
 
 /**
  * Throws to refuse a proposal that comes by itself, ours too, to be committed by reference: who may propose what (§12.1.8).
@@ -115,7 +115,7 @@ export type ProposalPolicy = (proposed: {
   readonly epoch: bigint;
   readonly proposal: Proposal;
   readonly sender: Sender;
-}) => Promise<void>;
+}) => void | Promise<void>;
 
 /** What following a group takes. */
 export interface PublicContext {
