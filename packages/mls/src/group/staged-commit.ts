@@ -176,7 +176,7 @@ export async function judgeProposal(
 }
 
 /** What the application doesn't want is refused like what breaks a rule (§12.4). */
-async function byPolicy(policy: () => Promise<void> | undefined): Promise<void> {
+async function byPolicy(policy: () => unknown): Promise<void> {
   try {
     await policy();
   } catch (cause) {
