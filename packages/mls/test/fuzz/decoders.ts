@@ -172,7 +172,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     },
     stored("state", (bytes) => {
       // An older version is read, and written as the newest.
-      if (bytes[0] === 1) return nothing(decodeState)(bytes);
+      if (bytes[0] !== said.records.get("state")?.[0]?.[0]) return nothing(decodeState)(bytes);
       const { status, ownLeaf, ...stands } = decodeState(bytes);
       return encodeState({ ...state, ...stands }, status, ownLeaf);
     }),
