@@ -57,6 +57,7 @@ import {
   treeFromNodes,
   withNodes,
 } from "../tree/ratchet-tree.ts";
+import { nodeWidth } from "../tree/tree-math.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import type { NextEpoch } from "./epoch.ts";
 import { listProposals } from "./proposal-list.ts";
@@ -508,6 +509,11 @@ function readPending(
 export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit {
   const stored = readPending(bytes);
   const { suite } = before;
+  // Members who come take the blank leaves first, so the tree has no more than these.
+  const leaves = 2 * (before.tree.leafCount + stored.nodes.length);
+  if (stored.nodes.some(({ index }) => index >= nodeWidth(leaves))) {
+    throw new MlsError("storage", "14", "a stored commit does not fit its group");
+  }
   const tree = withNodes(before.tree, stored.nodes);
   const { groupContext, confirmationTag, interimTranscriptHash, summary, ownLeaf } = stored;
   const leafIn = (from: RatchetTree, leafIndex: number) => {

@@ -17,7 +17,9 @@ import {
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { decodeSecrets } from "../../src/group/stored-group.ts";
+import { decodePending, decodeSecrets, encodePending } from "../../src/group/stored-group.ts";
+import { changedNodes, withNodes } from "../../src/tree/ratchet-tree.ts";
+import { inside } from "../forge.ts";
 import {
   add,
   addProposal,
@@ -524,5 +526,24 @@ describe("§12.4.3.1 a commit that was given up, and the same words again", () =
     await a.receive(commit);
     const keys = [...(await alice.storage.list("group/")).keys()];
     expect(keys.filter((key) => /pending|discarded/.test(key))).toEqual([]);
+  });
+});
+
+describe("a stored commit", () => {
+  it("makes the tree no larger than it can: a damaged one is refused", async () => {
+    const alice = await person("alice");
+    const group = await found(alice);
+    await group.commit();
+    const { state } = await inside(alice);
+    const record = await alice.storage.get(`group/${hex(group.groupId)}/pending`);
+    const [leaf] = changedNodes(undefined, state.tree);
+    if (!record || !leaf) throw new Error("a commit is stored");
+    const composed = decodePending(state, record);
+    const tree = withNodes(state.tree, [{ ...leaf, index: 2 ** 12 }]);
+    const next = { ...composed.next, state: { ...composed.next.state, tree } };
+    const damaged = encodePending(state.tree, { ...composed, next });
+    expect(() => decodePending(state, damaged)).toThrow(
+      expect.objectContaining({ name: "MlsError", code: "storage" }),
+    );
   });
 });
