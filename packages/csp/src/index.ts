@@ -4,6 +4,7 @@
  * @module
  */
 
+export { CspError, type CspErrorCode } from "./errors.ts";
 // For authors
 export {
   buildPolicy,
@@ -14,7 +15,7 @@ export {
   type NonceExpression,
   type PolicyDirectives,
   type SourceText,
-} from "./build.ts";
+} from "./make/build.ts";
 // Directives and source expressions
 export {
   type Directive,
@@ -30,8 +31,7 @@ export {
   type TrustedTypesExpression,
   type UriReference,
   type WebrtcValue,
-} from "./directives.ts";
-export { CspError, type CspErrorCode } from "./errors.ts";
+} from "./policy/directives.ts";
 // Policies
 export {
   type CspList,
@@ -46,28 +46,7 @@ export {
   parseResponsePolicies,
   serializePolicy,
   serializePolicyList,
-} from "./policy.ts";
-// Reports
-export {
-  type CspHashReport,
-  type CspHashReportBody,
-  type CspViolationReport,
-  type CspViolationReportBody,
-  type IntegrityViolationReport,
-  type IntegrityViolationReportBody,
-  parseReports,
-  type Report,
-  type ReportLimits,
-} from "./report.ts";
-export {
-  deniedFeatures,
-  type Header,
-  type IntegrityPolicy,
-  type PolicyOption,
-  type SecurityHeadersOptions,
-  type StrictTransportSecurity,
-  securityHeaders,
-} from "./security-headers.ts";
+} from "./policy/policy.ts";
 export {
   type AncestorSource,
   type HashAlgorithm,
@@ -84,4 +63,25 @@ export {
   type SourceExpression,
   type Span,
   type Token,
-} from "./source-list.ts";
+} from "./policy/source-list.ts";
+// Reports
+export {
+  type CspHashReport,
+  type CspHashReportBody,
+  type CspViolationReport,
+  type CspViolationReportBody,
+  type IntegrityViolationReport,
+  type IntegrityViolationReportBody,
+  parseReports,
+  type Report,
+  type ReportLimits,
+} from "./report/parse-reports.ts";
+export {
+  deniedFeatures,
+  type Header,
+  type IntegrityPolicy,
+  type PolicyOption,
+  type SecurityHeadersOptions,
+  type StrictTransportSecurity,
+  securityHeaders,
+} from "./serve/security-headers.ts";

@@ -4,8 +4,8 @@
  * "integrity-violation".
  * @module
  */
-import { CspError } from "./errors.ts";
-import type { Disposition } from "./policy.ts";
+import { CspError } from "../errors.ts";
+import type { Disposition } from "../policy/policy.ts";
 
 /** #reporting, `CSPViolationReportBody`. */
 export interface CspViolationReportBody {

@@ -4,9 +4,10 @@
  * Permissions Policy; RFC 6797; RFC 7034; RFC 9651.
  * @module
  */
-import { buildPolicy, createNonce, type PolicyDirectives } from "./build.ts";
-import { CspError } from "./errors.ts";
-import { getDirective, type Policy, serializePolicy } from "./policy.ts";
+
+import { CspError } from "../errors.ts";
+import { buildPolicy, createNonce, type PolicyDirectives } from "../make/build.ts";
+import { getDirective, type Policy, serializePolicy } from "../policy/policy.ts";
 
 /** A policy, or what makes one for a response from its nonce. */
 export type PolicyOption = PolicyDirectives | ((nonce: string) => PolicyDirectives);

@@ -2,7 +2,7 @@
  * Security headers for `node:http` servers and the frameworks built on them (Express, Connect).
  * @module
  */
-import { createNonce } from "./build.ts";
+import { createNonce } from "../make/build.ts";
 import { prepareHeaders, type SecurityHeadersOptions } from "./security-headers.ts";
 
 /** As much of `ServerResponse` as is used, so that nobody needs Node's types. */

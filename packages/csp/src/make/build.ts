@@ -3,15 +3,16 @@
  * CSP #framework-directive-source-list; Subresource Integrity, "integrity metadata".
  * @module
  */
+
+import { CspError } from "../errors.ts";
 import {
   type Directive,
   type DirectiveName,
   isDirectiveName,
   type SandboxKeyword,
-} from "./directives.ts";
-import { CspError } from "./errors.ts";
-import { type Disposition, type Policy, parsePolicy } from "./policy.ts";
-import type { HashAlgorithm, HashSource, Keyword } from "./source-list.ts";
+} from "../policy/directives.ts";
+import { type Disposition, type Policy, parsePolicy } from "../policy/policy.ts";
+import type { HashAlgorithm, HashSource, Keyword } from "../policy/source-list.ts";
 
 // Keeps an editor's completion of the literals beside it, where a plain `string` would swallow them.
 type AnyString = string & Record<never, never>;

@@ -2,7 +2,7 @@
  * Security headers around a fetch-style handler: workers, Deno, Bun, Hono, and Node's adapters.
  * @module
  */
-import { createNonce } from "./build.ts";
+import { createNonce } from "../make/build.ts";
 import { prepareHeaders, type SecurityHeadersOptions } from "./security-headers.ts";
 
 /** Made anew for each request. */
