@@ -18,8 +18,9 @@ import {
 } from "@conclave/csp";
 import { withSecurityHeaders } from "@conclave/csp/fetch";
 import { getNonce, securityHeadersMiddleware } from "@conclave/csp/node";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { launchChromium } from "../chromium.ts";
 
 const pem = readFileSync(new URL("localhost.pem", import.meta.url));
 const publicKey = new X509Certificate(pem).publicKey.export({ type: "spki", format: "der" });
@@ -102,20 +103,10 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, resolve));
   origin = `https://localhost:${(server.address() as AddressInfo).port}`;
-  browser = await chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--short-reporting-delay",
-      `--ignore-certificate-errors-spki-list=${fingerprint}`,
-    ],
-  });
+  browser = await launchChromium(
+    "--short-reporting-delay",
+    `--ignore-certificate-errors-spki-list=${fingerprint}`,
+  );
 }, 60_000);
 
 afterAll(async () => {
