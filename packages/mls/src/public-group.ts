@@ -47,10 +47,11 @@ import {
   type PendingProposal,
   type PublicContext,
   type PublicState,
+  pendingProposal,
   withProposal,
 } from "./group/public-state.ts";
 import { judgeProposal, stageCommit } from "./group/staged-commit.ts";
-import { pendingProposal } from "./group/stored-group.ts";
+import { storedProposal } from "./group/stored-group.ts";
 import type { Extension } from "./key/extension.ts";
 import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
 import { verifyGroupInfo } from "./key/group-info.ts";
@@ -190,8 +191,7 @@ export class PublicGroup {
       reinit,
     };
     for (const authenticated of proposals) {
-      const pending = pendingProposal(suite, authenticated);
-      if (pending) state = withProposal(state, pending);
+      state = withProposal(state, storedProposal(suite, authenticated));
     }
     return new PublicGroup(context, state, groupInfo);
   }
@@ -298,9 +298,7 @@ export class PublicGroup {
         changes: changedNodes(this.#state.tree, staged.next.tree),
       };
     }
-    const pending = pendingProposal(this.#state.suite, authenticated);
-    if (!pending)
-      throw new MlsError("content-type-not-allowed", "6.2", "no proposal and no commit");
+    const pending = pendingProposal(suite, authenticated, inner.proposal);
     checkRoom(this.#context, this.#state, pending);
     if (!this.#state.proposals.has(toHex(pending.ref))) {
       await validateProposal(this.#context, this.#state, pending.proposal, sender);

@@ -69,6 +69,8 @@ export type Content =
   | { readonly contentType: "application"; readonly applicationData: Bytes }
   | { readonly contentType: "proposal"; readonly proposal: Proposal }
   | { readonly contentType: "commit"; readonly commit: Commit };
+/** What changes the group. */
+export type HandshakeContent = Exclude<Content, { contentType: "application" }>;
 
 /** The content alone, without its type: as a PrivateMessage encrypts it. */
 export const CONTENT: {
@@ -85,12 +87,12 @@ const Content: Codec<Content> = select<"contentType", Content>("contentType", ui
 });
 
 /** §6. */
-export interface FramedContent {
+export interface FramedContent<C extends Content = Content> {
   readonly groupId: Bytes;
   readonly epoch: bigint;
   readonly sender: Sender;
   readonly authenticatedData: Bytes;
-  readonly content: Content;
+  readonly content: C;
 }
 export const FramedContent: Codec<FramedContent> = struct({
   groupId: opaque,
@@ -123,9 +125,9 @@ export function authDataOf(contentType: ContentType): Codec<FramedContentAuthDat
 }
 
 /** §6. */
-export interface AuthenticatedContent {
+export interface AuthenticatedContent<C extends Content = Content> {
   readonly wireFormat: WireFormat;
-  readonly content: FramedContent;
+  readonly content: FramedContent<C>;
   readonly auth: FramedContentAuthData;
 }
 /** How it stands where it is hashed (§5.2). */

@@ -21,6 +21,7 @@ import { expandWithLabel } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { SecretTree, TakenKey } from "../key/secret-tree.ts";
+import type { Member } from "../tree/ratchet-tree.ts";
 import {
   type AuthenticatedContent,
   authDataOf,
@@ -243,13 +244,18 @@ export async function unprotectPrivate(
   leafOf: LeafOf,
   message: PrivateMessage,
   ownLeaf: number | undefined,
-): Promise<{ readonly authenticated: AuthenticatedContent; readonly taken: TakenKey }> {
+): Promise<{
+  readonly authenticated: AuthenticatedContent;
+  readonly sender: Member;
+  readonly taken: TakenKey;
+}> {
   const { leafIndex, generation, reuseGuard } = await openSenderData(
     suite,
     keys.senderDataSecret,
     message,
   );
-  if (!leafOf(leafIndex)) {
+  const leafNode = leafOf(leafIndex);
+  if (!leafNode) {
     throw new MlsError("unknown-sender", "6.3.2", `leaf ${leafIndex}, the sender, is blank`);
   }
   const { groupId, epoch, contentType, authenticatedData } = message;
@@ -271,6 +277,7 @@ export async function unprotectPrivate(
     const framed = { groupId, epoch, sender, authenticatedData, content };
     return {
       authenticated: { wireFormat: "mls_private_message", content: framed, auth },
+      sender: { leafIndex, leafNode },
       taken,
     };
   } catch (cause) {

@@ -14,6 +14,7 @@ import {
   FramedContent,
   type FramedContentAuthData,
   framedContentTbs,
+  type HandshakeContent,
 } from "./content.ts";
 
 /** §6.2: the membership tag is there for members alone. */
@@ -80,11 +81,16 @@ export function protectPublic(
 }
 
 /** The content, whose signature is still to be verified; its form is as §6 and §6.2 demand. */
-export function readPublic(message: PublicMessage): AuthenticatedContent {
-  if (message.content.content.contentType === "application") {
+export function readPublic(message: PublicMessage): AuthenticatedContent<HandshakeContent> {
+  const { content } = message.content;
+  if (content.contentType === "application") {
     throw new MlsError("wrong-wire-format", "6", "application data in a PublicMessage");
   }
-  return { wireFormat: "mls_public_message", content: message.content, auth: message.auth };
+  return {
+    wireFormat: "mls_public_message",
+    content: { ...message.content, content },
+    auth: message.auth,
+  };
 }
 
 /** Throws `MlsError` with `membership-tag` where a member's message was not made by a member (§6.2). */

@@ -15,6 +15,7 @@ import { leafAt } from "../tree/ratchet-tree.ts";
 import {
   type AuthenticatedData,
   type CommitBundle,
+  type ComposedCommit,
   composeCommit,
   type NewLeaf,
 } from "./compose.ts";
@@ -124,20 +125,25 @@ export async function discardPending(
   group.events.emit({ type: "commit-discarded", epoch });
 }
 
-/** Our own commit was accepted: the epoch that was computed with it begins. */
-export async function mergeOwn(
+/** The commit that we join by was accepted. */
+export async function mergeJoining(
   group: LiveGroup,
   and: And<Received> | undefined,
 ): Promise<Received> {
   const before = group.status;
-  if (group.joining) {
-    const received = ownCommit(joiningSummary(group), group.live.state.groupContext.epoch);
-    await group.confirm(() => and?.(received));
-    group.events.emit(...commitEvents(received, { before, after: group.status }));
-    return received;
-  }
-  if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
-  const { summary, next } = group.pending.composed;
+  const received = ownCommit(joiningSummary(group), group.live.state.groupContext.epoch);
+  await group.confirm(() => and?.(received));
+  group.events.emit(...commitEvents(received, { before, after: group.status }));
+  return received;
+}
+
+/** Our own commit, which was under way, was accepted: the epoch that was computed with it begins. */
+export async function mergeOwn(
+  group: LiveGroup,
+  { summary, next }: ComposedCommit,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const before = group.status;
   const received = ownCommit(summary, next.state.groupContext.epoch);
   await group.enter(next, () => and?.(received), { own: true });
   group.events.emit(...commitEvents(received, { before, after: group.status }));

@@ -7,7 +7,6 @@ import { EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { checkSigner, type Signer } from "../crypto/signature.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
   type Sender,
@@ -31,7 +30,7 @@ import {
   type LeafNode,
   signLeafNode,
 } from "../tree/leaf-node.ts";
-import { addLeaf, leafAt } from "../tree/ratchet-tree.ts";
+import { addLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { createPath, encryptPath, type NewPath } from "../tree/update-path.ts";
 import {
@@ -40,6 +39,7 @@ import {
   type MlsContext,
   makeGroupInfo,
   type NextEpoch,
+  ownLeafNode,
   ratchetTreeExtensions,
   zeroSecret,
 } from "./epoch.ts";
@@ -138,8 +138,7 @@ function leafTemplate(
 ): Pick<LeafNode, "credential" | "capabilities" | "extensions"> {
   const { committer, state } = composition;
   if ("credential" in committer) return committer;
-  const leaf = leafAt(state.tree, committer.leafIndex);
-  if (!leaf) throw new MlsError("blank-leaf", "12.4.1", "the committer has no leaf");
+  const leaf = ownLeafNode({ state, ownLeaf: committer.leafIndex });
   return newLeafContents(state.suite, leaf, composition.leaf);
 }
 

@@ -8,6 +8,7 @@ import { bytesEqual, wipe } from "../bytes.ts";
 import { type Bytes, encode, opaque } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
+import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
 import { type Extension, greaseExtension, randomGrease } from "../key/extension.ts";
@@ -16,7 +17,14 @@ import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import type { RatchetBounds } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
-import { encodeRatchetTree, isSubtree, nodeAt, type RatchetTree } from "../tree/ratchet-tree.ts";
+import type { LeafNode } from "../tree/leaf-node.ts";
+import {
+  encodeRatchetTree,
+  isSubtree,
+  leafAt,
+  nodeAt,
+  type RatchetTree,
+} from "../tree/ratchet-tree.ts";
 import { nodeWidth } from "../tree/tree-math.ts";
 import type { PathSecret } from "../tree/update-path.ts";
 import type { PastEpochWindow } from "./past-epochs.ts";
@@ -62,6 +70,13 @@ export interface NextEpoch {
   readonly encryptionSecret: Bytes;
   /** Undefined where a version without it stored the commit that begins the epoch. */
   readonly applicationExportSecret: Bytes | undefined;
+}
+
+/** Our own leaf. Throws `MlsError` with `storage` where a stored group has none. */
+export function ownLeafNode({ state, ownLeaf }: Pick<NextEpoch, "state" | "ownLeaf">): LeafNode {
+  const leaf = leafAt(state.tree, ownLeaf);
+  if (!leaf) throw new MlsError("storage", "14", "a stored group without a leaf of ours");
+  return leaf;
 }
 
 /** The keys that still fit: those whose public half the tree shows at their node. */

@@ -27,9 +27,8 @@ import { readGroupInfo, treeFor, verifiedState } from "./opened-group.ts";
 import { type Joiner, ownLeafContent } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import { validateProposal } from "./proposal-list.ts";
-import { checkRoom, type PublicState, withProposal } from "./public-state.ts";
+import { checkRoom, type PublicState, pendingProposal, withProposal } from "./public-state.ts";
 import { judgeProposal } from "./staged-commit.ts";
-import { pendingProposal } from "./stored-group.ts";
 
 /**
  * Joins by an external commit (§12.4.3.2). The group is stored as joining, with the bundle to be sent; once the service has
@@ -131,8 +130,11 @@ async function withProposals(
     const leafOf = (leafIndex: number) => leafAt(from.tree, leafIndex);
     await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
     checkAuthenticatedData(context, state.groupContext, authenticated.content.authenticatedData);
-    const pending = pendingProposal(state.suite, authenticated);
-    if (!pending) throw new MlsError("content-type-not-allowed", "12.4.3.2", "no proposal");
+    const { content } = authenticated.content;
+    if (content.contentType !== "proposal") {
+      throw new MlsError("content-type-not-allowed", "12.4.3.2", "no proposal");
+    }
+    const pending = pendingProposal(state.suite, authenticated, content.proposal);
     if (state.proposals.has(toHex(pending.ref))) continue;
     checkRoom(context, state, pending);
     await validateProposal(context, state, pending.proposal, sender);

@@ -12,9 +12,8 @@ import { ExporterTree } from "../key/exporter-tree.ts";
 import { wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
-import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
-import { fittingKeys, type MlsContext, type NextEpoch } from "./epoch.ts";
+import { fittingKeys, type MlsContext, type NextEpoch, ownLeafNode } from "./epoch.ts";
 import { GroupEvents } from "./events.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
 import { PastEpochs } from "./past-epochs.ts";
@@ -171,9 +170,8 @@ export class LiveGroup {
   }
 
   /** Who signs for our leaf in the epoch to come. Throws `MlsError` with `storage` where this client was not told. */
-  #signerIn({ state, ownLeaf }: NextEpoch): Signer {
-    const key = leafAt(state.tree, ownLeaf)?.signatureKey;
-    const signer = key && this.#signers.get(toHex(key));
+  #signerIn(next: NextEpoch): Signer {
+    const signer = this.#signers.get(toHex(ownLeafNode(next).signatureKey));
     if (!signer) throw new MlsError("storage", "14", "no signer is known for our new leaf");
     return signer;
   }

@@ -12,9 +12,8 @@ import { ExporterTree } from "../key/exporter-tree.ts";
 import type { EpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { mergeBatches } from "../storage.ts";
-import { leafAt } from "../tree/ratchet-tree.ts";
 import type { ComposedCommit } from "./compose.ts";
-import type { MlsContext } from "./epoch.ts";
+import { type MlsContext, ownLeafNode } from "./epoch.ts";
 import { Group } from "./group.ts";
 import { PastEpochs } from "./past-epochs.ts";
 import type { PublicState } from "./public-state.ts";
@@ -79,14 +78,11 @@ export function loadState(
 /** The signer with this public key, or undefined where there is none. */
 export type SignerOf = (publicKey: Bytes) => Signer | undefined | Promise<Signer | undefined>;
 
-/** The public keys that a group from storage signs with: that of our leaf, and of leaves of ours that are under way. */
-function ownSignatureKeys(
+/** The public keys that leaves of ours which are under way are to sign with. */
+function comingSignatureKeys(
   { state, ownLeaf }: { readonly state: PublicState; readonly ownLeaf: number },
   pending: ComposedCommit | undefined,
-): readonly [current: Bytes, ...coming: Bytes[]] {
-  const own = leafAt(state.tree, ownLeaf);
-  if (!own) throw new MlsError("storage", "14", "a stored group without a leaf of ours");
-  const next = pending && leafAt(pending.next.state.tree, pending.next.ownLeaf);
+): readonly Bytes[] {
   const updates = [...state.proposals.values()].flatMap(({ proposal, sender }) =>
     proposal.proposalType === "update" &&
     sender.senderType === "member" &&
@@ -94,23 +90,15 @@ function ownSignatureKeys(
       ? [proposal.leafNode.signatureKey]
       : [],
   );
-  return [own.signatureKey, ...(next ? [next.signatureKey] : []), ...updates];
+  return [...(pending ? [ownLeafNode(pending.next).signatureKey] : []), ...updates];
 }
 
-async function signersFor(
-  keys: readonly Bytes[],
-  signer: Signer | SignerOf,
-): Promise<readonly Signer[]> {
-  const lookup: SignerOf = typeof signer === "function" ? signer : () => signer;
-  return Promise.all(
-    keys.map(async (publicKey) => {
-      const found = await lookup(publicKey);
-      if (!found || !bytesEqual(found.publicKey, publicKey)) {
-        throw new MlsError("storage", "14", "the signer is not the one of our leaf");
-      }
-      return found;
-    }),
-  );
+async function signerFor(publicKey: Bytes, signer: Signer | SignerOf): Promise<Signer> {
+  const found = typeof signer === "function" ? await signer(publicKey) : signer;
+  if (!found || !bytesEqual(found.publicKey, publicKey)) {
+    throw new MlsError("storage", "14", "the signer is not the one of our leaf");
+  }
+  return found;
 }
 
 /**
@@ -133,9 +121,10 @@ export async function loadGroup(
     : { secrets: NO_SECRETS, exporter: undefined };
   const pending = records.get(keys.pending);
   const composed = pending && status !== "joining" ? decodePending(state, pending) : undefined;
-  const signatureKeys = ownSignatureKeys(loaded, composed);
-  const [signer, ...signers] = await signersFor(signatureKeys, options.signer);
-  if (!signer) throw new MlsError("storage", "14", "no signer for our leaf");
+  const signer = await signerFor(ownLeafNode(loaded).signatureKey, options.signer);
+  const signers = await Promise.all(
+    comingSignatureKeys(loaded, composed).map((key) => signerFor(key, options.signer)),
+  );
   const past = PastEpochs.load(suite, keys, records, context);
   const old = past.sweep(context.pastEpochs, context.now());
   const sweep = mergeBatches(

@@ -8,7 +8,7 @@ import { toHex } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import type { AuthenticatedContent, Sender } from "../framing/content.ts";
+import { type AuthenticatedContent, proposalRef, type Sender } from "../framing/content.ts";
 import type { Proposal, ReInit } from "../framing/proposal.ts";
 import type { AuthenticationService } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
@@ -24,6 +24,16 @@ export interface PendingProposal {
   readonly sender: Sender;
   /** As it came: what `ref` is the hash of. */
   readonly authenticated: AuthenticatedContent;
+}
+
+/** A proposal as it came, which `authenticated` holds, with what names it. */
+export function pendingProposal(
+  suite: Suite,
+  authenticated: AuthenticatedContent,
+  proposal: Proposal,
+): PendingProposal {
+  const { sender } = authenticated.content;
+  return { ref: proposalRef(suite, authenticated), proposal, sender, authenticated };
 }
 
 /** A value: an operation takes one and gives the next. */

@@ -9,8 +9,7 @@ import { type Bytes, encode } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
-  type Content,
-  type LeafOf,
+  type HandshakeContent,
   type Sender,
   verifyContent,
 } from "../framing/content.ts";
@@ -22,18 +21,17 @@ import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
 import { mergeBatches } from "../storage.ts";
 import type { LeafNode } from "../tree/leaf-node.ts";
-import { leafAt } from "../tree/ratchet-tree.ts";
-import { mergeOwn } from "./committing.ts";
+import { leafAt, type Member } from "../tree/ratchet-tree.ts";
+import { mergeJoining, mergeOwn } from "./committing.ts";
 import { commitEvents } from "./events.ts";
 import { checkAuthenticatedData, rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
-import { type CommitSummary, checkRoom, withProposal } from "./public-state.ts";
+import { type CommitSummary, checkRoom, pendingProposal, withProposal } from "./public-state.ts";
 import { proposalRecord } from "./sending.ts";
 import { judgeProposal, stageCommit } from "./staged-commit.ts";
-import { pendingProposal } from "./stored-group.ts";
 
 /** What a message from the group turned out to be. */
 export type Received =
@@ -73,8 +71,11 @@ export async function receive(
   and: And<Received> | undefined,
 ): Promise<Received> {
   group.checkNotGone();
-  const own = group.joining ?? group.pending?.composed.bundle;
-  if (own && bytesEqual(own.commit, bytes)) return mergeOwn(group, and);
+  const { joining, pending } = group;
+  if (joining && bytesEqual(joining.commit, bytes)) return mergeJoining(group, and);
+  if (pending && bytesEqual(pending.composed.bundle.commit, bytes)) {
+    return mergeOwn(group, pending.composed, and);
+  }
   if (group.status === "joining") {
     throw new MlsError(
       "pending-commit",
@@ -95,7 +96,7 @@ export async function receive(
   }
 }
 
-/** §6: of this group and epoch, or none of our business. */
+/** §6: of this group and epoch, or none of our business; and the epoch is one in which something may be said. */
 function checkAddress(group: LiveGroup, groupId: Bytes, epoch: bigint): void {
   const { groupContext } = group.live.state;
   if (!bytesEqual(groupId, groupContext.groupId)) {
@@ -108,6 +109,10 @@ function checkAddress(group: LiveGroup, groupId: Bytes, epoch: bigint): void {
       "6.1",
       `a message of epoch ${epoch}, the group is at ${ours}`,
     );
+  }
+  // What was said before the ReInit may still come.
+  if (group.status === "closed") {
+    throw new MlsError("group-closed", "11.2", "the group is over");
   }
 }
 
@@ -138,7 +143,7 @@ async function receivePublic(
   await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
   const { authenticatedData } = message.content;
   checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
-  return handle(group, authenticated, { leafOf, taken: undefined }, and);
+  return handleHandshake(group, authenticated, authenticated.content.content, undefined, and);
 }
 
 async function receivePrivate(
@@ -152,18 +157,21 @@ async function receivePrivate(
   }
   const { suite } = group.live.state;
   const { groupContext, leafOf, ownLeaf } = epoch;
-  const { authenticated, taken } = await unprotectPrivate(suite, epoch, leafOf, message, ownLeaf);
+  const opened = await unprotectPrivate(suite, epoch, leafOf, message, ownLeaf);
+  const { authenticated, sender, taken } = opened;
   try {
     await verifyContent(suite, authenticated, leafOf, groupContext);
     checkAuthenticatedData(group.context, groupContext, message.authenticatedData);
-    const { sender, content } = authenticated.content;
+    const { content } = authenticated.content;
     if (content.contentType === "proposal" && isPublic(group, content.proposal)) {
       throw new MlsError("wrong-wire-format", "12.1", "a proposal that must be a PublicMessage");
     }
-    if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
+    if (sender.leafIndex === ownLeaf) {
       throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
     }
-    return await handle(group, authenticated, { leafOf, taken }, and);
+    return content.contentType === "application"
+      ? await handleApplication(group, message, content.applicationData, { sender, taken }, and)
+      : await handleHandshake(group, authenticated, content, taken, and);
   } catch (cause) {
     taken.discard();
     throw cause;
@@ -187,56 +195,40 @@ function epochOf(group: LiveGroup, message: PrivateMessage): ReadableEpoch {
   return { groupContext, ownLeaf, senderDataSecret, secretTree, leafOf };
 }
 
-/** How a message was read: among whom, and with which key, if it was encrypted. */
-interface Opened {
-  readonly leafOf: LeafOf;
-  readonly taken: TakenKey | undefined;
-}
-
-async function handle(
+async function handleHandshake(
   group: LiveGroup,
   authenticated: AuthenticatedContent,
-  opened: Opened,
+  content: HandshakeContent,
+  taken: TakenKey | undefined,
   and: And<Received> | undefined,
 ): Promise<Received> {
-  const { content, epoch } = authenticated.content;
-  // What was said before the ReInit may still come.
-  if (group.status === "closed" && epoch === group.live.state.groupContext.epoch) {
-    throw new MlsError("group-closed", "11.2", "the group is over");
-  }
   switch (content.contentType) {
-    case "application":
-      return handleApplication(group, authenticated, content, opened, and);
     case "proposal":
-      return handleProposal(group, authenticated, content.proposal, opened.taken, and);
+      return handleProposal(group, authenticated, content.proposal, taken, and);
     case "commit":
-      return handleCommit(group, authenticated, content.commit, opened.taken, and);
+      return handleCommit(group, authenticated, content.commit, taken, and);
   }
 }
 
 async function handleApplication(
   group: LiveGroup,
-  authenticated: AuthenticatedContent,
-  content: Extract<Content, { contentType: "application" }>,
-  { leafOf, taken }: Opened,
+  { epoch, authenticatedData }: PrivateMessage,
+  data: Bytes,
+  { sender, taken }: { readonly sender: Member; readonly taken: TakenKey },
   and: And<Received> | undefined,
 ): Promise<Received> {
-  const { sender, authenticatedData, epoch } = authenticated.content;
-  const leafIndex = sender.senderType === "member" ? sender.leafIndex : -1;
-  const senderLeaf = leafOf(leafIndex);
-  if (!senderLeaf || !taken) throw new MlsError("unknown-sender", "6.3", "no member sent this");
+  const { generation } = taken;
   const received: Received = {
     type: "application",
-    sender: leafIndex,
-    senderLeaf,
-    data: content.applicationData,
+    sender: sender.leafIndex,
+    senderLeaf: sender.leafNode,
+    data,
     authenticatedData,
     epoch,
-    generation: taken.generation,
+    generation,
   };
   await group.store(taken.batch, () => and?.(received), taken);
-  const { generation } = taken;
-  group.events.emit({ type: "message-received", epoch, generation, sender: leafIndex });
+  group.events.emit({ type: "message-received", epoch, generation, sender: sender.leafIndex });
   return received;
 }
 
@@ -249,8 +241,7 @@ async function handleProposal(
 ): Promise<Received> {
   const { state } = group.live;
   const { sender } = authenticated.content;
-  const pending = pendingProposal(state.suite, authenticated);
-  if (!pending) throw new MlsError("proposal-invalid", "12.1", "no proposal");
+  const pending = pendingProposal(state.suite, authenticated, proposal);
   checkRoom(group.context, state, pending);
   const known = state.proposals.has(toHex(pending.ref));
   if (!known) {

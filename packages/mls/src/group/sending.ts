@@ -17,15 +17,16 @@ import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
-import { leafAt, updateLeaf } from "../tree/ratchet-tree.ts";
+import { updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { type NewLeaf, newLeafContents } from "./compose.ts";
+import { ownLeafNode } from "./epoch.ts";
 import { checkAuthenticatedData, rulesFor } from "./group-rules.ts";
 import type { And, LiveGroup } from "./live-group.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
-import { checkRoom, withProposal } from "./public-state.ts";
+import { checkRoom, pendingProposal, withProposal } from "./public-state.ts";
 import { judgeProposal } from "./staged-commit.ts";
-import { encodeKeyPair, pendingProposal } from "./stored-group.ts";
+import { encodeKeyPair } from "./stored-group.ts";
 
 /** A message of ours, and the key that it takes, to be stored as used before the message leaves. */
 export interface Outgoing {
@@ -119,20 +120,18 @@ export async function propose(
     ? "mls_public_message"
     : handshakeFormat(group);
   const signed = await signContent(group.signer, wireFormat, framed, context);
-  const pending = pendingProposal(state.suite, signed);
-  if (pending) checkRoom(group.context, state, pending, true);
+  const pending = pendingProposal(state.suite, signed, proposal);
+  checkRoom(group.context, state, pending, true);
   const { bytes, taken } = await protect(group, signed, context);
   // The same words again are the same proposal: it has its record.
-  const known = pending && state.proposals.has(toHex(pending.ref));
+  const known = state.proposals.has(toHex(pending.ref));
   const record = known ? undefined : proposalRecord(group, signed);
   const batch = mergeBatches(taken?.batch, options.batch, record);
   await group.change(batch, () => options.and?.(bytes), taken);
-  if (pending) {
-    group.live = { ...group.live, state: withProposal(state, pending) };
-    const { ref } = pending;
-    const { proposalType } = proposal;
-    group.events.emit({ type: "proposal", own: true, epoch, ref, proposalType, sender });
-  }
+  group.live = { ...group.live, state: withProposal(state, pending) };
+  const { ref } = pending;
+  const { proposalType } = proposal;
+  group.events.emit({ type: "proposal", own: true, epoch, ref, proposalType, sender });
   return bytes;
 }
 
@@ -155,8 +154,7 @@ export async function proposeUpdate(
   group.checkActive();
   const { state, ownLeaf } = group.live;
   const { suite, groupContext } = state;
-  const leaf = leafAt(state.tree, ownLeaf);
-  if (!leaf) throw new MlsError("blank-leaf", "12.1.2", "our leaf is blank");
+  const leaf = ownLeafNode(group.live);
   const keyPair = await generateKeyPair(suite);
   const signer = options.leaf?.signer ?? group.signer;
   const leafNode = await signLeafNode(

@@ -42,7 +42,7 @@ import {
 } from "../codec.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import { AuthenticatedContent, proposalRef, Sender } from "../framing/content.ts";
+import { AuthenticatedContent, Sender } from "../framing/content.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode, Proposal, ReInit } from "../framing/proposal.ts";
 import { ExporterNodes } from "../key/exporter-tree.ts";
@@ -61,7 +61,12 @@ import { nodeWidth } from "../tree/tree-math.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import type { NextEpoch } from "./epoch.ts";
 import { listProposals } from "./proposal-list.ts";
-import type { CommittedProposal, PendingProposal, PublicState } from "./public-state.ts";
+import {
+  type CommittedProposal,
+  type PendingProposal,
+  type PublicState,
+  pendingProposal,
+} from "./public-state.ts";
 
 const VERSION = 3;
 
@@ -344,15 +349,13 @@ export function loadUpdates(
   return new Map(stored.map(([publicKey, keyPair]) => [publicKey, decodeKeyPair(keyPair)]));
 }
 
-/** A proposal as it came, with what names it. */
-export function pendingProposal(
-  suite: Suite,
-  authenticated: AuthenticatedContent,
-): PendingProposal | undefined {
-  const { content, sender } = authenticated.content;
-  if (content.contentType !== "proposal") return undefined;
-  const ref = proposalRef(suite, authenticated);
-  return { ref, proposal: content.proposal, sender, authenticated };
+/** A proposal as it was stored, with what names it. Throws `MlsError` with `storage`. */
+export function storedProposal(suite: Suite, authenticated: AuthenticatedContent): PendingProposal {
+  const { content } = authenticated.content;
+  if (content.contentType !== "proposal") {
+    throw new MlsError("storage", "14", "a stored proposal that is none");
+  }
+  return pendingProposal(suite, authenticated, content.proposal);
 }
 
 /** The pending proposals among a group's records, in the order they came. */
@@ -363,8 +366,8 @@ export function loadProposals(
 ): ReadonlyMap<string, PendingProposal> {
   const pending = below(records, `${keys.all}proposal/`)
     .sort(([a], [b]) => Number(a) - Number(b))
-    .map(([, stored]) => pendingProposal(suite, decode(AuthenticatedContent, stored)));
-  return new Map(pending.flatMap((one) => (one ? [[toHex(one.ref), one] as const] : [])));
+    .map(([, stored]) => storedProposal(suite, decode(AuthenticatedContent, stored)));
+  return new Map(pending.map((one) => [toHex(one.ref), one]));
 }
 
 /** A commit of ours, with all that is needed to go on once it is accepted. */
