@@ -10,6 +10,8 @@ export type CspErrorCode =
   | "invalid-value"
   | "none-not-alone"
   | "hash-length"
+  // Deciding.
+  | "invalid-url"
   // Building the headers beside it.
   | "invalid-header"
   | "unknown-endpoint"

@@ -1,9 +1,110 @@
 /**
- * Content Security Policy Level 3. Start with `buildPolicy` to write a policy, `parsePolicy` to read one, and
+ * Content Security Policy Level 3. Start with `buildPolicy` to write a policy, `parsePolicy` to read one,
+ * `shouldFetchBeBlocked` and `shouldInlineBehaviorBeBlocked` to ask what a browser does with one, and
  * `@conclave/csp/fetch` or `@conclave/csp/node` to send one.
  * @module
  */
 
+// Decisions: who asks, for what, and as whom
+export {
+  type Check,
+  type Decision,
+  type Outcome,
+  type Reason,
+  type Result,
+} from "./decide/decision.ts";
+export { type Explanation, explain, type Remedy } from "./decide/explain.ts";
+// Decisions: the questions
+export {
+  determineNavigationCspList,
+  determineWorkerCspList,
+  type NavigationSources,
+} from "./decide/inheritance.ts";
+export {
+  type IntegrityDecision,
+  type IntegrityPolicyHeader,
+  processIntegrityPolicy,
+  shouldRequestBeBlockedByIntegrityPolicy,
+} from "./decide/integrity-policy.ts";
+export {
+  type InlineElement,
+  type InlineMatch,
+  type InlineSource,
+  type InlineType,
+  inlineElement,
+  inlineSource,
+} from "./decide/match-element.ts";
+// Decisions: matching, for those who compare and judge policies
+export {
+  doesUrlMatchExpression,
+  doesUrlMatchSourceList,
+  type Matching,
+} from "./decide/match-url.ts";
+export {
+  type CreateScript,
+  doesResponseAdhereToXFrameOptions,
+  type NavigationResponse,
+  type NavigationType,
+  shouldNavigationRequestBeBlocked,
+  shouldNavigationResponseBeBlocked,
+} from "./decide/navigation.ts";
+export {
+  chromium,
+  type Difference,
+  type DifferenceName,
+  differences,
+  type Profile,
+  specification,
+} from "./decide/profile.ts";
+export {
+  type Client,
+  createRequest,
+  type Destination,
+  type Request,
+  type RequestInit,
+  redirect,
+  type SourcePosition,
+} from "./decide/request.ts";
+export {
+  getCspDerivedSandboxingFlags,
+  parseSandboxingDirective,
+  runGlobalObjectCspInitialization,
+  type SandboxingFlag,
+} from "./decide/sandbox.ts";
+export {
+  ensureCspDoesNotBlockStringCompilation,
+  ensureCspDoesNotBlockWasmByteCompilation,
+  type FetchInit,
+  isBaseAllowedForDocument,
+  type StringCompilation,
+  shouldFetchBeBlocked,
+  shouldInlineBehaviorBeBlocked,
+  shouldRequestBeBlocked,
+  shouldResponseBeBlocked,
+  shouldRtcConnectionsBeBlocked,
+} from "./decide/should-block.ts";
+export {
+  doesSinkTypeRequireTrustedTypes,
+  getTrustedTypeCompliantString,
+  getTrustedTypeDataForAttribute,
+  type SinkInput,
+  shouldSinkTypeMismatchViolationBeBlocked,
+  shouldTrustedTypePolicyCreationBeBlocked,
+  type TrustedTypeName,
+  type TrustedValue,
+} from "./decide/trusted-types.ts";
+export {
+  type UpgradableRequest,
+  upgradeRequest,
+  upgradesInsecureRequests,
+} from "./decide/upgrade.ts";
+// Violations and what browsers send of them
+export {
+  obtainBlockedUri,
+  stripUrlForUseInReports,
+  type Violation,
+  type ViolationResource,
+} from "./decide/violation.ts";
 export { CspError, type CspErrorCode } from "./errors.ts";
 // For authors
 export {
@@ -32,6 +133,14 @@ export {
   type UriReference,
   type WebrtcValue,
 } from "./policy/directives.ts";
+export {
+  type EffectiveDirective,
+  type FetchDirective,
+  type FetchDirectiveName,
+  fetchDirectiveFallbackLists,
+  getEffectiveDirectiveForRequest,
+  getExecutingDirective,
+} from "./policy/fetch-directive.ts";
 // Policies
 export {
   type CspList,
@@ -76,6 +185,13 @@ export {
   type Report,
   type ReportLimits,
 } from "./report/parse-reports.ts";
+export {
+  type DeprecatedReport,
+  obtainDeprecatedSerialization,
+  type ReportDestination,
+  reportDestination,
+  violationReportBody,
+} from "./report/violation-report.ts";
 export {
   deniedFeatures,
   type Header,

@@ -142,7 +142,8 @@ export async function integrityOf(
 
 const webCryptoNames = { sha256: "SHA-256", sha384: "SHA-384", sha512: "SHA-512" } as const;
 
-async function digest(
+/** The digest of UTF-8 or bytes, in base64. */
+export async function digest(
   content: string | Uint8Array<ArrayBuffer>,
   algorithm: HashAlgorithm,
 ): Promise<string> {

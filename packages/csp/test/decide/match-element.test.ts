@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import {
+  doesSourceListAllowAllInlineBehavior,
+  inlineElement,
+  isElementNonceable,
+} from "../../src/decide/match-element.ts";
+import { getDirective, parsePolicy } from "../../src/policy/policy.ts";
+
+describe("#is-element-nonceable", () => {
+  test("an element with a nonce is", () =>
+    expect(isElementNonceable(inlineElement({ nonce: "abc" }))).toBe(true));
+  test("one without is not", () => expect(isElementNonceable(inlineElement())).toBe(false));
+  test.each([
+    ["a", "<script"],
+    ["a", "x<STYLE>"],
+    ["<script", ""],
+  ])("a script with the attribute %j=%j is not", (name, value) => {
+    const attributes = [[name, value]] as const;
+    expect(isElementNonceable(inlineElement({ nonce: "abc", attributes }))).toBe(false);
+    // Only scripts are looked at.
+    expect(isElementNonceable(inlineElement({ name: "style", nonce: "abc", attributes }))).toBe(
+      true,
+    );
+  });
+  test("a tag that repeats an attribute is not", () =>
+    expect(isElementNonceable(inlineElement({ nonce: "abc", duplicateAttribute: true }))).toBe(
+      false,
+    ));
+});
+
+describe("#allow-all-inline", () => {
+  const allows = (list: string, type: "script" | "style") => {
+    const directive = getDirective(parsePolicy(`script-src ${list}`), "script-src");
+    return doesSourceListAllowAllInlineBehavior(directive?.value ?? [], type) !== null;
+  };
+  test("'unsafe-inline' does", () =>
+    expect(allows("a.example 'Unsafe-Inline'", "script")).toBe(true));
+  test.each(["", "'self'", "'unsafe-inline' 'nonce-abc'", "'unsafe-inline' 'sha256-abc='"])(
+    "%j does not",
+    (list) => expect(allows(list, "script")).toBe(false),
+  );
+  test("'strict-dynamic' switches it off for scripts alone", () => {
+    expect(allows("'unsafe-inline' 'strict-dynamic'", "script")).toBe(false);
+    expect(allows("'unsafe-inline' 'strict-dynamic'", "style")).toBe(true);
+  });
+});
