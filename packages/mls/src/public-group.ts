@@ -62,6 +62,7 @@ import {
   checkTotalLifetime,
   type LeafNode,
   type Lifetime,
+  lifetimeOf,
   MAX_LIFETIME,
 } from "./tree/leaf-node.ts";
 import {
@@ -412,17 +413,14 @@ export async function validateKeyPackage(
   const suite = suiteOf(context.crypto, keyPackage.cipherSuite);
   await validate(suite, keyPackage);
   const { leafNode } = keyPackage;
-  const { source } = leafNode;
-  if (source.leafNodeSource !== "key_package") {
-    throw new MlsError("leaf-source", "7.3", "a key package whose leaf is of another source");
-  }
   checkSuiteListed(suite, leafNode);
-  checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME);
-  checkLifetime(source.lifetime, context.now());
+  checkTotalLifetime(leafNode.source, context.maxLifetime ?? MAX_LIFETIME);
+  const lifetime = lifetimeOf(leafNode);
+  checkLifetime(lifetime, context.now());
   return {
     ref: keyPackageRef(suite, keyPackage),
     suite: suite.number,
     leafNode,
-    lifetime: source.lifetime,
+    lifetime,
   };
 }

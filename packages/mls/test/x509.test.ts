@@ -478,7 +478,8 @@ describe("a credential", () => {
     expect(x509Credential(pem)).toEqual(expected);
     expect(x509Credential([alice.der, middle.der])).toEqual(expected);
     const key = PemConverter.encode(alice.der, "PRIVATE KEY");
-    for (const bad of ["", "nothing", `${pem}\n${key}`, [], [utf8("no")]]) {
+    const noBase64 = "-----BEGIN CERTIFICATE-----\nAAAAA\n-----END CERTIFICATE-----\n";
+    for (const bad of ["", "nothing", `${pem}\n${key}`, noBase64, [], [utf8("no")]]) {
       expect(() => x509Credential(bad)).toThrow(MlsError);
     }
   });

@@ -103,8 +103,7 @@ export function appEphemeralRules(components: ReadonlyMap<number, Component>): P
     path: false,
     validate: (_, proposal) => {
       if (proposal.proposalType !== "app_ephemeral") return;
-      const check = components.get(proposal.componentId)?.ephemeral;
-      if (!check) throw unknown(proposal.componentId);
+      const check = logicOf(components, proposal.componentId, "ephemeral");
       byComponentLogic(() => check(proposal.data));
     },
   };
@@ -119,7 +118,7 @@ export function appDataUpdateRules(components: ReadonlyMap<number, Component>): 
     path: false,
     validate: (_, proposal) => {
       if (proposal.proposalType !== "app_data_update") return;
-      if (!components.get(proposal.componentId)?.update) throw unknown(proposal.componentId);
+      logicOf(components, proposal.componentId, "update");
     },
     checkList: ({ groupContext }, list) => {
       checkUntouched(groupContext.extensions, list);
@@ -129,8 +128,15 @@ export function appDataUpdateRules(components: ReadonlyMap<number, Component>): 
   };
 }
 
-function unknown(componentId: number): MlsError {
-  return new MlsError("proposal-invalid", "12.1", `component ${componentId} is not known`);
+/** What a component does with data of this kind; where it takes none, or is not known, that is refused. */
+function logicOf<K extends keyof Component>(
+  components: ReadonlyMap<number, Component>,
+  componentId: number,
+  kind: K,
+): NonNullable<Component[K]> {
+  const logic = components.get(componentId)?.[kind];
+  if (logic) return logic;
+  throw new MlsError("proposal-invalid", "12.1", `component ${componentId} takes no ${kind}`);
 }
 
 /** Where members must support AppDataUpdate, the dictionary is left to it. */
@@ -182,8 +188,7 @@ function updated(
     }
   }
   for (const [componentId, all] of updates) {
-    const update = components.get(componentId)?.update;
-    if (!update) throw unknown(componentId);
+    const update = logicOf(components, componentId, "update");
     entries.set(
       componentId,
       byComponentLogic(() => update(entries.get(componentId), all)),

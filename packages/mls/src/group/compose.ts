@@ -28,6 +28,7 @@ import {
   checkSuiteListed,
   greased,
   type LeafNode,
+  lifetimeOf,
   signLeafNode,
 } from "../tree/leaf-node.ts";
 import { addLeaf } from "../tree/ratchet-tree.ts";
@@ -228,8 +229,7 @@ export async function composeCommit(
     list,
   });
   for (const { leafNode } of applied.added) {
-    const { source } = leafNode;
-    if (source.leafNodeSource === "key_package") checkLifetime(source.lifetime, context.now());
+    checkLifetime(lifetimeOf(leafNode), context.now());
     checkSuiteListed(suite, leafNode);
   }
   await judge(context, state, summary, applied.replaced);

@@ -151,7 +151,6 @@ export async function proposeUpdate(
     readonly and?: And<Bytes>;
   },
 ): Promise<Bytes> {
-  group.checkActive();
   const { state, ownLeaf } = group.live;
   const { suite, groupContext } = state;
   const leaf = ownLeafNode(group.live);

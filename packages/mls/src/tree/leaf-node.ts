@@ -250,6 +250,16 @@ export function checkSuiteListed(suite: Suite, { capabilities }: LeafNode): void
 /** The longest lifetime accepted unless the application says otherwise, in seconds: 400 days, and an hour for clocks that differ. */
 export const MAX_LIFETIME: bigint = 400n * 86_400n + 3_600n;
 
+/** Of a key package's leaf. Throws `MlsError` with `leaf-source` for another. */
+export function lifetimeOf({ source }: Pick<LeafNode, "source">): Lifetime {
+  if (source.leafNodeSource === "key_package") return source.lifetime;
+  throw new MlsError(
+    "leaf-source",
+    "7.3",
+    `a leaf of source ${source.leafNodeSource} has no lifetime`,
+  );
+}
+
 /** Whether the leaf of a key package may be used now (§7.3): a sender's duty. Throws `MlsError` with `leaf-lifetime`. */
 export function checkLifetime(lifetime: Lifetime, now: number): void {
   const seconds = BigInt(Math.floor(now / 1000));

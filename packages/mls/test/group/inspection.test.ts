@@ -64,6 +64,16 @@ describe("a key package, looked at before it is used", () => {
     expect(broken.map(({ section }) => section)).toContain("10.1");
   });
 
+  it("does not list its suite: a rule for who adds it", async () => {
+    const bob = await person("bob", { capabilities: { cipherSuites: [1] } });
+    const { capabilities } = bob;
+    const keyPackage = await forgeKeyPackage(bob, { leaf: () => ({ capabilities }) });
+    const message = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
+    expect(await inspectKeyPackage(bob.context, message)).toEqual([
+      expect.objectContaining({ code: "leaf-capabilities", section: "7.2" }),
+    ]);
+  });
+
   it("is no key package, and that is told like any other rule", async () => {
     const { context } = await person("bob");
     expect(await inspectKeyPackage(context, utf8("no message"))).toMatchObject([{ section: "6" }]);

@@ -124,6 +124,24 @@ describe("§12.4 a pending proposal that would spoil the list", () => {
     expect(checks).toBeLessThan(25);
   });
 
+  it("costs one check where what is given does not fit: nothing would", async () => {
+    const of = (leafIndex: number, ref: Bytes | undefined) => ({
+      proposal: { proposalType: "remove", removed: leafIndex } as const,
+      sender: { senderType: "member", leafIndex: 0 } as const,
+      ref,
+    });
+    const list = [of(1, utf8("a")), of(2, utf8("b")), of(0, undefined)];
+    let checks = 0;
+    const fitting = fittingProposals(list, async (some) => {
+      checks++;
+      if (some.some(({ proposal }) => "removed" in proposal && proposal.removed === 0)) {
+        throw new Error("not ourselves");
+      }
+    });
+    await expect(fitting).rejects.toThrow("not ourselves");
+    expect(checks).toBe(1);
+  });
+
   it("ends after some checks, however many don't fit, with what was found to fit", async () => {
     const sender = { senderType: "member", leafIndex: 1 } as const;
     const list = Array.from({ length: 1000 }, (_, removed) => ({

@@ -9,10 +9,14 @@ import {
   memoryStorage,
   signerOf,
 } from "@conclave/mls";
-import type { Bytes } from "@conclave/mls/codec";
+import { type Bytes, encode, Reader } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
+import { concat } from "../../src/bytes.ts";
+import type { FramedContent } from "../../src/framing/content.ts";
+import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
+import { StoredBundle } from "../../src/group/stored-group.ts";
 import { ACCEPT_ALL_FOR_TESTS, hex, NOW, text, unhex, utf8 } from "../people.ts";
 
 interface Stored {
@@ -97,6 +101,32 @@ describe("what a later version wrote", () => {
     expect(() => PublicGroup.load(eve.context, { state, nodes: [] })).toThrow(
       expect.objectContaining({ code: "storage" }),
     );
+  });
+});
+
+describe("a pending commit of version 1", () => {
+  it("is a commit, or is refused: its proposals are read out of it", async () => {
+    const { context, load } = await restore(read(1), "alice");
+    const key = `group/${hex(groupId)}/pending`;
+    const record = await context.storage.get(key);
+    if (!record) throw new Error("nothing is pending");
+    const reader = new Reader(record);
+    const version = reader.uint(1);
+    const bundle = StoredBundle.read(reader);
+    const { publicMessage } = decodeMessageOf(bundle.commit, "mls_public_message");
+    const proposal = { proposalType: "remove", removed: 1 } as const;
+    const content = { ...publicMessage.content, content: { contentType: "proposal", proposal } };
+    const other = encodeMessage({
+      wireFormat: "mls_public_message",
+      publicMessage: { ...publicMessage, content: content as FramedContent },
+    });
+    const damaged = concat(
+      Uint8Array.of(version),
+      encode(StoredBundle, { ...bundle, commit: other }),
+      record.subarray(reader.offset),
+    );
+    await context.storage.apply({ put: new Map([[key, damaged]]) });
+    await expect(load()).rejects.toMatchObject({ code: "storage", section: "14" });
   });
 });
 

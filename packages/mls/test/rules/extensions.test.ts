@@ -814,6 +814,19 @@ rule("X15", () => {
   refuses("no type that is supported here", "authentication §5.3.1", () =>
     multi("weakMulti", { types: [] }),
   );
+  const nameOf = async (types: readonly number[]) => {
+    const { credential, signer } = await person("bob");
+    const bound = await bindCredential({ cipherSuite: 3, credential }, signer, signer.publicKey);
+    const { clientOf } = multiAuthentication(
+      nodeCrypto,
+      { ...ACCEPT_ALL_FOR_TESTS, clientOf: (leaf) => JSON.stringify(leaf.credential) },
+      types,
+    );
+    const leaf = { credential: multiCredential("weakMulti", [bound]), signatureKey: utf8("key") };
+    expect(clientOf?.(leaf)).toBe(JSON.stringify(credential));
+  };
+  accepts("the name of who has one that is supported here", () => nameOf([1]));
+  refuses("the name of who has none", "authentication §5.3.1", () => nameOf([2]));
 });
 
 rule("X16", () => {

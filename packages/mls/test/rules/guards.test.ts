@@ -3,10 +3,17 @@
  * Nothing from outside leads there, so these tests call the insides.
  */
 
-import { inspectKeyPackage, joinExternally, loadGroup, type MlsContext } from "@conclave/mls";
+import {
+  type GroupRules,
+  inspectKeyPackage,
+  joinExternally,
+  loadGroup,
+  type MlsContext,
+  MlsError,
+} from "@conclave/mls";
 import { type Bytes, encode, uint32, vector } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
-import { signContent, verifyContent } from "../../src/framing/content.ts";
+import { AuthenticatedContent, signContent, verifyContent } from "../../src/framing/content.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
 import { applyProposals, checkWelcomePsks } from "../../src/group/proposal-list.ts";
 import { stageCommit } from "../../src/group/staged-commit.ts";
@@ -15,7 +22,7 @@ import { openGroupInfo, openGroupSecrets } from "../../src/group/welcome.ts";
 import { GroupContext } from "../../src/key/group-context.ts";
 import { signGroupInfo } from "../../src/key/group-info.ts";
 import { SecretTree } from "../../src/key/secret-tree.ts";
-import { MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
+import { lifetimeOf, MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
 import {
   decodeRatchetTree,
   encryptionKeyAt,
@@ -163,6 +170,40 @@ describe("a group from storage", () => {
       if (leafIndex === 1) await alice.storage.apply({ delete: [groupKeys(groupId).pending] });
     }
   });
+
+  it("that lost an Update of ours doesn't begin an epoch for which it has no signer (§14)", async () => {
+    const { where } = await stage();
+    const { group, person: bob } = where.at(1);
+    const { signer } = await person("bob");
+    const update = await group.proposeUpdate({ leaf: { signer } });
+    const { groupId } = group;
+    await bob.storage.apply({ delete: [groupKeys(groupId).proposal(0)] });
+    const damaged = await loadGroup(bob.context, { groupId, signer: bob.signer });
+    if (!damaged) throw new Error("no group");
+    const { group: alice } = where.at(0);
+    await alice.receive(update);
+    await damaged.receive(update);
+    const { commit } = await alice.commit();
+    await expect(damaged.receive(commit)).rejects.toEqual(refusal("storage", "14"));
+    expect(damaged.epoch).toBe(1n);
+    // Nothing is lost: with its records whole it goes on.
+    await group.receive(commit);
+    expect(group.epoch).toBe(2n);
+  });
+
+  it("keeps nothing but proposals among its proposals (§14)", async () => {
+    const { where, mallory } = await stage();
+    const { group, person: alice } = where.at(0);
+    const { groupId } = group;
+    const { publicMessage } = decodeMessageOf(await forgeCommit(mallory), "mls_public_message");
+    const { content, auth } = publicMessage;
+    const stored = { wireFormat: "mls_public_message", content, auth } as const;
+    const put = new Map([[groupKeys(groupId).proposal(0), encode(AuthenticatedContent, stored)]]);
+    await alice.storage.apply({ put });
+    await expect(loadGroup(alice.context, { groupId, signer: alice.signer })).rejects.toEqual(
+      refusal("storage", "14"),
+    );
+  });
 });
 
 describe("a member who was removed", () => {
@@ -203,39 +244,53 @@ describe("what a member proposes itself", () => {
 
 describe("who joins from outside with proposals of members", () => {
   async function joins(
-    message: (stage: Stage) => Promise<Bytes>,
-    proposalPolicy?: MlsContext["proposalPolicy"],
+    messages: readonly ((stage: Stage) => Promise<Bytes>)[],
+    context: Partial<MlsContext> = {},
   ) {
     const at = await stage();
     const { group } = at.where.at(0);
-    const { context, credential, signer } = await person("eve");
-    return joinExternally(
-      { ...context, ...(proposalPolicy && { proposalPolicy }) },
-      {
-        groupInfo: await group.groupInfo({ externalPub: true }),
-        ratchetTree: group.ratchetTree(),
-        credential,
-        signer,
-        proposals: [await message(at)],
-      },
-    );
+    const { credential, signer, ...eve } = await person("eve", { context });
+    return joinExternally(eve.context, {
+      groupInfo: await group.groupInfo({ externalPub: true }),
+      ratchetTree: group.ratchetTree(),
+      credential,
+      signer,
+      proposals: await Promise.all(messages.map((message) => message(at))),
+    });
   }
   const remove = { proposalType: "remove", removed: 1 } as const;
 
   it("takes proposals alone (§12.4.3.2)", async () => {
-    await expect(joins(({ mallory }) => forgeCommit(mallory))).rejects.toEqual(
+    await expect(joins([({ mallory }) => forgeCommit(mallory)])).rejects.toEqual(
       refusal("content-type-not-allowed", "12.4.3.2"),
     );
   });
 
   it("judges each of them", async () => {
     const proposes = ({ mallory }: Stage) => forgeProposal(mallory, remove);
-    const no = async (): Promise<void> => {
+    const proposalPolicy = async (): Promise<void> => {
       throw new Error("no");
     };
-    await expect(joins(proposes, no)).rejects.toEqual(refusal("policy", "12.4"));
+    await expect(joins([proposes], { proposalPolicy })).rejects.toEqual(refusal("policy", "12.4"));
     // What it may not name is refused by another rule.
-    await expect(joins(proposes)).rejects.toEqual(refusal("proposal-list", "12.2"));
+    await expect(joins([proposes])).rejects.toEqual(refusal("proposal-list", "12.2"));
+  });
+
+  it("takes none that a member would not take (§6, §12.1.3, §12.4)", async () => {
+    const of =
+      (removed: number, data = "") =>
+      ({ mallory }: Stage) =>
+        forgeProposal(mallory, { ...remove, removed }, { authenticatedData: utf8(data) });
+    await expect(joins([of(9)])).rejects.toEqual(refusal("blank-leaf", "12.1.3"));
+    await expect(joins([of(1), of(2)], { maxPendingProposals: 1 })).rejects.toEqual(
+      refusal("too-many-proposals", "12.4"),
+    );
+    const rules: GroupRules = {
+      checkAuthenticatedData: (_, { length }) => {
+        if (length > 0) throw new MlsError("decode", "6", "data that nobody reads");
+      },
+    };
+    await expect(joins([of(1, "data")], { rules })).rejects.toEqual(refusal("decode", "6"));
   });
 });
 
@@ -259,6 +314,15 @@ describe("a key package that lasts too long", () => {
     const message = encodeMessage({ wireFormat: "mls_key_package", keyPackage });
     const broken = await inspectKeyPackage(eve.context, message);
     expect(broken).toEqual([expect.objectContaining({ code: "leaf-lifetime", section: "7.2" })]);
+  });
+});
+
+describe("a leaf that is of no key package", () => {
+  it("has no lifetime (§7.3)", () => {
+    expect(lifetimeOf({ source: { leafNodeSource: "key_package", lifetime: LIFETIME } })).toEqual(
+      LIFETIME,
+    );
+    refused(() => lifetimeOf({ source: { leafNodeSource: "update" } }), "leaf-source", "7.3");
   });
 });
 
