@@ -13,8 +13,8 @@ import { type CryptoProvider, type KemName, type Suite, suiteOf } from "../src/c
 import {
   AuthenticatedContent,
   type Content,
+  confirmedTranscriptHash,
   signContent,
-  transcriptInput,
   verifyContent,
 } from "../src/framing/content.ts";
 import { decodeMessage, decodeMessageOf, encodeMessage } from "../src/framing/message.ts";
@@ -25,11 +25,7 @@ import { privateKeyPackage } from "../src/group/own-key-package.ts";
 import { openGroupInfo, openGroupSecrets } from "../src/group/welcome.ts";
 import { joinGroup } from "../src/group/welcome-join.ts";
 import type { AuthenticationService } from "../src/key/credential.ts";
-import {
-  confirmedTranscriptHash,
-  GroupContext,
-  interimTranscriptHash,
-} from "../src/key/group-context.ts";
+import { GroupContext, interimTranscriptHash } from "../src/key/group-context.ts";
 import { GroupSecrets, verifyGroupInfoBy } from "../src/key/group-info.ts";
 import { keyPackageRef } from "../src/key/key-package.ts";
 import {
@@ -438,7 +434,7 @@ async function transcriptHashes(bench: Bench, vector: Case): Promise<void> {
   const authenticated = decode(AuthenticatedContent, bytes(vector, "authenticated_content"));
   const tag = authenticated.auth.confirmationTag ?? fail("no confirmation tag");
   const before = bytes(vector, "interim_transcript_hash_before");
-  const confirmed = confirmedTranscriptHash(suite, before, transcriptInput(authenticated));
+  const confirmed = confirmedTranscriptHash(suite, before, authenticated);
   same(confirmed, bytes(vector, "confirmed_transcript_hash_after"), "confirmed_transcript_hash");
   same(
     interimTranscriptHash(suite, confirmed, tag),

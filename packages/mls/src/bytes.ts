@@ -49,10 +49,25 @@ export function utf8Bytes(text: string): Bytes {
   return UTF8.encode(text);
 }
 
+/** The bytes of labels that are used for every message: there are few of them. */
+const LABELS = new Map<string, Bytes>();
+const MAX_LABELS = 256;
+
+/** The bytes of a label, which must not change. */
+export function labelBytes(label: string): Bytes {
+  const known = LABELS.get(label);
+  if (known) return known;
+  const made = utf8Bytes(label);
+  // An application's labels could be without number.
+  if (LABELS.size < MAX_LABELS) LABELS.set(label, made);
+  return made;
+}
+
+const MLS_LABEL: Bytes = utf8Bytes("MLS 1.0 ");
+
 /** A label of §5.1 as it is signed and encrypted under; in bytes where it is itself a structure. */
 export function mlsLabel(label: string | Bytes): Bytes {
-  const prefix = utf8Bytes("MLS 1.0 ");
-  return concat(prefix, typeof label === "string" ? utf8Bytes(label) : label);
+  return concat(MLS_LABEL, typeof label === "string" ? labelBytes(label) : label);
 }
 
 /** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */

@@ -20,6 +20,9 @@ export interface Codec<T> {
   readonly read: (reader: Reader) => T;
 }
 
+/** Half of a codec: for what is hashed, signed or encrypted, and never read. */
+export type Encoder<T> = Pick<Codec<T>, "write">;
+
 /** The largest length a vector can have, in bytes (§2.1.2). */
 export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
 
@@ -35,7 +38,10 @@ export class Writer {
     const at = this.#length;
     this.#length += count;
     if (this.#length > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(this.#length, this.#buffer.length * 2));
+      // A quarter more than is asked for, so that what stands behind something large doesn't move it again.
+      const grown = new Uint8Array(
+        Math.max(Math.ceil(this.#length * 1.25), this.#buffer.length * 2),
+      );
       grown.set(this.#buffer.subarray(0, at));
       this.#buffer.fill(0, 0, at);
       this.#buffer = grown;
@@ -230,20 +236,16 @@ const MAX_IDLE = 8;
 const MAX_IDLE_CAPACITY: number = 2 ** 16;
 
 /** The encoding of `value`. */
-export function encode<T>(codec: Codec<T>, value: T): Bytes {
+export function encode<T>(codec: Encoder<T>, value: T): Bytes {
   return encodeFor(codec, value, (writer) => writer.finish());
 }
 
 /** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
-export function encodedFor<T, R>(
-  codec: Pick<Codec<T>, "write">,
-  value: T,
-  use: (encoded: Bytes) => R,
-): R {
+export function encodedFor<T, R>(codec: Encoder<T>, value: T, use: (encoded: Bytes) => R): R {
   return encodeFor(codec, value, (writer) => use(writer.view()));
 }
 
-function encodeFor<T, R>(codec: Pick<Codec<T>, "write">, value: T, use: (writer: Writer) => R): R {
+function encodeFor<T, R>(codec: Encoder<T>, value: T, use: (writer: Writer) => R): R {
   const writer = IDLE.pop() ?? new Writer();
   try {
     codec.write(writer, value);

@@ -131,7 +131,11 @@ function publicKeyObject(curve: Curve, publicKey: Bytes): KeyObject {
 }
 
 /** A public key in the form that is sent. */
-function exportPublicKey(publicKey: KeyObject): Bytes {
+function exportPublicKey(curve: Curve, publicKey: KeyObject): Bytes {
+  if (TAKES_RAW && isOkp(curve)) {
+    // The types don't know of it yet.
+    return bytes(publicKey.export({ format: "raw-public" } as never) as unknown as Uint8Array);
+  }
   const { x, y } = publicKey.export({ format: "jwk" });
   if (x === undefined) throw new TypeError("no key of an elliptic curve");
   const first = Buffer.from(x, "base64url");
@@ -141,9 +145,8 @@ function exportPublicKey(publicKey: KeyObject): Bytes {
 }
 
 function publicKeyOf(curve: Curve, privateKey: Bytes): Bytes {
-  return exportPublicKey(
-    createPublicKey(privateKeyObject(curve, { privateKey, publicKey: EMPTY })),
-  );
+  const key = privateKeyObject(curve, { privateKey, publicKey: EMPTY });
+  return exportPublicKey(curve, createPublicKey(key));
 }
 
 type NewKeys = { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
@@ -173,7 +176,7 @@ function dhAside(
       if (failed) return reject(failed);
       diffieHellman({ privateKey, publicKey: other }, (wrong, secret) => {
         if (wrong) return reject(wrong);
-        resolve({ publicKey: exportPublicKey(publicKey), secret: bytes(secret) });
+        resolve({ publicKey: exportPublicKey(group, publicKey), secret: bytes(secret) });
       });
     });
   });
@@ -193,13 +196,19 @@ const BLOCK = { sha256: 64, sha384: 128, sha512: 128 } as const satisfies Record
 /** Above this many bytes, putting them beside the key costs more than an object that takes them where they are. */
 const SHORT = 4096;
 
+/** What the two hashes of an HMAC are of: overwritten after each, since making it anew costs as much as a hash. */
+const INNER: Bytes = new Uint8Array(BLOCK.sha512 + SHORT);
+const OUTER: Bytes = new Uint8Array(BLOCK.sha512 + HASHES.sha512.nh);
+
 /** HMAC (RFC 2104): of short data as two hashes, since making an object for each costs more than they do. */
 function hmac(name: HashName, key: Uint8Array, data: Uint8Array): Bytes {
   if (data.length > SHORT) return bytes(createHmac(name, key).update(data).digest());
   const block = BLOCK[name];
   const fitting = key.length <= block ? key : hash(name, key, "buffer");
-  const inner = new Uint8Array(block + data.length).fill(0x36, 0, block);
-  const outer = new Uint8Array(block + HASHES[name].nh).fill(0x5c, 0, block);
+  const inner = INNER.subarray(0, block + data.length);
+  const outer = OUTER.subarray(0, block + HASHES[name].nh);
+  inner.fill(0x36, 0, block);
+  outer.fill(0x5c, 0, block);
   for (let i = 0; i < fitting.length; i++) {
     const byte = fitting[i] ?? 0;
     inner[i] = byte ^ 0x36;
@@ -259,7 +268,12 @@ export const nodeCrypto: CryptoProvider = {
       authTagLength: TAG_LENGTH,
     });
     if (aad.length > 0) cipher.setAAD(aad);
-    return concat(cipher.update(plaintext), cipher.final(), cipher.getAuthTag());
+    const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
+    sealed.set(cipher.update(plaintext));
+    // Both are stream ciphers inside: nothing comes at the end but the tag.
+    cipher.final();
+    sealed.set(cipher.getAuthTag(), plaintext.length);
+    return sealed;
   },
 
   open: (aead, key, nonce, aad, ciphertext) => {
@@ -271,9 +285,9 @@ export const nodeCrypto: CryptoProvider = {
     if (aad.length > 0) decipher.setAAD(aad);
     decipher.setAuthTag(ciphertext.subarray(split));
     const opened = decipher.update(ciphertext.subarray(0, split));
-    // Both are stream ciphers inside: nothing comes at the end but whether the tag verifies.
-    const end = decipher.final();
-    return end.length === 0 ? bytes(opened) : concat(opened, end);
+    // Nothing comes at the end but whether the tag verifies.
+    decipher.final();
+    return bytes(opened);
   },
 
   ...(nodeLattice && { lattice: nodeLattice }),
@@ -293,7 +307,7 @@ export const nodeCrypto: CryptoProvider = {
     if (among >= WORTH_THREADS) return dhAside(group, other);
     const { publicKey, privateKey } = newKeys(group);
     const secret = diffieHellman({ privateKey, publicKey: other });
-    return { publicKey: exportPublicKey(publicKey), secret: bytes(secret) };
+    return { publicKey: exportPublicKey(group, publicKey), secret: bytes(secret) };
   },
 
   generateSignatureKeyPair: (name) => {

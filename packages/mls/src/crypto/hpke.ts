@@ -21,10 +21,24 @@ export const HpkeCiphertext: Codec<HpkeCiphertext> = struct({
   ciphertext: opaque,
 });
 
-function hpkeKdf(suite: Suite): LabeledKdf {
+/** What of HPKE is the same for all that a suite encrypts. */
+interface SuiteHpke {
+  readonly kdf: LabeledKdf;
+  /** The beginning of every context in base mode (RFC 9180 §5.1): the mode, and the hash of no PSK's id. */
+  readonly context: Bytes;
+}
+const HPKE = new WeakMap<Suite, SuiteHpke>();
+
+function hpkeOf(suite: Suite): SuiteHpke {
+  const known = HPKE.get(suite);
+  if (known) return known;
   const ids = [kemOf(suite).id, HASHES[suite.hash].hkdfId, AEADS[suite.aead].id];
   const suiteId = concat(utf8Bytes("HPKE"), ...ids.map((id) => i2osp(id, 2)));
-  return { provider: suite.provider, hash: suite.hash, suiteId };
+  const kdf = { provider: suite.provider, hash: suite.hash, suiteId };
+  const pskIdHash = labeledExtract(kdf, EMPTY, "psk_id_hash", EMPTY);
+  const made = { kdf, context: concat(Uint8Array.of(0), pskIdHash) };
+  HPKE.set(suite, made);
+  return made;
 }
 
 /** A new key pair of the suite's KEM. */
@@ -82,13 +96,9 @@ interface Schedule {
 }
 
 function scheduleOf(suite: Suite, info: Bytes): Schedule {
-  const kdf = hpkeKdf(suite);
-  const context = concat(
-    Uint8Array.of(0),
-    labeledExtract(kdf, EMPTY, "psk_id_hash", EMPTY),
-    labeledExtract(kdf, EMPTY, "info_hash", info),
-  );
-  return { suite, kdf, context };
+  const { kdf, context } = hpkeOf(suite);
+  const infoHash = labeledExtract(kdf, EMPTY, "info_hash", info);
+  return { suite, kdf, context: concat(context, infoHash) };
 }
 
 /** The secret that keys and exporter come from; it takes `sharedSecret`. */

@@ -5,16 +5,7 @@
  */
 
 import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
-import {
-  type Bytes,
-  type Codec,
-  encode,
-  encodedFor,
-  opaque,
-  struct,
-  uint16,
-  uint32,
-} from "../codec.ts";
+import { type Bytes, type Encoder, encode, encodedFor, opaque, struct, uint16 } from "../codec.ts";
 import { type CryptoProvider, HASHES, type HashName, type Suite } from "./suite.ts";
 
 export function hash(suite: Suite, data: Uint8Array): Bytes {
@@ -22,8 +13,13 @@ export function hash(suite: Suite, data: Uint8Array): Bytes {
 }
 
 /** The hash of the encoding of a value. */
-export function hashOf<T>(suite: Suite, codec: Codec<T>, value: T): Bytes {
+export function hashOf<T>(suite: Suite, codec: Encoder<T>, value: T): Bytes {
   return encodedFor(codec, value, (encoded) => hash(suite, encoded));
+}
+
+/** The MAC of the encoding of a value. */
+export function macOf<T>(suite: Suite, key: Bytes, codec: Encoder<T>, value: T): Bytes {
+  return encodedFor(codec, value, (encoded) => mac(suite, key, encoded));
 }
 
 /** The MAC of confirmation and membership tags (§6.2, §8.1). */
@@ -41,6 +37,17 @@ export function hkdfExtract(
   return provider.hmac(name, salt, ikm);
 }
 
+/** The number of the first block of an expansion (RFC 5869 §2.3). */
+const FIRST: Bytes = Uint8Array.of(1);
+
+/** The first `length` bytes of a block; nothing stays of the others. */
+function begin(block: Bytes, length: number): Bytes {
+  if (length === block.length) return block;
+  const output = block.slice(0, length);
+  wipe(block);
+  return output;
+}
+
 /** HKDF-Expand (RFC 5869 §2.3), `length` bytes. Throws `TypeError` beyond 255 hashes, where its counter ends. */
 export function hkdfExpand(
   provider: CryptoProvider,
@@ -50,6 +57,9 @@ export function hkdfExpand(
   length: number,
 ): Bytes {
   if (length > 255 * HASHES[name].nh) throw new TypeError(`HKDF can't give ${length} bytes`);
+  if (length <= HASHES[name].nh) {
+    return begin(provider.hmac(name, prk, concat(info, FIRST)), length);
+  }
   const output = new Uint8Array(length);
   let block: Bytes = EMPTY;
   for (let at = 0, counter = 1; at < length; at += block.length, counter++) {
@@ -66,8 +76,8 @@ export function extract(suite: Suite, salt: Bytes, ikm: Bytes): Bytes {
   return hkdfExtract(suite.provider, suite.hash, salt, ikm);
 }
 
-/** `KDFLabel` (§8) up to its context, by length and label: there are few, and each is wanted for every message. */
-const KDF_LABELS = new Map<string, Bytes>();
+/** `KDFLabel` (§8) up to its context, by label and length: there are few, and each is wanted for every message. */
+const KDF_LABELS = new Map<string, Map<number, Bytes>>();
 const MAX_KDF_LABELS = 256;
 
 interface KDFLabelHead {
@@ -77,12 +87,14 @@ interface KDFLabelHead {
 const KDFLabelHead = struct<KDFLabelHead>({ length: uint16, label: opaque });
 
 function kdfLabelHead(label: string, length: number): Bytes {
-  const key = `${length} ${label}`;
-  const known = KDF_LABELS.get(key);
+  const known = KDF_LABELS.get(label)?.get(length);
   if (known) return known;
   const head = encode(KDFLabelHead, { length, label: utf8Bytes(`MLS 1.0 ${label}`) });
-  // An exporter's labels are the application's: they could be without number.
-  if (KDF_LABELS.size < MAX_KDF_LABELS) KDF_LABELS.set(key, head);
+  // An exporter's labels are the application's: they could be without number, and so could the lengths.
+  if (length <= MAX_KDF_LABELS && KDF_LABELS.size < MAX_KDF_LABELS) {
+    const byLength = KDF_LABELS.get(label) ?? new Map<number, Bytes>();
+    KDF_LABELS.set(label, byLength.set(length, head));
+  }
   return head;
 }
 
@@ -105,11 +117,7 @@ export function expandWithLabel(
   input[head.length] = context.length;
   input.set(context, head.length + 1);
   input[input.length - 1] = 1;
-  const block = suite.provider.hmac(suite.hash, secret, input);
-  if (length === block.length) return block;
-  const output = block.slice(0, length);
-  wipe(block);
-  return output;
+  return begin(suite.provider.hmac(suite.hash, secret, input), length);
 }
 
 /** `DeriveSecret` (§8), `nh` bytes. */
@@ -125,7 +133,8 @@ export function deriveTreeSecret(
   generation: number,
   length: number,
 ): Bytes {
-  return expandWithLabel(suite, secret, label, encode(uint32, generation), length);
+  const context = Uint8Array.of(generation >>> 24, generation >>> 16, generation >>> 8, generation);
+  return expandWithLabel(suite, secret, label, context, length);
 }
 
 interface RefHashInput {

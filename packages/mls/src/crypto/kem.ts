@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { bytesEqual, concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
 import {
@@ -73,7 +73,7 @@ export interface LabeledKdf {
 const VERSION = utf8Bytes("HPKE-v1");
 
 export function labeledExtract(kdf: LabeledKdf, salt: Bytes, label: string, ikm: Bytes): Bytes {
-  const labeled = concat(VERSION, kdf.suiteId, utf8Bytes(label), ikm);
+  const labeled = concat(VERSION, kdf.suiteId, labelBytes(label), ikm);
   const prk = hkdfExtract(kdf.provider, kdf.hash, salt, labeled);
   wipe(labeled);
   return prk;
@@ -86,7 +86,7 @@ export function labeledExpand(
   info: Bytes,
   length: number,
 ): Bytes {
-  const labeled = concat(i2osp(length, 2), VERSION, kdf.suiteId, utf8Bytes(label), info);
+  const labeled = concat(i2osp(length, 2), VERSION, kdf.suiteId, labelBytes(label), info);
   return hkdfExpand(kdf.provider, kdf.hash, prk, labeled, length);
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { mlsLabel } from "../bytes.ts";
-import { type Bytes, encode, opaque, struct } from "../codec.ts";
+import { type Bytes, type Encoder, encode, opaque } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
@@ -34,22 +34,28 @@ export function checkSigner(suite: Suite, signer: Signer): void {
   throw new MlsError("signature", "5.1", `a signer for ${signer.signature}, and ${wanted}`);
 }
 
-interface SignContent {
-  readonly label: Bytes;
-  readonly content: Bytes;
+/** `SignContent`, of the encoding of a value: what is signed under a label. */
+export function labeled<T>(label: string | Bytes, content: Encoder<T>, value: T): Bytes {
+  return encode(
+    {
+      write: (w, one) => {
+        opaque.write(w, mlsLabel(label));
+        w.vector((inner) => content.write(inner, one));
+      },
+    },
+    value,
+  );
 }
-const SignContent = struct<SignContent>({ label: opaque, content: opaque });
 
-function signContent(label: string | Bytes, content: Bytes): Bytes {
-  return encode(SignContent, { label: mlsLabel(label), content });
-}
+/** The content as it is. */
+const WHOLE: Encoder<Bytes> = { write: (w, content) => w.bytes(content) };
 
 export function signWithLabel(
   signer: Signer,
   label: string | Bytes,
   content: Bytes,
 ): Promise<Bytes> {
-  return signer.sign(signContent(label, content));
+  return signer.sign(labeled(label, WHOLE, content));
 }
 
 /** A question that is asked with the next others, and who waits for its answer. */
@@ -72,15 +78,25 @@ async function ask(provider: CryptoProvider, signature: SignatureName): Promise<
   }
 }
 
-/**
- * Whether a signature under a label verifies. Those asked for together, without a pause for anything else, are verified together: in
- * parallel where the platform can. So the leaves of a tree need no more than `Promise.all`.
- */
+/** Whether a signature under a label verifies: see `verifySigned`. */
 export function verifyWithLabel(
   suite: Suite,
   publicKey: Bytes,
   label: string | Bytes,
   content: Bytes,
+  signature: Bytes,
+): Promise<boolean> {
+  return verifySigned(suite, publicKey, labeled(label, WHOLE, content), signature);
+}
+
+/**
+ * Whether a signature over a `labeled` content verifies. Those asked for together, without a pause for anything else, are verified together: in
+ * parallel where the platform can. So the leaves of a tree need no more than `Promise.all`.
+ */
+export function verifySigned(
+  suite: Suite,
+  publicKey: Bytes,
+  message: Bytes,
   signatureBytes: Bytes,
 ): Promise<boolean> {
   const { provider, signature } = suite;
@@ -90,7 +106,6 @@ export function verifyWithLabel(
     const questions = waiting.get(signature) ?? [];
     waiting.set(signature, questions);
     if (questions.length === 0) queueMicrotask(() => void ask(provider, signature));
-    const message = signContent(label, content);
     questions.push({ publicKey, message, signature: signatureBytes, answer, fail });
   });
 }

@@ -1,11 +1,12 @@
 /**
- * What is said in a group, by whom, and how it is signed. RFC 9420 §6, §6.1.
+ * What is said in a group, by whom, and how it is signed. RFC 9420 §6, §6.1; §8.2 (the transcript of commits).
  * @module
  */
 
 import {
   type Bytes,
   type Codec,
+  type Encoder,
   encode,
   enumeration,
   opaque,
@@ -16,8 +17,8 @@ import {
   uint32,
   uint64,
 } from "../codec.ts";
-import { refHash } from "../crypto/kdf.ts";
-import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
+import { hashOf, refHash } from "../crypto/kdf.ts";
+import { labeled, type Signer, verifySigned } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { externalSendersOf } from "../key/extension.ts";
@@ -151,25 +152,16 @@ interface FramedContentTBS {
   readonly context: Bytes;
 }
 
-/** §6.1 `FramedContentTBS`, encoded: what the signature and the membership tag cover. */
-export function framedContentTbs(tbs: FramedContentTBS): Bytes {
-  const { senderType } = tbs.content.sender;
-  const covered = senderType === "member" || senderType === "new_member_commit";
-  return encode<FramedContentTBS>(
-    {
-      write: (w, value) => {
-        w.uint(MLS10, 2);
-        WireFormat.write(w, value.wireFormat);
-        FramedContent.write(w, value.content);
-        if (covered) w.bytes(value.context);
-      },
-      read: () => {
-        throw new TypeError("FramedContentTBS is never read");
-      },
-    },
-    tbs,
-  );
-}
+/** §6.1 `FramedContentTBS`: what the signature and the membership tag cover. It is never read. */
+export const FramedContentTBS: Encoder<FramedContentTBS> = {
+  write: (w, { wireFormat, content, context }) => {
+    w.uint(MLS10, 2);
+    WireFormat.write(w, wireFormat);
+    FramedContent.write(w, content);
+    const { senderType } = content.sender;
+    if (senderType === "member" || senderType === "new_member_commit") w.bytes(context);
+  },
+};
 
 const LABEL = "FramedContentTBS";
 
@@ -180,8 +172,8 @@ export async function signContent(
   content: FramedContent,
   context: Bytes,
 ): Promise<AuthenticatedContent> {
-  const tbs = framedContentTbs({ wireFormat, content, context });
-  const signature = await signWithLabel(signer, LABEL, tbs);
+  const tbs = { wireFormat, content, context };
+  const signature = await signer.sign(labeled(LABEL, FramedContentTBS, tbs));
   return { wireFormat, content, auth: { signature, confirmationTag: undefined } };
 }
 
@@ -245,31 +237,33 @@ export async function verifyContent(
 ): Promise<void> {
   const { wireFormat, content, auth } = authenticated;
   const key = signatureKeyOf(content, leafOf, groupContext);
-  const tbs = framedContentTbs({
-    wireFormat,
-    content,
-    context: encode(GroupContext, groupContext),
-  });
-  if (!(await verifyWithLabel(suite, key, LABEL, tbs, auth.signature))) {
+  const tbs = { wireFormat, content, context: encode(GroupContext, groupContext) };
+  const { signature } = auth;
+  if (!(await verifySigned(suite, key, labeled(LABEL, FramedContentTBS, tbs), signature))) {
     throw new MlsError("signature", "6.1", "the signature of a message does not verify");
   }
 }
 
-interface ConfirmedTranscriptHashInput {
-  readonly wireFormat: WireFormat;
-  readonly content: FramedContent;
-  readonly signature: Bytes;
-}
-const ConfirmedTranscriptHashInput: Codec<ConfirmedTranscriptHashInput> = struct({
-  wireFormat: WireFormat,
-  content: FramedContent,
-  signature: opaque,
-});
+/** §8.2 `ConfirmedTranscriptHashInput`, behind the interim hash that it is hashed with. It is never read. */
+const ConfirmedTranscriptHashInput: Encoder<{
+  readonly interim: Bytes;
+  readonly commit: AuthenticatedContent;
+}> = {
+  write: (w, { interim, commit: { wireFormat, content, auth } }) => {
+    w.bytes(interim);
+    WireFormat.write(w, wireFormat);
+    FramedContent.write(w, content);
+    opaque.write(w, auth.signature);
+  },
+};
 
-/** §8.2, encoded. */
-export function transcriptInput(commit: AuthenticatedContent): Bytes {
-  const { wireFormat, content, auth } = commit;
-  return encode(ConfirmedTranscriptHashInput, { wireFormat, content, signature: auth.signature });
+/** §8.2: over the interim hash before, and the commit. */
+export function confirmedTranscriptHash(
+  suite: Suite,
+  interim: Bytes,
+  commit: AuthenticatedContent,
+): Bytes {
+  return hashOf(suite, ConfirmedTranscriptHashInput, { interim, commit });
 }
 
 /** `ProposalRef` (§5.2), `nh` bytes. */

@@ -8,6 +8,7 @@ import {
   type Bytes,
   type Codec,
   decode,
+  type Encoder,
   encode,
   encodedFor,
   fixed,
@@ -126,7 +127,7 @@ function paddedLength(length: number, padding: Padding): number {
 }
 
 /** `PrivateMessageContent` (§6.3.1), without its padding. */
-const PrivateMessageContent: Pick<Codec<AuthenticatedContent>, "write"> = {
+const PrivateMessageContent: Encoder<AuthenticatedContent> = {
   write: (w, { content: { content }, auth }) => {
     switch (content.contentType) {
       case "application":

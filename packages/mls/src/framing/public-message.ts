@@ -4,8 +4,8 @@
  */
 
 import { constantTimeEqual } from "../bytes.ts";
-import { type Bytes, type Codec, encode, opaque } from "../codec.ts";
-import { mac } from "../crypto/kdf.ts";
+import { type Bytes, type Codec, type Encoder, opaque } from "../codec.ts";
+import { macOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import {
@@ -13,7 +13,7 @@ import {
   authDataOf,
   FramedContent,
   type FramedContentAuthData,
-  framedContentTbs,
+  FramedContentTBS,
   type HandshakeContent,
 } from "./content.ts";
 
@@ -39,27 +39,26 @@ export const PublicMessage: Codec<PublicMessage> = {
   },
 };
 
-/** §6.2: over `AuthenticatedContentTBM`. */
+interface AuthenticatedContentTBM extends Omit<PublicMessage, "membershipTag"> {
+  /** The encoded GroupContext. */
+  readonly context: Bytes;
+}
+/** §6.2. It is never read. */
+const AuthenticatedContentTBM: Encoder<AuthenticatedContentTBM> = {
+  write: (w, { content, auth, context }) => {
+    FramedContentTBS.write(w, { wireFormat: "mls_public_message", content, context });
+    authDataOf(content.content.contentType).write(w, auth);
+  },
+};
+
+/** §6.2. */
 function membershipTagOf(
   suite: Suite,
   membershipKey: Bytes,
-  message: Omit<PublicMessage, "membershipTag">,
+  { content, auth }: Omit<PublicMessage, "membershipTag">,
   context: Bytes,
 ): Bytes {
-  const { content, auth } = message;
-  const tbs = framedContentTbs({ wireFormat: "mls_public_message", content, context });
-  const authData = authDataOf(content.content.contentType);
-  const tbm = encode<FramedContentAuthData>(
-    {
-      write: (w, value) => {
-        w.bytes(tbs);
-        authData.write(w, value);
-      },
-      read: authData.read,
-    },
-    auth,
-  );
-  return mac(suite, membershipKey, tbm);
+  return macOf(suite, membershipKey, AuthenticatedContentTBM, { content, auth, context });
 }
 
 /** `context`: the encoded GroupContext. */

@@ -121,6 +121,7 @@ export class LiveGroup {
 
   /** Deletes the past epochs whose time is over (§9.2). */
   async #sweep(): Promise<void> {
+    if (this.past.isEmpty) return;
     const { batch, settle } = this.past.sweep(this.context.pastEpochs, this.context.now());
     if (batch.delete?.length === 0) return;
     await this.store(batch, () => undefined);
@@ -137,7 +138,7 @@ export class LiveGroup {
       throw cause;
     }
     try {
-      await this.context.storage.apply(mergeBatches(batch, records));
+      await this.context.storage.apply(records ? mergeBatches(batch, records) : batch);
     } catch (cause) {
       // It may have been written all the same: this object must not use a key again.
       this.#broken = true;

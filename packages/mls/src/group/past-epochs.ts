@@ -96,6 +96,10 @@ export class PastEpochs {
     this.#epochs = epochs;
   }
 
+  get isEmpty(): boolean {
+    return this.#epochs.length === 0;
+  }
+
   /** Those among the records of a group. Throws `MlsError` with `storage` for a version that this package does not know. */
   static load(
     suite: Suite,

@@ -8,15 +8,15 @@ import { bytesEqual } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
 import { MlsError } from "../errors.ts";
-import { type AuthenticatedContent, type Sender, transcriptInput } from "../framing/content.ts";
+import {
+  type AuthenticatedContent,
+  confirmedTranscriptHash,
+  type Sender,
+} from "../framing/content.ts";
 import { type Commit, encodeLeafNode, type Proposal } from "../framing/proposal.ts";
 import { Credential, type Credentialed } from "../key/credential.ts";
 import { externalSendersOf } from "../key/extension.ts";
-import {
-  confirmedTranscriptHash,
-  GroupContext,
-  interimTranscriptHash,
-} from "../key/group-context.ts";
+import { GroupContext, interimTranscriptHash } from "../key/group-context.ts";
 import { keyCount } from "../tree/key-index.ts";
 import {
   checkLeafNode,
@@ -79,14 +79,10 @@ export function nextContext(
   provisional: GroupContext,
   commit: AuthenticatedContent,
 ): GroupContext {
-  const input = transcriptInput(commit);
+  const { suite, interimTranscriptHash: interim } = state;
   return {
     ...provisional,
-    confirmedTranscriptHash: confirmedTranscriptHash(
-      state.suite,
-      state.interimTranscriptHash,
-      input,
-    ),
+    confirmedTranscriptHash: confirmedTranscriptHash(suite, interim, commit),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * What all members agree on in an epoch, and the transcript that led there. RFC 9420 §8.1, §8.2.
+ * What all members agree on in an epoch. RFC 9420 §8.1, §8.2.
  * @module
  */
 
@@ -31,11 +31,6 @@ export const GroupContext: Codec<GroupContext> = kept(
     extensions: Extensions,
   }),
 );
-
-/** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
-export function confirmedTranscriptHash(suite: Suite, interim: Bytes, input: Bytes): Bytes {
-  return hash(suite, concat(interim, input));
-}
 
 /** §8.2: over the confirmed hash, and the commit's confirmation tag. */
 export function interimTranscriptHash(

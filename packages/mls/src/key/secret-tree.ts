@@ -199,7 +199,13 @@ export class SecretTree {
 
   /** Everything, to be stored when the epoch begins. */
   records(): Batch {
-    return { put: new Map([...this.#records].map(([key, value]) => [this.#prefix + key, value])) };
+    return { put: this.#prefixed(this.#records) };
+  }
+
+  #prefixed(records: ReadonlyMap<string, Bytes>): ReadonlyMap<string, Bytes> {
+    const prefixed = new Map<string, Bytes>();
+    for (const [key, value] of records) prefixed.set(this.#prefix + key, value);
+    return prefixed;
   }
 
   /** The next key of a sender: for sending. Throws `MlsError` with `exhausted` where the epoch must end first (§15.2). */
@@ -266,11 +272,12 @@ export class SecretTree {
       found.discard();
       throw new MlsError("exhausted", "9.1", "this sender has used all its generations");
     }
-    // Keys that are passed over are kept, for the messages that are still under way.
+    const recordKey = ratchetKey(leafIndex, type);
     const put = new Map(found.opened);
     const skipped: { readonly generation: number; readonly kept: Bytes }[] = [];
     const passed: Bytes[] = [];
     let secret = ratchet.secret;
+    // Keys that are passed over are kept, for the messages that are still under way.
     for (let at = ratchet.generation; at < generation; at++) {
       if (generation - at <= this.#window.kept) {
         const kept = this.#messageKey(secret, at);
@@ -284,21 +291,16 @@ export class SecretTree {
     const nextSecret = this.#step(secret, generation);
     const next = encode(Ratchet, { generation: generation + 1, secret: nextSecret });
     for (const one of [nextSecret, ...passed]) wipe(one);
-    const recordKey = ratchetKey(leafIndex, type);
     put.set(recordKey, next);
     const skippedAt = (at: number): string => skippedKey(leafIndex, type, at);
     for (const one of skipped) put.set(skippedAt(one.generation), one.kept);
     const dropped = this.#overflow(recordKey, skipped.length);
     const gone = [...found.closed, ...dropped.map(skippedAt)];
-    const prefixed = [...put].map(([at, value]) => [this.#prefix + at, value] as const);
     return {
       generation,
       key,
       nonce,
-      batch: {
-        put: new Map(prefixed),
-        delete: gone.map((at) => this.#prefix + at),
-      },
+      batch: { put: this.#prefixed(put), delete: gone.map((at) => this.#prefix + at) },
       settle: () => {
         found.settle();
         wipe(key, nonce, ratchet.secret);
