@@ -1,0 +1,5 @@
+/**
+ * Comparing policies.
+ * @module
+ */
+export { type Subsumption, subsumes } from "./subsumption.ts";
