@@ -197,6 +197,7 @@ export {
   type Header,
   type IntegrityPolicy,
   type PolicyOption,
+  type PolicyValue,
   type SecurityHeadersOptions,
   type StrictTransportSecurity,
   securityHeaders,

@@ -7,10 +7,13 @@
 
 import { CspError } from "../errors.ts";
 import { buildPolicy, createNonce, type PolicyDirectives } from "../make/build.ts";
-import { getDirective, type Policy, serializePolicy } from "../policy/policy.ts";
+import { getDirective, type Policy, serializePolicyList } from "../policy/policy.ts";
 
-/** A policy, or what makes one for a response from its nonce. */
-export type PolicyOption = PolicyDirectives | ((nonce: string) => PolicyDirectives);
+/** A policy, or several: then each of them has to allow a thing, so that a further one can only forbid. */
+export type PolicyValue = PolicyDirectives | readonly PolicyDirectives[];
+
+/** Policies, or what makes them for a response from its nonce. */
+export type PolicyOption = PolicyValue | ((nonce: string) => PolicyValue);
 
 /** Subresource Integrity: requests that must carry integrity metadata. */
 export interface IntegrityPolicy {
@@ -28,9 +31,9 @@ export interface StrictTransportSecurity {
 }
 
 export interface SecurityHeadersOptions {
-  readonly policy?: PolicyOption;
-  /** A second policy that is watched and not enforced. */
-  readonly reportOnly?: PolicyOption;
+  readonly policy?: PolicyOption | false;
+  /** Watched beside `policy`, and not enforced. */
+  readonly reportOnly?: PolicyOption | false;
   /** URLs by the names that `report-to` and integrity policies use. Names are lower case. */
   readonly reportingEndpoints?: Readonly<Record<string, string>>;
   readonly integrityPolicy?: IntegrityPolicy;
@@ -97,13 +100,13 @@ export const deniedFeatures: readonly string[] = [
 
 /** Every header for one response. Throws `CspError` when the options cannot mean what they say. */
 export function securityHeaders(options: SecurityHeadersOptions, nonce: string): Header[] {
-  const policy = policyFor(options.policy, nonce);
-  const reportOnly = policyFor(options.reportOnly, nonce);
+  const policies = policiesFor(options.policy, nonce);
+  const reportOnly = policiesFor(options.reportOnly, nonce);
   const { integrityPolicy, integrityPolicyReportOnly } = options;
   const endpoints = options.reportingEndpoints ?? {};
   for (const name of [
-    ...endpointsOf(policy),
-    ...endpointsOf(reportOnly),
+    ...policies.flatMap(endpointsOf),
+    ...reportOnly.flatMap(endpointsOf),
     ...(integrityPolicy?.endpoints ?? []),
     ...(integrityPolicyReportOnly?.endpoints ?? []),
   ]) {
@@ -112,8 +115,8 @@ export function securityHeaders(options: SecurityHeadersOptions, nonce: string):
   }
 
   const headers: readonly (readonly [string, string | false | undefined])[] = [
-    ["Content-Security-Policy", policy && serializePolicy(policy)],
-    ["Content-Security-Policy-Report-Only", reportOnly && serializePolicy(reportOnly)],
+    ["Content-Security-Policy", serializePolicyList(policies)],
+    ["Content-Security-Policy-Report-Only", serializePolicyList(reportOnly)],
     ["Reporting-Endpoints", reportingEndpoints(endpoints)],
     ["Integrity-Policy", integrityPolicy && serializeIntegrityPolicy(integrityPolicy)],
     [
@@ -127,7 +130,7 @@ export function securityHeaders(options: SecurityHeadersOptions, nonce: string):
     ["Cross-Origin-Embedder-Policy", options.crossOriginEmbedderPolicy],
     ["Permissions-Policy", permissionsPolicy(options.permissionsPolicy)],
     ["Strict-Transport-Security", strictTransportSecurity(options.strictTransportSecurity)],
-    ["X-Frame-Options", options.frameOptions ?? frameOptionsOf(policy)],
+    ["X-Frame-Options", options.frameOptions ?? frameOptionsOf(policies)],
   ];
   return headers.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
 }
@@ -141,22 +144,25 @@ export function prepareHeaders(
   return perResponse ? (nonce) => securityHeaders(options, nonce) : () => headers;
 }
 
-function policyFor(option: PolicyOption | undefined, nonce: string): Policy | undefined {
-  return option && buildPolicy(typeof option === "function" ? option(nonce) : option);
+function policiesFor(option: PolicyOption | false | undefined, nonce: string): Policy[] {
+  if (!option) return [];
+  const value = typeof option === "function" ? option(nonce) : option;
+  return [value].flat().map((directives) => buildPolicy(directives));
 }
 
-function endpointsOf(policy: Policy | undefined): string[] {
-  const reportTo = policy && getDirective(policy, "report-to");
+function endpointsOf(policy: Policy): string[] {
+  const reportTo = getDirective(policy, "report-to");
   return reportTo?.value.map((token) => token.text) ?? [];
 }
 
-/** RFC 7034 has words for two of `frame-ancestors`' values. */
-function frameOptionsOf(policy: Policy | undefined): "DENY" | "SAMEORIGIN" | undefined {
-  const ancestors = policy && getDirective(policy, "frame-ancestors");
-  const [only, ...others] = ancestors?.value ?? [];
-  if (others.length > 0) return undefined;
-  if (only?.type === "none") return "DENY";
-  return only?.type === "keyword-source" ? "SAMEORIGIN" : undefined;
+/** RFC 7034 has words for two of `frame-ancestors`' values. Of several policies the strictest. */
+function frameOptionsOf(policies: readonly Policy[]): "DENY" | "SAMEORIGIN" | undefined {
+  const found = policies.map((policy) => {
+    const [only, ...others] = getDirective(policy, "frame-ancestors")?.value ?? [];
+    return others.length > 0 ? undefined : only?.type;
+  });
+  if (found.includes("none")) return "DENY";
+  return found.includes("keyword-source") ? "SAMEORIGIN" : undefined;
 }
 
 /** A dictionary of strings, by name. */

@@ -1,5 +1,5 @@
-import { CspError } from "@conclave/csp";
-import { withSecurityHeaders } from "@conclave/csp/fetch";
+import { CspError, type SecurityHeadersOptions } from "@conclave/csp";
+import { createNonceMarker, withSecurityHeaders } from "@conclave/csp/fetch";
 import { describe, expect, test } from "vitest";
 
 const request = new Request("https://example.com/");
@@ -84,5 +84,90 @@ describe("withSecurityHeaders", () => {
         policy: (nonce) => ({ "script-src": [`'nonce-${nonce};'`] }),
       });
     expect(wrap).toThrow(CspError);
+  });
+
+  test("what a runtime gives beside the request comes after the context", async () => {
+    const handler = withSecurityHeaders(
+      (_request, _context, env: { readonly name: string }, count: number) =>
+        new Response(env.name.repeat(count)),
+      {},
+    );
+    expect(await (await handler(request, { name: "a" }, 3)).text()).toBe("aaa");
+  });
+
+  test("a marker that no key generator made is refused before the first request", () => {
+    const wrap = () => withSecurityHeaders(() => new Response(), { nonceMarker: "{{nonce}}" });
+    expect(wrap).toThrow(CspError);
+  });
+
+  test.each(["text/html; charset=utf-16le", 'application/xhtml+xml; charset="UTF-16"'])(
+    "a page in %s is refused, as a marker in it would not be seen",
+    async (type) => {
+      const options = { nonceMarker: createNonceMarker() };
+      const answer = () => new Response("", { headers: { "Content-Type": type } });
+      await expect(withSecurityHeaders(answer, options)(request)).rejects.toThrow(CspError);
+      expect((await withSecurityHeaders(answer, {})(request)).status).toBe(200);
+    },
+  );
+
+  test.each([
+    ["text/html", "no-store"],
+    ["Text/HTML; charset=utf-8", "no-store"],
+    ["application/xhtml+xml", "no-store"],
+    ["image/svg+xml", "no-store"],
+    ["text/xml", "no-store"],
+    ["text/javascript", null],
+    ["text/htmlx", null],
+  ])("%s with a nonce in its policy has Cache-Control %s", async (type, expected) => {
+    const answer = () => new Response("", { headers: { "Content-Type": type } });
+    const nonced = { policy: (nonce: string) => ({ "script-src": [`'nonce-${nonce}'`] }) };
+    const plain = { policy: () => ({ "script-src": ["'self'"] }) };
+    const control = async (options: SecurityHeadersOptions) =>
+      (await withSecurityHeaders(answer, options)(request)).headers.get("Cache-Control");
+    expect(await control(nonced)).toBe(expected);
+    expect(await control({ reportOnly: nonced.policy })).toBe(expected);
+    expect(await control(plain)).toBeNull();
+  });
+
+  describe("forRequest", () => {
+    test("tries a stricter policy with a part of the visitors", async () => {
+      const handler = withSecurityHeaders(() => new Response(), {
+        policy: { "script-src": ["'self'"] },
+        forRequest: ({ headers }) =>
+          headers.get("Cookie") === "trial=1"
+            ? { reportOnly: { "script-src": ["'none'"] } }
+            : undefined,
+      });
+      const policies = async (cookie: string) => {
+        const { headers } = await handler(new Request(request, { headers: { Cookie: cookie } }));
+        return [
+          headers.get("Content-Security-Policy"),
+          headers.get("Content-Security-Policy-Report-Only"),
+        ];
+      };
+      expect(await policies("trial=1")).toEqual(["script-src 'self'", "script-src 'none'"]);
+      expect(await policies("trial=0")).toEqual(["script-src 'self'", null]);
+    });
+
+    test("what it gives is checked", async () => {
+      const handler = withSecurityHeaders(() => new Response(), {
+        forRequest: () => ({ policy: { "img-src": ["a;b"] } }),
+      });
+      await expect(handler(request)).rejects.toThrow(CspError);
+    });
+
+    test("policies that it gives get this request's nonce", async () => {
+      const own: SecurityHeadersOptions = {
+        policy: (nonce) => ({ "script-src": [`'nonce-${nonce}'`] }),
+      };
+      const handler = withSecurityHeaders((_request, { nonce }) => new Response(nonce), {
+        forRequest: () => own,
+      });
+      for (let i = 0; i < 2; i++) {
+        const response = await handler(request);
+        const nonce = await response.text();
+        expect(response.headers.get("Content-Security-Policy")).toBe(`script-src 'nonce-${nonce}'`);
+      }
+    });
   });
 });

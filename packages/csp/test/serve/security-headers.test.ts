@@ -86,6 +86,33 @@ describe("securityHeaders", () => {
     });
   });
 
+  test("several policies stand in one header, each to be kept", () => {
+    const set = headers({
+      policy: (nonce) => [
+        { "script-src": [`'nonce-${nonce}'`], "frame-ancestors": ["'self'"] },
+        { "img-src": ["'none'"], "frame-ancestors": ["'none'"] },
+      ],
+      reportOnly: [{ "style-src": ["'self'"] }, { "font-src": ["'none'"] }],
+    });
+    expect(set["Content-Security-Policy"]).toBe(
+      "script-src 'nonce-abc'; frame-ancestors 'self', img-src 'none'; frame-ancestors 'none'",
+    );
+    expect(set["Content-Security-Policy-Report-Only"]).toBe("style-src 'self', font-src 'none'");
+    expect(set["X-Frame-Options"]).toBe("DENY");
+  });
+
+  test("an endpoint that any of them names has to be known", () => {
+    const policy = [{ "img-src": ["*"] }, { "img-src": ["*"], "report-to": "main" }];
+    expect(refusal({ policy })).toBe("unknown-endpoint");
+    expect(refusal({ policy, reportingEndpoints: { main: "/" } })).toBe("accepted");
+  });
+
+  test("false leaves a policy out", () => {
+    expect(Object.keys(headers({ policy: false, reportOnly: false }))).not.toContain(
+      "Content-Security-Policy",
+    );
+  });
+
   test.each([
     ["'none'", "DENY"],
     ["'self'", "SAMEORIGIN"],
