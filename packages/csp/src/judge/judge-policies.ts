@@ -1,0 +1,153 @@
+/**
+ * Judging: every finding about the policies of a page, and what they come to.
+ * @module
+ */
+import type { CspList, Policy } from "../policy/policy.ts";
+import { doesAttackPass } from "./attack.ts";
+import { judgeContent } from "./content.ts";
+import { judgeDocument } from "./document.ts";
+import {
+  describeFinding,
+  type Finding,
+  type Severity,
+  type Standing,
+  severities,
+} from "./finding.ts";
+import type { Draft, JudgeContext, Judging } from "./judging.ts";
+import { spanOf } from "./judging.ts";
+import { judgeNoncesAndHashes } from "./nonce.ts";
+import { judgeReporting, judgeTrustedTypes } from "./reporting.ts";
+import { judgeScripts } from "./script.ts";
+import { judgeSources } from "./sources.ts";
+import { judgeSyntax } from "./syntax.ts";
+
+const checks: readonly ((judging: Judging) => Iterable<Draft>)[] = [
+  judgeSyntax,
+  judgeScripts,
+  judgeNoncesAndHashes,
+  judgeTrustedTypes,
+  judgeContent,
+  judgeDocument,
+  judgeSources,
+  judgeReporting,
+];
+
+/** Of one type in one policy; what is beyond says nothing new. */
+const maximumOfType = 100;
+
+/**
+ * What is wrong with the policies of a page, the most severe first.
+ *
+ * An attack has to pass every policy that is enforced, so a weakness that another one closes is no weakness of the
+ * page: its `standing` says so, and its severity is `info`. Policies that only report are judged as if they were
+ * enforced; their findings are marked. Of one type at most 100 findings a policy are given. Nothing throws.
+ */
+export function judgePolicies(
+  policies: readonly Policy[] | CspList,
+  context: JudgeContext = {},
+): Finding[] {
+  const list = "policies" in policies ? policies.policies : policies;
+  const selfOrigin =
+    "policies" in policies ? policies.selfOrigin : (context.pageOrigin ?? "https://page.example");
+  const findings: Finding[] = [];
+  if (!list.some(({ disposition }) => disposition === "enforce")) {
+    const [first] = list;
+    const message = first ? "No policy is enforced." : "There is no policy.";
+    const span = first ? spanOf(first) : { offset: 0, length: 0 };
+    const draft = { type: "no-enforced-policy", directive: "", span, message } as const;
+    findings.push(toFinding(draft, first ? 0 : -1, { type: "open" }));
+  }
+  for (const [index, policy] of list.entries()) {
+    const counts = new Map<string, number>();
+    for (const check of checks) {
+      for (const draft of check({ policy, selfOrigin, context })) {
+        const count = (counts.get(draft.type) ?? 0) + 1;
+        counts.set(draft.type, count);
+        if (count > maximumOfType || isSaidBefore(draft, policy, index, findings, list)) continue;
+        findings.push(toFinding(draft, index, standingOf(draft, index, list, selfOrigin)));
+      }
+    }
+  }
+  return findings.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+}
+
+/** Whether something is missing that an earlier policy lacks, too: it is said once for the page. */
+function isSaidBefore(
+  { absent, type, directive }: Draft,
+  policy: Policy,
+  index: number,
+  findings: readonly Finding[],
+  list: readonly Policy[],
+): boolean {
+  if (absent !== true) return false;
+  return findings.some(
+    (other) =>
+      other.type === type &&
+      other.directive === directive &&
+      other.policy !== index &&
+      other.standing.type === "open" &&
+      list[other.policy]?.disposition === policy.disposition,
+  );
+}
+
+function standingOf(
+  { attack }: Draft,
+  index: number,
+  list: readonly Policy[],
+  selfOrigin: string,
+): Standing {
+  if (list[index]?.disposition === "report") return { type: "report-only" };
+  if (!attack) return { type: "open" };
+  const by = list.findIndex(
+    (other, at) =>
+      at !== index && other.disposition === "enforce" && !doesAttackPass(attack, other, selfOrigin),
+  );
+  return by < 0 ? { type: "open" } : { type: "closed", by };
+}
+
+function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
+  const { type, directive, span, message, mended, payload } = draft;
+  const { why, mend, severity } = describeFinding(type);
+  const { offset, length } = span;
+  return {
+    type,
+    severity: standing.type === "closed" ? "info" : (draft.severity ?? severity),
+    policy,
+    directive,
+    span: { offset, length },
+    message,
+    why,
+    mend,
+    ...(mended === undefined ? {} : { mended }),
+    standing,
+    ...(payload === undefined ? {} : { payload }),
+  };
+}
+
+/**
+ * What findings come to. `none`: nothing is enforced. `bypassable`: something of high severity is open. `weak`: of
+ * medium. `fair`: of low. `strict`: nothing but notes.
+ */
+export type Grade = "none" | "bypassable" | "weak" | "fair" | "strict";
+
+export interface Summary {
+  readonly grade: Grade;
+  /** Findings that are open, by severity; those of report-only policies don't count. */
+  readonly counts: Readonly<Record<Severity, number>>;
+}
+
+/** The grade of a page from its findings. */
+export function summarize(findings: readonly Finding[]): Summary {
+  const counts = { high: 0, medium: 0, low: 0, info: 0 };
+  for (const { severity, standing } of findings) {
+    if (standing.type !== "report-only") counts[severity]++;
+  }
+  return { grade: gradeOf(findings, counts), counts };
+}
+
+function gradeOf(findings: readonly Finding[], counts: Summary["counts"]): Grade {
+  if (findings.some(({ type }) => type === "no-enforced-policy")) return "none";
+  if (counts.high > 0) return "bypassable";
+  if (counts.medium > 0) return "weak";
+  return counts.low > 0 ? "fair" : "strict";
+}
