@@ -20,7 +20,7 @@ import {
   SubjectAlternativeNameExtension,
   X509Certificate,
 } from "@peculiar/x509";
-import { bytesEqual, concat, toHex } from "./bytes.ts";
+import { bytesEqual, concat, EMPTY, toHex } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 import { MlsError } from "./errors.ts";
 import type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
@@ -122,6 +122,7 @@ function elements(bytes: Bytes): Element[] {
   return found;
 }
 
+const NONE: Element = { tag: 0, whole: EMPTY, content: EMPTY };
 const SEQUENCE = 0x30;
 /** `[0] EXPLICIT`, in which a version stands. */
 const VERSION = 0xa0;
@@ -158,19 +159,17 @@ const KNOWN_EXTENSIONS = [
 function parseCertificate(der: Bytes): Certificate {
   const [outer, ...behind] = elements(der);
   if (outer?.tag !== SEQUENCE || behind.length > 0) refuse("5.3", "no certificate");
-  const [signed, algorithm] = elements(outer.content);
+  const [signed, algorithm = NONE] = elements(outer.content);
   if (signed?.tag !== SEQUENCE) refuse("5.3", "no certificate");
   const fields = elements(signed.content);
   const version = fields[0]?.tag === VERSION ? fields.shift() : undefined;
-  const [, signature, issuer, , subject, publicKeyInfo] = fields;
-  if (!algorithm || !signature || !issuer || !subject || !publicKeyInfo) {
-    refuse("5.3", "no certificate");
-  }
-  if (!bytesEqual(algorithm.whole, signature.whole)) {
-    refuse("5.3", "a certificate that names two signature algorithms");
-  }
+  // What is missing, `X509Certificate` misses too.
+  const [, signature = NONE, issuer = NONE, , subject = NONE, publicKeyInfo = NONE] = fields;
   try {
     const x509 = new X509Certificate(der);
+    if (!bytesEqual(algorithm.whole, signature.whole)) {
+      refuse("5.3", "a certificate that names two signature algorithms");
+    }
     const { extensions } = x509;
     checkExtensions(extensions, version !== undefined && toHex(version.content) === V3);
     checkAlgorithms(x509);

@@ -76,7 +76,7 @@ async function authority(
   options: Shape & {
     readonly pathLength?: number;
     readonly ca?: boolean;
-    readonly usages?: KeyUsageFlags;
+    readonly usages?: KeyUsageFlags | "any";
     readonly algorithm?: Algorithm | EcKeyGenParams | RsaHashedKeyGenParams;
   } = {},
 ): Promise<Authority> {
@@ -91,7 +91,9 @@ async function authority(
     signingAlgorithm: options.signingAlgorithm ?? (options.issuer ? P256 : algorithm),
     extensions: [
       new BasicConstraintsExtension(options.ca ?? true, options.pathLength, true),
-      new KeyUsagesExtension(options.usages ?? KeyUsageFlags.keyCertSign, true),
+      ...(options.usages === "any"
+        ? []
+        : [new KeyUsagesExtension(options.usages ?? KeyUsageFlags.keyCertSign, true)]),
       ...(options.extensions ?? []),
     ],
   });
@@ -272,6 +274,8 @@ describe("§5.3.1 a path", () => {
     const bob = await client(middle);
     const signer: Authority = { name: "", keys: middle.keys, der: bob.der };
     await expectRefused(leaf(await client(signer), bob.der, middle), "5.3.1", /none of a CA/);
+    const any = await authority("any", { issuer: root, usages: "any" });
+    await expectAccepted(leaf(await client(any), any));
     const mute = await authority("mute", { issuer: root, usages: KeyUsageFlags.cRLSign });
     await expectRefused(leaf(await client(mute), mute), "5.3.1", /may not sign certificates/);
     expect(() => service({ anchors: [alice.der] })).toThrow(MlsError);

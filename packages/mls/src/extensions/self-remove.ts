@@ -4,7 +4,10 @@
  * @module
  */
 
+import { bytesEqual } from "../bytes.ts";
+import { encode } from "../codec.ts";
 import { MlsError } from "../errors.ts";
+import { Sender } from "../framing/content.ts";
 import type { ProposalRules } from "../group/group-rules.ts";
 import { DRAFT_PROPOSAL } from "../registry.ts";
 import { support } from "../tree/ratchet-tree.ts";
@@ -24,10 +27,10 @@ export const selfRemoveRules: ProposalRules = {
     if (!support(tree).proposals.has(DRAFT_PROPOSAL.selfRemove)) {
       throw new MlsError("proposal-unsupported", "12.2", "a member does not support SelfRemove");
     }
+    const from = encode(Sender, sender);
     for (const pending of proposals.values()) {
-      const { senderType } = pending.sender;
-      if (pending.proposal.proposalType !== "self_remove" || senderType !== "member") continue;
-      if (sender.senderType === "member" && sender.leafIndex === pending.sender.leafIndex) {
+      if (pending.proposal.proposalType !== "self_remove") continue;
+      if (bytesEqual(encode(Sender, pending.sender), from)) {
         throw new MlsError("proposal-invalid", "12.1", "a second SelfRemove of one member");
       }
     }

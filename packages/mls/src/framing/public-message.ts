@@ -3,7 +3,7 @@
  * @module
  */
 
-import { constantTimeEqual } from "../bytes.ts";
+import { constantTimeEqual, EMPTY } from "../bytes.ts";
 import { type Bytes, type Codec, type Encoder, opaque } from "../codec.ts";
 import { macOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
@@ -101,7 +101,7 @@ export function verifyMembershipTag(
 ): void {
   if (message.content.sender.senderType !== "member") return;
   const due = membershipTagOf(suite, membershipKey, message, context);
-  if (!message.membershipTag || !constantTimeEqual(due, message.membershipTag)) {
+  if (!constantTimeEqual(due, message.membershipTag ?? EMPTY)) {
     throw new MlsError("membership-tag", "6.2", "the membership tag does not verify");
   }
 }

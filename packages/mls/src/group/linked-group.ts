@@ -157,10 +157,8 @@ export async function checkLink(
     if (!bytesEqual(groupContext.groupId, reinit.groupId)) refuse("another id");
     if (groupContext.version !== reinit.version) refuse("another version");
     if (groupContext.cipherSuite !== reinit.cipherSuite) refuse("another suite");
-    const [found, due] = [groupContext.extensions, reinit.extensions].map((extensions) =>
-      encode(Extensions, extensions),
-    );
-    if (!found || !due || !bytesEqual(found, due)) refuse("other extensions");
+    const due = encode(Extensions, reinit.extensions);
+    if (!bytesEqual(encode(Extensions, groupContext.extensions), due)) refuse("other extensions");
   }
   await checkMembers(context.authentication, usage, former.tree, joined.tree);
 }

@@ -8,7 +8,6 @@ import { type Bytes, encode } from "../codec.ts";
 import { hpkeReceiveExport } from "../crypto/hpke.ts";
 import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
-import type { AuthenticatedContent } from "../framing/content.ts";
 import type { Commit } from "../framing/proposal.ts";
 import type { ExporterTree } from "../key/exporter-tree.ts";
 import { GroupContext } from "../key/group-context.ts";
@@ -48,12 +47,11 @@ export async function nextEpoch(
   live: LiveEpoch,
   updates: ReadonlyMap<string, KeyPair>,
   received: {
-    readonly authenticated: AuthenticatedContent;
     readonly commit: Commit;
     readonly staged: StagedCommit;
   },
 ): Promise<NextEpoch> {
-  const { authenticated, commit, staged } = received;
+  const { commit, staged } = received;
   const { state, ownLeaf, secrets } = live;
   const { suite } = state;
   const { applied, next, provisionalTree, summary } = staged;
@@ -91,8 +89,8 @@ export async function nextEpoch(
   if (applied.externalInit) wipe(initSecret);
   const { confirmationKey } = derived.secrets;
   const confirmed = next.groupContext.confirmedTranscriptHash;
-  const tag = authenticated.auth.confirmationTag;
-  if (!tag || !constantTimeEqual(confirmationTag(suite, confirmationKey, confirmed), tag)) {
+  const due = confirmationTag(suite, confirmationKey, confirmed);
+  if (!constantTimeEqual(due, next.confirmationTag)) {
     wipeEpochSecrets(derived.secrets);
     wipe(derived.encryptionSecret, derived.applicationExportSecret);
     throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");

@@ -290,7 +290,6 @@ async function handleCommit(
     taken?.discard();
   } else {
     const next = await nextEpoch(group.context, group.live, group.updates, {
-      authenticated,
       commit,
       staged,
     });

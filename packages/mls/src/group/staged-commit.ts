@@ -268,7 +268,7 @@ export async function stageCommit(
     list,
     external ? undefined : sender.leafIndex,
   );
-  if (!commit.path && (external || applied.pathRequired)) {
+  if (!commit.path && applied.pathRequired) {
     throw new MlsError("path-required", "12.4", "this commit must have a path");
   }
 

@@ -3,7 +3,7 @@
 import { inspectKeyPackage, type Proposal } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
-import { forgeKeyPackage } from "../forge.ts";
+import { forgeKeyPackage, forgeUpdate, inside } from "../forge.ts";
 import { addProposal, found, hex, keyPackageOf, person, persons, room, utf8 } from "../people.ts";
 
 const remove = (removed: number): Proposal => ({ proposalType: "remove", removed });
@@ -124,6 +124,13 @@ describe("a list of proposals, looked at before it is committed", () => {
       "leaf-lifetime §7.3 6",
     ]);
     await expect(group.commit({ proposals: list })).rejects.toMatchObject({ name: "MlsError" });
+  });
+
+  it("is looked at for a committer who is not there", async () => {
+    const where = await room(await persons(["alice", "bob"]));
+    const update = await forgeUpdate(await inside(where.at(1).person));
+    const broken = await where.observer.inspectProposals([update], 9);
+    expect(broken.map(({ code }) => code)).toContain("leaf-encryption-key");
   });
 
   it("is refused by the application's policy, and that is told", async () => {

@@ -188,6 +188,10 @@ rule("X01", () => {
     expect(leaves(where, 0)).toEqual([0, 2, 3]);
     expect(where.at(1).group.status).toBe("removed");
   });
+  accepts("those of two members", async () => {
+    const at = await proposed(await proposed(await stage(), 1, SELF_REMOVE), 2, SELF_REMOVE);
+    expect(leaves(await committed(at, 0), 0)).toEqual([0, 3]);
+  });
   refuses("one by value", "proposal-list §12.2", async () =>
     refusedCommit(await stage(), [SELF_REMOVE]),
   );

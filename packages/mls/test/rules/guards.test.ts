@@ -20,7 +20,7 @@ import { stageCommit } from "../../src/group/staged-commit.ts";
 import { groupKeys } from "../../src/group/stored-group.ts";
 import { openGroupInfo, openGroupSecrets } from "../../src/group/welcome.ts";
 import { GroupContext } from "../../src/key/group-context.ts";
-import { signGroupInfo } from "../../src/key/group-info.ts";
+import { type GroupInfo, signGroupInfo } from "../../src/key/group-info.ts";
 import { SecretTree } from "../../src/key/secret-tree.ts";
 import { lifetimeOf, MAX_LIFETIME } from "../../src/tree/leaf-node.ts";
 import {
@@ -33,7 +33,7 @@ import {
   withNodes,
   withParent,
 } from "../../src/tree/ratchet-tree.ts";
-import { decryptPath } from "../../src/tree/update-path.ts";
+import { createPath, decryptPath, encryptPath, mergePath } from "../../src/tree/update-path.ts";
 import {
   forgeCommit,
   forgeKeyPackage,
@@ -52,7 +52,7 @@ import {
   room,
   utf8,
 } from "../people.ts";
-import { MALLORY, type Stage, stage } from "./stage.ts";
+import { flipped, MALLORY, type Stage, stage } from "./stage.ts";
 
 const refusal = (code: string, section: string) =>
   expect.objectContaining({ name: "MlsError", code, section });
@@ -122,6 +122,30 @@ describe("a commit in a group that was re-initialised", () => {
     const over = { ...mallory.state, reinit };
     await expect(stageCommit(context, over, authenticated, content.content.commit)).rejects.toEqual(
       refusal("group-closed", "11.2"),
+    );
+  });
+});
+
+describe("a path", () => {
+  it("carries its parent hash in a leaf of its own source (§7.9.2)", async () => {
+    const { mallory } = await stage();
+    const { suite, state, ownLeaf } = mallory;
+    const { tree } = state;
+    const old = leafAt(tree, ownLeaf);
+    if (!old) throw new Error("no leaf");
+    const none = new Set<number>();
+    const made = await createPath(suite, tree, ownLeaf, async (encryptionKey, parentHash) => ({
+      ...old,
+      encryptionKey,
+      source: { leafNodeSource: "commit", parentHash },
+    }));
+    const path = await encryptPath(suite, tree, ownLeaf, made, none, utf8(""));
+    expect(leafAt(mergePath(suite, tree, ownLeaf, path, none), ownLeaf)).toBe(path.leafNode);
+    const leafNode = { ...made.leafNode, source: { leafNodeSource: "update" } } as const;
+    refused(
+      () => mergePath(suite, tree, ownLeaf, { ...path, leafNode }, none),
+      "parent-hash",
+      "7.9.2",
     );
   });
 });
@@ -355,6 +379,23 @@ describe("a GroupInfo for who follows a group", () => {
         encodeMessage({ wireFormat: "mls_group_info", groupInfo: bad }),
       ),
     ).rejects.toEqual(refusal("group-info-signature", "12.4.3"));
+  });
+
+  it("has the confirmation tag of its epoch (§12.4.3)", async () => {
+    const { where, mallory } = await stage();
+    const good = await where.at(MALLORY).group.groupInfo({ externalPub: false });
+    const { groupInfo } = decodeMessageOf(good, "mls_group_info");
+    const { confirmationTag: tag } = groupInfo;
+    const other = { ...groupInfo, confirmationTag: flipped(tag, 0) };
+    const signed = async (of: GroupInfo) =>
+      encodeMessage({
+        wireFormat: "mls_group_info",
+        groupInfo: await signGroupInfo(of, mallory.person.signer),
+      });
+    await expect(where.observer.checkGroupInfo(await signed(groupInfo))).resolves.toBeDefined();
+    await expect(where.observer.checkGroupInfo(await signed(other))).rejects.toEqual(
+      refusal("group-info-signature", "12.4.3"),
+    );
   });
 });
 
