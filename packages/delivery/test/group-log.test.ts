@@ -333,7 +333,7 @@ describe("commits", () => {
     const [ada, ben] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);
     await addAll(world, { member: ada, group }, [ben]);
-    const bundle = await group.commit();
+    const bundle = await group.commit({ groupInfoForJoiners: true });
     const body = await bundleBody(group, bundle);
     const forged = bundle.commit.slice();
     forged[forged.length - 40] = (forged.at(-40) ?? 0) ^ 1;
@@ -517,7 +517,7 @@ describe("large trees", () => {
     const ada = await aMember();
     const group = await startGroup(world, ada);
     const tree = { extensionType: EXTENSION.ratchetTree, extensionData: blank };
-    const bundle = await group.commit({ joinerExtensions: [tree] });
+    const bundle = await group.commit({ joinerExtensions: [tree], groupInfoForJoiners: true });
     const body = await bundleBody(group, bundle);
     const large = { ...body, groupInfo: bundle.groupInfoForJoiners };
     const answer = await postCommit(world, ada, group.groupId, large);

@@ -143,7 +143,7 @@ export async function bundleBody(group: Group, bundle: CommitBundle): Promise<Co
     commit: bundle.commit,
     ...(bundle.welcome && { welcome: bundle.welcome }),
     groupInfo: bundle.groupInfo,
-    links: await sealed(linkKeys.get(group) ?? [], bundle.groupInfoForJoiners),
+    links: await sealed(linkKeys.get(group) ?? [], bundle.groupInfoForJoiners ?? bundle.groupInfo),
   };
 }
 
@@ -170,7 +170,7 @@ export async function commit(
   group: Group,
   options: CommitOptions = {},
 ): Promise<Answer> {
-  const bundle = await group.commit(options);
+  const bundle = await group.commit({ groupInfoForJoiners: true, ...options });
   const answer = await postCommit(place, member, group.groupId, await bundleBody(group, bundle));
   if (answer.status === 201) await group.receive(bundle.commit);
   else await group.discardPendingCommit();
@@ -234,6 +234,7 @@ export async function composeJoin(
     ...joiner(member),
     ...(options.resync !== undefined && { resync: options.resync }),
     groupInfo: held.sealedGroupInfo,
+    groupInfoForJoiners: true,
     ratchetTree: held.ratchetTree,
     authenticatedData:
       options.proof ??

@@ -209,6 +209,7 @@ async function compose(
     proposals: [...proposals, ...relinked],
     authenticatedData: commitData(await state.chain(group)),
     joinerExtensions: [titleExtension(state.record.title)],
+    groupInfoForJoiners: true,
     and: () => {
       const key = KEYS.composing(state.id);
       return intent === undefined
@@ -254,12 +255,13 @@ export async function requestOf(
     readonly welcome?: Bytes | undefined;
   },
 ): Promise<CommitRequest> {
-  const { extensions } = readGroupInfo(bundle.groupInfo).groupContext;
-  const { crypto } = state.environment;
+  const links = linksOf(readGroupInfo(bundle.groupInfo).groupContext.extensions);
+  const { groupInfoForJoiners } = bundle;
+  if (!groupInfoForJoiners) throw new TypeError("a commit without what its links need");
   return {
     commit: bundle.commit,
     ...(bundle.welcome && { welcome: bundle.welcome }),
     groupInfo: bundle.groupInfo,
-    links: [...(await sealToLinks(crypto, linksOf(extensions), bundle.groupInfoForJoiners))],
+    links: [...(await sealToLinks(state.environment.crypto, links, groupInfoForJoiners))],
   };
 }

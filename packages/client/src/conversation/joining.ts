@@ -131,6 +131,7 @@ async function prepare(state: ConversationState, secret: LinkSecret): Promise<Gr
     signer: self.leafSigner,
     capabilities: capabilitiesOf(state.context.crypto),
     joinerExtensions: [titleExtension(state.record.title)],
+    groupInfoForJoiners: true,
     ...(link.ownLeaf !== undefined && { resync: link.ownLeaf }),
     authenticatedData: ({ leafNode = new Uint8Array(0), ...joining }) =>
       proveLink({ ...joining, leafNode }, link.keys.signer),

@@ -37,6 +37,8 @@ export interface CommitOptions {
   readonly authenticatedData?: AuthenticatedData;
   /** GroupInfo extensions for joiners alone: in the Welcome, and in `groupInfoForJoiners`. */
   readonly joinerExtensions?: readonly Extension[];
+  /** Whether the bundle is to have a GroupInfo by which anyone can join (§12.4.3.2): not, unless asked for. */
+  readonly groupInfoForJoiners?: boolean;
   /** A path also where the proposals don't ask for one. */
   readonly forcePath?: boolean;
   /** What our leaf is to say from now on; it takes a path. A new signer signs once the commit is accepted. */
@@ -92,6 +94,7 @@ export async function compose(
     forcePath: options.forcePath || group.discarded,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
+    groupInfoForJoiners: options.groupInfoForJoiners ?? false,
     wireFormat: handshakeFormat(group),
     protect: (signed, encodedContext) => protect(group, signed, encodedContext),
   });

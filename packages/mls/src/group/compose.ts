@@ -13,7 +13,6 @@ import {
   signContent,
   type WireFormat,
 } from "../framing/content.ts";
-import { decodeMessageOf } from "../framing/message.ts";
 import { encodeLeafNode } from "../framing/proposal.ts";
 import type { Credential } from "../key/credential.ts";
 import type { Extension } from "../key/extension.ts";
@@ -40,6 +39,7 @@ import {
   type MlsContext,
   makeGroupInfo,
   type NextEpoch,
+  newGroupInfo,
   ownLeafNode,
   ratchetTreeExtensions,
   zeroSecret,
@@ -57,8 +57,8 @@ export interface CommitBundle {
   readonly welcome: Bytes | undefined;
   /** Of the new epoch, with neither `external_pub` nor `ratchet_tree`: nobody can join by it. */
   readonly groupInfo: Bytes;
-  /** The same with `external_pub` and the extensions for joiners. Not for everyone's eyes. */
-  readonly groupInfoForJoiners: Bytes;
+  /** The same with `external_pub` and the extensions for joiners, where it was asked for. Not for everyone's eyes. */
+  readonly groupInfoForJoiners: Bytes | undefined;
 }
 
 /** What an application may sign along with a commit, made when the committer's new leaf is known. */
@@ -116,6 +116,7 @@ export interface Composition {
   readonly forcePath: boolean;
   readonly authenticatedData: AuthenticatedData;
   readonly joinerExtensions: readonly Extension[];
+  readonly groupInfoForJoiners: boolean;
   /** What the commit is signed for, since the transcript covers that (§8.2). */
   readonly wireFormat: WireFormat;
   /** The signed commit as an MLSMessage, and the key that this takes. `context`: the encoded GroupContext. */
@@ -272,24 +273,24 @@ export async function composeCommit(
     ...ratchetTreeExtensions(context, next.tree),
     ...composition.joinerExtensions,
   ];
-  const forWelcome = await makeGroupInfo(nextSigner(composition), next, leafIndex, forJoiners);
-  const welcome = await makeWelcome(
-    suite,
-    {
-      list,
-      added: applied.added,
-      committer: leafIndex,
-      path: made?.path ?? [],
-      psks: applied.psks,
-    },
-    { joinerSecret: joiner, pskSecret },
-    decodeMessageOf(forWelcome, "mls_group_info").groupInfo,
-  );
-  const groupInfo = await makeGroupInfo(nextSigner(composition), next, leafIndex, []);
-  const groupInfoForJoiners = await makeGroupInfo(nextSigner(composition), next, leafIndex, [
-    await externalPubExtension(suite, secrets),
-    ...forJoiners,
-  ]);
+  const signerAfter = nextSigner(composition);
+  const { added, psks } = applied;
+  const welcome =
+    added.length > 0
+      ? await makeWelcome(
+          suite,
+          { list, added, committer: leafIndex, path: made?.path ?? [], psks },
+          { joinerSecret: joiner, pskSecret },
+          await newGroupInfo(signerAfter, next, leafIndex, forJoiners),
+        )
+      : undefined;
+  const groupInfo = await makeGroupInfo(signerAfter, next, leafIndex, []);
+  const groupInfoForJoiners = composition.groupInfoForJoiners
+    ? await makeGroupInfo(signerAfter, next, leafIndex, [
+        await externalPubExtension(suite, secrets),
+        ...forJoiners,
+      ])
+    : undefined;
   // Last, since it may take a key, which whatever fails after it would lose.
   const { bytes, taken } = await composition.protect(authenticated, encodedContext);
   const bundle: CommitBundle = { commit: bytes, welcome, groupInfo, groupInfoForJoiners };

@@ -12,7 +12,7 @@ import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
 import { type Extension, greaseExtension, randomGrease } from "../key/extension.ts";
-import { signGroupInfo } from "../key/group-info.ts";
+import { type GroupInfo, signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import type { RatchetBounds } from "../key/secret-tree.ts";
 import { EXTENSION } from "../registry.ts";
@@ -105,21 +105,26 @@ export function keysAfterPath(
   return fittingKeys(tree, all);
 }
 
-/** A signed GroupInfo as an MLSMessage (§12.4.3). */
-export async function makeGroupInfo(
+/** A signed GroupInfo (§12.4.3). */
+export async function newGroupInfo(
   signer: Signer,
   state: PublicState,
   ownLeaf: number,
   extensions: readonly Extension[],
-): Promise<Bytes> {
+): Promise<GroupInfo> {
   const { groupContext, confirmationTag, suite } = state;
   // §13.5: a value among them that means nothing, so that receivers who would refuse it are found out.
   const greased = [...extensions, greaseExtension(randomGrease(suite.provider))];
-  const content = { groupContext, extensions: greased, confirmationTag, signer: ownLeaf };
-  return encodeMessage({
-    wireFormat: "mls_group_info",
-    groupInfo: await signGroupInfo(content, signer),
-  });
+  return signGroupInfo(
+    { groupContext, extensions: greased, confirmationTag, signer: ownLeaf },
+    signer,
+  );
+}
+
+/** The same as an MLSMessage. */
+export async function makeGroupInfo(...content: Parameters<typeof newGroupInfo>): Promise<Bytes> {
+  const groupInfo = await newGroupInfo(...content);
+  return encodeMessage({ wireFormat: "mls_group_info", groupInfo });
 }
 
 /** The extension that brings a joiner the tree (§12.4.3.3), where the application wants it inside. */

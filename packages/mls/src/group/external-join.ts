@@ -42,6 +42,8 @@ export async function joinExternally(
     readonly ratchetTree?: Bytes;
     readonly authenticatedData?: AuthenticatedData;
     readonly joinerExtensions?: readonly Extension[];
+    /** Whether the bundle is to have a GroupInfo by which anyone can join: not, unless asked for. */
+    readonly groupInfoForJoiners?: boolean;
     /**
      * The leaf index of a former self, which this commit replaces; so does it what is stored here of the group. A `Group` of
      * the former self must not be used any more.
@@ -93,6 +95,7 @@ export async function joinExternally(
     forcePath: true,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
+    groupInfoForJoiners: options.groupInfoForJoiners ?? false,
     // Whoever is no member yet has no key to encrypt with.
     wireFormat: "mls_public_message",
     protect: async (signed, encodedContext) => {

@@ -39,6 +39,8 @@ export interface LinkedGroup extends Joiner {
   readonly forcePath?: boolean;
   readonly authenticatedData?: AuthenticatedData;
   readonly joinerExtensions?: readonly Extension[];
+  /** Whether the bundle is to have a GroupInfo by which anyone can join: not, unless asked for. */
+  readonly groupInfoForJoiners?: boolean;
   readonly and?: And<Group>;
 }
 

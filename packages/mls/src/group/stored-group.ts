@@ -24,7 +24,7 @@
  * @module
  */
 
-import { toHex } from "../bytes.ts";
+import { EMPTY, toHex } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -397,11 +397,19 @@ interface StoredSummary {
   readonly removed: readonly number[];
   readonly updated: readonly number[];
 }
+/** Empty where there is none: version 2 had one always. */
+const SparedBytes: Codec<Bytes | undefined> = {
+  write: (w, value) => opaque.write(w, value ?? EMPTY),
+  read: (r) => {
+    const read = opaque.read(r);
+    return read.length > 0 ? read : undefined;
+  },
+};
 export const StoredBundle: Codec<CommitBundle> = struct({
   commit: opaque,
   welcome: optional(opaque),
   groupInfo: opaque,
-  groupInfoForJoiners: opaque,
+  groupInfoForJoiners: SparedBytes,
 });
 const StoredJoining: Codec<{ readonly version: number; readonly bundle: CommitBundle }> = struct({
   version: uint8,

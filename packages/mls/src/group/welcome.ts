@@ -25,7 +25,7 @@ function welcomeKey(suite: Suite, secret: Bytes): { readonly key: Bytes; readonl
   };
 }
 
-/** One Welcome for all whom a commit adds, as an MLSMessage; undefined where it adds nobody. */
+/** One Welcome for all whom a commit adds, as an MLSMessage. */
 export async function makeWelcome(
   suite: Suite,
   commit: {
@@ -37,8 +37,7 @@ export async function makeWelcome(
   },
   secrets: { readonly joinerSecret: Bytes; readonly pskSecret: Bytes },
   groupInfo: GroupInfo,
-): Promise<Bytes | undefined> {
-  if (commit.added.length === 0) return undefined;
+): Promise<Bytes> {
   const secret = welcomeSecret(suite, secrets.joinerSecret, secrets.pskSecret);
   const { key, nonce } = welcomeKey(suite, secret);
   const plaintext = encode(GroupInfo, groupInfo);

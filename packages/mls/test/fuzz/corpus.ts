@@ -71,9 +71,10 @@ export async function conversation(): Promise<Said> {
     for (const group of everyone) if (group.status === "active") await group.receive(message);
   };
   const commit = async (by: Group, proposals: Parameters<Group["commit"]>[0] = {}) => {
-    const bundle = await by.commit(proposals);
+    const bundle = await by.commit({ ...proposals, groupInfoForJoiners: true });
     await all(bundle.commit);
-    messages.push(bundle.groupInfo, bundle.groupInfoForJoiners);
+    messages.push(bundle.groupInfo);
+    if (bundle.groupInfoForJoiners) messages.push(bundle.groupInfoForJoiners);
     if (bundle.welcome) messages.push(bundle.welcome);
     trees.push(by.ratchetTree());
     return bundle;

@@ -209,7 +209,10 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
         commit: arbitrary.bytes,
         welcome: fc.option(arbitrary.bytes, { nil: undefined }),
         groupInfo: arbitrary.bytes,
-        groupInfoForJoiners: arbitrary.bytes,
+        groupInfoForJoiners: fc.option(
+          arbitrary.bytes.filter(({ length }) => length > 0),
+          { nil: undefined },
+        ),
       }),
     ),
     {

@@ -117,10 +117,14 @@ describe("§12.4.1 a commit with a new leaf", () => {
     const { group } = where.at(0);
     const carol = await person("carol");
     const leaf = { signer: await newSigner() };
-    const bundle = await group.commit({ leaf, proposals: [await addProposal(carol)] });
+    const bundle = await group.commit({
+      leaf,
+      proposals: [await addProposal(carol)],
+      groupInfoForJoiners: true,
+    });
     const suite = suiteOf(nodeCrypto, group.suite);
     for (const message of [bundle.groupInfo, bundle.groupInfoForJoiners]) {
-      const groupInfo = readGroupInfo(message);
+      const groupInfo = readGroupInfo(message ?? utf8(""));
       await verifyGroupInfoBy(suite, groupInfo, leaf.signer.publicKey);
     }
     const received = await where.at(1).group.receive(bundle.commit);

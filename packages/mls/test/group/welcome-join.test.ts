@@ -370,16 +370,16 @@ describe("§12.4.3.3 the ratchet tree", () => {
     if (!alice || !bob) throw new Error("two people");
     const context = { ...alice.context, ratchetTree: "inside" as const };
     const group = await found({ ...alice, context });
-    const bundle = await group.commit({ proposals: [await addProposal(bob)] });
+    const bundle = await group.commit({
+      proposals: [await addProposal(bob)],
+      groupInfoForJoiners: true,
+    });
     await group.receive(bundle.commit);
-    if (!bundle.welcome) throw new Error("no welcome");
-    const options = { welcome: bundle.welcome, signer: bob.signer };
-    const joined = await joinGroup(bob.context, options);
+    const { welcome, groupInfoForJoiners } = bundle;
+    if (!welcome || !groupInfoForJoiners) throw new Error("no welcome, or nothing for joiners");
+    const joined = await joinGroup(bob.context, { welcome, signer: bob.signer });
     expect(joined.epochAuthenticator).toEqual(group.epochAuthenticator);
-    for (const groupInfo of [
-      bundle.groupInfoForJoiners,
-      await group.groupInfo({ externalPub: true }),
-    ]) {
+    for (const groupInfo of [groupInfoForJoiners, await group.groupInfo({ externalPub: true })]) {
       const eve = await person("eve");
       const { credential, signer } = eve;
       const outside = await joinExternally(eve.context, { groupInfo, credential, signer });

@@ -5,6 +5,7 @@
 
 import {
   type Batch,
+  type CommitBundle,
   type CommitOptions,
   type CryptoProvider,
   createKeyPackage,
@@ -178,7 +179,8 @@ export class Member {
   }
 
   async commit(options: CommitOptions): Promise<void> {
-    await this.active.commit({ ...options, and: ({ commit }) => this.#outboxed("commit", commit) });
+    const and = ({ commit }: CommitBundle) => this.#outboxed("commit", commit);
+    await this.active.commit({ ...options, groupInfoForJoiners: true, and });
   }
 
   async #waiting(): Promise<Waiting | undefined> {
@@ -288,6 +290,7 @@ export class Member {
     const { group } = await joinExternally(this.context, {
       ...this.about,
       groupInfo: service.groupInfo,
+      groupInfoForJoiners: true,
       ratchetTree: observer.ratchetTree(),
       ...(resync !== undefined && { resync }),
       and: (made) => {

@@ -104,9 +104,11 @@ export class Service {
     const { group, event, changes } = await this.#observer.process(bytes);
     if (event.type !== "commit") throw new Error("no commit");
     await group.checkGroupInfo(bundle.groupInfo);
-    await group.checkGroupInfo(bundle.groupInfoForJoiners);
+    const { groupInfoForJoiners } = bundle;
+    if (!groupInfoForJoiners) throw new Error("a commit without what joiners need");
+    await group.checkGroupInfo(groupInfoForJoiners);
     this.#observer = group;
-    this.#groupInfo = bundle.groupInfoForJoiners;
+    this.#groupInfo = groupInfoForJoiners;
     for (const { index, node } of changes) {
       if (node) this.#nodes.set(index, node);
       else this.#nodes.delete(index);
