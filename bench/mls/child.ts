@@ -26,6 +26,9 @@ export type Answer =
     }
   | { readonly failed: string };
 
+/** Seconds of a processor that the operations of a group are repeated for, twice: each subject has as long. */
+const WARM_UP = 3;
+
 /** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
 async function warmUp(subject: Subject): Promise<void> {
   for (let round = 0; round < 2; round++) {
@@ -33,7 +36,8 @@ async function warmUp(subject: Subject): Promise<void> {
     await subject.addAll();
     for (let i = 0; i < 3; i++) await subject.join();
     await subject.enlist([2, 6]);
-    for (let i = 0; i < 6; i++) {
+    const before = process.cpuUsage();
+    for (let i = 0; i < 6 || process.cpuUsage(before).user < WARM_UP * 1e6; i++) {
       await subject.commit();
       for (let by = 0; by < 3; by++) await subject.process();
       if (i === 0) await subject.populate();
