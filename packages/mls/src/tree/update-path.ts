@@ -285,15 +285,12 @@ export async function welcomePath(
     ({ parent }) => parent && !parent.unmergedLeaves.includes(ownLeaf),
   );
   const ancestor = commonAncestor(2 * ownLeaf, 2 * committer);
-  for (const { index } of due) {
-    const isShared = index === ancestor || isBelow(ancestor, index);
-    if (!isShared) refuse(`node ${index} is none of the committer's and does not list us`);
-  }
   if (!pathSecret) {
     if (due.length > 0) refuse("no path secret, though the commit had a path");
     return [];
   }
-  if (due[0]?.index !== ancestor) refuse("a path secret where the commit had no path");
+  // Which is also the lowest: below it, what the committer's path did not replace lists us.
+  if (due[0]?.index !== ancestor) refuse("the path secret is for no node above this member");
   const indices = due.map(({ index }) => index);
   const { path, commitSecret } = await derivePathSecrets(suite, pathSecret, indices);
   wipe(commitSecret);

@@ -3,7 +3,13 @@
 import type { MlsErrorCode } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import { signLeafNode } from "../../src/tree/leaf-node.ts";
-import { leafAt, parentAt, type RatchetTree, withLeaf } from "../../src/tree/ratchet-tree.ts";
+import {
+  leafAt,
+  parentAt,
+  type RatchetTree,
+  withLeaf,
+  withParent,
+} from "../../src/tree/ratchet-tree.ts";
 import { rootHash } from "../../src/tree/tree-hash.ts";
 import { validateTree } from "../../src/tree/tree-validation.ts";
 import { forgeKeyPackage, type Inside, inside } from "../forge.ts";
@@ -65,8 +71,12 @@ describe("a tree from outside", () => {
       withLeaf(tree, 3, { ...two, encryptionKey: four.encryptionKey }),
       "leaf-key-reused",
     );
-    const key = parentAt(tree, 7)?.encryptionKey ?? utf8("");
-    await refused(by, withLeaf(tree, 3, { ...two, encryptionKey: key }), "leaf-key-reused");
+    const root = parentAt(tree, 7);
+    const { encryptionKey } = root ?? four;
+    await refused(by, withLeaf(tree, 3, { ...two, encryptionKey }), "leaf-key-reused");
+    const other = parentAt(tree, 3);
+    if (!root || !other) throw new Error("two parents");
+    await refused(by, withParent(tree, 3, { ...other, encryptionKey }), "leaf-key-reused");
   });
 
   it("§7.3 holds no leaf of another place or group", async () => {
