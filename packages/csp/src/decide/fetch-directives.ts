@@ -72,6 +72,10 @@ function delegate(
 function checkFetch(name: FetchDirective["name"], list: SourceList, fetching: Fetching): Check {
   if (name.startsWith("script-src")) return checkScript(list, fetching);
   if (name.startsWith("style-src")) return checkStyle(list, fetching);
+  if (name === "worker-src" && fetching.profile.has("strict-dynamic-covers-workers")) {
+    const expression = findKeyword(list, "'strict-dynamic'");
+    if (expression) return allowed({ step: "not-parser-inserted", expression });
+  }
   return name === "connect-src" ? checkConnect(list, fetching) : checkUrl(list, fetching);
 }
 

@@ -80,8 +80,9 @@ function doesHostSourceMatch(url: URL, source: HostSource, matching: Matching): 
   if (schemePart === null || !schemePartMatches(schemePart, scheme, profile)) return false;
   if (!hostPartMatches(source.hostPart, url, profile)) return false;
   if (!portPartMatches(source.portPart, url, profile)) return false;
-  if (profile.has("upgrade-needs-default-port") && !isUpgradeOfDefaultPort(schemePart, source, url))
+  if (profile.has("upgrade-of-both") && !isUpgradeOfBoth(schemePart, source.portPart, url)) {
     return false;
+  }
   return redirectCount > 0 || pathPartMatches(source.pathPart, url.pathname);
 }
 
@@ -99,18 +100,15 @@ function isSelf(url: URL, { selfOrigin, profile }: Matching): boolean {
   // A URL has no port where it has its scheme's default one.
   const samePort = self.port === url.port;
   if (!samePort && !(hasDefaultPort(self) && hasDefaultPort(url))) return false;
-  if (scheme === "https" || scheme === "wss") return true;
+  if (isSecure(scheme)) return true;
   return selfScheme === "http" && (scheme === "http" || scheme === "ws");
 }
 
 /** #match-schemes. Both in lower case. */
 export function schemePartMatches(a: string, b: string, profile: Profile = specification): boolean {
   if (a === b) return true;
-  if (a === "http")
-    return b === "https" || (profile.has("websocket-scheme-kept") && isWebSocketScheme(b));
-  if (profile.has("websocket-scheme-kept")) {
-    return (a === "ws" && b === "wss") || (a === "https" && b === "wss");
-  }
+  if (a === "http") return b === "https";
+  if (profile.has("websocket-scheme-kept")) return a === "ws" && b === "wss";
   if (a === "ws") return b === "wss" || b === "http" || b === "https";
   return a === "wss" && b === "https";
 }
@@ -141,9 +139,7 @@ export function portPartMatches(
   if (portPart === port) return true;
   if (port !== null) return false;
   if (portPart === defaultPortOf(url)) return true;
-  return (
-    profile.has("port-80-covers-443") && portPart === 80 && ["https", "wss"].includes(schemeOf(url))
-  );
+  return profile.has("upgrade-of-both") && portPart === 80 && isSecure(schemeOf(url));
 }
 
 /** #match-paths. `pathA` is an expression's, `pathB` a URL's. */
@@ -215,9 +211,17 @@ function isDomain(url: URL): boolean {
   return specialSchemes.has(schemeOf(url)) && !ipv4Address.test(host);
 }
 
-function isUpgradeOfDefaultPort(schemePart: string, source: HostSource, url: URL): boolean {
-  if (schemePart === schemeOf(url) || source.portPart === "*") return true;
-  return hasDefaultPort(url);
+/** Chromium upgrades scheme and port together: http and 80, 443 or no port said, to https and 443. */
+function isUpgradeOfBoth(schemePart: string, portPart: HostSource["portPart"], url: URL): boolean {
+  const isSecureDefault = hasDefaultPort(url) && isSecure(schemeOf(url));
+  const upgradesPort =
+    isSecureDefault && (portPart === 80 || (portPart === 443 && schemePart === "http"));
+  if (schemePart === schemeOf(url)) return !upgradesPort;
+  return upgradesPort || portPart === null || portPart === "*";
+}
+
+function isSecure(scheme: string): boolean {
+  return scheme === "https" || scheme === "wss";
 }
 
 /** Percent-decodes to bytes, kept one to one in a string: what is compared are bytes, which need not be UTF-8. */

@@ -12,29 +12,34 @@ export interface Difference {
 }
 
 export type DifferenceName =
-  | "port-80-covers-443"
-  | "upgrade-needs-default-port"
+  | "upgrade-of-both"
   | "ip-address-matches"
   | "websocket-scheme-kept"
   | "query-ignored"
   | "hash-padding-optional"
   | "self-excludes-blob"
   | "base-uri-names-url"
-  | "plugin-origin-only"
+  | "frame-names-origin"
+  | "plugin-is-framed"
+  | "worklet-unreported"
+  | "strict-dynamic-covers-workers"
+  | "form-asks-both"
+  | "hint-reported-by-first"
+  | "preload-redirect-unreported"
+  | "javascript-url-sampled"
+  | "sample-stripped"
+  | "report-only-repeats"
   | "data-frame-unnamed"
   | "webrtc-not-enforced";
 
 /** What Chromium does otherwise than the text says, by name. `docs/csp-differences.md` is made of this table. */
 export const differences: Readonly<Record<DifferenceName, Difference>> = {
-  "port-80-covers-443": {
+  "upgrade-of-both": {
     anchor: "match-ports",
-    specification: "`http://a.example:80` does not match `https://a.example/`: 80 is not 443.",
-    chromium: "It matches: the default port of http is upgraded with the scheme.",
-  },
-  "upgrade-needs-default-port": {
-    anchor: "match-url-to-source-expression",
-    specification: "`http://a.example:8080` matches `https://a.example:8080/`.",
-    chromium: "It does not: a scheme is upgraded on the default port alone.",
+    specification:
+      "Scheme and port are matched by themselves: `http://a.example:8080` matches `https://a.example:8080/`, and `http://a.example:80` does not match `https://a.example/`, since 80 is not 443.",
+    chromium:
+      "They are upgraded together: the second matches, and a scheme is upgraded only where the port is 80, 443, `*` or not said, so the first does not.",
   },
   "ip-address-matches": {
     anchor: "match-hosts",
@@ -67,10 +72,63 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification: "The violation's resource is `inline`.",
     chromium: "It is the base URL.",
   },
-  "plugin-origin-only": {
+  "frame-names-origin": {
     anchor: "obtain-violation-blocked-uri",
-    specification: "The blocked URI of an `object` or `embed` is the request's URL.",
-    chromium: "Of another origin's it is the origin alone.",
+    specification:
+      "The blocked URI of a frame, `object` or `embed` is the URL that was first asked for.",
+    chromium:
+      "It is the URL that was judged, after redirects, and of another origin's the origin alone.",
+  },
+  "plugin-is-framed": {
+    anchor: "does-request-violate-policy",
+    specification: "An `object` or `embed` is judged by `object-src` alone, redirects too.",
+    chromium:
+      "`object-src` judges the first URL; the document inside is judged by `frame-src` like any frame.",
+  },
+  "worklet-unreported": {
+    anchor: "report-violation",
+    specification: "What a worklet may not load is a violation of its document's.",
+    chromium: "It is blocked in silence.",
+  },
+  "strict-dynamic-covers-workers": {
+    anchor: "worker-src-pre-request",
+    specification:
+      "`'strict-dynamic'` allows a worker only where `script-src` stands in for `worker-src`.",
+    chromium: "It does wherever it stands: in `worker-src`, `child-src` and `default-src`, too.",
+  },
+  "form-asks-both": {
+    anchor: "should-block-navigation-request",
+    specification:
+      "A form's submission that `form-action` blocks is not fetched, so `frame-src` is not asked.",
+    chromium: "Where a form's target is a frame, both are asked and both report.",
+  },
+  "hint-reported-by-first": {
+    anchor: "does-resource-hint-violate-policy",
+    specification: "Every policy that a prefetch violates reports it.",
+    chromium:
+      "Only the first that is enforced does, and none that only reports, until a redirect is judged.",
+  },
+  "preload-redirect-unreported": {
+    anchor: "should-block-request",
+    specification: "A preload's redirect that is blocked is reported like any other.",
+    chromium: "It is blocked in silence; only the first URL's is reported.",
+  },
+  "javascript-url-sampled": {
+    anchor: "should-block-navigation-request",
+    specification: "The violation of a `javascript:` URL has no sample.",
+    chromium: "With `'report-sample'` it has the URL's first 40 characters.",
+  },
+  "sample-stripped": {
+    anchor: "should-block-inline",
+    specification: "A sample is the first 40 characters.",
+    chromium:
+      "White space at its ends is left out: before inline code is cut to 40, after eval's is.",
+  },
+  "report-only-repeats": {
+    anchor: "report-violation",
+    specification: "A policy that only reports does so once for each question.",
+    chromium:
+      "`fetch()`, media elements, frames, event handlers and `javascript:` URLs ask twice or more, so they report twice or more.",
   },
   "data-frame-unnamed": {
     anchor: "obtain-violation-blocked-uri",

@@ -53,14 +53,33 @@ export function shouldRequestBeBlocked(
   client: Client,
   profile: Profile = specification,
 ): Decision {
+  const isPlugin = request.destination === "object" || request.destination === "embed";
+  if (isPlugin && profile.has("plugin-is-framed")) {
+    const framed = decideRequest({ ...request, destination: "iframe" }, client, profile);
+    if (request.redirectCount > 0) return framed;
+    const decision = decideRequest(request, client, profile);
+    return decision.result === "Blocked" ? decision : join(decision, framed);
+  }
+  return decideRequest(request, client, profile);
+}
+
+function decideRequest(request: Request, client: Client, profile: Profile): Decision {
   const { policies, selfOrigin } = client.cspList;
   const fetching = { request, response: null, selfOrigin, profile };
   const outcomes = policies.map((policy) => doesRequestViolatePolicy(policy, fetching));
+  if (request.destination.endsWith("worklet") && profile.has("worklet-unreported")) {
+    return decide(outcomes, []);
+  }
   const violated = outcomes.filter(({ result }) => result === "Blocked");
   const violations = [
     ...violated.filter(({ policy }) => policy.disposition === "report"),
     ...violated.filter(({ policy }) => policy.disposition === "enforce"),
-  ].map(({ policy }) => createViolationForRequest(request, client, policy));
+  ].map(({ policy }) => createViolationForRequest(request, client, policy, profile));
+  const isFirstHint = request.initiator === "prefetch" && request.redirectCount === 0;
+  if (isFirstHint && profile.has("hint-reported-by-first")) {
+    const first = violations.find(({ disposition }) => disposition === "enforce");
+    return decide(outcomes, first ? [first] : []);
+  }
   return decide(outcomes, violations);
 }
 
@@ -76,7 +95,7 @@ export function shouldResponseBeBlocked(
   const outcomes = policies.map((policy) => doesRequestViolatePolicy(policy, fetching));
   const violations = outcomes
     .filter(({ result }) => result === "Blocked")
-    .map(({ policy }) => createViolationForRequest(request, client, policy));
+    .map(({ policy }) => createViolationForRequest(request, client, policy, profile));
   return decide(outcomes, violations);
 }
 
@@ -134,15 +153,17 @@ export function decideInline(
   const outcomes = client.cspList.policies.map((policy) =>
     checkInline(policy, element, type, source, profile),
   );
+  const stripped = (text: string): string => (profile.has("sample-stripped") ? text.trim() : text);
   const violations = outcomes
     .filter(({ result }) => result === "Blocked")
     .map(({ policy, directive, effectiveDirective }) => {
       const list = directive?.type === "source-list" ? directive.value : [];
-      const sampled = type !== "navigation" && findKeyword(list, "'report-sample'") !== null;
+      const samples = type !== "navigation" || profile.has("javascript-url-sampled");
+      const sampled = samples && findKeyword(list, "'report-sample'") !== null;
       return createViolationForGlobal(client, policy, effectiveDirective, {
         resource: "inline",
         element,
-        sample: sampled ? sampleOf(source.text) : "",
+        sample: sampled ? sampleOf(stripped(source.text)) : "",
       });
     });
   return decide(outcomes, violations);
@@ -163,6 +184,7 @@ export interface StringCompilation {
 export function ensureCspDoesNotBlockStringCompilation(
   compilation: StringCompilation,
   client: Client,
+  profile: Profile = specification,
 ): Decision {
   const { compilationType, codeString, isTrusted = false, defaultPolicy } = compilation;
   let trusting: Decision | null = null;
@@ -176,8 +198,10 @@ export function ensureCspDoesNotBlockStringCompilation(
     // A default policy may not change what eval compiles.
     if (compliant.value !== codeString) return { ...trusting, result: "Blocked" };
   }
+  const cut = sampleOf(codeString);
+  const sample = profile.has("sample-stripped") ? cut.trim() : cut;
   const required = doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", false);
-  const decision = decideBySource(client, "eval", sampleOf(codeString), (list) => {
+  const decision = decideBySource(client, "eval", sample, (list) => {
     const typed = findKeyword(list, "'trusted-types-eval'");
     if (required && typed) return allowed({ step: "keyword", expression: typed });
     const expression = findKeyword(list, "'unsafe-eval'");

@@ -8,9 +8,9 @@
 import { getEffectiveDirectiveForRequest } from "../policy/fetch-directive.ts";
 import type { Disposition, Policy } from "../policy/policy.ts";
 import type { InlineElement } from "./match-element.ts";
-import { isHttpScheme, schemeOf } from "./match-url.ts";
+import { isHttpScheme, isWebSocketScheme, schemeOf } from "./match-url.ts";
 import { type Profile, specification } from "./profile.ts";
-import type { Client, Request } from "./request.ts";
+import type { Client, Destination, Request } from "./request.ts";
 
 /** #framework-violation, "resource". */
 export type ViolationResource =
@@ -71,10 +71,12 @@ export function createViolationForRequest(
   request: Request,
   client: Client,
   policy: Policy,
+  profile: Profile,
 ): Violation {
   const directive = getEffectiveDirectiveForRequest(request) ?? "";
-  const { url, destination } = request;
-  return createViolationForGlobal(client, policy, directive, { resource: url, destination });
+  const { url, currentUrl, destination } = request;
+  const named = isFramed(destination) && profile.has("frame-names-origin") ? currentUrl : url;
+  return createViolationForGlobal(client, policy, directive, { resource: named, destination });
 }
 
 /** The sample of a violation: 40 UTF-16 code units. */
@@ -85,6 +87,10 @@ export function sampleOf(source: string): string {
 /** #strip-url-for-use-in-reports. */
 export function stripUrlForUseInReports(url: URL): string {
   if (!isHttpScheme(schemeOf(url))) return schemeOf(url);
+  return withoutSecrets(url);
+}
+
+function withoutSecrets(url: URL): string {
   const stripped = new URL(url);
   stripped.hash = "";
   stripped.username = "";
@@ -97,12 +103,19 @@ export function obtainBlockedUri(violation: Violation, profile: Profile = specif
   const { resource, destination } = violation;
   if (resource === null) return "";
   if (typeof resource === "string") return resource;
-  const isPlugin = destination === "object" || destination === "embed";
-  if (isPlugin && profile.has("plugin-origin-only")) {
+  if (destination !== null && isFramed(destination)) {
     const own = URL.parse(violation.url)?.origin;
-    if (isHttpScheme(schemeOf(resource)) && resource.origin !== own) return resource.origin;
+    const isForeign = isHttpScheme(schemeOf(resource)) && resource.origin !== own;
+    if (isForeign && profile.has("frame-names-origin")) return resource.origin;
+    if (schemeOf(resource) === "data" && profile.has("data-frame-unnamed")) return "";
   }
-  const isFrame = destination === "frame" || destination === "iframe";
-  if (isFrame && schemeOf(resource) === "data" && profile.has("data-frame-unnamed")) return "";
+  if (isWebSocketScheme(schemeOf(resource)) && profile.has("websocket-scheme-kept")) {
+    return withoutSecrets(resource);
+  }
   return stripUrlForUseInReports(resource);
+}
+
+/** Whether what is fetched becomes a document inside of another. */
+function isFramed(destination: Destination): boolean {
+  return ["embed", "frame", "iframe", "object"].includes(destination);
 }
