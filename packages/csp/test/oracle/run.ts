@@ -13,7 +13,7 @@ import { driver, type Seen, type Step } from "./driver.ts";
 import { type Pool, pageUrl, policy } from "./grammar.ts";
 import { decideQuestion, makeProbe, type Probe, scriptBody } from "./probes.ts";
 import { type Random, seededRandom } from "./random.ts";
-import { type AnyServer, type Answer, startAnyServer } from "./server.ts";
+import { type Answer, type AnyServer, startAnyServer } from "./server.ts";
 
 /** A policy and how it comes to the page. */
 export interface DeliveredPolicy {
@@ -188,6 +188,38 @@ export class Oracle {
     this.#server.close();
   }
 
+  /**
+   * Runs cases of consecutive seeds in several tabs until there have been so many probes. Every difference that stays
+   * is handed to `onDifference`.
+   */
+  async run(options: {
+    readonly seed: number;
+    readonly probes: number;
+    readonly size: number;
+    readonly tabs: number;
+    readonly onCase?: (page: Case) => void;
+    readonly onDifference: (page: Case, difference: Difference, tab: Page) => void | Promise<void>;
+  }): Promise<void> {
+    const { seed, probes, size, tabs, onCase, onDifference } = options;
+    let next = 0;
+    const work = async (): Promise<void> => {
+      let tab = await this.openTab();
+      for (let used = 1; next * size < probes; used++) {
+        const page = makeCase(seed + next++, size);
+        for (const difference of await this.differences(tab, page)) {
+          await onDifference(page, difference, tab);
+        }
+        onCase?.(page);
+        // A tab that has been everywhere gets slow.
+        if (used % 40 > 0) continue;
+        await tab.context().close();
+        tab = await this.openTab();
+      }
+      await tab.context().close();
+    };
+    await Promise.all(Array.from({ length: tabs }, work));
+  }
+
   /** A tab to run cases in, one after the other. */
   async openTab(): Promise<Page> {
     const context = await this.#browser.newContext({ ignoreHTTPSErrors: true });
@@ -196,8 +228,35 @@ export class Oracle {
     return tab;
   }
 
-  /** Runs a case, and gives what is not as the engine says. */
+  /**
+   * Runs a case, and gives what is not as the engine says. What is not so when the probes concerned run again by
+   * themselves was the machine's doing and counts for nothing.
+   */
   async differences(tab: Page, page: Case): Promise<Difference[]> {
+    const found = await this.#compare(tab, page);
+    const confirmed: Difference[] = [];
+    for (const { probe } of found) {
+      confirmed.push(...(await this.#compare(tab, { ...page, probes: [probe] })));
+    }
+    return confirmed;
+  }
+
+  /** The case with as little in it as still shows the difference: fewer policies, directives, expressions. */
+  async minimal(tab: Page, page: Case, probe: Probe): Promise<Case> {
+    let smallest: Case = { ...page, probes: [probe] };
+    for (let shrunk = true; shrunk; ) {
+      shrunk = false;
+      for (const candidate of smallerCases(smallest)) {
+        if ((await this.#compare(tab, candidate)).length === 0) continue;
+        smallest = candidate;
+        shrunk = true;
+        break;
+      }
+    }
+    return smallest;
+  }
+
+  async #compare(tab: Page, page: Case): Promise<Difference[]> {
     const key = String(this.#next++);
     const hits = new Set<string>();
     this.#cases.set(key, page);
@@ -235,13 +294,27 @@ export class Oracle {
         found.push({ probe, expected, observed });
       }
     }
-    const strangers = seen.events.filter(
-      ({ probe }) => !page.probes.some(({ id }) => id === probe),
-    );
-    if (strangers.length > 0) {
-      console.error("events of no probe", strangers);
-    }
     return found;
+  }
+}
+
+// The case with one policy, directive or expression less.
+function* smallerCases(page: Case): Generator<Case> {
+  for (const [index, policy] of page.policies.entries()) {
+    const others = page.policies.toSpliced(index, 1);
+    if (others.length > 0) yield { ...page, policies: others };
+    const directives = policy.text.split(";");
+    const withText = (text: string): Case => ({
+      ...page,
+      policies: page.policies.with(index, { ...policy, text }),
+    });
+    for (const [at, directive] of directives.entries()) {
+      if (directives.length > 1) yield withText(directives.toSpliced(at, 1).join(";"));
+      const tokens = directive.trim().split(/ +/);
+      for (let token = 1; token < tokens.length; token++) {
+        yield withText(directives.with(at, tokens.toSpliced(token, 1).join(" ")).join(";"));
+      }
+    }
   }
 }
 

@@ -1,0 +1,58 @@
+/**
+ * `npm run csp:oracle -- --probes 20000 [--seed S] [--size 40] [--tabs 3]`: policies and pages at random, decided by the
+ * engine and by a Chromium. What differs is printed, made as small as still differs, with the seed that leads to it.
+ */
+import { parseArgs } from "node:util";
+import { Oracle } from "./run.ts";
+
+const { values } = parseArgs({
+  options: {
+    probes: { type: "string", default: "20000" },
+    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+    size: { type: "string", default: "40" },
+    tabs: { type: "string", default: "3" },
+  },
+});
+const seed = Number(values.seed);
+const wanted = Number(values.probes);
+console.log(`seed ${seed}, ${wanted} probes`);
+
+const kinds = new Map<string, { probes: number; differences: number }>();
+const countOf = (kind: string): { probes: number; differences: number } => {
+  const count = kinds.get(kind) ?? { probes: 0, differences: 0 };
+  kinds.set(kind, count);
+  return count;
+};
+let probes = 0;
+let printed = 0;
+const started = performance.now();
+const oracle = await Oracle.start();
+await oracle.run({
+  seed,
+  probes: wanted,
+  size: Number(values.size),
+  tabs: Number(values.tabs),
+  onCase(page) {
+    for (const { kind } of page.probes) countOf(kind).probes++;
+    const before = probes;
+    probes += page.probes.length;
+    if (Math.floor(before / 2000) === Math.floor(probes / 2000)) return;
+    console.log(`${probes} probes, ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  },
+  async onDifference(page, { probe, expected, observed }, tab) {
+    countOf(probe.kind).differences++;
+    const minimal = await oracle.minimal(tab, page, probe);
+    console.log(`\n${probe.kind}, probe ${probe.id}`, minimal.url, minimal.policies);
+    console.log(probe.html ?? probe.step, JSON.stringify(probe.question));
+    console.log({ expected, observed });
+    printed++;
+  },
+});
+await oracle.close();
+
+console.log("\nkind: probes, differences");
+for (const [kind, count] of kinds) {
+  console.log(`${kind}: ${count.probes}, ${count.differences}`);
+}
+console.log(`${probes} probes of ${kinds.size} kinds, ${printed} unexplained differences`);
+process.exitCode = printed > 0 ? 1 : 0;
