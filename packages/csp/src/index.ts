@@ -186,6 +186,12 @@ export {
   type ReportLimits,
 } from "./report/parse-reports.ts";
 export {
+  isReportPossible,
+  type Plausibility,
+  type PlausibilityReason,
+  type ReportedViolation,
+} from "./report/plausibility.ts";
+export {
   type DeprecatedReport,
   obtainDeprecatedSerialization,
   type ReportDestination,
