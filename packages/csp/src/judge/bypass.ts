@@ -37,25 +37,41 @@ export function findBypasses(source: HostSource, selfOrigin: string, redirected 
 
 /** Those whose host may match: the host itself, or what a wildcard covers. */
 function candidates(hostPart: string): readonly BypassHost[] {
-  const exact = byHost.get(hostPart) ?? [];
-  if (!hostPart.startsWith("*.")) return exact.filter((known) => known.class !== "names");
-  const suffix = hostPart.slice(2);
-  return bypassHosts.filter((known) =>
-    known.class === "names"
-      ? known.host === suffix || known.host.endsWith(`.${suffix}`)
-      : known.host.endsWith(hostPart.slice(1)),
-  );
+  if (hostPart.startsWith("*.")) return below.get(hostPart.slice(2)) ?? [];
+  return (byHost.get(hostPart) ?? []).filter((known) => known.class !== "names");
+}
+
+/** What a wildcard for a name covers; of hosts that give names also the host itself. */
+const below: ReadonlyMap<string, readonly BypassHost[]> = indexByParent();
+
+function indexByParent(): Map<string, BypassHost[]> {
+  const index = new Map<string, BypassHost[]>();
+  for (const known of bypassHosts) {
+    const labels = known.host.split(".");
+    for (let from = known.class === "names" ? 0 : 1; from < labels.length; from++) {
+      const parent = labels.slice(from).join(".");
+      index.set(parent, [...(index.get(parent) ?? []), known]);
+    }
+  }
+  return index;
 }
 
 /** URLs on the host that an attacker would try; `path` is what the source restricts them to. */
-function attackUrls(known: BypassHost, path: string): URL[] {
-  return known.paths.flatMap((place) =>
+function attackUrls(known: BypassHost, path: string): readonly URL[] {
+  const cached = path === "" ? anywhere.get(known) : undefined;
+  if (cached) return cached;
+  const urls = known.paths.flatMap((place) =>
     attackPaths(known, place, path).map((file) => {
       const host = known.class === "names" ? `attacker.${known.host}` : known.host;
       return new URL(`https://${host}${file}`);
     }),
   );
+  if (path === "") anywhere.set(known, urls);
+  return urls;
 }
+
+/** The URLs of those that no path restricts. */
+const anywhere = new Map<BypassHost, readonly URL[]>();
 
 function attackPaths(known: BypassHost, place: string, path: string): string[] {
   switch (known.class) {

@@ -76,24 +76,25 @@ polyfill-fastly.io tiktok.com snapchat.com criteo.com criteo.net taboola.com out
   .trim()
   .split(/\s+/);
 const known: ReadonlySet<string> = new Set(wellKnown);
+const wellKnownLabels = wellKnown.map((name) => {
+  const [label = "", top = ""] = name.split(".");
+  return { name, label, top };
+});
+
+// A shorter name is one letter from too many others.
+const shortest = 6;
 
 /** The well-known name that a host's last two labels miss by one letter. */
 export function misspelt(host: string): string | undefined {
-  const labels = host.split(".");
-  const name = labels.slice(-2).join(".");
-  if (labels.length < 2 || name.length > 64 || known.has(name)) return undefined;
-  const [label = ""] = labels.slice(-2);
-  // A short name is one letter from too many others.
-  if (label.length < 6) return undefined;
-  return wellKnown.find((right) => {
-    const [rightLabel = "", rightTop] = right.split(".");
-    if (rightLabel === label) return labels.at(-1) !== rightTop && isSlip(labels.at(-1) ?? "");
-    return (
-      rightLabel.length >= 6 &&
-      labels.at(-1) === rightTop &&
-      editDistance(label, rightLabel, 1) === 1
-    );
+  const [top = "", label = ""] = host.split(".").reverse();
+  if (label.length < shortest || label.length > 64 || known.has(`${label}.${top}`))
+    return undefined;
+  const found = wellKnownLabels.find((right) => {
+    if (right.label === label) return right.top !== top && isSlip(top);
+    if (right.label.length < shortest || right.top !== top) return false;
+    return editDistance(label, right.label, 1) === 1;
   });
+  return found?.name;
 }
 
 /** Endings that are typed for `com`, `net` or `io`. */

@@ -66,39 +66,34 @@ function* judgeNonce(
   const nonce = source.base64Value;
   const isForScripts = getExecutingDirective(policy, "script-src-elem")?.name === directive.name;
   const attack: Attack = { type: "inline", of: isForScripts ? "script" : "style", nonce };
-  const fresh = directive.value.map((other) =>
-    other.type === "nonce-source" && other.base64Value === nonce
-      ? `'nonce-${createNonce()}'`
-      : other.text,
+  const reason = predictable(nonce);
+  const bits = nonce.replace(/=+$/, "").length * 6;
+  if (policy.source === "meta") {
+    const message = "The nonce stands in a meta element, where its value is not hidden.";
+    yield { type: "nonce-in-meta", directive: directive.name, span: source, message };
+  }
+  if (!reason && bits >= 128 && !elsewhere.has(nonce)) return;
+  const fresh = `'nonce-${createNonce()}'`;
+  const value = directive.value.map((other) =>
+    other.type === "nonce-source" && other.base64Value === nonce ? fresh : other.text,
   );
   const draft = {
     directive: directive.name,
     span: source,
-    mended: withDirectives(policy, { [directive.name]: fresh }),
+    mended: withDirectives(policy, { [directive.name]: value }),
     attack,
-    ...(isForScripts
-      ? { payload: payload(`<script nonce="${escapeAttribute(nonce)}">${proof}</script>`) }
-      : { severity: "medium" as const }),
   };
+  const severe = isForScripts
+    ? { payload: payload(`<script nonce="${escapeAttribute(nonce)}">${proof}</script>`) }
+    : { severity: "medium" as const };
   if (elsewhere.has(nonce)) {
     const message = "Another response came with the same nonce.";
-    yield { type: "nonce-repeated", ...draft, message };
+    yield { type: "nonce-repeated", ...draft, ...severe, message };
   }
-  const reason = predictable(nonce);
-  const bits = Math.floor(nonce.replace(/=+$/, "").length * 6);
   if (reason) {
-    yield { type: "nonce-predictable", ...draft, message: `The nonce ${reason}.` };
+    yield { type: "nonce-predictable", ...draft, ...severe, message: `The nonce ${reason}.` };
   } else if (bits < 128) {
-    const {
-      payload: _,
-      severity: __,
-      ...rest
-    } = { severity: undefined, payload: undefined, ...draft };
-    yield { type: "nonce-short", ...rest, message: `The nonce has at most ${bits} bits.` };
-  }
-  if (policy.source === "meta") {
-    const message = "The nonce stands in a meta element, where its value is not hidden.";
-    yield { type: "nonce-in-meta", directive: directive.name, span: source, message };
+    yield { type: "nonce-short", ...draft, message: `The nonce has at most ${bits} bits.` };
   }
 }
 

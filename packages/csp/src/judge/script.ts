@@ -9,6 +9,7 @@ import { getDirective, type Policy } from "../policy/policy.ts";
 import type { HostSource, SchemeSource, SourceExpression } from "../policy/source-list.ts";
 import { type Attack, doesAttackPass, scriptAttack } from "./attack.ts";
 import { type Bypass, fileIn, findBypasses } from "./bypass.ts";
+import { isOpen } from "./content.ts";
 import type { FindingType } from "./finding.ts";
 import { type FoundGadget, findGadgets, type Gadget } from "./gadgets.ts";
 import type { BypassClass } from "./hosts.ts";
@@ -42,10 +43,13 @@ export function* judgeScripts(judging: Judging): Generator<Draft> {
   yield* judgeMissing(policy, forElements, forAttributes);
   yield* judgeInline(judging, forElements, forAttributes);
   yield* judgeEval(judging);
-  if (forAttributes) yield* judgeUnsafeHashes(policy, forAttributes);
+  // Hashes count for event handlers by the one, for javascript: links by the other.
+  for (const directive of new Set([forAttributes, forElements])) {
+    if (directive) yield* judgeUnsafeHashes(policy, directive);
+  }
   if (forElements) yield* judgeList(judging, forElements);
-  // Browsers without script-src-elem go by script-src.
-  const fallback = getDirective(policy, "script-src");
+  // Browsers without script-src-elem go by these.
+  const fallback = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
   if (fallback && forElements?.name === "script-src-elem") {
     for (const draft of judgeList(judging, fallback)) {
       const { attack: _, payload: __, ...rest } = draft;
@@ -240,7 +244,8 @@ function* judgeForOldBrowsers(
       mended: withDirectives(policy, { [name]: [...texts, "'unsafe-inline'"] }),
     };
   }
-  if (findKeyword(value, "'strict-dynamic'") && !value.some(isUrlSource)) {
+  const hosts = value.some((source) => source.type === "host-source" || isOpen(source));
+  if (findKeyword(value, "'strict-dynamic'") && !hosts) {
     yield {
       type: "allowlist-fallback",
       directive: name,
