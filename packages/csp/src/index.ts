@@ -108,6 +108,7 @@ export {
 export { CspError, type CspErrorCode } from "./errors.ts";
 // For authors
 export {
+  allowSources,
   buildPolicy,
   createNonce,
   type HashExpression,

@@ -11,6 +11,11 @@ import {
   isDirectiveName,
   type SandboxKeyword,
 } from "../policy/directives.ts";
+import {
+  type EffectiveDirective,
+  type FetchDirectiveName,
+  fetchDirectiveFallbackLists,
+} from "../policy/fetch-directive.ts";
 import { type Disposition, type Policy, parsePolicy } from "../policy/policy.ts";
 import type { HashAlgorithm, HashSource, Keyword } from "../policy/source-list.ts";
 
@@ -64,6 +69,37 @@ export function buildPolicy(
   const policy = parsePolicy(parts.join("; "), "header", disposition);
   for (const directive of policy.directiveSet) checkDirective(directive);
   return policy;
+}
+
+/**
+ * `base` with further sources for what `directive` decides. A list that is missing starts as the one that it falls back
+ * to, so that nothing is lost that was allowed before; where no list decides, everything is allowed already.
+ */
+export function allowSources(
+  base: PolicyDirectives,
+  directive: EffectiveDirective,
+  sources: readonly SourceText[],
+): PolicyDirectives {
+  const name = decidingDirective(base, directive);
+  if (!name) return base;
+  const list = base[name]?.filter((source) => source.toLowerCase() !== "'none'") ?? [];
+  // Never the list of something wider, which would allow it there, too.
+  const own = name === directive ? name : general(directive);
+  return { ...base, [own]: [...new Set([...list, ...sources])] };
+}
+
+/** Which of the lists in `base` decides. */
+export function decidingDirective(
+  base: PolicyDirectives,
+  directive: EffectiveDirective,
+): FetchDirectiveName | undefined {
+  return fetchDirectiveFallbackLists[directive].find((name) => base[name] !== undefined);
+}
+
+/** `script-src` for `script-src-elem`, which browsers of Level 2 do not know. */
+function general(directive: EffectiveDirective): FetchDirectiveName {
+  if (directive.startsWith("script-src")) return "script-src";
+  return directive.startsWith("style-src") ? "style-src" : directive;
 }
 
 /** Directives whose value may be empty. */

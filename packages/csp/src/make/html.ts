@@ -86,9 +86,12 @@ export interface HtmlInventory {
   readonly bases: readonly AttributeUse[];
   /** What is loaded, embedded or sent to, `scripts` and `links` included; not what a style sheet or a script loads. */
   readonly resources: readonly HtmlResource[];
+  /** Where a `meta` element can be written that comes before all that a policy decides about, but after one that names the encoding. */
+  readonly headAt: number;
 }
 
 type Node = DefaultTreeAdapterMap["node"];
+type ParentNode = DefaultTreeAdapterMap["document"] | DefaultTreeAdapterMap["documentFragment"];
 type Element = DefaultTreeAdapterMap["element"];
 
 /** Documents in documents: more than anybody nests, and few enough that each is parsed in bounded time. */
@@ -105,7 +108,7 @@ interface Part {
 
 /** Reads a page. Throws `CspError` with `invalid-value` when `srcdoc` documents are nested too deeply. */
 export function inspectHtml(html: string): HtmlInventory {
-  const inventory: Lists = {
+  const inventory: { -readonly [K in keyof Lists]: Lists[K] } = {
     scripts: [],
     styles: [],
     links: [],
@@ -115,10 +118,13 @@ export function inspectHtml(html: string): HtmlInventory {
     metaPolicies: [],
     bases: [],
     resources: [],
+    headAt: 0,
   };
   const parts: Part[] = [{ text: html, context: "document", at: 0, depth: 0 }];
   for (let part = parts.pop(); part; part = parts.pop()) {
-    for (const { node, context, parent } of elementsOf(part)) {
+    const root = treeOf(part);
+    if (part.context === "document") inventory.headAt = headAt(root);
+    for (const { node, context, parent } of elementsOf(root, part)) {
       const element = describe(node, context, part);
       collect(inventory, node, parent, element);
       parts.push(...partsIn(node, element, part));
@@ -126,7 +132,7 @@ export function inspectHtml(html: string): HtmlInventory {
   }
   const inOrder = (a: Span, b: Span) => a.offset - b.offset;
   const usesInOrder = (a: AttributeUse, b: AttributeUse) => inOrder(a.attribute, b.attribute);
-  const { scripts, styles, links, metaPolicies, ...uses } = inventory;
+  const { headAt: _, scripts, styles, links, metaPolicies, ...uses } = inventory;
   for (const elements of [scripts, styles, links, metaPolicies]) elements.sort(inOrder);
   for (const list of Object.values(uses)) list.sort(usesInOrder);
   return inventory;
@@ -138,13 +144,42 @@ interface Placed {
   readonly parent: string;
 }
 
-// Every element in tree order. By a stack of its own, for pages nest as deeply as they like.
-function* elementsOf(part: Part): Generator<Placed> {
+function treeOf({ text, context }: Part): ParentNode {
   const options = { sourceCodeLocationInfo: true };
-  const root: Node =
-    part.context === "noscript"
-      ? parseFragment(part.text, { ...options, scriptingEnabled: false })
-      : parse(part.text, options);
+  return context === "noscript"
+    ? parseFragment(text, { ...options, scriptingEnabled: false })
+    : parse(text, options);
+}
+
+/** After the head's tag, or where the parser will think of one by itself. */
+function headAt(document: ParentNode): number {
+  const childOf = (parent: Node | undefined, name: string) =>
+    parent && "childNodes" in parent
+      ? parent.childNodes.find((child) => child.nodeName === name)
+      : undefined;
+  const html = childOf(document, "html");
+  const head = childOf(html, "head");
+  const elements =
+    head && "childNodes" in head ? head.childNodes.filter((n) => "tagName" in n) : [];
+  const [first] = elements;
+  const encodes = first?.nodeName === "meta" && first.attrs.some(isEncoding);
+  const start = [encodes ? first : undefined, head, html, childOf(document, "#documentType")];
+  for (const node of start) {
+    const location = node?.sourceCodeLocation;
+    if (!location) continue;
+    return "startTag" in location && location.startTag
+      ? location.startTag.endOffset
+      : location.endOffset;
+  }
+  return 0;
+}
+
+function isEncoding({ name, value }: { readonly name: string; readonly value: string }): boolean {
+  return name === "charset" || (name === "http-equiv" && value.toLowerCase() === "content-type");
+}
+
+// Every element in tree order. By a stack of its own, for pages nest as deeply as they like.
+function* elementsOf(root: ParentNode, part: Part): Generator<Placed> {
   const waiting: { node: Node; context: HtmlContext; parent: string }[] = [
     { node: root, context: part.context, parent: "" },
   ];
@@ -221,7 +256,11 @@ function partsIn(node: Element, element: HtmlElement, part: Part): Part[] {
   return [{ text: srcdoc.value, context: "srcdoc", at, depth: part.depth + 1 }];
 }
 
-type Lists = { -readonly [K in keyof HtmlInventory]: HtmlInventory[K][number][] };
+type Lists = {
+  [K in keyof HtmlInventory]: HtmlInventory[K] extends readonly (infer T)[]
+    ? T[]
+    : HtmlInventory[K];
+};
 
 function collect(into: Lists, node: Element, parent: string, element: HtmlElement): void {
   const { name, attributes, context } = element;

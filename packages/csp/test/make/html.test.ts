@@ -254,6 +254,25 @@ describe("places", () => {
   });
 });
 
+test.each([
+  ["<!doctype html><html><head>|<title>a</title><script></script>"],
+  ["<!doctype html><html><head><!-- a -->\n<meta charset=utf-8>|<script></script>"],
+  ["<html><head><meta http-equiv=Content-Type content='text/html; charset=utf-8'/>|<title>"],
+  ["<!doctype html><html><head>|<script></script><meta charset=utf-8>"],
+  ["<!doctype html><html lang=en>|<title>a</title>"],
+  ["<!doctype html>|<meta name=a><meta charset=utf-8>"],
+  ["<!doctype html><!-- a --><meta charset=utf-8>|<script></script>"],
+  ["|<p>a"],
+  ["<html>|<body onload=a>"],
+])("a policy belongs at the bar in %s", (html) => {
+  const bar = html.indexOf("|");
+  const page = html.replace("|", "");
+  expect(inspectHtml(page).headAt).toBe(bar);
+  const policy = '<meta http-equiv="Content-Security-Policy" content="img-src *">';
+  const [meta] = inspectHtml(html.replace("|", policy)).metaPolicies;
+  expect(meta).toMatchObject({ offset: bar, inHead: true });
+});
+
 describe("hostile pages", () => {
   test("nest elements as deeply as they like", () => {
     const html = `${"<div>".repeat(5000)}<script>1</script>`;
