@@ -3,6 +3,7 @@
  * script at all; whatever a report said is text.
  * @module
  */
+import type { Severity } from "../judge/finding.ts";
 import type { PlausibilityReason } from "../report/plausibility.ts";
 import { securityHeaders } from "../serve/security-headers.ts";
 import {
@@ -230,7 +231,7 @@ function proposalSection(proposals: readonly Proposal[]): Html {
   return html`<section aria-labelledby="proposals"><h2 id="proposals">What could be done</h2>
 <p class="soft">If this is yours. If it is not, the policy has done its work.</p>
 ${proposals.map(
-  ({ advice, change, alsoAllows, warnings }) => html`<div class="proposal"><h3>${advice}</h3>
+  ({ advice, change, alsoAllows }) => html`<div class="proposal"><h3>${advice}</h3>
 ${
   change
     ? html`<pre tabindex="0"><code>${change.policy}</code></pre>
@@ -238,9 +239,19 @@ ${
     : undefined
 }
 ${alsoAllows.length > 0 ? html`<p>It also allows:</p><ul>${alsoAllows.map((what) => html`<li>${what}</li>`)}</ul>` : undefined}
-${warnings.map((warning) => html`<p class="error">${warning}</p>`)}</div>`,
+${(change?.findings ?? []).map(
+  ({ severity, message }) =>
+    html`<p class="${severity === "low" ? "soft" : "error"}">${severityWords[severity]}: ${message}</p>`,
+)}</div>`,
 )}</section>`;
 }
+
+const severityWords: Readonly<Record<Severity, string>> = {
+  high: "Severe",
+  medium: "Weak",
+  low: "Mind",
+  info: "Note",
+};
 
 function sampleSection(samples: readonly ReportSample[]): Html {
   const policies = [...new Set(samples.map(({ policy }) => policy))].filter((text) => text !== "");

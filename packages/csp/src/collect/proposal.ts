@@ -9,6 +9,8 @@ import {
   inlineSource,
 } from "../decide/match-element.ts";
 import { specification } from "../decide/profile.ts";
+import type { Finding } from "../judge/finding.ts";
+import { judgePolicies } from "../judge/judge-policies.ts";
 import { hashSource } from "../make/build.ts";
 import type { Directive } from "../policy/directives.ts";
 import { type Policy, parsePolicy } from "../policy/policy.ts";
@@ -27,8 +29,6 @@ export interface Proposal {
   readonly change?: PolicyChange;
   /** What else becomes possible. */
   readonly alsoAllows: readonly string[];
-  /** Why it may be a bad idea. */
-  readonly warnings: readonly string[];
 }
 
 export interface PolicyChange {
@@ -40,6 +40,8 @@ export interface PolicyChange {
   readonly policy: string;
   /** Whether the engine finds that what was reported is allowed by this policy. */
   readonly confirmed: boolean;
+  /** What is wrong with this policy and was not with the one before, the most severe first. */
+  readonly findings: readonly Finding[];
 }
 
 type SampledViolation = ReportedViolation & Pick<CspViolationReportBody, "sample">;
@@ -65,7 +67,6 @@ export async function proposeChanges(report: SampledViolation): Promise<readonly
         proposal("Replace eval, new Function and timers with strings by functions."),
         changed(report, policy, deciding, ["'unsafe-eval'"], {
           advice: "If a library needs it and cannot be replaced: allow eval.",
-          warnings: ["Whatever text reaches eval, from wherever, runs as script."],
         }),
       ];
     case "wasm-eval":
@@ -89,7 +90,7 @@ export async function proposeChanges(report: SampledViolation): Promise<readonly
 }
 
 function proposal(advice: string, more: Partial<Omit<Proposal, "advice">> = {}): Proposal {
-  return { advice, alsoAllows: [], warnings: [], ...more };
+  return { advice, alsoAllows: [], ...more };
 }
 
 /** A sample has 40 characters at most, so a shorter one is all of the code. */
@@ -135,9 +136,6 @@ async function inlineProposals(
       alsoAllows: [
         `the same ${isStyle ? "style" : "script"} wherever it stands${isAttribute ? ", as a block of its own, too" : ""}`,
       ],
-      warnings: isAttribute
-        ? ["Whoever can inject HTML can put this attribute on any element of the page."]
-        : [],
     }),
   );
   return proposals;
@@ -170,7 +168,7 @@ function policyNameProposals(
       proposal(`Make the policy ${name} once, and keep it.`),
       changed(report, policy, deciding, ["'allow-duplicates'"], {
         advice: "Allow policies of one name.",
-        warnings: ["A second policy may let through what the first one refuses."],
+        alsoAllows: ["a second policy of a name, which may let through what the first one refuses"],
       }),
     ];
   }
@@ -189,14 +187,12 @@ function urlProposals(
 ): readonly Proposal[] {
   if (deciding.type !== "source-list") return [];
   const { blockedURL, documentURL, effectiveDirective } = report;
-  const runsScript = /^(script|worker|object|default|frame|child)-src/.test(effectiveDirective);
   if (/^[a-z][a-z0-9+.-]*$/i.test(blockedURL)) {
     if (!["data", "blob", "mediastream", "filesystem"].includes(blockedURL)) return [];
     return [
       changed(report, policy, deciding, [`${blockedURL}:`], {
         advice: `Allow ${blockedURL}: URLs here.`,
         alsoAllows: [`every ${blockedURL}: URL, whoever wrote it`],
-        warnings: runsScript ? ["What is injected as such a URL runs."] : [],
       }),
     ];
   }
@@ -240,13 +236,6 @@ function urlProposals(
         isOwn ? "every file of the site" : `everything that ${url.host} serves, now and later`,
         ...workers,
       ],
-      warnings: runsScript
-        ? [
-            isOwn
-              ? "Uploads and JSONP answers of the site run as script, too."
-              : "Whoever can put a file there, or uses a JSONP answer of it, runs script in the page.",
-          ]
-        : [],
     }),
   );
   return proposals;
@@ -295,7 +284,22 @@ function changeOf(
   // Of a policy's name no more can be said than that it is listed.
   const isListed = deciding.type === "trusted-types" && after.reason === "not-said";
   const confirmed = !after.possible || after.reason === "after-redirect" || isListed;
-  return { directive: name, sources, policy: text, confirmed };
+  const findings = findingsOfChange(policy, parsePolicy(text), report.documentURL);
+  return { directive: name, sources, policy: text, confirmed, findings };
+}
+
+/** Notes aside, and what the name of a host says of itself. */
+function findingsOfChange(before: Policy, after: Policy, documentURL: string): readonly Finding[] {
+  const pageOrigin = URL.parse(documentURL)?.origin;
+  const judge = (policy: Policy) => judgePolicies([policy], pageOrigin ? { pageOrigin } : {});
+  const keyOf = ({ type, message }: Finding) => `${type} ${message}`;
+  const known = new Set(judge(before).map(keyOf));
+  return judge(after).filter(
+    (finding) =>
+      finding.severity !== "info" &&
+      finding.type !== "source-top-level" &&
+      !known.has(keyOf(finding)),
+  );
 }
 
 /** Browsers of Level 2 know no `script-src-elem` and the like, so that those are not added where there is none. */
