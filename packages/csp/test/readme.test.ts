@@ -1,4 +1,4 @@
-/** Runs every example of the README and the guide; lines after `// →` are what it prints. */
+/** Runs every example of the README and the guides; lines after `// →` are what it prints. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 
 const packageFolder = fileURLToPath(new URL("..", import.meta.url));
 
-describe.each(["README.md", "../../docs/csp.md"])("%s", (file) => {
+describe.each(["README.md", "../../docs/csp.md", "../../docs/csp-collector.md"])("%s", (file) => {
   const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
   const examples = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code);
 
