@@ -124,7 +124,7 @@ function checkConnect(list: SourceList, fetching: Fetching): Check {
   return expression ? allowed({ step: "keyword", expression }) : blocked({ step: "no-match" });
 }
 
-const hintDirectives = [
+export const hintDirectives = [
   "child-src",
   "connect-src",
   "font-src",

@@ -45,7 +45,7 @@ export async function shouldNavigationRequestBeBlocked(
 }
 
 /** #form-action-pre-navigate. */
-function checkFormAction(
+export function checkFormAction(
   request: Request,
   type: NavigationType,
   client: Client,
