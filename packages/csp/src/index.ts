@@ -142,6 +142,20 @@ export {
   getEffectiveDirectiveForRequest,
   getExecutingDirective,
 } from "./policy/fetch-directive.ts";
+// Policies as other browsers read them
+export {
+  type LegacyBrowser,
+  type LegacyNote,
+  type LegacyView,
+  parseLegacyHeaders,
+} from "./policy/legacy.ts";
+export {
+  type Level,
+  type LevelNote,
+  type LevelView,
+  policyAtLevel,
+  type UnsafeInline,
+} from "./policy/levels.ts";
 // Policies
 export {
   type CspList,

@@ -6,7 +6,7 @@ import { type Decision, decide, type Outcome } from "../decide/decision.ts";
 import { ungoverned } from "../decide/fetch-directives.ts";
 import type { InlineElement, InlineSource, InlineType } from "../decide/match-element.ts";
 import { checkFormAction, shouldNavigationResponseBeBlocked } from "../decide/navigation.ts";
-import { type Profile, specification } from "../decide/profile.ts";
+import { chromium, type Profile, specification } from "../decide/profile.ts";
 import { type Client, createRequest, redirect } from "../decide/request.ts";
 import {
   parseSandboxingDirective,
@@ -27,7 +27,7 @@ import {
   shouldSinkTypeMismatchViolationBeBlocked,
   shouldTrustedTypePolicyCreationBeBlocked,
 } from "../decide/trusted-types.ts";
-import { upgradeRequest } from "../decide/upgrade.ts";
+import { upgradeRequest, upgradesInsecureRequests } from "../decide/upgrade.ts";
 import { getDirective, type Policy } from "../policy/policy.ts";
 
 /** One thing that a page may or may not do. */
@@ -69,7 +69,7 @@ export interface Setting {
 }
 
 /** The origin that stands for any, where none is given. */
-export const genericOrigin = "https://self.invalid";
+const genericOrigin = "https://self.invalid";
 
 export function settingOf(options: Partial<Setting> = {}): Setting {
   return {
@@ -77,6 +77,25 @@ export function settingOf(options: Partial<Setting> = {}): Setting {
     profile: options.profile ?? specification,
   };
 }
+
+/**
+ * Settings that stand for all that the options leave open: both profiles; origins by scheme, port, and kind of host, and the opaque one. A host
+ * that a policy names is none of them, so that nothing counts as covered for being the page's own.
+ */
+export function everySetting(options: Partial<Setting> = {}): Setting[] {
+  const profiles = options.profile ? [options.profile] : [specification, chromium];
+  const origins = options.selfOrigin === undefined ? anyOrigin : [options.selfOrigin];
+  return profiles.flatMap((profile) => origins.map((selfOrigin) => ({ selfOrigin, profile })));
+}
+
+const anyOrigin = [
+  genericOrigin,
+  "http://self.invalid",
+  "https://self.invalid:4443",
+  "http://self.invalid:4480",
+  "https://203.0.113.9",
+  "null",
+];
 
 /** What the engine answers. A policy that only reports blocks nothing. */
 export function ask(
@@ -140,6 +159,7 @@ function decideUpgrade(
   destination: string,
   { cspList }: Client,
 ): Decision | null {
+  if (!upgradesInsecureRequests(cspList)) return null;
   const isUpgraded = urls.some((text) => {
     const url = new URL(text);
     return upgradeRequest({ url, destination }, cspList).href !== url.href;

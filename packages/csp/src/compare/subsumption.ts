@@ -18,6 +18,7 @@
  * - Keywords that are newer than the text are treated as it treats `'unsafe-eval'`.
  * @module
  */
+
 import { doesSourceListAllowAllInlineBehavior } from "../decide/match-element.ts";
 import { pathPartMatches, schemePartMatches } from "../decide/match-url.ts";
 import { parseSandboxingDirective, type SandboxingFlag } from "../decide/sandbox.ts";
@@ -36,6 +37,7 @@ import {
   type Token,
   token,
 } from "../policy/source-list.ts";
+import { keyOf } from "./expression.ts";
 
 /** The answer, and the first place where the returned policies are looser. */
 export type Subsumption =
@@ -337,27 +339,6 @@ function isKeyword(source: Source, keyword: string): boolean {
 
 function isOldHashesKeyword({ type, text }: Source): boolean {
   return type === "invalid" && text.toLowerCase() === oldHashesKeyword;
-}
-
-/** What makes two expressions the same one. */
-function keyOf(source: Source): string {
-  switch (source.type) {
-    case "scheme-source":
-      return `${source.schemePart}:`;
-    case "host-source": {
-      const { schemePart, hostPart, portPart, pathPart } = source;
-      return `${schemePart ?? ""}://${hostPart}:${portPart ?? ""}${pathPart}`;
-    }
-    case "nonce-source":
-      return `nonce-${source.base64Value}`;
-    case "hash-source":
-      return `${source.hashAlgorithm}-${source.base64Value}`;
-    case "keyword-source":
-      return source.keyword;
-    case "none":
-    case "invalid":
-      return source.text.toLowerCase();
-  }
 }
 
 /** #subsume-policy, step 2.9: no flag that is required may be missing. */

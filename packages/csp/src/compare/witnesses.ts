@@ -24,6 +24,7 @@ import { hintDirectives } from "../decide/fetch-directives.ts";
 import { type InlineSource, inlineElement } from "../decide/match-element.ts";
 import { isSameHash } from "../decide/match-request.ts";
 import {
+  doesUrlMatchExpression,
   doesUrlMatchSourceList,
   hostPartMatches,
   isWebSocketScheme,
@@ -516,4 +517,28 @@ function fresh(name: string, isNew: (name: string) => boolean): string {
   let candidate = name;
   for (let count = 2; !isNew(candidate); count++) candidate = `${name}-${count}`;
   return candidate;
+}
+
+/** Whether the others match every URL that the expression matches, at first and after redirects. */
+export function isCovered(source: Source, others: readonly Source[], setting: Setting): boolean {
+  const host = asHostSource(source, setting);
+  // What is on other hosts has no part in it.
+  const near = others.filter((other) => {
+    const otherHost = host && asHostSource(other, setting);
+    return !otherHost || mayShareHosts(host.hostPart, otherHost.hostPart);
+  });
+  for (const { url } of urlCandidates([[source], near], setting, false)) {
+    for (const redirectCount of [0, 1]) {
+      const matching = { ...setting, redirectCount };
+      if (!doesUrlMatchExpression(url, source, matching)) continue;
+      if (!doesUrlMatchSourceList(url, near, matching)) return false;
+    }
+  }
+  return true;
+}
+
+function mayShareHosts(a: string, b: string): boolean {
+  const isBelow = (host: string, pattern: string) =>
+    pattern.startsWith("*") && host.endsWith(pattern.slice(1));
+  return a === b || isBelow(a, b) || isBelow(b, a);
 }
