@@ -14,8 +14,12 @@ const PEERS = ["ts-mls", "core-crypto", "davey"] as const;
 const SIZES = [10, 100, 1000, 5000, 20_000];
 /** The largest group that peers are measured in. */
 const LARGEST_FOR_PEERS = 5000;
-/** Those who commit to populate a tree, at most; each of them has to enter and to process the others' commits. */
+/**
+ * Those who commit to populate a tree, at most; each of them has to enter and to process the others' commits. Where the group is
+ * larger than peers can make it they are fewer: a member who enters checks the whole tree, and holds it.
+ */
 const COMMITTERS = 8;
+const COMMITTERS_AMONG_MANY = 2;
 
 /** What a step took, as a line of `--json` tells it. */
 interface Result {
@@ -279,7 +283,7 @@ async function measureSize(
   await sizing.everyone({ step: "setup", n, joiners });
   await sizing.measure("create and add all", { step: "addAll" }, n >= 1000 ? 1 : few);
   await sizing.measure("join", { step: "join" }, joiners);
-  const places = spread(n, COMMITTERS);
+  const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });
   await sizing.measure("commit, blank tree", { step: "commit" }, few);
   await sizing.measure("process, blank tree", { step: "process" }, joiners);

@@ -330,7 +330,9 @@ export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
       }),
     read: (r) => {
       const inner = r.vector();
-      const values: T[] = [];
+      // Most are empty or have one element: an array that grows by one takes room for many.
+      if (inner.done) return [];
+      const values: T[] = [element.read(inner)];
       while (!inner.done) values.push(element.read(inner));
       return values;
     },
@@ -391,21 +393,28 @@ export function signedPart(encoded: Bytes, signature: Bytes): Bytes {
   return encoded.subarray(0, end);
 }
 
+/** A codec that keeps encodings. */
+export interface Kept<T> extends Codec<T> {
+  /** The encoding as it is kept: it must not change. */
+  readonly encoded: (value: T) => Bytes;
+}
+
 /**
  * For public structures whose encoding is asked for again and again: it is kept for as long as the value lives, and a value that
  * was read keeps the bytes it came from. Values must not change.
  */
-export function kept<T extends object>(codec: Codec<T>): Codec<T> {
+export function kept<T extends object>(codec: Codec<T>): Kept<T> {
   const encodings = new WeakMap<T, Bytes>();
+  const encoded = (value: T): Bytes => {
+    const known = encodings.get(value);
+    if (known) return known;
+    const made = encode(codec, value);
+    encodings.set(value, made);
+    return made;
+  };
   return {
-    write: (w, value) => {
-      let encoded = encodings.get(value);
-      if (!encoded) {
-        encoded = encode(codec, value);
-        encodings.set(value, encoded);
-      }
-      w.bytes(encoded);
-    },
+    encoded,
+    write: (w, value) => w.bytes(encoded(value)),
     read: (r) => {
       const start = r.offset;
       const value = codec.read(r);

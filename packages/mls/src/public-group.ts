@@ -333,8 +333,8 @@ export class PublicGroup {
     const { groupContext, confirmationTag, suite, tree } = this.#state;
     if (
       !bytesEqual(
-        encode(GroupContext, groupInfo.groupContext),
-        encode(GroupContext, groupContext),
+        GroupContext.encoded(groupInfo.groupContext),
+        GroupContext.encoded(groupContext),
       ) ||
       !bytesEqual(groupInfo.confirmationTag, confirmationTag)
     ) {

@@ -237,7 +237,7 @@ export async function verifyContent(
 ): Promise<void> {
   const { wireFormat, content, auth } = authenticated;
   const key = signatureKeyOf(content, leafOf, groupContext);
-  const tbs = { wireFormat, content, context: encode(GroupContext, groupContext) };
+  const tbs = { wireFormat, content, context: GroupContext.encoded(groupContext) };
   const { signature } = auth;
   if (!(await verifySigned(suite, key, labeled(LABEL, FramedContentTBS, tbs), signature))) {
     throw new MlsError("signature", "6.1", "the signature of a message does not verify");

@@ -4,7 +4,7 @@
  */
 
 import { EMPTY, wipe } from "../bytes.ts";
-import { type Bytes, encode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import { checkSigner, type Signer } from "../crypto/signature.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import {
@@ -211,7 +211,7 @@ export async function composeCommit(
     checkSupport(tree, applied.extensions);
   }
   const provisional = provisionalContext(state, applied, tree);
-  const encodedProvisional = encode(GroupContext, provisional);
+  const encodedProvisional = GroupContext.encoded(provisional);
   const path =
     made &&
     (await encryptPath(suite, provisionalTree, leafIndex, made, newLeaves, encodedProvisional));
@@ -245,7 +245,7 @@ export async function composeCommit(
       : ({ type: "proposal", proposal } as const),
   );
   const content = { contentType: "commit", commit: { proposals, path } } as const;
-  const encodedContext = encode(GroupContext, state.groupContext);
+  const encodedContext = GroupContext.encoded(state.groupContext);
   const signed = await signContent(
     signer,
     composition.wireFormat,
@@ -255,7 +255,7 @@ export async function composeCommit(
 
   // The key schedule of the epoch after it (§8).
   const groupContext = nextContext(state, provisional, signed);
-  const encodedNext = encode(GroupContext, groupContext);
+  const encodedNext = GroupContext.encoded(groupContext);
   const commitSecret = made?.commitSecret ?? zeroSecret(suite);
   const joiner = joinerSecret(suite, composition.initSecret, commitSecret, encodedNext);
   const derived = epochSecrets(suite, joiner, pskSecret, encodedNext);

@@ -4,7 +4,7 @@
  */
 
 import { constantTimeEqual, toHex, wipe } from "../bytes.ts";
-import { type Bytes, encode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import { hpkeReceiveExport } from "../crypto/hpke.ts";
 import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -81,7 +81,7 @@ export async function nextEpoch(
   const initSecret = applied.externalInit
     ? await externalInitSecret(live, applied.externalInit)
     : secrets.initSecret;
-  const groupContext = encode(GroupContext, next.groupContext);
+  const groupContext = GroupContext.encoded(next.groupContext);
   const commitSecret = opened?.commitSecret ?? zeroSecret(suite);
   const joiner = joinerSecret(suite, initSecret, commitSecret, groupContext);
   const derived = epochSecrets(suite, joiner, pskSecret, groupContext);

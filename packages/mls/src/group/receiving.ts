@@ -5,7 +5,7 @@
  */
 
 import { bytesEqual, toHex } from "../bytes.ts";
-import { type Bytes, encode } from "../codec.ts";
+import type { Bytes } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
@@ -137,7 +137,7 @@ async function receivePublic(
   ) {
     throw new MlsError("wrong-wire-format", "6", "a member's handshake message in the clear");
   }
-  const context = encode(GroupContext, state.groupContext);
+  const context = GroupContext.encoded(state.groupContext);
   verifyMembershipTag(state.suite, secrets.membershipKey, message, context);
   const leafOf = (leafIndex: number) => leafAt(state.tree, leafIndex);
   await verifyContent(state.suite, authenticated, leafOf, state.groupContext);

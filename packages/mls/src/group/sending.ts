@@ -76,7 +76,7 @@ export async function send(
   const { groupId, epoch } = state.groupContext;
   const { authenticatedData = EMPTY } = options;
   checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
-  const context = encode(GroupContext, state.groupContext);
+  const context = GroupContext.encoded(state.groupContext);
   const signed = await signContent(
     group.signer,
     "mls_private_message",
@@ -114,7 +114,7 @@ export async function propose(
   await validateProposal(group.context, state, proposal, sender);
   await judgeProposal(group.context, state, proposal, sender);
   const content = { contentType: "proposal", proposal } as const;
-  const context = encode(GroupContext, state.groupContext);
+  const context = GroupContext.encoded(state.groupContext);
   const framed = { groupId, epoch, sender, authenticatedData, content };
   const wireFormat = rulesFor(group.context, proposalTypeOf(proposal))?.publicMessage
     ? "mls_public_message"

@@ -326,7 +326,7 @@ export async function stageCommit(
     applied,
     provisionalTree,
     newLeaves,
-    provisionalContext: encode(GroupContext, provisional),
+    provisionalContext: GroupContext.encoded(provisional),
     next: nextState(state, applied, tree, groupContext, confirmationTag),
   };
 }

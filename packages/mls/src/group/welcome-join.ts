@@ -94,7 +94,7 @@ export async function joinGroup(
     throw new MlsError("welcome", "12.4.3.1", "our leaf is not in the tree");
   }
   const ownLeaf = own.leafIndex;
-  const encodedContext = encode(GroupContext, state.groupContext);
+  const encodedContext = GroupContext.encoded(state.groupContext);
   const derived = epochSecrets(suite, secrets.joinerSecret, pskSecret, encodedContext);
   wipe(secrets.joinerSecret, pskSecret);
   const confirmed = state.groupContext.confirmedTranscriptHash;

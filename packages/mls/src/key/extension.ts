@@ -93,6 +93,8 @@ export function checkNoDuplicateExtension(
   extensions: readonly Extension[],
   refuse: Refuse = refuseAtOnce,
 ): void {
+  // Most lists are this short, and there are as many as members.
+  if (extensions.length < 2) return;
   const types = new Set(extensions.map((extension) => extension.extensionType));
   if (types.size !== extensions.length) {
     refuse(new MlsError("duplicate-extension", "13.4", "an extension type stands twice in a list"));

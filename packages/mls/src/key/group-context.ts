@@ -4,7 +4,7 @@
  */
 
 import { concat } from "../bytes.ts";
-import { type Bytes, type Codec, encode, kept, opaque, struct, uint16, uint64 } from "../codec.ts";
+import { type Bytes, encode, type Kept, kept, opaque, struct, uint16, uint64 } from "../codec.ts";
 import { hash } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { type Extension, Extensions } from "./extension.ts";
@@ -20,7 +20,7 @@ export interface GroupContext {
   readonly extensions: readonly Extension[];
 }
 /** How a GroupContext stands on the wire, and in what is signed. */
-export const GroupContext: Codec<GroupContext> = kept(
+export const GroupContext: Kept<GroupContext> = kept(
   struct({
     version: uint16,
     cipherSuite: uint16,

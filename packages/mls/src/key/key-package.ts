@@ -8,6 +8,7 @@ import {
   type Bytes,
   type Codec,
   encode,
+  type Kept,
   kept,
   opaque,
   signed,
@@ -44,7 +45,7 @@ export interface KeyPackage extends KeyPackageContent {
   readonly signature: Bytes;
 }
 /** How a key package stands on the wire. */
-export const KeyPackage: Codec<KeyPackage> = kept(signed(KeyPackageTBS));
+export const KeyPackage: Kept<KeyPackage> = kept(signed(KeyPackageTBS));
 
 const LABEL = "KeyPackageTBS";
 
@@ -60,7 +61,7 @@ export async function signKeyPackage(
 
 /** `KeyPackageRef` (§5.2), `nh` bytes. */
 export function keyPackageRef(suite: Suite, keyPackage: KeyPackage): Bytes {
-  return refHash(suite, "MLS 1.0 KeyPackage Reference", encode(KeyPackage, keyPackage));
+  return refHash(suite, "MLS 1.0 KeyPackage Reference", KeyPackage.encoded(keyPackage));
 }
 
 /** §10.1. That its lifetime contains now is a sender's to check, its credential the application's to judge. */
@@ -86,7 +87,7 @@ export async function validateKeyPackage(
   await attempt(refuse, () => checkPublicKey(suite, initKey));
   await attempt(refuse, () => checkPublicKey(suite, leafNode.encryptionKey));
   await attempt(refuse, () => verifyLeafNode(suite, leafNode));
-  const tbs = signedPart(encode(KeyPackage, keyPackage), keyPackage.signature);
+  const tbs = signedPart(KeyPackage.encoded(keyPackage), keyPackage.signature);
   if (!(await verifyWithLabel(suite, leafNode.signatureKey, LABEL, tbs, keyPackage.signature))) {
     refuse(
       new MlsError(

@@ -54,29 +54,38 @@ interface Change {
   readonly by: 1 | -1;
 }
 
-function adjusted(trie: Trie, changes: readonly Change[], depth: number): Trie {
-  const [first] = changes;
-  if (first === undefined) return trie;
+/** A trie with some changes, those from `start` and before `end`: in the order of their digests, and so of the half bytes. */
+function adjusted(
+  trie: Trie,
+  changes: readonly Change[],
+  start: number,
+  end: number,
+  depth: number,
+): Trie {
+  const [first, last] = [changes[start], changes[end - 1]];
+  if (!first || !last) return trie;
   if (!isBranch(trie)) {
     const { digest } = trie ?? first;
-    if (changes.every((change) => change.digest === digest)) {
-      const count = changes.reduce((sum, { by }) => Math.max(0, sum + by), trie?.count ?? 0);
+    if (first.digest === digest && last.digest === digest) {
+      let count = trie?.count ?? 0;
+      for (let i = start; i < end; i++) count = Math.max(0, count + (changes[i]?.by ?? 0));
       return count > 0 ? { digest, count } : undefined;
     }
   }
   const children: Trie[] = isBranch(trie) ? [...trie] : Array.from({ length: 16 });
   if (trie && !isBranch(trie)) children[halfByte(trie.digest, depth)] = trie;
-  if (changes.length === 1) {
-    const at = halfByte(first.digest, depth);
-    children[at] = adjusted(children[at], changes, depth + 1);
-  } else {
-    const parts: Change[][] = Array.from({ length: 16 }, () => []);
-    for (const change of changes) parts[halfByte(change.digest, depth)]?.push(change);
-    for (const [at, part] of parts.entries()) {
-      children[at] = adjusted(children[at], part, depth + 1);
-    }
+  for (let from = start; from < end; ) {
+    const at = halfByte(changes[from]?.digest ?? "", depth);
+    let next = from + 1;
+    while (next < end && halfByte(changes[next]?.digest ?? "", depth) === at) next++;
+    children[at] = adjusted(children[at], changes, from, next, depth + 1);
+    from = next;
   }
   return children.every((child) => child === undefined) ? undefined : children;
+}
+
+function byDigest(a: Change, b: Change): number {
+  return a.digest < b.digest ? -1 : a.digest > b.digest ? 1 : 0;
 }
 
 /** The index once some keys are gone, and then others have come. */
@@ -88,7 +97,8 @@ export function reindexed(
   const changes: Change[] = [];
   for (const key of gone) changes.push({ digest: index.digest(key), by: -1 });
   for (const key of come) changes.push({ digest: index.digest(key), by: 1 });
-  return { ...index, trie: adjusted(index.trie, changes, 0) };
+  changes.sort(byDigest);
+  return { ...index, trie: adjusted(index.trie, changes, 0, changes.length, 0) };
 }
 
 /** How often a key is in use. */

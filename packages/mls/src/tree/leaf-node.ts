@@ -9,6 +9,7 @@ import {
   type Bytes,
   type Codec,
   encode,
+  type Kept,
   kept,
   opaque,
   select,
@@ -149,7 +150,7 @@ export interface LeafNode extends LeafNodeContent {
   readonly signature: Bytes;
 }
 /** How a leaf node stands on the wire. */
-export const LeafNode: Codec<LeafNode> = kept(signed(LeafNodeContent));
+export const LeafNode: Kept<LeafNode> = kept(signed(LeafNodeContent));
 
 /** Where a leaf of source `update` or `commit` stands: its signature covers that. */
 export interface LeafPosition {
@@ -187,12 +188,14 @@ export async function verifyLeafNode(
   leaf: LeafNode,
   position?: LeafPosition,
 ): Promise<void> {
-  const content = signedPart(encode(LeafNode, leaf), leaf.signature);
+  const content = signedPart(LeafNode.encoded(leaf), leaf.signature);
   const tbs = leafNodeTbs(content, leaf.source, position);
   if (!(await verifyWithLabel(suite, leaf.signatureKey, LABEL, tbs, leaf.signature))) {
     throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
   }
 }
+
+const NOTHING_LISTED: ReadonlySet<number> = new Set();
 
 /** What §7.3 asks of a leaf by itself, but for its signature and lifetime. */
 export function checkLeafNode(
@@ -221,7 +224,7 @@ export function checkLeafNode(
       ),
     );
   }
-  const listed = new Set(capabilities.extensions);
+  const listed = leaf.extensions.length > 0 ? new Set(capabilities.extensions) : NOTHING_LISTED;
   for (const { extensionType } of leaf.extensions) {
     if (!DEFAULT_EXTENSIONS.has(extensionType) && !listed.has(extensionType)) {
       refuse(
@@ -286,5 +289,5 @@ export function checkTotalLifetime(source: LeafNodeSource, longest: bigint): voi
 }
 
 export function sameLeaf(a: LeafNode, b: LeafNode): boolean {
-  return a === b || bytesEqual(encode(LeafNode, a), encode(LeafNode, b));
+  return a === b || bytesEqual(LeafNode.encoded(a), LeafNode.encoded(b));
 }

@@ -374,8 +374,9 @@ const NO_MEMBERS: Support = {
   credentialTypes: new Set(),
 };
 
-function supportBelow(node: TreeNode): Support {
-  node.memo.support ??= computeSupport(node);
+/** `like`: what others can do. Where it is the same here they share one object: memory and time follow the differences. */
+function supportBelow(node: TreeNode, like: Support = NO_MEMBERS): Support {
+  node.memo.support ??= computeSupport(node, like);
   return node.memo.support;
 }
 
@@ -384,9 +385,30 @@ function withoutGrease(types: readonly number[]): ReadonlySet<number> {
   return new Set(types.filter((type) => !GREASE.has(type)));
 }
 
-function computeSupport(node: TreeNode): Support {
+/** Whether a set is that of a list, without GREASE; no, for a list that says something twice. */
+function isSetOf(set: ReadonlySet<number>, types: readonly number[]): boolean {
+  let count = 0;
+  for (const type of types) {
+    if (GREASE.has(type)) continue;
+    if (!set.has(type)) return false;
+    count++;
+  }
+  return count === set.size;
+}
+
+function isSupportOf(support: Support, { capabilities, credential }: LeafNode): boolean {
+  return (
+    isSetOf(support.credentialTypes, [credentialTypeOf(credential)]) &&
+    isSetOf(support.extensions, capabilities.extensions) &&
+    isSetOf(support.proposals, capabilities.proposals) &&
+    isSetOf(support.credentials, capabilities.credentials)
+  );
+}
+
+function computeSupport(node: TreeNode, like: Support): Support {
   if (!isSubtree(node)) {
     if (!node.leaf) return NO_MEMBERS;
+    if (isSupportOf(like, node.leaf)) return like;
     const { capabilities, credential } = node.leaf;
     return {
       extensions: withoutGrease(capabilities.extensions),
@@ -395,11 +417,10 @@ function computeSupport(node: TreeNode): Support {
       credentialTypes: new Set([credentialTypeOf(credential)]),
     };
   }
-  if (node.left.members === 0) return supportBelow(node.right);
-  if (node.right.members === 0) return supportBelow(node.left);
-  const left = supportBelow(node.left);
-  const right = supportBelow(node.right);
-  // Where both sides say the same, they share one object: memory and time follow the differences.
+  if (node.left.members === 0) return supportBelow(node.right, like);
+  const left = supportBelow(node.left, like);
+  if (node.right.members === 0) return left;
+  const right = supportBelow(node.right, left);
   if (left === right || sameSupport(left, right)) return left;
   return {
     extensions: left.extensions.intersection(right.extensions),
@@ -422,6 +443,10 @@ function sameSet(a: ReadonlySet<number>, b: ReadonlySet<number>): boolean {
   if (a.size !== b.size) return false;
   for (const one of a) if (!b.has(one)) return false;
   return true;
+}
+
+function contentOf(node: TreeNode): LeafNode | ParentNode | undefined {
+  return isSubtree(node) ? node.parent : node.leaf;
 }
 
 function nodeOf(node: TreeNode): Node | undefined {
@@ -469,6 +494,7 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
     walk(oldBelow?.right, nowBelow?.right);
   };
   const compare = (index: number, old: TreeNode | undefined, now: TreeNode | undefined): void => {
+    if (old && now && contentOf(old) === contentOf(now)) return;
     const oldNode = old && nodeOf(old);
     const nowNode = now && nodeOf(now);
     if (!oldNode && !nowNode) return;
@@ -487,20 +513,29 @@ export function treeFromNodes(
 ): RatchetTree {
   const byIndex = new Map(nodes);
   let last = -1;
-  for (const [index, node] of byIndex) {
-    last = Math.max(last, index);
-    if ((index % 2 === 0) !== (node.nodeType === "leaf")) {
-      throw new MlsError("tree-shape", "12.4.3.3", `a ${node.nodeType} node at index ${index}`);
-    }
-  }
+  for (const index of byIndex.keys()) last = Math.max(last, index);
+  return treeUpTo(suite, last, (index) => byIndex.get(index));
+}
+
+/** The tree whose last node that is not blank has the index `last`. */
+function treeUpTo(
+  suite: Suite,
+  last: number,
+  nodeOfIndex: (index: number) => Node | undefined,
+): RatchetTree {
   if (last < 0) throw new MlsError("tree-shape", "12.4.3.3", "a tree without nodes");
   if (last >= nodeWidth(MAX_LEAVES)) {
     throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
   }
   let leafCount = 1;
   while (nodeWidth(leafCount) <= last) leafCount *= 2;
+  const keys: Bytes[] = [];
   const build = (level: number, index: number): TreeNode => {
-    const node = byIndex.get(index);
+    const node = nodeOfIndex(index);
+    if (node && (level === 0) !== (node.nodeType === "leaf")) {
+      throw new MlsError("tree-shape", "12.4.3.3", `a ${node.nodeType} node at index ${index}`);
+    }
+    keys.push(...keysOf(node));
     if (level === 0)
       return leafSlot(index / 2, node?.nodeType === "leaf" ? node.leafNode : undefined);
     const parent = node?.nodeType === "parent" ? node.parentNode : undefined;
@@ -508,16 +543,8 @@ export function treeFromNodes(
     return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
   };
   const root = build(Math.log2(leafCount), leafCount - 1);
-  const keys = [...byIndex.values()].flatMap(keysOf);
-  return {
-    root,
-    leafCount,
-    keys: reindexed(
-      emptyKeyIndex((key) => hash(suite, key)),
-      [],
-      keys,
-    ),
-  };
+  const none = emptyKeyIndex((key) => hash(suite, key));
+  return { root, leafCount, keys: reindexed(none, [], keys) };
 }
 
 /**
@@ -587,7 +614,7 @@ export function decodeRatchetTree(suite: Suite, bytes: Bytes): RatchetTree {
   if (nodes.at(-1) === undefined) {
     throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
   }
-  return treeFromNodes(suite, present(nodes));
+  return treeUpTo(suite, nodes.length - 1, (index) => nodes[index]);
 }
 
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
@@ -604,10 +631,6 @@ function readNodes(bytes: Bytes): (Node | undefined)[] {
     nodes.push(OptionalNode.read(reader));
   }
   return nodes;
-}
-
-function* present(nodes: readonly (Node | undefined)[]): Generator<readonly [number, Node]> {
-  for (const [index, node] of nodes.entries()) if (node) yield [index, node];
 }
 
 /** One stored node. Throws `MlsError` with `decode`. */

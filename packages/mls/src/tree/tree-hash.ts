@@ -4,7 +4,7 @@
  */
 
 import { bytesEqual, EMPTY } from "../bytes.ts";
-import { type Bytes, type Codec, opaque, optional, struct, uint8, uint32 } from "../codec.ts";
+import { type Bytes, type Codec, type Encoder, opaque, optional, struct } from "../codec.ts";
 import { hashOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -19,33 +19,36 @@ import {
   type TreeNode,
 } from "./ratchet-tree.ts";
 
-/** §7.8 `TreeHashInput`, its two arms. */
+/** §7.8 `TreeHashInput`, its two arms with their types before them. There are as many as nodes: they are written straight down. */
 interface LeafNodeHashInput {
-  readonly nodeType: number;
   readonly leafIndex: number;
   readonly leafNode: LeafNode | undefined;
 }
-const LeafNodeHashInput: Codec<LeafNodeHashInput> = struct({
-  nodeType: uint8,
-  leafIndex: uint32,
-  leafNode: optional(LeafNode),
-});
+const OptionalLeaf = optional(LeafNode);
+const LeafNodeHashInput: Encoder<LeafNodeHashInput> = {
+  write: (w, { leafIndex, leafNode }) => {
+    w.uint(1, 1);
+    w.uint(leafIndex, 4);
+    OptionalLeaf.write(w, leafNode);
+  },
+};
 interface ParentNodeHashInput {
-  readonly nodeType: number;
   readonly parentNode: ParentNode | undefined;
   readonly leftHash: Bytes;
   readonly rightHash: Bytes;
 }
-const ParentNodeHashInput: Codec<ParentNodeHashInput> = struct({
-  nodeType: uint8,
-  parentNode: optional(ParentNode),
-  leftHash: opaque,
-  rightHash: opaque,
-});
+const OptionalParent = optional(ParentNode);
+const ParentNodeHashInput: Encoder<ParentNodeHashInput> = {
+  write: (w, { parentNode, leftHash, rightHash }) => {
+    w.uint(2, 1);
+    OptionalParent.write(w, parentNode);
+    opaque.write(w, leftHash);
+    opaque.write(w, rightHash);
+  },
+};
 
 function hashLeaf(suite: Suite, slot: LeafSlot, leafNode: LeafNode | undefined): Bytes {
-  const input = { nodeType: 1, leafIndex: slot.index / 2, leafNode };
-  return hashOf(suite, LeafNodeHashInput, input);
+  return hashOf(suite, LeafNodeHashInput, { leafIndex: slot.index / 2, leafNode });
 }
 
 function hashParent(
@@ -54,7 +57,7 @@ function hashParent(
   leftHash: Bytes,
   rightHash: Bytes,
 ): Bytes {
-  return hashOf(suite, ParentNodeHashInput, { nodeType: 2, parentNode, leftHash, rightHash });
+  return hashOf(suite, ParentNodeHashInput, { parentNode, leftHash, rightHash });
 }
 
 /** The tree hash of a node (§7.8): kept with the node once it is computed. */
