@@ -45,18 +45,26 @@ export interface Served {
 export async function serve(
   files: readonly SiteFile[],
   policyOf?: (path: string) => string | undefined,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<Served> {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const path = pathname.slice(1) + (pathname.endsWith("/") ? "index.html" : "");
     const file = files.find((candidate) => candidate.path === path);
     const policy = policyOf?.(path);
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     if (policy) response.setHeader("Content-Security-Policy", policy);
     response.setHeader("Content-Type", types[path.split(".").at(-1) ?? ""] ?? "text/plain");
-    response.statusCode = file ? 200 : 404;
+    const isBeacon = request.method === "POST";
+    response.statusCode = file ? 200 : isBeacon ? 204 : 404;
     response.end(file?.content);
   });
-  return { url: await listen(server), close: () => server.close() };
+  const url = await listen(server);
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url, close };
 }
 
 export async function listen(server: Server): Promise<string> {

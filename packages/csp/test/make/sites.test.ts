@@ -1,8 +1,17 @@
 /** Policies that are made for whole sites, enforced by a Chromium that visits and uses them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseMetaPolicy } from "@conclave/csp";
-import { type SiteFile, type StaticSiteOptions, staticSite } from "@conclave/csp/make";
+import { judgePolicies } from "@conclave/csp/judge";
+import {
+  type SiteFile,
+  type SitePage,
+  type StaticSiteOptions,
+  staticSite,
+} from "@conclave/csp/make";
 import type { Browser, Page } from "playwright-core";
+import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchChromium } from "../chromium.ts";
 import { readSite, serve, sitesFolder, visit, withPages } from "./site.ts";
@@ -32,6 +41,12 @@ async function prove(
   }
 }
 
+/** The severe findings of all pages. */
+const judged = (pages: readonly SitePage[]) =>
+  pages
+    .flatMap(({ policy }) => judgePolicies([policy]))
+    .filter(({ severity }) => severity === "high");
+
 describe("a site of plain HTML", () => {
   const files = readSite(join(sitesFolder, "plain"));
 
@@ -57,6 +72,7 @@ describe("a site of plain HTML", () => {
     { delivery: "header", scripts: "hash", scope: "page" },
   ] as const)("$delivery, scripts by $scripts, a policy for the $scope", async (options) => {
     expect(await prove(files, { ...options, integrity: true }, use)).toEqual([]);
+    expect(judged((await staticSite(files, options)).pages)).toEqual([]);
   });
 
   test("with hashes, no other file of the origin runs", async () => {
@@ -71,6 +87,41 @@ describe("a site of plain HTML", () => {
     });
     served.close();
     expect(found).toContain(`script-src-elem ${served.url}other.js`);
+  });
+});
+
+describe("a site that Vite builds of React components", () => {
+  let files: SiteFile[];
+  beforeAll(async () => {
+    const outDir = mkdtempSync(join(tmpdir(), "csp-vite-"));
+    await build({
+      root: join(sitesFolder, "vite-react"),
+      base: "./",
+      configFile: false,
+      logLevel: "error",
+      build: { outDir, emptyOutDir: true },
+    });
+    files = readSite(outDir);
+    rmSync(outDir, { recursive: true });
+  });
+
+  const use = async (page: Page) => {
+    expect(await page.evaluate("document.documentElement.dataset.theme")).toBe("light");
+    await page.click("#count");
+    await page.waitForSelector("#details");
+    expect(await page.textContent("#details")).toBe("clicked 1 times");
+    const colour = "getComputedStyle(document.getElementById('details')).color";
+    await page.waitForFunction(`${colour} === "rgb(120, 20, 20)"`);
+  };
+
+  test.each([
+    { delivery: "meta", scripts: "self" },
+    { delivery: "header", scripts: "hash" },
+  ] as const)("$delivery, scripts by $scripts", async (options) => {
+    expect(files.filter(({ path }) => path.endsWith(".js")).length).toBeGreaterThan(1);
+    expect(await prove(files, options, use)).toEqual([]);
+    const { pages } = await staticSite(files, options);
+    expect(judged(pages)).toEqual([]);
   });
 });
 
@@ -120,6 +171,7 @@ describe("an old site", () => {
         );
       });
       expect(found).toEqual([]);
+      expect(judged((await staticSite(files, { delivery, unsafeHashes: true })).pages)).toEqual([]);
     });
   }
 });
