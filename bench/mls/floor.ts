@@ -12,6 +12,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHmac,
+  createPrivateKey,
   createPublicKey,
   diffieHellman,
   generateKeyPair,
@@ -46,6 +47,10 @@ const INNER = new Uint8Array(64 + 60);
 const OUTER = new Uint8Array(64 + NH);
 const INFO = randomBytes(60);
 
+/** What a message's two ciphertexts authenticate along: group, epoch and content type (§6.3.1, §6.3.2). */
+const CONTENT_AAD = randomBytes(27);
+const SENDER_AAD = randomBytes(26);
+
 /** HKDF-Extract, or HKDF-Expand to at most a hash: one HMAC. */
 function expand(secret: Raw, info: Raw): Buffer {
   INNER.fill(0x36, 0, 64);
@@ -66,15 +71,19 @@ function hpkeKey(shared: Raw): { readonly key: Buffer; readonly nonce: Buffer } 
   return { key: expand(secret, INFO).subarray(0, 16), nonce: expand(secret, INFO).subarray(0, 12) };
 }
 
-function aeadSeal(key: Raw, nonce: Raw, plaintext: Raw): Buffer {
+function aeadSeal(key: Raw, nonce: Raw, plaintext: Raw, aad?: Raw): Raw {
   const cipher = createCipheriv("aes-128-gcm", key, nonce);
-  const sealed = cipher.update(plaintext);
+  if (aad) cipher.setAAD(aad);
+  const sealed = new Uint8Array(plaintext.length + 16);
+  sealed.set(cipher.update(plaintext));
   cipher.final();
-  return Buffer.concat([sealed, cipher.getAuthTag()]);
+  sealed.set(cipher.getAuthTag(), plaintext.length);
+  return sealed;
 }
 
-function aeadOpen(key: Raw, nonce: Raw, sealed: Raw): Buffer {
+function aeadOpen(key: Raw, nonce: Raw, sealed: Raw, aad?: Raw): Buffer {
   const decipher = createDecipheriv("aes-128-gcm", key, nonce);
+  if (aad) decipher.setAAD(aad);
   decipher.setAuthTag(sealed.subarray(-16));
   const opened = decipher.update(sealed.subarray(0, -16));
   decipher.final();
@@ -119,14 +128,28 @@ function hpkeSealAside(raw: Raw, plaintext: Raw): Promise<Buffer> {
   });
 }
 
-function hpkeOpen(privateKey: KeyObject, kemOutput: KeyObject, ciphertext: Raw): Buffer {
-  const secret = diffieHellman({ privateKey, publicKey: kemOutput });
+/**
+ * A whole `decryptWithLabel` (§5.1.3). The private key is read in: it must die with its epoch or its use (§12.4.2, §16.6), and Node has no way to
+ * overwrite a `KeyObject`, so bytes are what can be held. The KEM's output is read in as it came.
+ */
+function hpkeOpen(privateKey: Raw, kemOutput: Raw, ciphertext: Raw): Buffer {
+  const secret = diffieHellman({
+    privateKey: createPrivateKey({
+      key: Buffer.from(privateKey),
+      format: "raw-private",
+      asymmetricKeyType: "x25519",
+    }),
+    publicKey: publicKey(kemOutput),
+  });
+  // The hash of what it is encrypted under (RFC 9180 §5.1).
+  expand(INFO, INFO);
   const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
   return aeadOpen(key, nonce, ciphertext);
 }
 
-/** Seals one thing to each of many. */
+/** Seals one thing to each of many; the hash of what it is encrypted under (RFC 9180 §5.1) is the same for all. */
 async function sealToAll(publicKeys: readonly Raw[], plaintext: Raw): Promise<Buffer[]> {
+  expand(INFO, INFO);
   if (publicKeys.length < WORTH_THREADS) return publicKeys.map((raw) => hpkeSeal(raw, plaintext));
   return Promise.all(publicKeys.map((raw) => hpkeSealAside(raw, plaintext)));
 }
@@ -169,7 +192,8 @@ function derivePathStep(secret: Raw): Buffer {
   const nodeSecret = expand(secret, INFO);
   expand(expand(nodeSecret, INFO), INFO);
   // Making a key pair costs what the public key of a given private key costs, without reading that in.
-  generateKeyPairSync("x25519");
+  // Its public half goes out, or is compared with what came (§7.5).
+  generateKeyPairSync("x25519").publicKey.export({ format: "raw-public" });
   return expand(secret, INFO);
 }
 
@@ -247,11 +271,13 @@ function commonNodes(n: number, place: number): number {
 export function subject(): Subject {
   const own = generateKeyPairSync("ed25519");
   const hpke = generateKeyPairSync("x25519");
+  const hpkeRaw = hpke.privateKey.export({ format: "raw-private" });
   const ownRaw = own.publicKey.export({ format: "raw-public" });
   const ephemeral = generateKeyPairSync("x25519");
   const shared = diffieHellman({ privateKey: hpke.privateKey, publicKey: ephemeral.publicKey });
   const hpkeKeys = hpkeKey(expand(expand(shared, INFO), INFO));
   const opening = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
+  const kemOutput = ephemeral.publicKey.export({ format: "raw-public" });
   const signed = (message: Raw): Signed => ({
     key: ownRaw,
     message,
@@ -310,7 +336,7 @@ export function subject(): Subject {
     join: async () => {
       const tree = Buffer.concat(leaves.map((one) => one.message));
       return timed(async () => {
-        hpkeOpen(hpke.privateKey, ephemeral.publicKey, opening);
+        hpkeOpen(hpkeRaw, kemOutput, opening);
         keySchedule();
         verifyOne(message);
         Buffer.from(tree);
@@ -350,7 +376,7 @@ export function subject(): Subject {
         verifyOne(leaves[0] ?? message);
         transcript(commit.message);
         pathHashes(n);
-        hpkeOpen(hpke.privateKey, ephemeral.publicKey, opening);
+        hpkeOpen(hpkeRaw, kemOutput, opening);
         let secret: Raw = INFO.subarray(0, NH);
         for (let i = 0; i < common; i++) secret = derivePathStep(secret);
         keySchedule();
@@ -371,17 +397,18 @@ export function subject(): Subject {
         messageKeys();
         // The reuse guard (§6.3.1), which must not be drawn in advance.
         randomFillSync(new Uint8Array(4));
-        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message);
-        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12));
+        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message, CONTENT_AAD);
+        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12), SENDER_AAD);
       }),
     receive: async () => {
-      const big = aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message);
-      const small = aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12));
+      const [key, nonce] = [INFO.subarray(0, 16), INFO.subarray(0, 12)];
+      const big = aeadSeal(key, nonce, message.message, CONTENT_AAD);
+      const small = aeadSeal(key, nonce, Buffer.alloc(12), SENDER_AAD);
       return messages(() => {
         verifyOne(message);
         messageKeys();
-        aeadOpen(INFO.subarray(0, 16), INFO.subarray(0, 12), big);
-        aeadOpen(INFO.subarray(0, 16), INFO.subarray(0, 12), small);
+        aeadOpen(key, nonce, big, CONTENT_AAD);
+        aeadOpen(key, nonce, small, SENDER_AAD);
       });
     },
   };
