@@ -47,7 +47,7 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "No style is restricted: there is neither style-src nor default-src.",
-      mended: withDirectives(policy, { "style-src": ["'self'"] }),
+      mended: () => withDirectives(policy, { "style-src": ["'self'"] }),
       attack,
     };
     return;
@@ -59,7 +59,7 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: inline,
       message: `'unsafe-inline' in ${directive.name} lets injected styles in.`,
-      mended: withoutAttack(judging, directive, "style-src", attack),
+      mended: () => withoutAttack(judging, directive, "style-src", attack),
       attack,
     };
   }
@@ -72,7 +72,7 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: source,
       message: `${quote(source.text)} in ${directive.name} lets the attacker's style sheets in.`,
-      mended: withoutAttack(judging, directive, "style-src", loading),
+      mended: () => withoutAttack(judging, directive, "style-src", loading),
       attack: loading,
     };
   }
@@ -93,7 +93,7 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "No embedded object is restricted: there is neither object-src nor default-src.",
-      mended: none(),
+      mended: none,
       attack: fetching(`${attacker}/object`),
     };
     return;
@@ -116,7 +116,7 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: source,
       message: `${quote(source.text)} in ${directive.name} lets objects in.`,
-      mended: none(),
+      mended: none,
       ...(type === "object-host" ? {} : { attack: fetching(url) }),
     };
   }
@@ -139,9 +139,10 @@ function* judgeWorkers(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: source,
       message: `${quote(source.text)} in ${directive.name} lets workers come from ${isLocal ? "text that a script puts together" : "every host"}.`,
-      mended: withDirectives(judging.policy, {
-        [directive.name]: kept(directive.value, (other) => other !== source),
-      }),
+      mended: () =>
+        withDirectives(judging.policy, {
+          [directive.name]: kept(directive.value, (other) => other !== source),
+        }),
       ...(isLocal && !isData ? {} : { attack }),
     };
   }
@@ -169,7 +170,7 @@ function* judgeFrames(judging: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "No frame is restricted: there is no frame-src, child-src or default-src.",
-      mended: withDirectives(policy, { "frame-src": ["'self'"] }),
+      mended: () => withDirectives(policy, { "frame-src": ["'self'"] }),
       attack: fetching(`${attacker}/`),
     };
     return;
@@ -182,7 +183,7 @@ function* judgeFrames(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: source,
       message: `${quote(source.text)} in ${directive.name} lets the attacker's frames in.`,
-      mended: withoutAttack(judging, directive, "frame-src", attack),
+      mended: () => withoutAttack(judging, directive, "frame-src", attack),
       attack,
     };
   }
@@ -201,6 +202,6 @@ function* judgeSandbox({ policy }: Judging): Generator<Draft> {
     directive: "sandbox",
     span: sameOrigin,
     message: "allow-scripts and allow-same-origin together leave little of the sandbox.",
-    mended: withDirectives(policy, { sandbox: value }),
+    mended: () => withDirectives(policy, { sandbox: value }),
   };
 }

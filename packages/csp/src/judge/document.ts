@@ -53,7 +53,7 @@ function* judgeBase(judging: Judging): Generator<Draft> {
   const shown = retargeting(policy);
   const directive = getDirective(policy, "base-uri");
   const attack: Attack = { type: "base", url: `${attacker}/` };
-  const mended = withDirectives(policy, { "base-uri": ["'none'"] });
+  const mended = () => withDirectives(policy, { "base-uri": ["'none'"] });
   if (!directive) {
     if (!shown) return;
     yield {
@@ -101,7 +101,7 @@ function* judgeForms(judging: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "There is no form-action, so forms may be sent anywhere.",
-      mended: withDirectives(policy, { "form-action": ["'self'"] }),
+      mended: () => withDirectives(policy, { "form-action": ["'self'"] }),
       attack,
     };
     return;
@@ -112,7 +112,7 @@ function* judgeForms(judging: Judging): Generator<Draft> {
       directive: "form-action",
       span: source,
       message: `${quote(source.text)} in form-action lets forms be sent to any host.`,
-      mended: withDirectives(policy, { "form-action": closed(directive.value) }),
+      mended: () => withDirectives(policy, { "form-action": closed(directive.value) }),
       attack,
     };
   }
@@ -130,7 +130,7 @@ function* judgeAncestors({ policy, context }: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "There is no frame-ancestors, so any site may frame the page.",
-      mended:
+      mended: () =>
         policy.source === "meta"
           ? undefined
           : withDirectives(policy, { "frame-ancestors": ["'self'"] }),
@@ -144,7 +144,7 @@ function* judgeAncestors({ policy, context }: Judging): Generator<Draft> {
       directive: "frame-ancestors",
       span: source,
       message: `${quote(source.text)} in frame-ancestors lets any site frame the page.`,
-      mended: withDirectives(policy, { "frame-ancestors": closed(directive.value) }),
+      mended: () => withDirectives(policy, { "frame-ancestors": closed(directive.value) }),
       attack,
     };
   }
@@ -165,7 +165,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
       span: spanOf(policy),
       absent: true,
       message: "There is no default-src, so what no directive names is open, prefetching with it.",
-      mended: withDirectives(policy, { "default-src": ["'self'"] }),
+      mended: () => withDirectives(policy, { "default-src": ["'self'"] }),
       attack: { type: "fetch", init: { url, initiator: "prefetch" } },
     };
   }
@@ -179,7 +179,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
     const attack: Attack = { type: "fetch", init: { url: `${attacker}/`, destination } };
     if (!directive) {
       const message = `There is neither ${name} nor default-src, so ${name} is open.`;
-      const mended = withDirectives(policy, { [name]: ["'self'"] });
+      const mended = () => withDirectives(policy, { [name]: ["'self'"] });
       yield { type, directive: name, span: spanOf(policy), absent: true, message, mended, attack };
       continue;
     }
@@ -189,7 +189,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
         directive: directive.name,
         span: source,
         message: `${quote(source.text)} in ${directive.name} lets ${name} go to any host.`,
-        mended: withoutAttack(judging, directive, name, attack),
+        mended: () => withoutAttack(judging, directive, name, attack),
         attack,
       };
     }
@@ -203,7 +203,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
       span: webrtc ?? spanOf(policy),
       absent: !webrtc,
       message: webrtc ? "webrtc 'allow' allows peer connections." : "There is no webrtc directive.",
-      mended: withDirectives(policy, { webrtc: ["'block'"] }),
+      mended: () => withDirectives(policy, { webrtc: ["'block'"] }),
       attack: { type: "connect-peer" },
     };
   }

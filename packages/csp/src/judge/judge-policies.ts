@@ -106,7 +106,8 @@ function standingOf(
 }
 
 function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
-  const { type, directive, span, message, mended, payload } = draft;
+  const { type, directive, span, message, payload } = draft;
+  const mended = draft.mended?.();
   const { why, mend, severity } = describeFinding(type);
   const { offset, length } = span;
   return {

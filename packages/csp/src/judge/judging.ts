@@ -40,7 +40,8 @@ export interface Draft {
   readonly message: string;
   /** Where it is less than the type's. */
   readonly severity?: Severity;
-  readonly mended?: string | undefined;
+  /** Written only for what is told. */
+  readonly mended?: (() => string | undefined) | undefined;
   /** Whether it is about a directive that is not there. */
   readonly absent?: boolean;
   /** What the weakness lets through; without one nothing can close it. */

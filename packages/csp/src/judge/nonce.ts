@@ -23,7 +23,7 @@ export function* judgeNoncesAndHashes(judging: Judging): Generator<Draft> {
       if (source.type === "hash-source") {
         const at = { directive: directive.name, span: source } as const;
         const isThis = (other: SourceExpression) => other === source;
-        const mended = withoutSources(policy, directive, directive.name, isThis);
+        const mended = () => withoutSources(policy, directive, directive.name, isThis);
         const { hashAlgorithm, base64Value } = source;
         if (base64Value.replace(/=+$/, "").length !== lengths[hashAlgorithm]) {
           const message = `${quote(source.text)} is no ${hashAlgorithm} digest: that has ${lengths[hashAlgorithm]} characters.`;
@@ -80,7 +80,7 @@ function* judgeNonce(
   const draft = {
     directive: directive.name,
     span: source,
-    mended: withDirectives(policy, { [directive.name]: value }),
+    mended: () => withDirectives(policy, { [directive.name]: value }),
     attack,
   };
   const severe = isForScripts

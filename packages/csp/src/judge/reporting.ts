@@ -18,7 +18,7 @@ export function* judgeTrustedTypes({ policy }: Judging): Generator<Draft> {
       absent: !required,
       attack: { type: "sink" },
       message: "require-trusted-types-for 'script' is missing.",
-      mended: require(),
+      mended: require,
     };
   }
   if (isRequired && !list) {
@@ -28,7 +28,7 @@ export function* judgeTrustedTypes({ policy }: Judging): Generator<Draft> {
       span: required ?? spanOf(policy),
       absent: true,
       message: "Trusted Types are required, and every script may make policies.",
-      mended: withDirectives(policy, { "trusted-types": ["'none'"] }),
+      mended: () => withDirectives(policy, { "trusted-types": ["'none'"] }),
     };
   }
   if (!list) return;
@@ -39,14 +39,15 @@ export function* judgeTrustedTypes({ policy }: Judging): Generator<Draft> {
       directive: "trusted-types",
       span: list,
       message,
-      mended: require(),
+      mended: require,
     };
   }
   for (const token of list.value) {
     const others = list.value.filter((other) => other !== token).map(({ text }) => text);
-    const mended = withDirectives(policy, {
-      "trusted-types": others.length > 0 ? others : ["'none'"],
-    });
+    const mended = () =>
+      withDirectives(policy, {
+        "trusted-types": others.length > 0 ? others : ["'none'"],
+      });
     const at = { directive: "trusted-types", span: token, mended } as const;
     if (token.type === "wildcard") {
       yield {

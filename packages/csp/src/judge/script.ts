@@ -30,6 +30,7 @@ import {
   type Payload,
   payload,
   proof,
+  type StandIn,
   scriptFrom,
 } from "./payload.ts";
 
@@ -84,7 +85,7 @@ function* judgeMissing(
     span: spanOf(policy),
     absent: true,
     message: `${what} is restricted: there is neither script-src nor default-src.`,
-    mended: withDirectives(policy, { "script-src": ["'self'"] }),
+    mended: () => withDirectives(policy, { "script-src": ["'self'"] }),
     attack: { type: "inline", of: forElements ? "script attribute" : "script" },
     payload: forElements ? handlerPayload : inlinePayload,
   };
@@ -121,7 +122,7 @@ function* judgeInline(
       directive: directive.name,
       span: expression,
       message: `'unsafe-inline' in ${directive.name} lets every inline script run.`,
-      mended: withoutAttack(judging, directive, narrow, attack),
+      mended: () => withoutAttack(judging, directive, narrow, attack),
       attack,
       payload: shown,
     };
@@ -139,7 +140,7 @@ function* judgeEval(judging: Judging): Generator<Draft> {
       directive: directive.name,
       span: expression,
       message: `'unsafe-eval' in ${directive.name} lets text be compiled as script.`,
-      mended: withoutAttack(judging, directive, "script-src", attack),
+      mended: () => withoutAttack(judging, directive, "script-src", attack),
       attack,
     };
   }
@@ -169,12 +170,13 @@ function* judgeUnsafeHashes(policy: Policy, directive: FetchDirective): Generato
       hashes > 0
         ? `${hashes === 1 ? "One hash" : `${hashes} hashes`} may also be event handlers or javascript: links.`
         : "There is no hash that 'unsafe-hashes' could be about.",
-    mended: withoutSources<SourceExpression>(
-      policy,
-      directive,
-      "script-src",
-      (source) => source === expression,
-    ),
+    mended: () =>
+      withoutSources<SourceExpression>(
+        policy,
+        directive,
+        "script-src",
+        (source) => source === expression,
+      ),
   };
 }
 
@@ -200,8 +202,13 @@ function* judgeList(judging: Judging, directive: FetchDirective): Generator<Draf
       };
     }
   } else {
-    const escapes = findRedirects(list, judging.selfOrigin);
-    for (const source of list) yield* judgeSource(judging, directive, source, escapes);
+    const listing = createListing(judging, directive);
+    // A string that comes again adds nothing.
+    const seen = new Set<string>();
+    for (const source of list) {
+      if (!seen.has(source.text)) yield* judgeSource(listing, source);
+      seen.add(source.text);
+    }
     const listed = list.find(isUrlSource);
     if (listed) {
       const message = `${directive.name} lists hosts or schemes and has no 'strict-dynamic'.`;
@@ -211,12 +218,13 @@ function* judgeList(judging: Judging, directive: FetchDirective): Generator<Draf
   const rules = findKeyword(list, "'inline-speculation-rules'");
   if (rules) {
     const message = "Every inline element of speculation rules is allowed.";
-    const mended = withoutSources<SourceExpression>(
-      policy,
-      directive,
-      "script-src",
-      (source) => source === rules,
-    );
+    const mended = () =>
+      withoutSources<SourceExpression>(
+        policy,
+        directive,
+        "script-src",
+        (source) => source === rules,
+      );
     yield {
       type: "script-speculation-rules",
       directive: directive.name,
@@ -241,7 +249,7 @@ function* judgeForOldBrowsers(
       directive: name,
       span: directive,
       message: `${name} has nonces or hashes and no 'unsafe-inline' for browsers without them.`,
-      mended: withDirectives(policy, { [name]: [...texts, "'unsafe-inline'"] }),
+      mended: () => withDirectives(policy, { [name]: [...texts, "'unsafe-inline'"] }),
     };
   }
   const hosts = value.some((source) => source.type === "host-source" || isOpen(source));
@@ -251,7 +259,7 @@ function* judgeForOldBrowsers(
       directive: name,
       span: directive,
       message: `${name} has 'strict-dynamic' and no scheme or host for browsers without it.`,
-      mended: withDirectives(policy, { [name]: [...texts, "https:"] }),
+      mended: () => withDirectives(policy, { [name]: [...texts, "https:"] }),
     };
   }
 }
@@ -270,12 +278,30 @@ function withoutEffect(directive: string, source: SourceExpression, because: str
   return { type: "without-effect", directive, span: source, message };
 }
 
-function* judgeSource(
-  judging: Judging,
-  directive: FetchDirective,
-  source: SourceExpression,
-  redirects: readonly Bypass[],
-): Generator<Draft> {
+/** A source list, and what is asked of it for each of its sources. */
+interface Listing {
+  readonly judging: Judging;
+  readonly directive: FetchDirective;
+  readonly canEval: boolean;
+  /** A source of it that redirects anywhere. */
+  readonly redirect: Bypass | undefined;
+  /** Whether a URL can be loaded by that redirect alone, by URL. */
+  readonly escapes: Map<string, boolean>;
+}
+
+function createListing(judging: Judging, directive: FetchDirective): Listing {
+  const { policy, selfOrigin } = judging;
+  let redirect: Bypass | undefined;
+  for (const source of directive.value) {
+    if (source.type !== "host-source") continue;
+    redirect ??= findBypasses(source, selfOrigin).find(({ known }) => known.class === "redirect");
+  }
+  const canEval = doesAttackPass({ type: "eval" }, policy, selfOrigin);
+  return { judging, directive, canEval, redirect, escapes: new Map() };
+}
+
+function* judgeSource(listing: Listing, source: SourceExpression): Generator<Draft> {
+  const { judging, directive } = listing;
   if (source.type === "keyword-source" && source.keyword === "'self'") {
     const message = "'self' lets every script of the page's origin run.";
     const { selfOrigin } = judging;
@@ -283,7 +309,7 @@ function* judgeSource(
     yield { type: "script-self", directive: directive.name, span: source, message, ...attack };
   }
   if (source.type === "scheme-source") yield* judgeScheme(judging, directive, source);
-  if (source.type === "host-source") yield* judgeHost(judging, directive, source, redirects);
+  if (source.type === "host-source") yield* judgeHost(listing, source);
 }
 
 /** A finding of a script that the attacker loads, mended by deleting all that lets it in. */
@@ -297,7 +323,7 @@ function loading(
   shown: Payload = scriptFrom(url),
 ): Draft {
   const attack = scriptAttack(url);
-  const mended = withoutAttack(judging, directive, "script-src", attack);
+  const mended = () => withoutAttack(judging, directive, "script-src", attack);
   return { type, directive: directive.name, span: source, message, mended, attack, payload: shown };
 }
 
@@ -324,12 +350,13 @@ function* judgeScheme(
     case "blob":
     case "filesystem": {
       const message = `${text} lets scripts come from what a script has put together.`;
-      const mended = withoutSources<SourceExpression>(
-        judging.policy,
-        directive,
-        "script-src",
-        (other) => other === source,
-      );
+      const mended = () =>
+        withoutSources<SourceExpression>(
+          judging.policy,
+          directive,
+          "script-src",
+          (other) => other === source,
+        );
       yield {
         type: "script-local-scheme",
         directive: directive.name,
@@ -346,12 +373,8 @@ function* judgeScheme(
   }
 }
 
-function* judgeHost(
-  judging: Judging,
-  directive: FetchDirective,
-  source: HostSource,
-  redirects: readonly Bypass[],
-): Generator<Draft> {
+function* judgeHost(listing: Listing, source: HostSource): Generator<Draft> {
+  const { judging, directive } = listing;
   const { hostPart, pathPart, text } = source;
   const { selfOrigin } = judging;
   const suffix = hostPart.startsWith("*.") ? hostPart.slice(2) : null;
@@ -387,12 +410,12 @@ function* judgeHost(
   const bypasses = findBypasses(source, selfOrigin);
   let isKnown = false;
   for (const [kind, found] of Map.groupBy(bypasses, ({ known }) => known.class)) {
-    const draft = judgeBypass(judging, directive, source, kind, found);
+    const draft = judgeBypass(listing, source, kind, found);
     if (!draft) continue;
     isKnown = true;
     yield draft;
   }
-  const escape = pathPart === "" ? null : judgeEscape(judging, directive, source, redirects);
+  const escape = pathPart === "" ? null : judgeEscape(listing, source);
   if (escape) {
     isKnown = true;
     yield escape;
@@ -440,17 +463,15 @@ const nounOfClass: Readonly<Record<BypassClass, string>> = {
 };
 
 function judgeBypass(
-  judging: Judging,
-  directive: FetchDirective,
+  { judging, directive, canEval }: Listing,
   source: HostSource,
   kind: BypassClass,
   found: readonly Bypass[],
 ): Draft | undefined {
   const [first] = found;
-  if (!first) return undefined;
-  const { policy, selfOrigin } = judging;
   const needsEval = kind === "eval";
-  if (needsEval && !doesAttackPass({ type: "eval" }, policy, selfOrigin)) return undefined;
+  if (!first || (needsEval && !canEval)) return undefined;
+  const { policy } = judging;
   const others = new Set(found.map(({ known }) => known.host)).size - 1;
   const more = others === 0 ? "" : ` and on ${others} more ${others === 1 ? "host" : "hosts"}`;
   const { seen, source: evidence } = first.known;
@@ -465,84 +486,78 @@ function judgeBypass(
       directive: directive.name,
       span: source,
       message,
-      mended: main && withoutAttack(judging, main, "script-src", { type: "eval" }),
+      mended: () => main && withoutAttack(judging, main, "script-src", { type: "eval" }),
       attack: evaluating,
       payload: payloadOf(kind, first.url),
     };
   }
   const type = typeOfClass[kind];
   if (kind === "redirect" || kind === "jsonp-method") {
-    const mended = withoutAttack(judging, directive, "script-src", attack);
+    const mended = () => withoutAttack(judging, directive, "script-src", attack);
     return { type, directive: directive.name, span: source, message, mended, attack };
   }
   const { href } = first.url;
   return loading(type, judging, directive, source, message, href, payloadOf(kind, first.url));
 }
 
-function payloadOf(kind: BypassClass, url: URL): Payload {
-  const { href } = url;
-  const script = (from: string) => `<script src="${escapeAttribute(from)}"></script>`;
+/** A script element of a known host; `redirect` is the URL that leads there, if the element doesn't name it itself. */
+function payloadOf(kind: BypassClass, { href }: URL, redirect?: URL): Payload {
+  const load = (url: string, standIn: StandIn, after = ""): Payload => {
+    const html = `<script src="${escapeAttribute(redirect?.href ?? url)}"></script>${after}`;
+    const leading = redirect ? [{ type: "redirect", url: redirect.href, to: url } as const] : [];
+    return payload(html, [...leading, standIn]);
+  };
   switch (kind) {
     case "jsonp": {
       const callback = encodeURIComponent(`${proof};(function(){})`);
-      const html = script(`${href}?callback=${callback}`);
-      return payload(html, [{ type: "jsonp", url: href, parameter: "callback" }]);
+      const standIn = { type: "jsonp", url: href, parameter: "callback" } as const;
+      return load(`${href}?callback=${callback}`, standIn);
     }
-    case "gadget":
-      return payload(`${script(href)}${angularExpression}`, [
-        { type: "library", url: href, library: "AngularJS" },
-      ]);
+    case "gadget": {
+      const standIn = { type: "library", url: href, library: "AngularJS" } as const;
+      return load(href, standIn, angularExpression);
+    }
     case "eval": {
       const body = `Function(${JSON.stringify(proof)})()`;
-      return payload(script(`${href}?id=GTM-ATTACKER`), [{ type: "script", url: href, body }]);
+      return load(`${href}?id=GTM-ATTACKER`, { type: "script", url: href, body });
     }
     case "uploads":
     case "names":
     case "folders":
     case "jsonp-method":
     case "redirect":
-      return scriptFrom(href);
+      return load(href, { type: "script", url: href, body: proof });
   }
-}
-
-/** The sources of a list that redirect anywhere. */
-function findRedirects(list: readonly SourceExpression[], selfOrigin: string): Bypass[] {
-  return list.flatMap((source) =>
-    source.type === "host-source"
-      ? findBypasses(source, selfOrigin).filter(({ known }) => known.class === "redirect")
-      : [],
-  );
 }
 
 const escapeClasses: ReadonlySet<BypassClass> = new Set(["jsonp", "gadget", "uploads", "folders"]);
 
 /** A path that keeps a known bypass out, and a redirect that leads there all the same. */
 function judgeEscape(
-  judging: Judging,
-  directive: FetchDirective,
+  { judging, directive, redirect, escapes }: Listing,
   source: HostSource,
-  redirects: readonly Bypass[],
 ): Draft | undefined {
-  const { policy, selfOrigin } = judging;
-  const [redirect] = redirects;
   if (!redirect) return undefined;
+  const { policy, selfOrigin } = judging;
   for (const { known, url } of findBypasses(source, selfOrigin, true)) {
     if (!escapeClasses.has(known.class)) continue;
-    if (doesAttackPass(scriptAttack(url.href), policy, selfOrigin)) continue;
-    const shown = payloadOf(known.class, url);
     const attack = scriptAttack(redirect.url.href, [url.href]);
-    if (!doesAttackPass(attack, policy, selfOrigin)) continue;
-    const [, target = url.href] = /src="([^"]*)"/.exec(shown.html) ?? [];
-    const to = target.replaceAll("&amp;", "&");
-    const html = shown.html.replace(target, escapeAttribute(redirect.url.href));
+    let escaping = escapes.get(url.href);
+    if (escaping === undefined) {
+      const direct = doesAttackPass(scriptAttack(url.href), policy, selfOrigin);
+      escaping = !direct && doesAttackPass(attack, policy, selfOrigin);
+      escapes.set(url.href, escaping);
+    }
+    if (!escaping) continue;
     return {
       type: "script-path-escape",
       directive: directive.name,
       span: source,
       message: `${redirect.known.host} redirects anywhere, so the path does not keep ${known.host}${url.pathname} out.`,
-      mended: withoutAttack(judging, directive, "script-src", scriptAttack(redirect.url.href)),
+      mended: () =>
+        withoutAttack(judging, directive, "script-src", scriptAttack(redirect.url.href)),
       attack,
-      payload: payload(html, [{ type: "redirect", url: redirect.url.href, to }, ...shown.standIns]),
+      payload: payloadOf(known.class, url, redirect.url),
     };
   }
   return undefined;
@@ -558,27 +573,28 @@ function* judgeGadget(
   const { library, needs } = gadget;
   const strictDynamic = findKeyword(directive.value, "'strict-dynamic'");
   const main = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
-  let mended: string | undefined;
+  let mended: (() => string | undefined) | undefined;
   switch (needs) {
     case "any": {
       const url = URL.parse(script, selfOrigin === "null" ? undefined : selfOrigin);
       const load = scriptAttack((url ?? new URL(attacker)).href);
-      if (url && doesAttackPass(load, policy, selfOrigin))
-        mended = withoutAttack(judging, directive, "script-src", load);
+      if (!url || !doesAttackPass(load, policy, selfOrigin)) break;
+      mended = () => withoutAttack(judging, directive, "script-src", load);
       break;
     }
     case "strict-dynamic":
       if (!strictDynamic) return;
-      mended = withoutSources<SourceExpression>(
-        policy,
-        directive,
-        "script-src",
-        (source) => source === strictDynamic,
-      );
+      mended = () =>
+        withoutSources<SourceExpression>(
+          policy,
+          directive,
+          "script-src",
+          (source) => source === strictDynamic,
+        );
       break;
     case "unsafe-eval":
       if (!main || !doesAttackPass({ type: "eval" }, policy, selfOrigin)) return;
-      mended = withoutAttack(judging, main, "script-src", { type: "eval" });
+      mended = () => withoutAttack(judging, main, "script-src", { type: "eval" });
   }
   const shown = gadgetPayload(script, gadget, directive);
   yield {

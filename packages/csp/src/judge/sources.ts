@@ -24,12 +24,12 @@ export function* judgeSources({ policy }: Judging): Generator<Draft> {
           type: "source-http",
           ...at,
           message: `${quote(token.text)} is not encrypted.`,
-          mended: replaced(`https${token.text.slice(4)}`),
+          mended: () => replaced(`https${token.text.slice(4)}`),
         };
       }
       if (hasSources && lower === "javascript:") {
         const message = "javascript: allows nothing.";
-        yield { type: "source-javascript", ...at, message, mended: replaced(null) };
+        yield { type: "source-javascript", ...at, message, mended: () => replaced(null) };
       }
       const host = hostOf(token, lower);
       if (host === null) continue;
@@ -54,16 +54,16 @@ function* judgeHostName(
 ): Generator<Draft> {
   if (isLoopback(host)) {
     const message = `${quote(text)} is the visitor's own machine.`;
-    yield { type: "localhost-source", ...at, message, mended: replaced(null) };
+    yield { type: "localhost-source", ...at, message, mended: () => replaced(null) };
   } else if (isIpAddress(host)) {
     const message = `${quote(text)} is an address, which the specification never matches and Chromium may.`;
-    yield { type: "ip-source", ...at, message, mended: replaced(null) };
+    yield { type: "ip-source", ...at, message, mended: () => replaced(null) };
   } else if (isLocalName(host)) {
     const message = `${quote(text)} is a name of a local network.`;
-    yield { type: "localhost-source", ...at, message, mended: replaced(null) };
+    yield { type: "localhost-source", ...at, message, mended: () => replaced(null) };
   } else if (isNoTopLevel(host)) {
     const message = `${quote(text)} ends in .${host.slice(host.lastIndexOf(".") + 1)}, which no name does.`;
-    yield { type: "source-top-level", ...at, message, mended: replaced(null) };
+    yield { type: "source-top-level", ...at, message, mended: () => replaced(null) };
   }
   const right = misspelt(host);
   if (right !== undefined) {
@@ -72,7 +72,7 @@ function* judgeHostName(
       type: "source-typo",
       ...at,
       message: `${quote(text)} looks like ${right} with a typing error.`,
-      mended: replaced(text.toLowerCase().replace(name, right)),
+      mended: () => replaced(text.toLowerCase().replace(name, right)),
     };
   }
 }

@@ -4,11 +4,16 @@
  */
 import { doesUrlMatchExpression } from "../decide/match-url.ts";
 import { chromium } from "../decide/profile.ts";
-import { type Directive, directiveGrammars, isDirectiveName } from "../policy/directives.ts";
+import {
+  type Directive,
+  directiveGrammars,
+  isDirectiveName,
+  parseDirective,
+} from "../policy/directives.ts";
 import type { IgnoredDirective, Policy } from "../policy/policy.ts";
 import { keywords, type Token } from "../policy/source-list.ts";
 import { editDistance } from "./edit-distance.ts";
-import { type Draft, type Judging, quote, withDirectives, withoutSources } from "./judging.ts";
+import { type Draft, type Judging, quote, withDirectives } from "./judging.ts";
 
 /** Directives that specifications once had, and what to use instead. */
 const deprecated: Readonly<Record<string, string>> = {
@@ -37,7 +42,7 @@ export function* judgeSyntax(judging: Judging): Generator<Draft> {
 function* judgeName(directive: Directive, policy: Policy): Generator<Draft> {
   const { name, offset } = directive;
   const span = { offset, length: name.length };
-  const removed = withDirectives(policy, { [name]: null });
+  const removed = () => withDirectives(policy, { [name]: null });
   if (Object.hasOwn(deprecated, name)) {
     const message = `${name} is given up: ${deprecated[name]}.`;
     yield { type: "deprecated-directive", directive: name, span, message, mended: removed };
@@ -53,10 +58,12 @@ function* judgeName(directive: Directive, policy: Policy): Generator<Draft> {
   const message = suggestion
     ? `${quote(name)} is no directive; ${suggestion} is.`
     : `${quote(name)} is no directive.`;
-  const value = directive.value.map(({ text }) => text);
-  const taken = policy.directiveSet.some((other) => other.name === suggestion);
-  const mended =
-    suggestion && !taken ? withDirectives(policy, { [name]: null, [suggestion]: value }) : removed;
+  const value = () => directive.value.map(({ text }) => text);
+  const mended = () => {
+    const taken = policy.directiveSet.some((other) => other.name === suggestion);
+    if (suggestion === undefined || taken) return removed();
+    return withDirectives(policy, { [name]: null, [suggestion]: value() });
+  };
   yield { type: "unknown-directive", directive: name, span, message, mended };
 }
 
@@ -78,18 +85,17 @@ function* judgeSemicolons(directive: Directive, policy: Policy): Generator<Draft
   for (const [index, token] of directive.value.entries()) {
     const name = token.text.toLowerCase();
     if (!isDirectiveName(name) && !Object.hasOwn(deprecated, name)) continue;
-    // `sandbox` and `webrtc` are words; as a source without anything after it one may be a host.
-    const before = directive.value.slice(0, index).map(({ text }) => text);
-    const after = directive.value.slice(index + 1).map(({ text }) => text);
-    const taken = policy.directiveSet.some((other) => other.name === name);
     yield {
       type: "missing-semicolon",
       directive: directive.name,
       span: token,
       message: `${name} inside ${quote(directive.name)} counts as a source, not as a directive.`,
-      mended: taken
-        ? undefined
-        : withDirectives(policy, { [directive.name]: before, [name]: after }),
+      mended: () => {
+        if (policy.directiveSet.some((other) => other.name === name)) return undefined;
+        const before = directive.value.slice(0, index).map(({ text }) => text);
+        const after = directive.value.slice(index + 1).map(({ text }) => text);
+        return withDirectives(policy, { [directive.name]: before, [name]: after });
+      },
     };
   }
 }
@@ -110,13 +116,13 @@ function* judgeValue(directive: Directive, judging: Judging): Generator<Draft> {
         }
         if (source.type === "invalid") yield invalidSource(directive, source, judging);
         if (source.type === "none" && value.some((other) => other.text !== source.text)) {
-          const others = value.filter((other) => other.type !== "none");
+          const [other] = value.filter(({ type }) => type !== "none");
           yield {
             type: "none-not-alone",
             directive: name,
             span: source,
-            message: `'none' does not count beside ${quote(others.map(({ text }) => text).join(" "))}.`,
-            mended: withDirectives(judging.policy, { [name]: ["'none'"] }),
+            message: `'none' does not count beside ${quote(other?.text ?? "")}.`,
+            mended: () => withDirectives(judging.policy, { [name]: ["'none'"] }),
           };
         }
       }
@@ -132,18 +138,29 @@ function* judgeValue(directive: Directive, judging: Judging): Generator<Draft> {
     case "no-value":
       for (const token of value) {
         if (token.type !== "invalid") continue;
-        const quoted = token.text.startsWith("'");
-        const bare =
-          unquoted.has(token.text.toLowerCase()) || /^(?:script|allow|block)$/i.test(token.text);
-        yield {
-          type: quoted ? "invalid-keyword" : bare ? "unquoted-keyword" : "unexpected-value",
-          directive: name,
-          span: token,
-          message: `${quote(token.text)} is nothing that ${name} takes.`,
-          mended: withoutToken(judging.policy, directive, token),
-        };
+        yield valueNotTaken(directive, token, judging.policy);
       }
   }
+}
+
+/** A token that the grammar of its directive, which is no source list, does not have. */
+function valueNotTaken(directive: Directive, token: Token, policy: Policy): Draft {
+  const { name } = directive;
+  const quoted = `'${token.text}'`;
+  const span = token;
+  const isWord = parseDirective(name, [{ ...token, text: quoted }], token).value.every(
+    (meant) => !("type" in meant) || meant.type !== "invalid",
+  );
+  if (isWord) {
+    const value = () => directive.value.map((other) => (other === token ? quoted : other.text));
+    const message = `${quote(token.text)} lacks the quotes that ${name} asks for.`;
+    const mended = () => withDirectives(policy, { [name]: value() });
+    return { type: "unquoted-keyword", directive: name, span, message, mended };
+  }
+  const message = `${quote(token.text)} is nothing that ${name} takes.`;
+  const type = token.text.startsWith("'") ? "invalid-keyword" : "unexpected-value";
+  const mended = () => withoutToken(policy, directive, token);
+  return { type, directive: name, span, message, mended };
 }
 
 /** A host-source that is a keyword, nonce or hash without its quotes. */
@@ -152,17 +169,24 @@ function isUnquoted({ text }: Token): boolean {
   return unquoted.has(lower) || /^(?:nonce|sha256|sha384|sha512)-/.test(lower);
 }
 
-function quotesMissing(directive: Directive, { text, ...span }: Token, policy: Policy): Draft {
-  const value = directive.value.map((token) =>
-    token.offset === span.offset ? `'${text}'` : token.text,
-  );
+function quotesMissing(directive: Directive, token: Token, policy: Policy): Draft {
+  const quoted = `'${token.text}'`;
+  const value = () => directive.value.map((other) => (other === token ? quoted : other.text));
   return {
     type: "unquoted-keyword",
     directive: directive.name,
-    span,
-    message: `${quote(text)} without quotes is the name of a host.`,
-    mended: withDirectives(policy, { [directive.name]: value }),
+    span: token,
+    message: `${quote(token.text)} without quotes is the name of a host.`,
+    mended: () =>
+      isUnsafe(quoted)
+        ? withoutToken(policy, directive, token)
+        : withDirectives(policy, { [directive.name]: value() }),
   };
+}
+
+/** Whether it would open what its absence keeps shut: then mending is to delete it. */
+function isUnsafe(keyword: string): boolean {
+  return keyword.toLowerCase().startsWith("'unsafe-");
 }
 
 function invalidSource(directive: Directive, token: Token, judging: Judging): Draft {
@@ -170,7 +194,7 @@ function invalidSource(directive: Directive, token: Token, judging: Judging): Dr
   const { name: directiveName } = directive;
   const { text } = token;
   const at = { directive: directiveName, span: token } as const;
-  const mended = withoutToken(policy, directive, token);
+  const mended = () => withoutToken(policy, directive, token);
   if (/^'nonce-/i.test(text)) {
     const message = `${quote(text)} has characters that base64 does not have, or a missing quote.`;
     return { type: "nonce-charset", ...at, message, mended };
@@ -182,20 +206,23 @@ function invalidSource(directive: Directive, token: Token, judging: Judging): Dr
     const message = keyword
       ? `${quote(text)} is no keyword; ${keyword} is.`
       : `${quote(text)} is no keyword, nonce or hash.`;
-    const value = directive.value.map((other) =>
-      other === token && keyword ? keyword : other.text,
-    );
+    const value = () =>
+      directive.value.map((other) => (other === token && keyword ? keyword : other.text));
     return {
       type: "invalid-keyword",
       ...at,
       message,
-      mended: keyword ? withDirectives(policy, { [directiveName]: value }) : mended,
+      mended: () =>
+        keyword && !isUnsafe(keyword)
+          ? withDirectives(policy, { [directiveName]: value() })
+          : mended(),
     };
   }
   if (text.startsWith("//")) {
-    const value = directive.value.map((other) => (other === token ? text.slice(2) : other.text));
+    const value = () =>
+      directive.value.map((other) => (other === token ? text.slice(2) : other.text));
     const message = `${quote(text)} is no source; ${quote(text.slice(2))} is.`;
-    const fixed = withDirectives(policy, { [directiveName]: value });
+    const fixed = () => withDirectives(policy, { [directiveName]: value() });
     return { type: "protocol-relative-source", ...at, message, mended: fixed };
   }
   const cut = text.replace(/[?#].*$/s, "");
@@ -207,19 +234,18 @@ function invalidSource(directive: Directive, token: Token, judging: Judging): Dr
     const message = matches
       ? `${quote(text)} matches nothing by the specification; Chromium takes it for ${quote(cut)}.`
       : `${quote(text)} matches nothing.`;
-    const value = directive.value.map((other) => (other === token ? cut : other.text));
-    const fixed = withDirectives(policy, { [directiveName]: value });
+    const value = () => directive.value.map((other) => (other === token ? cut : other.text));
+    const fixed = () => withDirectives(policy, { [directiveName]: value() });
     return { type: "source-query", ...at, message, mended: fixed };
   }
   return { type: "invalid-source", ...at, message: `${quote(text)} is no source.`, mended };
 }
 
 function withoutToken(policy: Policy, directive: Directive, token: Token): string | undefined {
-  if (directive.type === "sandbox" || directive.value.length > 1) {
-    const kept = directive.value.filter((other) => other !== token).map(({ text }) => text);
-    return withDirectives(policy, { [directive.name]: kept });
-  }
-  return withoutSources<Token>(policy, directive, directive.name, (other) => other === token);
+  const isList = directive.type === "source-list" || directive.type === "ancestor-source-list";
+  const kept = directive.value.filter((other) => other !== token).map(({ text }) => text);
+  const value = isList && kept.length === 0 ? ["'none'"] : kept;
+  return withDirectives(policy, { [directive.name]: value });
 }
 
 function similarKeyword(text: string): string | undefined {
