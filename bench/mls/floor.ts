@@ -129,8 +129,8 @@ function hpkeSealAside(raw: Raw, plaintext: Raw): Promise<Buffer> {
 }
 
 /**
- * A whole `decryptWithLabel` (§5.1.3). The private key is read in: it must die with its epoch or its use (§12.4.2, §16.6), and Node has no way to
- * overwrite a `KeyObject`, so bytes are what can be held. The KEM's output is read in as it came.
+ * A whole `decryptWithLabel` (§5.1.3). The private key is read in: a key pair that was replaced MUST be deleted (§7.5), and Node has
+ * no way to overwrite a `KeyObject`, so bytes are what can be held. The KEM's output is read in as it came.
  */
 function hpkeOpen(privateKey: Raw, kemOutput: Raw, ciphertext: Raw): Buffer {
   const secret = diffieHellman({
