@@ -188,12 +188,13 @@ export async function protectPrivate(
   const header = { groupId, epoch, contentType, authenticatedData };
   const plaintext = encodePrivateContent(authenticated, padding);
   const taken = keys.secretTree.next(sender.leafIndex, type);
+  const reuseGuard = suite.provider.random(4);
+  const messageNonce = guarded(taken.nonce, reuseGuard);
   try {
-    const reuseGuard = suite.provider.random(4);
     const ciphertext = await suite.provider.seal(
       suite.aead,
       taken.key,
-      guarded(taken.nonce, reuseGuard),
+      messageNonce,
       encode(PrivateContentAAD, header),
       plaintext,
     );
@@ -202,13 +203,13 @@ export async function protectPrivate(
     const { key, nonce } = senderDataKey(suite, keys.senderDataSecret, ciphertext);
     const aad = encode(SenderDataAAD, header);
     const encryptedSenderData = await suite.provider.seal(suite.aead, key, nonce, aad, senderData);
-    wipe(key, nonce);
+    wipe(key, nonce, senderData);
     return { message: { ...header, encryptedSenderData, ciphertext }, taken };
   } catch (cause) {
     taken.discard();
     throw cause;
   } finally {
-    wipe(plaintext);
+    wipe(plaintext, messageNonce);
   }
 }
 
@@ -227,7 +228,9 @@ async function openSenderData(
       aad,
       message.encryptedSenderData,
     );
-    return decode(SenderData, opened);
+    const senderData = decode(SenderData, opened);
+    wipe(opened);
+    return senderData;
   } catch (cause) {
     throw new MlsError("aead-open", "6.3.2", "the sender data does not open", { cause });
   } finally {
@@ -268,8 +271,8 @@ export async function unprotectPrivate(
     throw new MlsError("own-message", "6.3.2", "a message of our own, whose key is gone");
   }
   const taken = keys.secretTree.at(leafIndex, type, generation);
+  const nonce = guarded(taken.nonce, reuseGuard);
   try {
-    const nonce = guarded(taken.nonce, reuseGuard);
     const aad = encode(PrivateContentAAD, message);
     const plaintext = await open(suite, taken.key, nonce, aad, message.ciphertext);
     const { content, auth } = decodePrivateContent(plaintext, contentType);
@@ -284,6 +287,8 @@ export async function unprotectPrivate(
   } catch (cause) {
     taken.discard();
     throw cause;
+  } finally {
+    wipe(nonce);
   }
 }
 

@@ -81,13 +81,14 @@ export async function compose(
 ): ReturnType<typeof composeCommit> {
   const { live, context, signer } = group;
   const { state, ownLeaf, keys, secrets } = live;
-  return composeCommit(context, {
+  const pskSecret = await pskSecretFor(group, list);
+  const composed = composeCommit(context, {
     state,
     list,
     signer,
     committer: { leafIndex: ownLeaf, keys },
     initSecret: secrets.initSecret,
-    pskSecret: await pskSecretFor(group, list),
+    pskSecret,
     leaf: options.leaf,
     // Without a path the next epoch follows from the words of a commit alone. A commit that was given up may have been seen,
     // and its Welcome with it: the same words again would encrypt another GroupInfo with the same key and nonce.
@@ -97,6 +98,9 @@ export async function compose(
     groupInfoForJoiners: options.groupInfoForJoiners ?? false,
     wireFormat: handshakeFormat(group),
     protect: (signed, encodedContext) => protect(group, signed, encodedContext),
+  });
+  return composed.finally(() => {
+    wipe(pskSecret);
   });
 }
 

@@ -108,7 +108,7 @@ export interface Composition {
   readonly committer:
     | { readonly leafIndex: number; readonly keys: ReadonlyMap<number, KeyPair> }
     | Pick<LeafNode, "credential" | "capabilities" | "extensions">;
-  /** Of the current epoch, or from `external_pub`. Stays the caller's. */
+  /** Of the current epoch, or from `external_pub`. Stays the caller's, as the next one does. */
   readonly initSecret: Bytes;
   readonly pskSecret: Bytes;
   /** The committer's new leaf; it takes a path. */

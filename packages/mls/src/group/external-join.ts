@@ -79,6 +79,7 @@ export async function joinExternally(
     ...psks.map((psk) => ({ proposalType: "psk", psk }) as const),
   ];
   const sender = { senderType: "new_member_commit" } as const;
+  const pskSecret = await resolvePsks(context, suite, psks);
   const { bundle, next } = await composeCommit(context, {
     state,
     list: [
@@ -91,7 +92,7 @@ export async function joinExternally(
       ...ownLeafContent(suite, options),
     },
     initSecret: init.secret,
-    pskSecret: await resolvePsks(context, suite, psks),
+    pskSecret,
     forcePath: true,
     authenticatedData: options.authenticatedData ?? EMPTY,
     joinerExtensions: options.joinerExtensions ?? [],
@@ -103,8 +104,9 @@ export async function joinExternally(
       const bytes = encodeMessage({ wireFormat: "mls_public_message", publicMessage });
       return { bytes, taken: undefined };
     },
+  }).finally(() => {
+    wipe(init.secret, pskSecret);
   });
-  wipe(init.secret);
   const group = await begin(context, options.signer, "joining", next, {
     joining: bundle,
     replacing: options.resync !== undefined,

@@ -93,6 +93,7 @@ export async function nextEpoch(
   if (!constantTimeEqual(due, next.confirmationTag)) {
     wipeEpochSecrets(derived.secrets);
     wipe(derived.encryptionSecret, derived.applicationExportSecret);
+    wipe(...(opened?.path ?? []).map(({ keyPair }) => keyPair.privateKey));
     throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
   }
   const after = keysAfterPath(next.tree, keys, opened?.path ?? []);

@@ -77,7 +77,9 @@ export async function joinGroup(
     throw new MlsError("welcome", "12.4.3.1", "a Welcome of another suite than its key package");
   }
   const initKeyPair = { privateKey: stored.initKey, publicKey: keyPackage.initKey };
-  const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair);
+  const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair).finally(() => {
+    wipe(initKeyPair.privateKey);
+  });
   checkWelcomePsks(suite, secrets.psks);
   const pskSecret = await resolvePsks(context, suite, secrets.psks);
   const groupInfo = await openGroupInfo(suite, welcome, secrets.joinerSecret, pskSecret);

@@ -9,7 +9,7 @@
  *     --quick                           delete nothing: print those that refuse nothing in any test
  *
  * A first run, with every check watched, finds the tests in which it refuses something: only those can miss it. A check
- * that refuses nothing in any test is missed by none. Deletions that never end are ended, and count as noticed.
+ * that refuses nothing in any test is missed by none. Deletions that never end are ended, and count as noticed: `ENDLESS`.
  */
 
 import { spawn } from "node:child_process";
@@ -93,8 +93,10 @@ async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
   return found;
 }
 
-/** Whether these tests notice that a check is gone. */
-function run(check: Check, files: readonly string[], names: readonly string[]): Promise<boolean> {
+/** What tests say of a check that is gone. */
+type Outcome = "SURVIVES" | "noticed" | "ENDLESS";
+
+function run(check: Check, files: readonly string[], names: readonly string[]): Promise<Outcome> {
   const { file, start, end, without } = check;
   const pattern = names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
   const child = spawn(
@@ -121,19 +123,20 @@ function run(check: Check, files: readonly string[], names: readonly string[]): 
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     }, PATIENCE);
     child.on("error", reject);
-    child.on("exit", (code) => {
+    child.on("exit", (code, signal) => {
       clearTimeout(end);
-      resolve(code !== 0);
+      resolve(code === 0 ? "SURVIVES" : signal === "SIGKILL" ? "ENDLESS" : "noticed");
     });
   });
 }
 
-async function isNoticed(check: Check, seen: readonly Witness[]): Promise<boolean> {
-  if (seen.length === 0) return false;
+async function outcomeOf(check: Check, seen: readonly Witness[]): Promise<Outcome> {
+  if (seen.length === 0) return "SURVIVES";
   const first = seen.slice(0, FIRST);
   const filesOf = (all: readonly Witness[]) => [...new Set(all.map(({ file }) => file))];
   const names = first.map(({ name }) => name);
-  return (await run(check, filesOf(first), names)) || run(check, filesOf(seen), []);
+  const outcome = await run(check, filesOf(first), names);
+  return outcome === "SURVIVES" ? run(check, filesOf(seen), []) : outcome;
 }
 
 async function main(): Promise<void> {
@@ -149,22 +152,21 @@ async function main(): Promise<void> {
   const seen = await witnesses();
   const [some] = checks.filter((check) => seen.has(checkKey(check)));
   // A run in which nothing is deleted must notice nothing.
-  if (
-    some &&
-    !options.quick &&
-    (await isNoticed({ ...some, end: some.start, without: "" }, seen.get(checkKey(some)) ?? []))
-  ) {
-    throw new Error("tests fail with nothing deleted");
+  if (some && !options.quick) {
+    const whole = { ...some, end: some.start, without: "" };
+    const outcome = await outcomeOf(whole, seen.get(checkKey(some)) ?? []);
+    if (outcome !== "SURVIVES") throw new Error("tests fail with nothing deleted");
   }
   const survivors: Check[] = [];
   let next = 0;
   const job = async (): Promise<void> => {
     for (let check = checks[next++]; check; check = checks[next++]) {
       const tests = seen.get(checkKey(check)) ?? [];
-      const noticed = options.quick ? tests.length > 0 : await isNoticed(check, tests);
-      if (!noticed) survivors.push(check);
+      const quick = tests.length > 0 ? "noticed" : "SURVIVES";
+      const outcome = options.quick ? quick : await outcomeOf(check, tests);
+      if (outcome === "SURVIVES") survivors.push(check);
       const { file, line, text } = check;
-      process.stdout.write(`${noticed ? "noticed " : "SURVIVES"} ${file}:${line}  ${text}\n`);
+      process.stdout.write(`${outcome.padEnd(8)} ${file}:${line}  ${text}\n`);
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, job));

@@ -1,0 +1,206 @@
+/** §7.5, §8, §9.2: what is left in memory of the secrets that an operation passed through. */
+
+import {
+  type Group,
+  joinExternally,
+  joinGroup,
+  type MlsContext,
+  preSharedKey,
+} from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { describe, expect, it } from "vitest";
+import { forgeCommit, inside } from "../forge.ts";
+import { ledgerOf } from "../ledger.ts";
+import { addProposal, found, person, room, utf8 } from "../people.ts";
+
+/** Someone whose secrets are looked after. `public`: what the application has, or everybody. */
+async function watched(name: string, context: Partial<MlsContext> = {}) {
+  const ledger = ledgerOf(nodeCrypto);
+  const who = await person(name, { crypto: ledger.crypto, context });
+  const known: Uint8Array[] = [];
+  const expectClean = async (...shown: readonly (Uint8Array | undefined)[]): Promise<void> => {
+    known.push(...shown.flatMap((one) => one ?? []));
+    const stored = (await who.storage.list("")).values();
+    expect(ledger.left([...stored, ...known])).toEqual([]);
+  };
+  return { who, expectClean };
+}
+
+/** Alice, who is watched, and bob and carol. */
+async function three(context: Partial<MlsContext> = {}) {
+  const { who, expectClean } = await watched("alice", context);
+  const where = await room([
+    who,
+    await person("bob", { context }),
+    await person("carol", { context }),
+  ]);
+  const { group: alice } = where.at(0);
+  const { group: bob } = where.at(1);
+  const { group: carol } = where.at(2);
+  await expectClean();
+  return { who, expectClean, where, alice, bob, carol };
+}
+
+async function commits(
+  by: Group,
+  groups: readonly Group[],
+  options: Parameters<Group["commit"]>[0] = {},
+) {
+  const bundle = await by.commit({ forcePath: true, ...options });
+  for (const group of groups) await group.receive(bundle.commit);
+  return Object.values(bundle);
+}
+
+describe("of secrets nothing is left in memory but what is stored", () => {
+  it("when a group is made, and somebody is added", async () => {
+    const { who, expectClean } = await watched("alice");
+    const alice = await found(who);
+    await expectClean();
+    const bundle = await alice.commit({ proposals: [await addProposal(await person("bob"))] });
+    await expectClean(...Object.values(bundle));
+    await alice.receive(bundle.commit);
+    await expectClean();
+  });
+
+  it("when somebody comes by a Welcome", async () => {
+    const [alice, { who: bob, expectClean }] = [await person("alice"), await watched("bob")];
+    const group = await found(alice);
+    const proposals = [await addProposal(bob)];
+    await expectClean();
+    const { commit, welcome } = await group.commit({ proposals, forcePath: true });
+    await group.receive(commit);
+    if (!welcome) throw new Error("no welcome");
+    const { context, signer } = bob;
+    await joinGroup(context, { welcome, ratchetTree: group.ratchetTree(), signer });
+    await expectClean();
+  });
+
+  it("when somebody comes by an external commit, and when it is met", async () => {
+    const { alice, bob, carol, expectClean } = await three();
+    const { who: eve, expectClean: expectEveClean } = await watched("eve");
+    const groupInfo = await alice.groupInfo({ externalPub: true, ratchetTree: "inside" });
+    await expectClean(groupInfo);
+    const { credential, signer } = eve;
+    const { group, bundle } = await joinExternally(eve.context, { groupInfo, credential, signer });
+    await expectEveClean(...Object.values(bundle));
+    await group.receive(bundle.commit);
+    for (const one of [alice, bob, carol]) await one.receive(bundle.commit);
+    await expectEveClean();
+    await expectClean();
+  });
+
+  it("when messages are sent and received, late ones too", async () => {
+    const { alice, bob, expectClean } = await three();
+    await expectClean(await alice.send(utf8("hello")));
+    const sent = [await bob.send(utf8("one")), await bob.send(utf8("two"))];
+    for (const message of sent.toReversed()) {
+      const received = await alice.receive(message);
+      await expectClean(received.type === "application" ? received.data : undefined);
+    }
+    const bad = (await bob.send(utf8("three"))).with(-1, 0);
+    await expect(alice.receive(bad)).rejects.toMatchObject({ code: "aead-open" });
+    await expectClean();
+  });
+
+  it("when others commit, and when handshakes are encrypted", async () => {
+    const { alice, bob, carol, expectClean } = await three({ handshakes: { send: "private" } });
+    const all = [alice, bob, carol];
+    await commits(bob, all);
+    await expectClean();
+    await commits(carol, all);
+    await expectClean();
+    await expectClean(...(await commits(alice, all)));
+    const proposal = await alice.propose({ proposalType: "remove", removed: 2 });
+    for (const one of [bob, carol]) await one.receive(proposal);
+    await expectClean(proposal);
+    await commits(bob, all);
+    await expectClean();
+  });
+
+  it("when a commit is refused for its confirmation tag", async () => {
+    const { alice, where, expectClean } = await three();
+    const mallory = await inside(where.at(2).person);
+    const bad = await forgeCommit(mallory, { tag: (tag) => tag.with(0, (tag[0] ?? 0) ^ 1) });
+    await expect(alice.receive(bad)).rejects.toMatchObject({ code: "confirmation-tag" });
+    await expectClean();
+  });
+
+  it("when an Update is committed, and when it is not", async () => {
+    const { alice, bob, carol, expectClean } = await three();
+    const all = [alice, bob, carol];
+    await alice.proposeUpdate();
+    await expectClean();
+    // Nobody has seen it.
+    await commits(bob, all);
+    await expectClean();
+    const update = await alice.proposeUpdate();
+    for (const one of [bob, carol]) await one.receive(update);
+    await commits(bob, all);
+    await expectClean();
+  });
+
+  it("when a commit of ours loses, and when it is given up", async () => {
+    const { alice, bob, carol, expectClean } = await three();
+    const all = [alice, bob, carol];
+    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await commits(bob, all);
+    await expectClean();
+    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await alice.discardPendingCommit();
+    await expectClean();
+  });
+
+  it("when PSKs are injected, the application's and those of past epochs", async () => {
+    const psk = utf8("a secret of the application");
+    const { who, alice, bob, carol, expectClean } = await three({ externalPsk: async () => psk });
+    const source = { pskType: "resumption", pskGroupId: alice.groupId, pskEpoch: 1n } as const;
+    const proposals = [
+      preSharedKey(who.context, alice, { pskType: "external", pskId: utf8("id") }),
+      preSharedKey(who.context, alice, source),
+    ];
+    const bundle = await commits(alice, [alice, bob, carol], { proposals });
+    await expectClean(psk, ...bundle);
+    await commits(bob, [alice, bob, carol], { proposals: [...proposals] });
+    await expectClean();
+  });
+
+  it("when secrets are exported", async () => {
+    const { alice, expectClean } = await three();
+    await expectClean(
+      alice.exportSecret("label", utf8("context"), 32),
+      alice.exportSecret("label", utf8("x"), 70),
+    );
+    await expectClean(await alice.safeExportSecret(7));
+  });
+
+  it("when past epochs are over", async () => {
+    const { alice, bob, carol, expectClean } = await three({
+      pastEpochs: { epochs: 1, seconds: 3600 },
+    });
+    const all = [alice, bob, carol];
+    const late = await bob.send(utf8("late"));
+    await bob.send(utf8("lost"));
+    await commits(bob, all);
+    await expectClean();
+    const received = await alice.receive(late);
+    await expectClean(received.type === "application" ? received.data : undefined);
+    await commits(carol, all);
+    await expectClean();
+  });
+
+  it("when we are removed, and when a group is forgotten", async () => {
+    const removed = await three({ pastEpochs: { epochs: 1, seconds: 3600 } });
+    await commits(removed.bob, [removed.alice, removed.bob, removed.carol]);
+    const proposals = [{ proposalType: "remove", removed: 0 } as const];
+    await commits(removed.bob, [removed.alice, removed.bob, removed.carol], { proposals });
+    await removed.expectClean();
+    const { alice, bob, carol, expectClean } = await three({
+      pastEpochs: { epochs: 1, seconds: 3600 },
+    });
+    await commits(bob, [alice, bob, carol]);
+    await alice.proposeUpdate();
+    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await alice.remove();
+    await expectClean();
+  });
+});
