@@ -38,9 +38,11 @@ export function mergeBatches(...batches: readonly (Batch | undefined)[]): Batch 
   return { put, delete: [...deleted] };
 }
 
-/** Storage that is gone with the process: for tests, and for groups that need not outlive it. */
-export function memoryStorage(): Storage {
-  const records = new Map<string, Bytes>();
+/**
+ * Storage that is gone with the process: for tests, and for groups that need not outlive it. `records`: where they are kept, what is
+ * there already among them; what is deleted or replaced is overwritten.
+ */
+export function memoryStorage(records: Map<string, Bytes> = new Map<string, Bytes>()): Storage {
   return {
     get: async (key) => records.get(key)?.slice(),
     list: async (prefix) => {

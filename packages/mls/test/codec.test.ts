@@ -163,4 +163,20 @@ describe("a writer", () => {
     writer.uint(1, 1);
     expect(writer.finish()).toEqual(bytes(1));
   });
+
+  it("leaves nothing in the buffer that it had", () => {
+    const writer = new Writer();
+    const view = (): Bytes => {
+      writer.bytes(new Uint8Array(100).fill(7));
+      return writer.view();
+    };
+    const first = view();
+    // More than fits in.
+    writer.bytes(new Uint8Array(1000).fill(7));
+    expect(first).toEqual(new Uint8Array(100));
+    writer.wipe();
+    const second = view();
+    writer.wipe();
+    expect(second).toEqual(new Uint8Array(100));
+  });
 });

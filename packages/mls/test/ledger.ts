@@ -1,6 +1,7 @@
 /** A provider that keeps what secrets went through it, for tests that look at what is left of them. */
 
 import type { CryptoProvider } from "@conclave/mls";
+import type { Lattice } from "../src/crypto/suite.ts";
 import { hex } from "./people.ts";
 
 /** An array that held a secret, as it was when the provider gave or got it. */
@@ -13,6 +14,8 @@ interface Entry {
 
 export interface Ledger {
   readonly crypto: CryptoProvider;
+  /** A lattice whose secrets are kept with the others. */
+  readonly lattice: (of: Lattice) => Lattice;
   /** Where arrays went through that still hold what they held, but for what stands in one of these. */
   readonly left: (known: Iterable<Uint8Array>) => readonly string[];
 }
@@ -48,6 +51,8 @@ export function ledgerOf(provider: CryptoProvider): Ledger {
     random: (length) => note("random", provider.random(length)),
     hmac: (hash, key, data) => {
       note("hmac key", key);
+      // Of HKDF-Extract, which takes a secret as what is hashed.
+      if (caller().startsWith("hkdfExtract ")) note("hmac data", data);
       return note("hmac", provider.hmac(hash, key, data));
     },
     seal: (aead, key, nonce, aad, plaintext) => {
@@ -79,8 +84,22 @@ export function ledgerOf(provider: CryptoProvider): Ledger {
         }),
     }),
   };
+  const lattice = (of: Lattice): Lattice => ({
+    ...of,
+    sha3: (data) => note("sha3", of.sha3(note("sha3 data", data))),
+    shake256: (data, length) => note("shake256", of.shake256(note("shake256 data", data), length)),
+    mlKemPublicKey: (size, seed) => of.mlKemPublicKey(size, note("ML-KEM seed", seed)),
+    mlKemEncaps: (size, publicKey) => {
+      const made = of.mlKemEncaps(size, publicKey);
+      note("ML-KEM secret", made.secret);
+      return made;
+    },
+    mlKemDecaps: (size, seed, ciphertext) =>
+      note("ML-KEM secret", of.mlKemDecaps(size, note("ML-KEM seed", seed), ciphertext)),
+  });
   return {
     crypto,
+    lattice,
     left: (known) => {
       const everything = [...known].map(hex).join("|");
       const left = entries.filter(({ array, was }) => {

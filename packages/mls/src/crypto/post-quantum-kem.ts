@@ -139,13 +139,16 @@ function hybridKem(provider: CryptoProvider, latticeOf: LatticeOf, hybrid: Hybri
   const expand = (lattice: Lattice, seed: Bytes): { readonly pq: Bytes; readonly t: Bytes } => {
     if (seed.length !== 32) throw new TypeError("a private key of the wrong size");
     const expanded = lattice.shake256(seed, SEED_LENGTH + scalarSeed);
-    const [pq, rest] = [expanded.slice(0, SEED_LENGTH), expanded.slice(SEED_LENGTH)];
-    wipe(expanded);
-    if (!isNist(group)) return { pq, t: rest };
+    const pq = expanded.slice(0, SEED_LENGTH);
+    const scalar = (i: number, nsk: number): Bytes => {
+      const start = SEED_LENGTH + i * nsk;
+      return expanded.slice(start, start + nsk);
+    };
     const nsk = group === "p256" ? 32 : 48;
-    const candidate = (i: number): Bytes => rest.slice(i * nsk, (i + 1) * nsk);
-    const t = sampleScalar(group, candidate, scalarSeed / nsk);
-    wipe(rest);
+    const t = isNist(group)
+      ? sampleScalar(group, (i) => scalar(i, nsk), scalarSeed / nsk)
+      : scalar(0, scalarSeed);
+    wipe(expanded);
     return { pq, t };
   };
 

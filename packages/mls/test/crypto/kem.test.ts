@@ -1,8 +1,13 @@
 /** Key encapsulation: what HPKE's vectors don't show. */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { sampleScalar } from "../../src/crypto/kem.ts";
+import { dhEphemeral, labeledExtract, sampleScalar } from "../../src/crypto/kem.ts";
+import { nobleLattice } from "../../src/crypto/noble-lattice.ts";
+import { postQuantumKems } from "../../src/crypto/post-quantum-kem.ts";
+import { ledgerOf } from "../ledger.ts";
+import { utf8 } from "../people.ts";
 
 describe("RFC 9180 §7.1.3 a private key of a NIST curve", () => {
   const candidates = (...fill: readonly number[]) =>
@@ -21,4 +26,43 @@ describe("RFC 9180 §7.1.3 a private key of a NIST curve", () => {
   it("is not made of none", () => {
     expect(() => among(candidates(0xff, 0))).toThrow(TypeError);
   });
+});
+
+describe("of secrets is left in memory what is given out alone", () => {
+  it("by an extraction under a label", () => {
+    const { crypto, left } = ledgerOf(nodeCrypto);
+    const kdf = { provider: crypto, hash: "sha256", suiteId: utf8("suite") } as const;
+    const prk = labeledExtract(kdf, utf8("salt"), "label", utf8("input keying material"));
+    expect(left([prk, utf8("salt")])).toEqual([]);
+  });
+
+  it("by an ephemeral key pair, of a provider that makes none", async () => {
+    const { dhEphemeral: _, ...provider } = nodeCrypto;
+    const { crypto, left } = ledgerOf(provider);
+    const peer = await nodeCrypto.dhPublicKey("x25519", nodeCrypto.random(32));
+    const { secret } = await dhEphemeral(crypto, "x25519", peer);
+    expect(left([secret])).toEqual([]);
+  });
+
+  const { dhEphemeral: _, ...provider } = nodeCrypto;
+  it.each(["mlkem768", "mlkem768-x25519", "mlkem768-p256", "mlkem1024-p384"] as const)(
+    "by %s",
+    async (name) => {
+      const ledger = ledgerOf(provider);
+      const lattice = ledger.lattice(nobleLattice(ledger.crypto));
+      const kem = postQuantumKems(() => lattice).get(name)?.(ledger.crypto);
+      if (!kem) throw new Error("no KEM");
+      const made = await kem.generateKeyPair();
+      expect(ledger.left([made.privateKey])).toEqual([]);
+      const seed = nodeCrypto.random(32);
+      const derived = await kem.deriveKeyPair(seed);
+      const known = [made.privateKey, seed, derived.privateKey];
+      expect(ledger.left(known)).toEqual([]);
+      const { enc, secret } = await kem.encap(derived.publicKey);
+      known.push(secret);
+      expect(ledger.left(known)).toEqual([]);
+      expect(await kem.decap(enc, derived)).toEqual(secret);
+      expect(ledger.left(known)).toEqual([]);
+    },
+  );
 });

@@ -9,7 +9,7 @@ import {
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { forgeCommit, inside } from "../forge.ts";
+import { forgeCommit, forgeKeyPackage, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
 import { addProposal, found, person, room, utf8 } from "../people.ts";
 
@@ -18,17 +18,17 @@ async function watched(name: string, context: Partial<MlsContext> = {}) {
   const ledger = ledgerOf(nodeCrypto);
   const who = await person(name, { crypto: ledger.crypto, context });
   const known: Uint8Array[] = [];
-  const expectClean = async (...shown: readonly (Uint8Array | undefined)[]): Promise<void> => {
+  const check = async (...shown: readonly (Uint8Array | undefined)[]): Promise<void> => {
     known.push(...shown.flatMap((one) => one ?? []));
     const stored = (await who.storage.list("")).values();
     expect(ledger.left([...stored, ...known])).toEqual([]);
   };
-  return { who, expectClean };
+  return { who, check };
 }
 
 /** Alice, who is watched, and bob and carol. */
 async function three(context: Partial<MlsContext> = {}) {
-  const { who, expectClean } = await watched("alice", context);
+  const { who, check } = await watched("alice", context);
   const where = await room([
     who,
     await person("bob", { context }),
@@ -37,8 +37,8 @@ async function three(context: Partial<MlsContext> = {}) {
   const { group: alice } = where.at(0);
   const { group: bob } = where.at(1);
   const { group: carol } = where.at(2);
-  await expectClean();
-  return { who, expectClean, where, alice, bob, carol };
+  await check();
+  return { who, check, where, alice, bob, carol };
 }
 
 async function commits(
@@ -53,139 +53,155 @@ async function commits(
 
 describe("of secrets nothing is left in memory but what is stored", () => {
   it("when a group is made, and somebody is added", async () => {
-    const { who, expectClean } = await watched("alice");
+    const { who, check } = await watched("alice");
     const alice = await found(who);
-    await expectClean();
+    await check();
     const bundle = await alice.commit({ proposals: [await addProposal(await person("bob"))] });
-    await expectClean(...Object.values(bundle));
+    await check(...Object.values(bundle));
     await alice.receive(bundle.commit);
-    await expectClean();
+    await check();
   });
 
   it("when somebody comes by a Welcome", async () => {
-    const [alice, { who: bob, expectClean }] = [await person("alice"), await watched("bob")];
+    const [alice, { who: bob, check }] = [await person("alice"), await watched("bob")];
     const group = await found(alice);
     const proposals = [await addProposal(bob)];
-    await expectClean();
+    await check();
     const { commit, welcome } = await group.commit({ proposals, forcePath: true });
     await group.receive(commit);
     if (!welcome) throw new Error("no welcome");
     const { context, signer } = bob;
     await joinGroup(context, { welcome, ratchetTree: group.ratchetTree(), signer });
-    await expectClean();
+    await check();
   });
 
   it("when somebody comes by an external commit, and when it is met", async () => {
-    const { alice, bob, carol, expectClean } = await three();
-    const { who: eve, expectClean: expectEveClean } = await watched("eve");
+    const { alice, bob, carol, check } = await three();
+    const { who: eve, check: checkEve } = await watched("eve");
     const groupInfo = await alice.groupInfo({ externalPub: true, ratchetTree: "inside" });
-    await expectClean(groupInfo);
+    await check(groupInfo);
     const { credential, signer } = eve;
     const { group, bundle } = await joinExternally(eve.context, { groupInfo, credential, signer });
-    await expectEveClean(...Object.values(bundle));
+    await checkEve(...Object.values(bundle));
     await group.receive(bundle.commit);
     for (const one of [alice, bob, carol]) await one.receive(bundle.commit);
-    await expectEveClean();
-    await expectClean();
+    await checkEve();
+    await check();
   });
 
   it("when messages are sent and received, late ones too", async () => {
-    const { alice, bob, expectClean } = await three();
-    await expectClean(await alice.send(utf8("hello")));
+    const { alice, bob, check } = await three();
+    await check(await alice.send(utf8("hello")));
     const sent = [await bob.send(utf8("one")), await bob.send(utf8("two"))];
     for (const message of sent.toReversed()) {
       const received = await alice.receive(message);
-      await expectClean(received.type === "application" ? received.data : undefined);
+      await check(received.type === "application" ? received.data : undefined);
     }
     const bad = (await bob.send(utf8("three"))).with(-1, 0);
     await expect(alice.receive(bad)).rejects.toMatchObject({ code: "aead-open" });
-    await expectClean();
+    await check();
   });
 
   it("when others commit, and when handshakes are encrypted", async () => {
-    const { alice, bob, carol, expectClean } = await three({ handshakes: { send: "private" } });
+    const { alice, bob, carol, check } = await three({ handshakes: { send: "private" } });
     const all = [alice, bob, carol];
     await commits(bob, all);
-    await expectClean();
+    await check();
     await commits(carol, all);
-    await expectClean();
-    await expectClean(...(await commits(alice, all)));
+    await check();
+    await check(...(await commits(alice, all)));
     const proposal = await alice.propose({ proposalType: "remove", removed: 2 });
     for (const one of [bob, carol]) await one.receive(proposal);
-    await expectClean(proposal);
+    await check(proposal);
     await commits(bob, all);
-    await expectClean();
+    await check();
   });
 
   it("when a commit is refused for its confirmation tag", async () => {
-    const { alice, where, expectClean } = await three();
+    const { alice, where, check } = await three();
     const mallory = await inside(where.at(2).person);
     const bad = await forgeCommit(mallory, { tag: (tag) => tag.with(0, (tag[0] ?? 0) ^ 1) });
     await expect(alice.receive(bad)).rejects.toMatchObject({ code: "confirmation-tag" });
-    await expectClean();
+    await check();
   });
 
   it("when an Update is committed, and when it is not", async () => {
-    const { alice, bob, carol, expectClean } = await three();
+    const { alice, bob, carol, check } = await three();
     const all = [alice, bob, carol];
     await alice.proposeUpdate();
-    await expectClean();
+    await check();
     // Nobody has seen it.
     await commits(bob, all);
-    await expectClean();
+    await check();
     const update = await alice.proposeUpdate();
     for (const one of [bob, carol]) await one.receive(update);
     await commits(bob, all);
-    await expectClean();
+    await check();
   });
 
   it("when a commit of ours loses, and when it is given up", async () => {
-    const { alice, bob, carol, expectClean } = await three();
+    const { alice, bob, carol, check } = await three();
     const all = [alice, bob, carol];
-    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await check(...Object.values(await alice.commit({ forcePath: true })));
     await commits(bob, all);
-    await expectClean();
-    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await check();
+    await check(...Object.values(await alice.commit({ forcePath: true })));
     await alice.discardPendingCommit();
-    await expectClean();
+    await check();
   });
 
   it("when PSKs are injected, the application's and those of past epochs", async () => {
     const psk = utf8("a secret of the application");
-    const { who, alice, bob, carol, expectClean } = await three({ externalPsk: async () => psk });
+    const context = { externalPsk: async () => psk, resumptionEpochs: 1 };
+    const { who, alice, bob, carol, check } = await three(context);
     const source = { pskType: "resumption", pskGroupId: alice.groupId, pskEpoch: 1n } as const;
     const proposals = [
       preSharedKey(who.context, alice, { pskType: "external", pskId: utf8("id") }),
       preSharedKey(who.context, alice, source),
     ];
     const bundle = await commits(alice, [alice, bob, carol], { proposals });
-    await expectClean(psk, ...bundle);
+    await check(...bundle);
     await commits(bob, [alice, bob, carol], { proposals: [...proposals] });
-    await expectClean();
+    await commits(bob, [alice, bob, carol]);
+    await check();
+  });
+
+  it("when a proposal that nobody can commit is left out", async () => {
+    const { who, alice, bob, check } = await three({ externalPsk: async () => utf8("psk") });
+    const expired = await forgeKeyPackage(await person("eve"), {
+      leaf: () => ({
+        source: { leafNodeSource: "key_package", lifetime: { notBefore: 0n, notAfter: 9n } },
+      }),
+    });
+    await alice.receive(await bob.propose({ proposalType: "add", keyPackage: expired }));
+    const proposals = [
+      preSharedKey(who.context, alice, { pskType: "external", pskId: utf8("id") }),
+    ];
+    await check(...Object.values(await alice.commit({ proposals })));
   });
 
   it("when secrets are exported", async () => {
-    const { alice, expectClean } = await three();
-    await expectClean(
+    const { alice, check } = await three();
+    await check(
       alice.exportSecret("label", utf8("context"), 32),
       alice.exportSecret("label", utf8("x"), 70),
     );
-    await expectClean(await alice.safeExportSecret(7));
+    await check(await alice.safeExportSecret(7));
   });
 
   it("when past epochs are over", async () => {
-    const { alice, bob, carol, expectClean } = await three({
+    const { alice, bob, carol, check } = await three({
       pastEpochs: { epochs: 1, seconds: 3600 },
     });
     const all = [alice, bob, carol];
     const late = await bob.send(utf8("late"));
     await bob.send(utf8("lost"));
     await commits(bob, all);
-    await expectClean();
+    await check();
     const received = await alice.receive(late);
-    await expectClean(received.type === "application" ? received.data : undefined);
+    await check(received.type === "application" ? received.data : undefined);
     await commits(carol, all);
-    await expectClean();
+    await check();
   });
 
   it("when we are removed, and when a group is forgotten", async () => {
@@ -193,14 +209,14 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await commits(removed.bob, [removed.alice, removed.bob, removed.carol]);
     const proposals = [{ proposalType: "remove", removed: 0 } as const];
     await commits(removed.bob, [removed.alice, removed.bob, removed.carol], { proposals });
-    await removed.expectClean();
-    const { alice, bob, carol, expectClean } = await three({
+    await removed.check();
+    const { alice, bob, carol, check } = await three({
       pastEpochs: { epochs: 1, seconds: 3600 },
     });
     await commits(bob, [alice, bob, carol]);
     await alice.proposeUpdate();
-    await expectClean(...Object.values(await alice.commit({ forcePath: true })));
+    await check(...Object.values(await alice.commit({ forcePath: true })));
     await alice.remove();
-    await expectClean();
+    await check();
   });
 });

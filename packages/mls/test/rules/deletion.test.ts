@@ -130,6 +130,24 @@ rule("D04", () => {
     const all = await everything(storage);
     expect([...seen].filter((record) => all.includes(record))).toHaveLength(1);
   });
+  holds(
+    "nor is the record in memory that it replaces, or that was never stored",
+    source,
+    async () => {
+      const { tree, take } = await secretTree();
+      const first = tree.next(2, "application");
+      await take(first);
+      const record = first.batch.put?.get("t/r/2/application") ?? utf8("none");
+      expect(isZero(record)).toBe(false);
+      await take(tree.next(2, "application"));
+      expect(isZero(record)).toBe(true);
+      const given = tree.at(2, "application", 5);
+      const records = [...(given.batch.put?.values() ?? [])];
+      expect(records).toHaveLength(4);
+      given.discard();
+      expect(records.filter((one) => !isZero(one))).toEqual([]);
+    },
+  );
   holds("what is stored after a step gives no earlier key", source, async () => {
     const { suite, storage, tree, take } = await secretTree();
     for (let i = 0; i < 4; i++) await take(tree.next(2, "application"));
@@ -337,14 +355,17 @@ rule("D11", () => {
     }
   });
   holds("memory storage overwrites what it deletes and replaces", source, async () => {
-    const storage = memoryStorage();
+    const records = new Map<string, Bytes>();
+    const storage = memoryStorage(records);
     const value = utf8("secret");
     await storage.apply({ put: new Map([["key", value]]) });
-    const before = await storage.get("key");
+    const [before, kept] = [await storage.get("key"), records.get("key")];
     await storage.apply({ put: new Map([["key", utf8("public")]]) });
-    expect(before).toEqual(value);
+    expect([before, kept]).toEqual([value, new Uint8Array(6)]);
     expect(await storage.get("key")).toEqual(utf8("public"));
+    const after = records.get("key");
     await storage.apply({ delete: ["key"] });
+    expect(after).toEqual(new Uint8Array(6));
     expect(await storage.get("key")).toBeUndefined();
   });
 });
