@@ -148,9 +148,23 @@ function doesResourceHintViolatePolicy(policy: Policy, fetching: Fetching): Outc
   const effectiveDirective = "default-src";
   const directive = getDirective(policy, "default-src");
   if (!directive) return ungoverned(policy, effectiveDirective);
-  for (const name of [...hintDirectives, "default-src"] as const) {
+  const asksDefault =
+    fetching.profile.has("hint-redirect-asks-default") &&
+    fetching.request.redirectCount > 0 &&
+    policy.disposition === "report";
+  const byKind = fetching.profile.has("hint-asked-by-kind");
+  const forWorkers = byKind ? getExecutingDirective(policy, "worker-src") : null;
+  const dynamic = forWorkers && findKeyword(forWorkers.value, "'strict-dynamic'");
+  if (dynamic && !asksDefault) {
+    const check = allowed({ step: "not-parser-inserted", expression: dynamic });
+    return { policy, directive: forWorkers, effectiveDirective, ...check };
+  }
+  for (const name of [...(asksDefault ? [] : hintDirectives), "default-src"] as const) {
     const candidate = getDirective(policy, name);
     if (!candidate) continue;
+    const isDynamic =
+      name.startsWith("script-src") && findKeyword(candidate.value, "'strict-dynamic'");
+    if (byKind && isDynamic) continue;
     const expression = matchUrl(candidate.value, fetching);
     if (expression) {
       const check = allowed({ step: "url", expression });

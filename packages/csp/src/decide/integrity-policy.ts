@@ -7,6 +7,7 @@
 import type { IntegrityViolationReportBody } from "../report/parse-reports.ts";
 import { parseIntegrityMetadata } from "./match-request.ts";
 import { isLocal } from "./match-url.ts";
+import { type Profile, specification } from "./profile.ts";
 import type { Request } from "./request.ts";
 import { parseDictionaryOfInnerLists } from "./structured-field.ts";
 import { stripUrlForUseInReports } from "./violation.ts";
@@ -22,14 +23,17 @@ export interface IntegrityPolicyHeader {
  * "Processing an integrity policy". A header that is no structured field is no policy; names that aren't known are
  * left out.
  */
-export function processIntegrityPolicy(value: string): IntegrityPolicyHeader {
+export function processIntegrityPolicy(
+  value: string,
+  profile: Profile = specification,
+): IntegrityPolicyHeader {
   const dictionary = parseDictionaryOfInnerLists(value);
   const list = (key: string): readonly string[] => dictionary?.get(key) ?? [];
   const sources = list("sources").filter((source) => source === "inline");
   return {
     sources: dictionary && !dictionary.has("sources") ? ["inline"] : sources,
     blockedDestinations: list("blocked-destinations").filter(
-      (d) => d === "script" || d === "style",
+      (d) => d === "script" || (d === "style" && !profile.has("integrity-of-scripts-alone")),
     ),
     endpoints: list("endpoints"),
   };

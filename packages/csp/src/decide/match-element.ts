@@ -12,7 +12,7 @@ import type {
   SourceExpression,
 } from "../policy/source-list.ts";
 import { isSameHash } from "./match-request.ts";
-import type { Profile } from "./profile.ts";
+import { type Profile, specification } from "./profile.ts";
 
 type SourceList = readonly SourceExpression[];
 
@@ -71,13 +71,17 @@ export type InlineMatch =
   | { readonly step: "hash"; readonly expression: HashSource };
 
 /** #is-element-nonceable. */
-export function isElementNonceable(element: InlineElement): boolean {
+export function isElementNonceable(
+  element: InlineElement,
+  profile: Profile = specification,
+): boolean {
   if (element.nonce === null) return false;
   if (element.name === "script") {
     for (const [name, value] of element.attributes) {
       if (opensTag.test(name) || opensTag.test(value)) return false;
     }
   }
+  if (element.name !== "script" && profile.has("duplicate-attribute-of-scripts")) return true;
   return !element.duplicateAttribute;
 }
 
@@ -114,7 +118,7 @@ export function doesElementMatchSourceList(
   if (unsafeInline) return { step: "unsafe-inline", expression: unsafeInline };
 
   const isBlock = type === "script" || type === "style";
-  if (isBlock && element && isElementNonceable(element)) {
+  if (isBlock && element && isElementNonceable(element, profile)) {
     for (const expression of list) {
       if (expression.type === "nonce-source" && expression.base64Value === element.nonce) {
         return { step: "nonce", expression };

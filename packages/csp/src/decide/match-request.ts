@@ -103,8 +103,10 @@ export function doesResponseMatchSourceList(
   return doesUrlMatchSourceList(response.url, list, matching(request, selfOrigin, profile));
 }
 
-function matching({ redirectCount }: Request, selfOrigin: string, profile: Profile): Matching {
-  return { selfOrigin, redirectCount, profile };
+function matching(request: Request, selfOrigin: string, profile: Profile): Matching {
+  const { redirectCount, destination } = request;
+  const isFramed = destination === "iframe" || destination === "frame";
+  return { selfOrigin, redirectCount, profile, isFramed };
 }
 
 function withoutPadding(base64: string): string {

@@ -19,6 +19,8 @@ export interface Matching {
   /** How many redirects led to the URL. Paths count for the first URL alone. */
   readonly redirectCount: number;
   readonly profile: Profile;
+  /** Whether the URL is a frame's or an ancestor's. */
+  readonly isFramed?: boolean;
 }
 
 type MatchableSource = SourceExpression | AncestorSource;
@@ -80,14 +82,14 @@ function doesHostSourceMatch(url: URL, source: HostSource, matching: Matching): 
   if (schemePart === null || !schemePartMatches(schemePart, scheme, profile)) return false;
   if (!hostPartMatches(source.hostPart, url, profile)) return false;
   if (!portPartMatches(source.portPart, url, profile)) return false;
-  if (profile.has("upgrade-of-both") && !isUpgradeOfBoth(schemePart, source.portPart, url)) {
+  if (profile.has("upgrade-of-both") && !isUpgradeOfBoth(schemePart, source, url, matching)) {
     return false;
   }
   return redirectCount > 0 || pathPartMatches(source.pathPart, url.pathname);
 }
 
 /** #match-url-to-source-expression, step 4. */
-function isSelf(url: URL, { selfOrigin, profile }: Matching): boolean {
+function isSelf(url: URL, { selfOrigin, profile, isFramed = false }: Matching): boolean {
   const scheme = schemeOf(url);
   if (scheme === "blob" && profile.has("self-excludes-blob")) return false;
   if (selfOrigin === "null") return false;
@@ -98,9 +100,14 @@ function isSelf(url: URL, { selfOrigin, profile }: Matching): boolean {
   const selfScheme = schemeOf(self);
   if (self.hostname !== url.hostname) return false;
   // A URL has no port where it has its scheme's default one.
-  const samePort = self.port === url.port;
+  const port80 = selfScheme === "http" && self.port === "" && url.port === "80";
+  const samePort = self.port === url.port || (port80 && profile.has("self-covers-port-80"));
   if (!samePort && !(hasDefaultPort(self) && hasDefaultPort(url))) return false;
-  if (isSecure(scheme)) return true;
+  if (isSecure(scheme)) {
+    const isUpgrade = scheme === "https" && selfScheme === "http";
+    if (!isUpgrade || !isFramed || !profile.has("frame-upgrade-of-defaults")) return true;
+    return hasDefaultPort(self) && hasDefaultPort(url);
+  }
   return selfScheme === "http" && (scheme === "http" || scheme === "ws");
 }
 
@@ -212,10 +219,16 @@ function isDomain(url: URL): boolean {
 }
 
 /** Chromium upgrades scheme and port together: http and 80, 443 or no port said, to https and 443. */
-function isUpgradeOfBoth(schemePart: string, portPart: HostSource["portPart"], url: URL): boolean {
+function isUpgradeOfBoth(
+  schemePart: string,
+  { portPart }: HostSource,
+  url: URL,
+  { isFramed = false, profile }: Matching,
+): boolean {
   const isSecureDefault = hasDefaultPort(url) && isSecure(schemeOf(url));
-  const upgradesPort =
-    isSecureDefault && (portPart === 80 || (portPart === 443 && schemePart === "http"));
+  const covers443 =
+    schemePart === "http" && !(isFramed && profile.has("frame-upgrade-of-defaults"));
+  const upgradesPort = isSecureDefault && (portPart === 80 || (portPart === 443 && covers443));
   if (schemePart === schemeOf(url)) return !upgradesPort;
   return upgradesPort || portPart === null || portPart === "*";
 }

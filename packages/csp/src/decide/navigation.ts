@@ -110,7 +110,7 @@ export function shouldNavigationResponseBeBlocked(
     const outcome = { policy, directive, effectiveDirective };
     if (isLocal(url)) return { ...outcome, ...allowed({ step: "local-response" }) };
     if (ancestors.length === 0) return { ...outcome, ...allowed({ step: "not-embedded" }) };
-    const matching = { selfOrigin: cspList.selfOrigin, redirectCount: 0, profile };
+    const matching = { selfOrigin: cspList.selfOrigin, redirectCount: 0, profile, isFramed: true };
     const stranger = ancestors.find((origin) => {
       // An opaque origin is serialized as `null`, which is no URL and matches nothing.
       const ancestor = URL.parse(origin);

@@ -12,11 +12,15 @@ export interface Difference {
 }
 
 export type DifferenceName =
+  | "not-ascii-shadows"
   | "upgrade-of-both"
+  | "frame-upgrade-of-defaults"
+  | "self-covers-port-80"
   | "ip-address-matches"
   | "websocket-scheme-kept"
   | "query-ignored"
   | "hash-padding-optional"
+  | "duplicate-attribute-of-scripts"
   | "self-excludes-blob"
   | "base-uri-names-url"
   | "frame-names-origin"
@@ -24,22 +28,48 @@ export type DifferenceName =
   | "worklet-unreported"
   | "strict-dynamic-covers-workers"
   | "form-asks-both"
+  | "hint-asked-by-kind"
   | "hint-reported-by-first"
   | "preload-redirect-unreported"
   | "javascript-url-sampled"
   | "sample-stripped"
+  | "trusted-types-eval-unchecked"
+  | "function-parenthesized"
+  | "asked-before-upgrade"
+  | "loopback-upgraded"
+  | "hint-redirect-asks-default"
+  | "integrity-of-scripts-alone"
+  | "wildcard-takes-grammar"
   | "report-only-repeats"
   | "data-frame-unnamed"
   | "webrtc-not-enforced";
 
 /** What Chromium does otherwise than the text says, by name. `docs/csp-differences.md` is made of this table. */
 export const differences: Readonly<Record<DifferenceName, Difference>> = {
+  "not-ascii-shadows": {
+    anchor: "parse-serialized-policy",
+    specification:
+      "A directive with a character that is not ASCII is as if it were not there: the next of its name counts.",
+    chromium: "It has no effect, and those of its name that follow have none either.",
+  },
   "upgrade-of-both": {
     anchor: "match-ports",
     specification:
       "Scheme and port are matched by themselves: `http://a.example:8080` matches `https://a.example:8080/`, and `http://a.example:80` does not match `https://a.example/`, since 80 is not 443.",
     chromium:
       "They are upgraded together: the second matches, and a scheme is upgraded only where the port is 80, 443, `*` or not said, so the first does not.",
+  },
+  "frame-upgrade-of-defaults": {
+    anchor: "match-ports",
+    specification:
+      "What matches does not depend on what is judged: `'self'` of `http://a.example:8080` matches `https://a.example:8080/`.",
+    chromium:
+      "For frames and ancestors it does not, nor does `http://a.example:443` match `https://a.example/`; for what a page loads both do.",
+  },
+  "self-covers-port-80": {
+    anchor: "match-url-to-source-expression",
+    specification: "`'self'` of `http://a.example` does not match `https://a.example:80/`.",
+    chromium: "It does, except for frames.",
   },
   "ip-address-matches": {
     anchor: "match-hosts",
@@ -61,6 +91,11 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     anchor: "match-element-to-source-list",
     specification: "A hash without its `=` padding is another string, so it matches nothing.",
     chromium: "Hashes are compared decoded, so it matches.",
+  },
+  "duplicate-attribute-of-scripts": {
+    anchor: "is-element-nonceable",
+    specification: "No element whose tag repeats an attribute is nonceable.",
+    chromium: "No script is; a style is.",
   },
   "self-excludes-blob": {
     anchor: "match-url-to-source-expression",
@@ -102,6 +137,13 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
       "A form's submission that `form-action` blocks is not fetched, so `frame-src` is not asked.",
     chromium: "Where a form's target is a frame, both are asked and both report.",
   },
+  "hint-asked-by-kind": {
+    anchor: "does-resource-hint-violate-policy",
+    specification:
+      "A prefetch is allowed when its URL matches any of the lists; `'strict-dynamic'` is not looked at.",
+    chromium:
+      "Each list is asked as for what it governs: with `'strict-dynamic'` one for scripts matches no URL, and the one for workers every URL.",
+  },
   "hint-reported-by-first": {
     anchor: "does-resource-hint-violate-policy",
     specification: "Every policy that a prefetch violates reports it.",
@@ -123,6 +165,44 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification: "A sample is the first 40 characters.",
     chromium:
       "White space at its ends is left out: before inline code is cut to 40, after eval's is.",
+  },
+  "trusted-types-eval-unchecked": {
+    anchor: "can-compile-strings",
+    specification:
+      "Where Trusted Types are required `eval` of a string is refused, `'trusted-types-eval'` or not.",
+    chromium:
+      "With `'trusted-types-eval'` in a policy `eval` and `Function` compile plain strings.",
+  },
+  "asked-before-upgrade": {
+    anchor: "should-block-request",
+    specification: "Policies that are enforced see a URL after `upgrade-insecure-requests`.",
+    chromium:
+      "`fetch()`, media elements, plugins and workers are first asked about the URL as the page has it, and frames are reported by both.",
+  },
+  "loopback-upgraded": {
+    anchor: "upgrade-request",
+    specification: "`http://127.0.0.1/` is trustworthy as it is and not upgraded.",
+    chromium: "It is upgraded like any other.",
+  },
+  "hint-redirect-asks-default": {
+    anchor: "does-resource-hint-violate-policy",
+    specification: "A prefetch's redirect is judged by all lists, as its first URL is.",
+    chromium: "A policy that only reports judges it by `default-src` alone.",
+  },
+  "function-parenthesized": {
+    anchor: "can-compile-strings",
+    specification: "The sample of `new Function` begins with `function anonymous(`.",
+    chromium: "There are parentheses around it: `(function anonymous(`, and `)` at its end.",
+  },
+  "integrity-of-scripts-alone": {
+    anchor: "processing-an-integrity-policy",
+    specification: "`blocked-destinations=(style)` blocks stylesheets without integrity metadata.",
+    chromium: "Only `script` is known.",
+  },
+  "wildcard-takes-grammar": {
+    anchor: "should-block-create-policy",
+    specification: "`trusted-types *` allows a policy of any name.",
+    chromium: "Of any name that could be listed: one with a space in it is refused.",
   },
   "report-only-repeats": {
     anchor: "report-violation",

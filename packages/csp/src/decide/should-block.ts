@@ -75,10 +75,13 @@ function decideRequest(request: Request, client: Client, profile: Profile): Deci
     ...violated.filter(({ policy }) => policy.disposition === "report"),
     ...violated.filter(({ policy }) => policy.disposition === "enforce"),
   ].map(({ policy }) => createViolationForRequest(request, client, policy, profile));
-  const isFirstHint = request.initiator === "prefetch" && request.redirectCount === 0;
-  if (isFirstHint && profile.has("hint-reported-by-first")) {
+  if (request.initiator === "prefetch" && profile.has("hint-reported-by-first")) {
     const first = violations.find(({ disposition }) => disposition === "enforce");
-    return decide(outcomes, first ? [first] : []);
+    const reporting = violations.filter(({ disposition }) => disposition === "report");
+    return decide(outcomes, [
+      ...(request.redirectCount > 0 ? reporting : []),
+      ...(first ? [first] : []),
+    ]);
   }
   return decide(outcomes, violations);
 }
@@ -188,17 +191,26 @@ export function ensureCspDoesNotBlockStringCompilation(
 ): Decision {
   const { compilationType, codeString, isTrusted = false, defaultPolicy } = compilation;
   let trusting: Decision | null = null;
-  if (compilationType !== "TIMER" && !isTrusted) {
+  const isUnchecked =
+    profile.has("trusted-types-eval-unchecked") &&
+    client.cspList.policies.some((policy) => {
+      if (policy.disposition !== "enforce") return false;
+      const directive = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
+      return directive && findKeyword(directive.value, "'trusted-types-eval'");
+    });
+  if (compilationType !== "TIMER" && !isTrusted && !isUnchecked) {
     const sink = compilationType === "FUNCTION" ? "Function" : "eval";
     const compliant = getTrustedTypeCompliantString(
       { expectedType: "TrustedScript", input: codeString, sink, defaultPolicy },
       client,
+      profile,
     );
     trusting = compliant.decision;
     // A default policy may not change what eval compiles.
     if (compliant.value !== codeString) return { ...trusting, result: "Blocked" };
   }
-  const cut = sampleOf(codeString);
+  const parenthesized = compilationType === "FUNCTION" && profile.has("function-parenthesized");
+  const cut = sampleOf(parenthesized ? `(${codeString}` : codeString);
   const sample = profile.has("sample-stripped") ? cut.trim() : cut;
   const required = doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", false);
   const decision = decideBySource(client, "eval", sample, (list) => {

@@ -1,11 +1,11 @@
 /**
- * As much of Structured Fields as `Integrity-Policy` and `Reporting-Endpoints` need.
+ * As much of Structured Fields as `Integrity-Policy` needs.
  * RFC 9651 §4.2.
  * @module
  */
 
 /**
- * A dictionary whose members are inner lists of tokens or strings (§4.2.2, §4.2.1.2). Other members are left out, a
+ * A dictionary whose members are inner lists of tokens (§4.2.2, §4.2.1.2). Other members are left out, a
  * key that comes again wins. `null` where the text is none; parameters are read over.
  */
 export function parseDictionaryOfInnerLists(text: string): Map<string, readonly string[]> | null {
@@ -41,13 +41,13 @@ function innerList(rest: Cursor): readonly string[] | null {
   }
 }
 
-/** A token or a string; a number, boolean or byte sequence is read and given as none. */
+/** A token; a string, number, boolean or byte sequence is read and given as none. */
 function item(rest: Cursor): readonly string[] | null {
   const token = rest.take(/[A-Za-z*][!#$%&'*+.^_`|~:/0-9A-Za-z-]*/y);
   if (token !== null) return [token];
-  const string = rest.take(/"(?:[ !#-[\]-~]|\\["\\])*"/y);
-  if (string !== null) return [string.slice(1, -1).replace(/\\(["\\])/g, "$1")];
-  const other = rest.take(/-?[0-9]{1,15}(?:\.[0-9]{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:/y);
+  const other = rest.take(
+    /"(?:[ !#-[\]-~]|\\["\\])*"|-?[0-9]{1,15}(?:\.[0-9]{1,3})?|\?[01]|:[A-Za-z0-9+/=]*:/y,
+  );
   return other === null ? null : [];
 }
 

@@ -5,9 +5,11 @@
  * attribute".
  * @module
  */
+import { isPolicyName } from "../policy/directives.ts";
 import { type CspList, getDirective, type Policy } from "../policy/policy.ts";
 import { allowed, blocked, type Decision, decide, type Outcome } from "./decision.ts";
 import { ungoverned } from "./fetch-directives.ts";
+import { type Profile, specification } from "./profile.ts";
 import type { Client } from "./request.ts";
 import { createViolationForGlobal, sampleOf, type Violation } from "./violation.ts";
 
@@ -48,10 +50,14 @@ export function shouldSinkTypeMismatchViolationBeBlocked(
   source: string,
   sink: string,
   client: Client,
+  profile: Profile = specification,
 ): Decision {
   const prefix =
     sink === "Function" ? functionPrefixes.find((start) => source.startsWith(start)) : "";
-  const sample = `${sink}|${sampleOf(source.slice(prefix?.length ?? 0))}`;
+  const closing = sink === "Function" && profile.has("function-parenthesized") ? ")" : "";
+  const written = source.slice(prefix?.length ?? 0) + closing;
+  const shown = profile.has("sample-stripped") ? written.trim() : written;
+  const sample = `${sink}|${sampleOf(shown)}`;
   const effectiveDirective = "require-trusted-types-for";
   const violations: Violation[] = [];
   const outcomes = client.cspList.policies.map((policy): Outcome => {
@@ -72,8 +78,10 @@ export function shouldTrustedTypePolicyCreationBeBlocked(
   policyName: string,
   createdPolicyNames: readonly string[],
   client: Client,
+  profile: Profile = specification,
 ): Decision {
   const effectiveDirective = "trusted-types";
+  const isNameable = isPolicyName(policyName) || !profile.has("wildcard-takes-grammar");
   const violations: Violation[] = [];
   const outcomes = client.cspList.policies.map((policy): Outcome => {
     const directive = getDirective(policy, effectiveDirective);
@@ -84,7 +92,7 @@ export function shouldTrustedTypePolicyCreationBeBlocked(
     const named = value.some(({ type, text }) => type === "policy-name" && text === policyName);
     const isDuplicate = createdPolicyNames.includes(policyName) && !has("allow-duplicates");
     const check =
-      (named || has("wildcard")) && !isDuplicate
+      (named || (has("wildcard") && isNameable)) && !isDuplicate
         ? allowed({ step: "value", value: named ? policyName : "*" })
         : blocked({ step: "value", value: value.map(({ text }) => text).join(" ") });
     if (check.result === "Blocked") {
@@ -117,6 +125,7 @@ export interface SinkInput {
 export function getTrustedTypeCompliantString(
   { expectedType, input, isTrusted = false, sink, defaultPolicy }: SinkInput,
   client: Client,
+  profile: Profile = specification,
 ): { readonly value: string; readonly decision: Decision } {
   const none = decide([], []);
   if (isTrusted || !doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", true)) {
@@ -127,7 +136,7 @@ export function getTrustedTypeCompliantString(
     | undefined;
   const converted = convert?.(input, expectedType, sink);
   if (converted !== null && converted !== undefined) return { value: converted, decision: none };
-  const decision = shouldSinkTypeMismatchViolationBeBlocked(input, sink, client);
+  const decision = shouldSinkTypeMismatchViolationBeBlocked(input, sink, client, profile);
   return { value: input, decision };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { type CspList, getDirective } from "../policy/policy.ts";
+import { type Profile, specification } from "./profile.ts";
 import type { Destination } from "./request.ts";
 
 /** Whether the list's documents upgrade what they load. A policy that only reports doesn't upgrade. */
@@ -25,10 +26,14 @@ export interface UpgradableRequest {
 }
 
 /** The URL that is fetched instead, or the same one. */
-export function upgradeRequest(request: UpgradableRequest, cspList: CspList): URL {
+export function upgradeRequest(
+  request: UpgradableRequest,
+  cspList: CspList,
+  profile: Profile = specification,
+): URL {
   const { url } = request;
   if (url.protocol !== "http:" && url.protocol !== "ws:") return url;
-  if (isPotentiallyTrustworthy(url)) return url;
+  if (isPotentiallyTrustworthy(url) && !profile.has("loopback-upgraded")) return url;
   if (request.isTopLevelNavigation) {
     if (!request.upgradeInsecureNavigationsSet?.has(url.host)) return url;
   } else if (!upgradesInsecureRequests(cspList)) return url;

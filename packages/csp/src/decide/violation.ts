@@ -75,7 +75,8 @@ export function createViolationForRequest(
 ): Violation {
   const directive = getEffectiveDirectiveForRequest(request) ?? "";
   const { url, currentUrl, destination } = request;
-  const named = isFramed(destination) && profile.has("frame-names-origin") ? currentUrl : url;
+  const isFrame = destination === "iframe" || destination === "frame";
+  const named = isFrame && profile.has("frame-names-origin") ? currentUrl : url;
   return createViolationForGlobal(client, policy, directive, { resource: named, destination });
 }
 

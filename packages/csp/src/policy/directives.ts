@@ -154,6 +154,11 @@ const policyName = /^[A-Za-z0-9#=_/@.%-]+$/;
 const httpToken = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const notUriChar = /[^A-Za-z0-9._~:/?#[\]@!$&'()*+=%-]|%(?![0-9A-Fa-f]{2})/;
 
+/** Trusted Types, `tt-policy-name`. */
+export function isPolicyName(text: string): boolean {
+  return policyName.test(text);
+}
+
 const valueParsers: { readonly [G in Grammar]: (token: Token) => Values[G] } = {
   "source-list": parseSourceExpression,
   "ancestor-source-list": parseAncestorSource,
@@ -167,7 +172,7 @@ const valueParsers: { readonly [G in Grammar]: (token: Token) => Values[G] } = {
     if (lower === "'none'") return { ...token, type: "none" };
     if (lower === "'allow-duplicates'") return { ...token, type: "allow-duplicates" };
     if (lower === "*") return { ...token, type: "wildcard" };
-    return policyName.test(token.text) ? { ...token, type: "policy-name" } : invalid(token);
+    return isPolicyName(token.text) ? { ...token, type: "policy-name" } : invalid(token);
   },
   "sink-groups"(token) {
     return token.text.toLowerCase() === "'script'" ? { ...token, type: "script" } : invalid(token);

@@ -36,6 +36,7 @@ export interface Seen {
 export function driver(): void {
   interface Hooks {
     ran: (id: string) => void;
+    oracleImport?: (url: string, options?: object) => Promise<void>;
     oracleRun?: (steps: readonly Step[]) => Promise<Seen>;
   }
   const hooks = globalThis as unknown as Hooks;
@@ -46,8 +47,10 @@ export function driver(): void {
   let current: string | null = null;
   /** Whose a URL is that has no room for an id. */
   const ownerOf = new Map<string, string>();
-  const idIn = (text: string): string | null =>
-    /(?:[?&]|%3F)p(?:=|%3D)(\w+)/.exec(text)?.[1] ?? null;
+  const idIn = (text: string): string | null => {
+    const pattern = text.startsWith("data:") ? /%3Fp%3D(\w+)/ : /[?&]p=(\w+)/;
+    return pattern.exec(text)?.[1] ?? null;
+  };
 
   const note = (event: SeenEvent): void => {
     if (event.blockedURI.endsWith("/favicon.ico")) return;
@@ -137,8 +140,8 @@ export function driver(): void {
   const fromWorker = (worker: Worker | MessagePort, target: EventTarget): Promise<boolean> =>
     new Promise((resolve) => {
       worker.onmessage = ({ data }) => {
-        if (data?.event) receive(data);
-        else resolve(true);
+        if (data?.event || data?.ran) receive(data);
+        else resolve(data !== "end");
       };
       target.addEventListener("error", (event) => {
         event.preventDefault();
@@ -159,8 +162,9 @@ export function driver(): void {
       add(element);
       return result.then(() => undefined);
     },
-    "dynamic-import": async (step) => {
-      await import(urlOf(step));
+    "dynamic-import": (step) => hooks.oracleImport?.(urlOf(step)),
+    "json-import": async (step) => {
+      await hooks.oracleImport?.(urlOf(step), { with: { type: "json" } });
     },
     style: (step) => link(step, { rel: "stylesheet", href: urlOf(step) }),
     image: (step) => {
@@ -218,6 +222,16 @@ export function driver(): void {
       const result = settled(element);
       add(element);
       return result;
+    },
+    frame: async (step) => {
+      await frame(step, { src: urlOf(step) });
+      await pause(60);
+    },
+    blank: async (step) => {
+      const element = add(insert<HTMLIFrameElement>("iframe", step, {}));
+      const { body } = element.contentDocument as Document;
+      body.innerHTML = step.text ?? "";
+      await pause(100);
     },
     iframe: (step) => frame(step, { src: urlOf(step) }),
     srcdoc: (step) => frame(step, { srcdoc: step.text }),
@@ -366,6 +380,52 @@ export function driver(): void {
       form.submit();
       await result;
     },
+  };
+
+  const sinks: Record<string, (text: string) => unknown> = {
+    innerHTML: (text) => (document.createElement("b").innerHTML = text),
+    outerHTML: (text) => (add(document.createElement("b")).outerHTML = text),
+    insertAdjacentHTML: (text) => document.createElement("b").insertAdjacentHTML("beforeend", text),
+    setHTMLUnsafe: (text) => document.createElement("b").setHTMLUnsafe(text),
+    "shadow innerHTML": (text) =>
+      (document.createElement("div").attachShadow({ mode: "open" }).innerHTML = text),
+    "contextual fragment": (text) => document.createRange().createContextualFragment(text),
+    DOMParser: (text) => new DOMParser().parseFromString(text, "text/html"),
+    parseHTMLUnsafe: (text) => Document.parseHTMLUnsafe(text),
+    "srcdoc property": (text) => (document.createElement("iframe").srcdoc = text),
+    "srcdoc attribute": (text) => document.createElement("iframe").setAttribute("srcdoc", text),
+    "script src": (text) => (document.createElement("script").src = text),
+    "script src attribute": (text) => document.createElement("script").setAttribute("src", text),
+    "svg script href": (text) =>
+      document.createElementNS("http://www.w3.org/2000/svg", "script").setAttribute("href", text),
+    "script text": (text) => (document.createElement("script").text = text),
+    "script textContent": (text) => (document.createElement("script").textContent = text),
+    "script innerText": (text) => (document.createElement("script").innerText = text),
+    "handler attribute": (text) => document.createElement("b").setAttribute("onclick", text),
+    execCommand: (text) => document.execCommand("insertHTML", false, text),
+    "Worker sink": (text) => new Worker(text).terminate(),
+    "SharedWorker sink": (text) => new SharedWorker(text),
+  };
+  for (const [name, sink] of Object.entries(sinks)) {
+    operations[name] = ({ text = "" }) => {
+      sink(text);
+      return true;
+    };
+  }
+  const create = (name: string): void => {
+    const { trustedTypes } = globalThis as unknown as {
+      trustedTypes: { createPolicy: (name: string, rules: object) => void };
+    };
+    trustedTypes.createPolicy(name, {});
+  };
+  operations["create"] = ({ name = "" }) => {
+    create(name);
+    return true;
+  };
+  operations["create twice"] = ({ name = "" }) => {
+    create(name);
+    create(name);
+    return true;
   };
 
   const run = async (step: Step): Promise<void> => {

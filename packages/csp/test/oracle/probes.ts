@@ -1,51 +1,10 @@
 /** The probes: what a page does, and what the engine is asked about it. */
-import {
-  type Client,
-  chromium,
-  createRequest,
-  type Decision,
-  ensureCspDoesNotBlockStringCompilation,
-  ensureCspDoesNotBlockWasmByteCompilation,
-  type FetchInit,
-  type InlineElement,
-  inlineElement,
-  inlineSource,
-  isBaseAllowedForDocument,
-  redirect,
-  shouldFetchBeBlocked,
-  shouldInlineBehaviorBeBlocked,
-  shouldNavigationRequestBeBlocked,
-  shouldRequestBeBlocked,
-} from "@conclave/csp";
-import { join } from "../../src/decide/decision.ts";
+import type { FetchInit } from "@conclave/csp";
 import type { Step } from "./driver.ts";
 import { anyUrl, hash } from "./grammar.ts";
+import type { Question } from "./question.ts";
 import type { Random } from "./random.ts";
-
-/** What the engine is asked; plain values, so that a case can be printed. */
-export type Question =
-  | {
-      readonly type: "fetches";
-      readonly inits: readonly FetchInit[];
-      /** Whether it is a preload, of whose redirects Chromium reports nothing (`preload-redirect-unreported`). */
-      readonly preload?: boolean;
-    }
-  | {
-      readonly type: "inline";
-      readonly inline: "script" | "script attribute" | "style" | "style attribute";
-      readonly element: Partial<InlineElement>;
-      readonly text: string;
-    }
-  | { readonly type: "javascript"; readonly url: string }
-  | {
-      readonly type: "compile";
-      readonly compilationType: "DIRECT-EVAL" | "INDIRECT-EVAL" | "FUNCTION" | "TIMER";
-      readonly text: string;
-    }
-  | { readonly type: "wasm" }
-  | { readonly type: "cssom" }
-  | { readonly type: "base"; readonly url: string }
-  | { readonly type: "form"; readonly urls: readonly string[] };
+import type { Answer } from "./server.ts";
 
 export interface Probe {
   readonly id: string;
@@ -57,93 +16,12 @@ export interface Probe {
   /** Whether it happened: the last URL was asked for, or the page noted it. */
   readonly measure: "hit" | "done";
   readonly question: Question;
+  /** What the server says to URLs with the probe's id and `t=own`. */
+  readonly answer?: Answer;
   /** What a policy may list to allow it. */
   readonly urls?: readonly string[];
   readonly nonces?: readonly string[];
   readonly texts?: readonly string[];
-}
-
-/** The engine's answer. */
-export async function decideQuestion(question: Question, client: Client): Promise<Decision> {
-  switch (question.type) {
-    case "fetches": {
-      const [first, ...others] = question.inits;
-      if (!first) throw new RangeError("nothing to fetch");
-      let decision = shouldFetchBeBlocked(first, client, chromium);
-      for (const init of others) {
-        if (decision.result === "Blocked") break;
-        decision = join(decision, shouldFetchBeBlocked(init, client, chromium));
-      }
-      if (!question.preload) return decision;
-      const { violations } = shouldRequestBeBlocked(
-        createRequest(first, chromium),
-        client,
-        chromium,
-      );
-      return { ...decision, violations };
-    }
-    case "inline": {
-      const { inline, element, text } = question;
-      const source = await inlineSource(text);
-      return shouldInlineBehaviorBeBlocked(
-        inlineElement(element),
-        inline,
-        source,
-        client,
-        chromium,
-      );
-    }
-    case "javascript":
-      return shouldNavigationRequestBeBlocked(
-        createRequest({ url: question.url, destination: "document", mode: "navigate" }, chromium),
-        "other",
-        client,
-        { profile: chromium },
-      );
-    case "compile": {
-      const { compilationType, text } = question;
-      return ensureCspDoesNotBlockStringCompilation(
-        { compilationType, codeString: text },
-        client,
-        chromium,
-      );
-    }
-    case "wasm":
-      return ensureCspDoesNotBlockWasmByteCompilation(client);
-    case "cssom":
-      return { result: "Allowed", outcomes: [], violations: [] };
-    case "base":
-      return isBaseAllowedForDocument(question.url, client, chromium);
-    case "form":
-      return decideForm(question.urls, client);
-  }
-}
-
-/**
- * A form's submission into a frame: `form-action` and `frame-src` are asked about each URL. Chromium asks the second
- * even where the first has blocked (`form-asks-both`).
- */
-async function decideForm(urls: readonly string[], client: Client): Promise<Decision> {
-  const [url = "", ...redirects] = urls;
-  let request = createRequest({ url, destination: "iframe", mode: "navigate" }, chromium);
-  const ask = async (): Promise<Decision> => {
-    const options = { profile: chromium };
-    const action = await shouldNavigationRequestBeBlocked(
-      request,
-      "form-submission",
-      client,
-      options,
-    );
-    const framing = shouldRequestBeBlocked(request, client, chromium);
-    return join(action, framing);
-  };
-  let decision = await ask();
-  for (const to of redirects) {
-    if (decision.result === "Blocked") break;
-    request = redirect(request, to, chromium);
-    decision = join(decision, await ask());
-  }
-  return decision;
 }
 
 /** Where a probe is made. */
@@ -156,7 +34,7 @@ export interface Site {
 export const nonces = ["abc", "n0nce", "r+/="] as const;
 
 /** The chain of URLs from the first to the last, each of which leads to the next. */
-function chain(
+export function chain(
   { id, random, page }: Site,
   type: string,
   options: {
@@ -190,7 +68,7 @@ const escapeHtml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
 
 /** The attributes of a tag, as text. */
-function tag(name: string, attributes: readonly (readonly [string, string])[]): string {
+export function tag(name: string, attributes: readonly (readonly [string, string])[]): string {
   const texts = attributes.map(([key, value]) => ` ${key}="${escapeHtml(value)}"`);
   return `<${name}${texts.join("")}>`;
 }
@@ -198,10 +76,10 @@ function tag(name: string, attributes: readonly (readonly [string, string])[]): 
 /** A body that the server gives to a script's URL. */
 export const scriptBody = (id: string): string => `globalThis.ran?.(${JSON.stringify(id)})`;
 
-type Make = (site: Site) => Omit<Probe, "id" | "kind">;
+export type Make = (site: Site) => Omit<Probe, "id" | "kind">;
 
 /** Something that is fetched by an operation of the driver. */
-function fetched(
+export function fetched(
   op: string,
   type: string,
   init: Partial<FetchInit>,
@@ -234,7 +112,7 @@ function fetched(
       question: {
         type: "fetches",
         inits: [{ ...init, url, redirects }],
-        preload: op.endsWith("preload"),
+        preload: op === "preload",
       },
       urls: [url, ...redirects],
     };
@@ -280,7 +158,11 @@ function external(name: "script" | "module" | "style", parsed: boolean): Make {
       urls: [url, ...redirects],
       nonces: nonce ? [nonce] : [],
       texts: integrity ? [body] : [],
-      question: { type: "fetches", inits: [{ ...init, parserInserted: parsed }] } as const,
+      question: {
+        type: "fetches",
+        inits: [{ ...init, parserInserted: parsed }],
+        scanned: parsed,
+      } as const,
     };
     if (!parsed) return { ...more, step: { id, op: name, url, nonce, integrity, crossorigin } };
     const attributes: [string, string][] = [["data-probe", id]];
@@ -423,7 +305,7 @@ function compiled(
     const end = random.pick(["", " /* so long that no sample has all of it */", "  "]);
     const code = `${start}ran("${id}")${end}`;
     // CreateDynamicFunction's source text.
-    const text = compilationType === "FUNCTION" ? `(function anonymous(\n) {\n${code}\n})` : code;
+    const text = compilationType === "FUNCTION" ? `function anonymous(\n) {\n${code}\n}` : code;
     return {
       measure: "done",
       step: { id, op, text: code, serial: true },
@@ -444,8 +326,51 @@ const ifSecure =
     return (isSecure ? make : fetched("image", "image", { destination: "image" }))(site);
   };
 
-/** Every kind with how often it is made. */
-export const kinds: Readonly<Record<string, readonly [weight: number, make: Make]>> = {
+/** What a policy may list to allow it. */
+export function urlsOf(question: Question): string[] {
+  if (question.type !== "fetches") return [];
+  return question.inits.flatMap(({ url, redirects = [] }) => [url, ...redirects].map(String));
+}
+
+/** A stylesheet that imports another. */
+const styleImport: Make = (site) => {
+  const { id, random } = site;
+  const inner = chain(site, "style");
+  const outer = chain(site, "css-import", { import: inner.url });
+  const nonce = random.chance(0.3) ? random.pick(nonces) : "";
+  const question: Question = {
+    type: "fetches",
+    inits: [
+      { destination: "style", nonce, ...outer },
+      { destination: "style", ...inner },
+    ],
+  };
+  return {
+    measure: "hit",
+    question,
+    urls: urlsOf(question),
+    nonces: nonce ? [nonce] : [],
+    step: { id, op: "style", url: outer.url, nonce },
+  };
+};
+
+/** From a path without escapes: of others a service worker may not be. */
+const serviceWorker: Make = ({ id, random, page }) => {
+  const path = random.pick(["/", "/file", "/dir/file", "/dir/sub/file"]);
+  const url = `${page.origin}${path}?p=${id}&t=worker`;
+  return {
+    measure: "hit",
+    step: { id, op: "serviceworker", url },
+    question: {
+      type: "fetches",
+      inits: [{ destination: "serviceworker", parserInserted: false, url }],
+    },
+    urls: [url],
+  };
+};
+
+/** Every kind of an ordinary page with how often it is made. */
+export const ordinaryKinds: Kinds = {
   "script parsed": [6, external("script", true)],
   "script inserted": [5, external("script", false)],
   "script local": [1, local("script", { destination: "script", parserInserted: false }, script)],
@@ -454,6 +379,18 @@ export const kinds: Readonly<Record<string, readonly [weight: number, make: Make
   "module import": [3, moduleImport],
   "style parsed": [2, external("style", true)],
   "style inserted": [2, external("style", false)],
+  "style import": [2, styleImport],
+  "dynamic import": [
+    2,
+    fetched(
+      "dynamic-import",
+      "script",
+      { destination: "script", parserInserted: false, mode: "cors" },
+      { measure: "done" },
+    ),
+  ],
+  "json import": [1, fetched("json-import", "json", { destination: "json", mode: "cors" })],
+  "service worker": [1, ifSecure(serviceWorker)],
   "style local": [
     1,
     local("style", { destination: "style" }, () => ({
@@ -619,13 +556,13 @@ export const kinds: Readonly<Record<string, readonly [weight: number, make: Make
   ],
 };
 
-const drawn = Object.entries(kinds).flatMap(([kind, [weight]]) =>
-  Array.from({ length: weight }, () => kind),
-);
+export type Kinds = Readonly<Record<string, readonly [weight: number, make: Make]>>;
 
-/** A probe of any kind. */
-export function makeProbe(site: Site, kind: string = site.random.pick(drawn)): Probe {
-  const make = kinds[kind]?.[1];
-  if (!make) throw new RangeError(`no kind ${kind}`);
+/** A probe of any of the kinds, the heavier ones more often. */
+export function makeProbe(site: Site, kinds: Kinds): Probe {
+  const drawn = Object.entries(kinds).flatMap(([kind, [weight, make]]) =>
+    Array.from({ length: weight }, () => ({ kind, make })),
+  );
+  const { kind, make } = site.random.pick(drawn);
   return { id: site.id, kind, ...make(site) };
 }

@@ -1,37 +1,35 @@
 /** Pages in Chromium, beside what the engine says of them. */
-import {
-  type Client,
-  chromium,
-  type Policy,
-  parseMetaPolicy,
-  parsePolicyList,
-  violationReportBody,
-} from "@conclave/csp";
+import { chromium, violationReportBody } from "@conclave/csp";
 import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "../chromium.ts";
+import { documentKinds } from "./documents.ts";
 import { driver, type Seen, type Step } from "./driver.ts";
 import { type Pool, pageUrl, policy } from "./grammar.ts";
-import { decideQuestion, makeProbe, type Probe, scriptBody } from "./probes.ts";
+import { integrityHeaders, integrityKinds } from "./integrity.ts";
+import { type Kinds, makeProbe, ordinaryKinds, type Probe, scriptBody } from "./probes.ts";
+import {
+  type DeliveredPolicy,
+  decideQuestion,
+  fetchedScheme,
+  headersOf,
+  type Place,
+  type Question,
+} from "./question.ts";
 import { type Random, seededRandom } from "./random.ts";
 import { type Answer, type AnyServer, startAnyServer } from "./server.ts";
 
-/** A policy and how it comes to the page. */
-export interface DeliveredPolicy {
-  readonly delivery: "header" | "report-only header" | "meta";
-  readonly text: string;
-}
+import { trustedTypesKinds, trustedTypesPolicies } from "./trusted-types.ts";
 
 /** A page with its policies and what it does. */
-export interface Case {
-  readonly url: string;
-  readonly policies: readonly DeliveredPolicy[];
+export interface Case extends Place {
   readonly probes: readonly Probe[];
 }
 
-/** What happened, or was to happen: whether it was allowed, and the events, sorted. */
+/** What happened, or was to happen: whether it was allowed, by which scheme it was fetched, and the events, sorted. */
 export interface Outcome {
   readonly happened: boolean;
-  readonly events: readonly string[];
+  readonly scheme?: string | undefined;
+  events: readonly string[];
 }
 
 export interface Difference {
@@ -40,16 +38,61 @@ export interface Difference {
   readonly observed: Outcome;
 }
 
-/** The case that a seed gives. */
+/** The case that a seed gives. Each is of one theme, so that what is asked about stays apart from the rest. */
 export function makeCase(seed: number, size: number): Case {
   const random = seededRandom(seed);
   const url = pageUrl(random);
   const page = new URL(url);
-  const probes = Array.from({ length: size }, (_, index) =>
-    makeProbe({ random, page, id: `s${seed}x${index}` }),
-  );
-  return { url, probes, policies: makePolicies(random, poolOf(probes)) };
+  const make = (kinds: Kinds): Probe[] =>
+    Array.from({ length: size }, (_, index) =>
+      makeProbe({ random, page, id: `s${seed}x${index}` }, kinds),
+    );
+  const theme = random.below(20);
+  if (theme < 3) {
+    const probes = make(trustedTypesKinds);
+    const names = probes.flatMap(({ texts = [] }) => texts);
+    return { url, probes, policies: trustedTypesPolicies(random, names) };
+  }
+  if (theme < 6) {
+    // A sandboxed form's own navigation would be the page's `frame-src` to judge.
+    const { "sandbox forms": _, ...others } = documentKinds;
+    if (random.chance(0.5)) return { url, probes: make(documentKinds), policies: [] };
+    const probes = make(others);
+    return { url, probes, policies: makePolicies(random, poolOf(probes)) };
+  }
+  if (theme < 7) {
+    return { url, probes: make(integrityKinds), policies: [], integrity: integrityHeaders(random) };
+  }
+  if (theme > 7) {
+    const probes = make(ordinaryKinds);
+    return { url, probes, policies: makePolicies(random, poolOf(probes)) };
+  }
+  const probes = make(upgradedKinds);
+  const policies = makePolicies(random, poolOf(probes));
+  const upgrading = { delivery: random.pick(deliveries), text: "upgrade-insecure-requests" };
+  return { url, probes, policies: [...policies, upgrading] };
 }
+
+/** What Chromium asks about only when it is upgraded (`asked-before-upgrade`). */
+const upgradedKinds: Kinds = Object.fromEntries(
+  [
+    "script inserted",
+    "module inserted",
+    "dynamic import",
+    "style inserted",
+    "image",
+    "svg image",
+    "background",
+    "font",
+    "xhr",
+    "eventsource",
+  ].flatMap((kind) => {
+    const made = ordinaryKinds[kind];
+    return made ? [[kind, made]] : [];
+  }),
+);
+
+const deliveries = ["header", "header", "report-only header", "meta"] as const;
 
 function poolOf(probes: readonly Probe[]): Pool {
   return {
@@ -61,24 +104,9 @@ function poolOf(probes: readonly Probe[]): Pool {
 
 function makePolicies(random: Random, pool: Pool): DeliveredPolicy[] {
   return Array.from({ length: random.pick([1, 1, 1, 2, 2, 3]) }, () => ({
-    delivery: random.pick(["header", "header", "report-only header", "meta"] as const),
+    delivery: random.pick(deliveries),
     text: policy(random, pool),
   }));
-}
-
-/** The policies as the engine has them. Those of headers come first. */
-export function clientOf({ url, policies }: Case): Client {
-  const delivered = (delivery: DeliveredPolicy["delivery"]): readonly Policy[] =>
-    policies
-      .filter((policy) => policy.delivery === delivery)
-      .flatMap(({ text }) => {
-        if (delivery === "meta") return [parseMetaPolicy(text)];
-        // Headers carry bytes, which are read one to one.
-        const bytes = Buffer.from(text).toString("latin1");
-        return parsePolicyList(bytes, delivery === "header" ? "enforce" : "report");
-      });
-  const all = [...delivered("header"), ...delivered("report-only header"), ...delivered("meta")];
-  return { url, cspList: { policies: all, selfOrigin: new URL(url).origin } };
 }
 
 function documentOf({ policies, probes }: Case): string {
@@ -92,18 +120,12 @@ function documentOf({ policies, probes }: Case): string {
 ${probes.map(({ html = "" }) => html).join("\n")}`;
 }
 
-function headersOf({ policies }: Case): string[] {
-  return policies.flatMap(({ delivery, text }) => {
-    if (delivery === "meta") return [];
-    const name =
-      delivery === "header" ? "Content-Security-Policy" : "Content-Security-Policy-Report-Only";
-    return [name, Buffer.from(text).toString("latin1")];
-  });
-}
-
 const contentTypes: Readonly<Record<string, string>> = {
   script: "text/javascript",
   module: "text/javascript",
+  imported: "text/javascript",
+  json: "application/json",
+  "css-import": "text/css",
   worker: "text/javascript",
   sharedworker: "text/javascript",
   style: "text/css",
@@ -122,6 +144,10 @@ function bodyOf(type: string, id: string, imported: string | null): string {
       return scriptBody(id);
     case "module":
       return `import ${JSON.stringify(imported)}`;
+    case "css-import":
+      return `@import ${JSON.stringify(imported)};`;
+    case "json":
+      return "{}";
     case "worker":
       return "postMessage(0)";
     case "sharedworker":
@@ -140,24 +166,28 @@ export class Oracle {
   readonly #server: AnyServer;
   readonly #browser: Browser;
   readonly #cases: Map<string, Case>;
-  readonly #hits: Map<string, Set<string>>;
+  readonly #answers: Map<string, Answer>;
+  readonly #hits: Map<string, Map<string, string>>;
   #next = 0;
 
   private constructor(
     server: AnyServer,
     browser: Browser,
     cases: Map<string, Case>,
-    hits: Map<string, Set<string>>,
+    answers: Map<string, Answer>,
+    hits: Map<string, Map<string, string>>,
   ) {
     this.#server = server;
     this.#browser = browser;
     this.#cases = cases;
+    this.#answers = answers;
     this.#hits = hits;
   }
 
   static async start(): Promise<Oracle> {
     const cases = new Map<string, Case>();
-    const hits = new Map<string, Set<string>>();
+    const answers = new Map<string, Answer>();
+    const hits = new Map<string, Map<string, string>>();
     const server = await startAnyServer((url): Answer => {
       const parameter = (name: string): string | null => url.searchParams.get(name);
       const common = ["Access-Control-Allow-Origin", "*", "Cache-Control", "no-store"];
@@ -167,11 +197,18 @@ export class Oracle {
         return { headers, body: documentOf(page) };
       }
       const to = parameter("to");
+      const inner = parameter("inner");
+      if (inner) {
+        const body = `<iframe src="${inner.replaceAll("&", "&amp;")}"></iframe>`;
+        return { headers: ["Content-Type", "text/html", ...common], body };
+      }
       if (to) return { status: 307, headers: ["Location", to, ...common], body: "" };
-      const id = parameter("p");
+      const id = parameter("p") ?? parameter("o");
       const type = parameter("t") ?? "text";
       if (!id) return { status: 404, headers: common, body: "" };
-      for (const seen of hits.values()) seen.add(id);
+      const own = type === "own" ? answers.get(id) : undefined;
+      if (own) return { ...own, headers: [...own.headers, ...common] };
+      if (!parameter("import")) for (const seen of hits.values()) seen.set(id, url.protocol);
       const headers = ["Content-Type", contentTypes[type] ?? "text/plain", ...common];
       return { headers, body: bodyOf(type, id, parameter("import")) };
     });
@@ -180,7 +217,7 @@ export class Oracle {
       "--disable-site-isolation-trials",
       "--allow-running-insecure-content",
     );
-    return new Oracle(server, browser, cases, hits);
+    return new Oracle(server, browser, cases, answers, hits);
   }
 
   async close(): Promise<void> {
@@ -224,6 +261,8 @@ export class Oracle {
   async openTab(): Promise<Page> {
     const context = await this.#browser.newContext({ ignoreHTTPSErrors: true });
     const tab = await context.newPage();
+    // As text: a test runner would replace the import by one of its own.
+    await tab.addInitScript("globalThis.oracleImport = (url, options) => import(url, options)");
     await tab.addInitScript(driver);
     return tab;
   }
@@ -258,9 +297,10 @@ export class Oracle {
 
   async #compare(tab: Page, page: Case): Promise<Difference[]> {
     const key = String(this.#next++);
-    const hits = new Set<string>();
+    const hits = new Map<string, string>();
     this.#cases.set(key, page);
     this.#hits.set(key, hits);
+    for (const { id, answer } of page.probes) if (answer) this.#answers.set(id, answer);
     let seen: Seen;
     try {
       const url = new URL(page.url);
@@ -272,14 +312,18 @@ export class Oracle {
     } finally {
       this.#cases.delete(key);
       this.#hits.delete(key);
+      for (const { id } of page.probes) this.#answers.delete(id);
     }
-    const client = clientOf(page);
     const done = new Set(seen.done);
     const found: Difference[] = [];
     for (const probe of page.probes) {
-      const decision = await decideQuestion(probe.question, client);
+      const decision = await decideQuestion(probe.question, page);
       const expected: Outcome = {
         happened: decision.result === "Allowed",
+        scheme:
+          probe.measure === "hit" && decision.result === "Allowed"
+            ? fetchedScheme(probe.question, page)
+            : undefined,
         events: eventTexts(
           decision.violations
             .map((violation) => violationReportBody(violation, chromium))
@@ -288,14 +332,29 @@ export class Oracle {
       };
       const observed: Outcome = {
         happened: (probe.measure === "hit" ? hits : done).has(probe.id),
+        scheme:
+          probe.measure === "hit" && fetchedScheme(probe.question, page)
+            ? hits.get(probe.id)
+            : undefined,
         events: eventTexts(seen.events.filter((event) => event.probe === probe.id)),
       };
+      if (isPreloadedRedirect(probe.question)) {
+        for (const outcome of [expected, observed]) {
+          outcome.events = outcome.events.filter((event) => !event.startsWith('["report"'));
+        }
+      }
       if (JSON.stringify(expected) !== JSON.stringify(observed)) {
         found.push({ probe, expected, observed });
       }
     }
     return found;
   }
+}
+
+/** What the parser has preloaded says nothing of a redirect to policies that only report. */
+function isPreloadedRedirect(question: Question): boolean {
+  if (question.type !== "fetches" || !question.scanned) return false;
+  return question.inits.some(({ redirects = [] }) => redirects.length > 0);
 }
 
 // The case with one policy, directive or expression less.
