@@ -92,7 +92,7 @@ function codeOf({ blockedURL, sample, sourceFile, lineNumber, columnNumber }: Re
 }
 
 function hasOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).host !== "";
+  return (URL.parse(text)?.host ?? "") !== "";
 }
 
 function originOf(text: string): string {

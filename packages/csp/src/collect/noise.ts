@@ -18,8 +18,19 @@ export interface Noise {
 interface Rule {
   readonly class: NoiseClass;
   readonly reason: string;
-  readonly field: "documentURL" | "blockedURL" | "sourceFile" | "sample";
-  readonly matches: (value: string, facts: ReportFacts) => boolean;
+  readonly field: Field;
+  readonly matches: (value: Value, document: Value) => boolean;
+}
+
+type Field = "documentURL" | "blockedURL" | "sourceFile" | "sample";
+
+/** A field's text, and what it is as a URL. */
+interface Value {
+  readonly text: string;
+  /** What stands before the first colon, or all of it; lower case. */
+  readonly scheme: string;
+  /** Empty where it is no URL. */
+  readonly host: string;
 }
 
 /** `blockedURL` and `sourceFile` may hold a scheme alone. */
@@ -104,7 +115,7 @@ const rules: readonly Rule[] = [
           class: noise,
           reason,
           field,
-          matches: (value) => names.includes(schemeOf(value)),
+          matches: ({ scheme }) => names.includes(scheme),
         }),
       ),
   ),
@@ -113,7 +124,7 @@ const rules: readonly Rule[] = [
       class: "extension",
       reason,
       field: "sample",
-      matches: (value) => value.includes(part),
+      matches: ({ text }) => text.includes(part),
     }),
   ),
   ...injectedHosts.flatMap(([host, reason]) =>
@@ -122,7 +133,7 @@ const rules: readonly Rule[] = [
         class: "injected",
         reason,
         field,
-        matches: (value) => isUnder(hostOf(value), host),
+        matches: (value) => isUnder(value.host, host),
       }),
     ),
   ),
@@ -130,21 +141,21 @@ const rules: readonly Rule[] = [
     class: "injected",
     reason: "something on the visitor's machine or network",
     field: "blockedURL",
-    matches: (value, { documentURL }) => isLocal(hostOf(value)) && !isLocal(hostOf(documentURL)),
+    matches: ({ host }, document) => isLocal(host) && !isLocal(document.host),
   },
   ...copyHosts.map(
     ([host, reason]): Rule => ({
       class: "elsewhere",
       reason,
       field: "documentURL",
-      matches: (value) => isUnder(hostOf(value), host),
+      matches: (value) => isUnder(value.host, host),
     }),
   ),
   {
     class: "elsewhere",
     reason: "a copy of the page, in a file",
     field: "documentURL",
-    matches: (value) => ["file", "content", "intent"].includes(schemeOf(value)),
+    matches: ({ scheme }) => ["file", "content", "intent"].includes(scheme),
   },
 ];
 
@@ -153,15 +164,21 @@ export function noiseOf(
   facts: ReportFacts,
   sites: ReadonlySet<string> | undefined,
 ): Noise | undefined {
+  const values: Readonly<Record<Field, Value>> = {
+    documentURL: valueOf(facts.documentURL),
+    blockedURL: valueOf(facts.blockedURL),
+    sourceFile: valueOf(facts.sourceFile),
+    sample: { text: facts.sample, scheme: "", host: "" },
+  };
   const rule = rules.find(
-    ({ field, matches }) => facts[field] !== "" && matches(facts[field], facts),
+    ({ field, matches }) => facts[field] !== "" && matches(values[field], values.documentURL),
   );
   if (rule) {
     const { class: noise, reason, field } = rule;
     return { class: noise, reason, evidence: `${field}: ${facts[field]}` };
   }
   const { documentURL } = facts;
-  const origin = URL.canParse(documentURL) ? new URL(documentURL).origin : undefined;
+  const origin = URL.parse(documentURL)?.origin;
   // A document with no origin of its own, as of `about:srcdoc`, may well be a part of ours.
   if (sites === undefined || (origin === undefined && documentURL === "about")) return undefined;
   if (origin !== undefined && sites.has(origin)) return undefined;
@@ -172,12 +189,9 @@ export function noiseOf(
   };
 }
 
-function schemeOf(text: string): string {
-  return (text.split(":", 1)[0] ?? "").toLowerCase();
-}
-
-function hostOf(text: string): string {
-  return URL.canParse(text) ? new URL(text).hostname : "";
+function valueOf(text: string): Value {
+  const scheme = (text.split(":", 1)[0] ?? "").toLowerCase();
+  return { text, scheme, host: URL.parse(text)?.hostname ?? "" };
 }
 
 function isUnder(host: string, parent: string): boolean {

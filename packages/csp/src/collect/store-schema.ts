@@ -25,8 +25,6 @@ export const migrations: readonly string[] = [
     first_seen INTEGER NOT NULL,
     last_seen INTEGER NOT NULL
   ) STRICT;
-  CREATE INDEX groups_by_weight ON groups (count, last_seen);
-  CREATE INDEX groups_by_last_seen ON groups (last_seen);
 
   CREATE TABLE counts (
     group_id INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE,
