@@ -7,7 +7,7 @@ import { CspError } from "../errors.ts";
 import { parseReports, type Report } from "../report/parse-reports.ts";
 import { factsOf } from "./facts.ts";
 import { groupOf } from "./group.ts";
-import { createRateLimit, type Rate } from "./rate-limit.ts";
+import { createRateLimit, networkOf, type Rate } from "./rate-limit.ts";
 import type { ReportStore } from "./report-store.ts";
 
 /** What a handler learns besides the request. */
@@ -24,7 +24,7 @@ export interface EndpointOptions {
   readonly sites?: readonly string[];
   /** Whether the first characters of blocked code are kept. Default `true`. */
   readonly samples?: boolean;
-  /** Reports of one address. Default 200 at once, 120 a minute. */
+  /** Reports of one address; of an IPv6 network of 64 bits. Default 200 at once, 120 a minute. */
   readonly perAddress?: Rate;
   /** Reports of all. Default 5,000 at once, 6,000 a minute. */
   readonly overall?: Rate;
@@ -55,7 +55,7 @@ export function createEndpoint(options: EndpointOptions): Handler {
       return problem(status, code, title, headers);
     };
     const take = (reports: number) =>
-      perAddress.take(address, reports, at) && overall.take("", reports, at);
+      perAddress.take(networkOf(address), reports, at) && overall.take("", reports, at);
     const tooMany = () => refuse(429, "rate-limit", "Too many reports", { "Retry-After": "60" });
 
     if (request.method === "OPTIONS") return preflight();

@@ -36,3 +36,21 @@ export function createRateLimit({ burst, perMinute }: Rate, keys = 10_000): Rate
     },
   };
 }
+
+/**
+ * Whose bucket an address takes from. A network gets 64 bits of an IPv6 address for itself (RFC 4291 §2.5.1), so that
+ * what follows them tells nobody apart.
+ */
+export function networkOf(address: string): string {
+  const [plain = ""] = address.split("%", 1);
+  const host = plain.includes(":") ? URL.parse(`http://[${plain}]/`)?.hostname : undefined;
+  if (host === undefined) return plain;
+  const [head = "", tail] = host.slice(1, -1).split("::");
+  const first = head === "" ? [] : head.split(":");
+  const last = tail ? tail.split(":") : [];
+  const zeros = Array.from({ length: 8 - first.length - last.length }, () => "0");
+  const groups = [...first, ...zeros, ...last];
+  // An IPv4 address in the form of the other.
+  const isMapped = groups.slice(0, 6).join(":") === "0:0:0:0:0:ffff";
+  return groups.slice(0, isMapped ? 8 : 4).join(":");
+}

@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { createRateLimit } from "./rate-limit.ts";
+import { createRateLimit, networkOf } from "./rate-limit.ts";
 
 export interface SignIn {
   /** Whether the request has the token or a session. */
@@ -43,7 +43,8 @@ export function createSignIn(token: string, now: () => number): SignIn {
       return secret !== undefined && (sessions.get(keyOf(secret)) ?? 0) > now();
     },
     start(given, address) {
-      if (!perAddress.take(address, 1, now()) || !overall.take("", 1, now())) return "too-often";
+      if (!perAddress.take(networkOf(address), 1, now()) || !overall.take("", 1, now()))
+        return "too-often";
       if (!isToken(given)) return "wrong";
       const secret = randomBytes(24).toString("base64url");
       sessions.set(keyOf(secret), now() + SESSION);

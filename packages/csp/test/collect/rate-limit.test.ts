@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createRateLimit } from "../../src/collect/rate-limit.ts";
+import { createRateLimit, networkOf } from "../../src/collect/rate-limit.ts";
 
 const rate = { burst: 3, perMinute: 60 };
 
@@ -40,3 +40,16 @@ test("forgets the key that was quiet longest", () => {
   expect(limit.take("a", 1, 0)).toBe(false);
   expect(limit.take("b", 1, 0)).toBe(true);
 });
+
+test.each([
+  ["192.0.2.1", "192.0.2.1"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+  ["2001:db8:1:2::", "2001:db8:1:2"],
+  ["2001:0DB8::1", "2001:db8:0:0"],
+  ["::1", "0:0:0:0"],
+  ["fe80::1%eth0", "fe80:0:0:0"],
+  ["::ffff:192.0.2.1", "0:0:0:0:0:ffff:c000:201"],
+  ["::ffff:192.0.2.2", "0:0:0:0:0:ffff:c000:202"],
+  ["not:an:address", "not:an:address"],
+  ["", ""],
+])("networkOf(%j) is %j", (address, network) => expect(networkOf(address)).toBe(network));

@@ -49,7 +49,9 @@ describe("possible", () => {
       "trusted-types-sink",
     ],
     ["blocked", "trusted-types 'none'", "trusted-types", "trusted-types-policy"],
-    // Ports on which browsers and the specification differ.
+    // Where browsers and the specification differ.
+    ["blocked", "script-src http://a.example:80", "script-src", "https://a.example/"],
+    ["blocked", "script-src https://a.example/x?y", "script-src", "https://a.example/x"],
     ["blocked", "script-src http://a.example:8080", "script-src", "https://a.example:8080/"],
 
     ["after-redirect", "script-src 'self'", "script-src-elem", "https://shop.example/a.js"],
