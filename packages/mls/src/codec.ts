@@ -362,13 +362,16 @@ export function struct<T extends object>(
   fields: { readonly [K in keyof T]-?: Codec<T[K]> },
 ): Codec<T> {
   const names = Object.keys(fields) as (keyof T)[];
+  const parts = names.map((name) => ({ name, codec: fields[name] }));
+  // Values begin as copies of this one: the engine lays them out at once, not field by field.
+  const blank = Object.fromEntries(names.map((name) => [name, undefined])) as Partial<T>;
   return {
     write: (w, value) => {
-      for (const name of names) fields[name].write(w, value[name]);
+      for (const { name, codec } of parts) codec.write(w, value[name]);
     },
     read: (r) => {
-      const value: Partial<T> = {};
-      for (const name of names) value[name] = fields[name].read(r);
+      const value: Partial<T> = { ...blank };
+      for (const { name, codec } of parts) value[name] = codec.read(r);
       return value as T;
     },
   };
