@@ -54,8 +54,14 @@ export function parsePolicy(
  * out, as in #parse-response-csp. Offsets count from the start of `value`.
  */
 export function parsePolicyList(value: string, disposition: Disposition = "enforce"): Policy[] {
-  return strictlySplit(token(value, 0), ",")
-    .map((serialized) => parseToken(serialized, "header", disposition))
+  let offset = 0;
+  return value
+    .split(",")
+    .map((part) => {
+      const serialized = token(part, offset);
+      offset += part.length + 1;
+      return parseToken(serialized, "header", disposition);
+    })
     .filter((policy) => policy.directiveSet.length > 0);
 }
 
@@ -118,51 +124,64 @@ export function serializePolicyList(policies: readonly Policy[]): string {
 function parseToken(serialized: Token, source: PolicySource, disposition: Disposition): Policy {
   const directives = new Map<string, Directive>();
   const ignored: IgnoredDirective[] = [];
-  for (const part of strictlySplit(serialized, ";")) {
-    const directive = strip(part);
-    if (!isAscii(directive.text)) {
-      ignored.push({ ...directive, reason: "not-ascii" });
-      continue;
-    }
-    const [first, ...value] = splitOnWhitespace(directive);
-    if (!first) continue;
+  const { text, offset } = serialized;
+  for (let start = 0; start <= text.length; ) {
+    const separator = text.indexOf(";", start);
+    const end = separator < 0 ? text.length : separator;
+    const { words, isAscii } = splitOnWhitespace(text, start, end, offset);
+    start = end + 1;
+    const [first] = words;
+    const last = words.at(-1);
+    if (!first || !last) continue;
+    const length = last.offset + last.length - first.offset;
+    const span = { offset: first.offset, length };
     const name = first.text.toLowerCase();
-    if (directives.has(name)) ignored.push({ ...directive, reason: "duplicate" });
-    else directives.set(name, parseDirective(name, value, directive));
+    if (isAscii && !directives.has(name)) {
+      directives.set(name, parseDirective(name, words.slice(1), span));
+    } else {
+      const from = first.offset - offset;
+      const written = token(text.slice(from, from + length), first.offset);
+      ignored.push({ ...written, reason: isAscii ? "duplicate" : "not-ascii" });
+    }
   }
-  const { text } = strip(serialized);
-  return { directiveSet: [...directives.values()], disposition, source, text, ignored };
+  const stripped = strip(text);
+  return { directiveSet: [...directives.values()], disposition, source, text: stripped, ignored };
 }
 
-/** Infra's "strictly split a string", keeping positions. */
-function strictlySplit({ text, offset }: Token, separator: "," | ";"): Token[] {
-  let start = offset;
-  return text.split(separator).map((part) => {
-    const piece = token(part, start);
-    start += part.length + 1;
-    return piece;
-  });
-}
-
-/** Infra's "split on ASCII whitespace", keeping positions. */
-function splitOnWhitespace({ text, offset }: Token): Token[] {
-  const words = text.matchAll(/[^\t\n\f\r ]+/g);
-  return Array.from(words, (word) => token(word[0], offset + word.index));
+/** Infra's "split on ASCII whitespace" of a part, keeping positions; and whether all of it is ASCII. */
+function splitOnWhitespace(
+  text: string,
+  start: number,
+  end: number,
+  offset: number,
+): { readonly words: Token[]; readonly isAscii: boolean } {
+  const words: Token[] = [];
+  let isAscii = true;
+  let wordStart = -1;
+  for (let index = start; index <= end; index++) {
+    const code = index < end ? text.charCodeAt(index) : space;
+    if (isWhitespace(code)) {
+      if (wordStart >= 0) words.push(token(text.slice(wordStart, index), offset + wordStart));
+      wordStart = -1;
+    } else {
+      if (wordStart < 0) wordStart = index;
+      if (code > 0x7f) isAscii = false;
+    }
+  }
+  return { words, isAscii };
 }
 
 /** Infra's "strip leading and trailing ASCII whitespace". By index: a pattern anchored at the end would be quadratic. */
-function strip({ text, offset }: Token): Token {
+function strip(text: string): string {
   let start = 0;
   let end = text.length;
   while (start < end && isWhitespace(text.charCodeAt(start))) start++;
   while (end > start && isWhitespace(text.charCodeAt(end - 1))) end--;
-  return token(text.slice(start, end), offset + start);
+  return text.slice(start, end);
 }
+
+const space = 0x20;
 
 function isWhitespace(code: number): boolean {
-  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
-}
-
-function isAscii(text: string): boolean {
-  return !/[^\0-\x7f]/.test(text);
+  return code === space || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
 }

@@ -114,7 +114,7 @@ export type AncestorSource =
 
 /** Reads one source expression. What no production matches is `invalid`; nothing throws. */
 export function parseSourceExpression(token: Token): SourceExpression {
-  return token.text.startsWith("'") ? parseQuoted(token) : parseSchemeOrHost(token);
+  return token.text.charCodeAt(0) === 0x27 ? parseQuoted(token) : parseSchemeOrHost(token);
 }
 
 /** Reads one expression of `frame-ancestors`. */
@@ -136,71 +136,137 @@ export function parseAncestorSource(token: Token): AncestorSource {
   }
 }
 
-// Every pattern below is one class under one star, or fixed in length: no token, however long, makes one backtrack.
-const base64Value = /^[A-Za-z0-9+/_-]+={0,2}$/;
-const scheme = /^[A-Za-z][A-Za-z0-9+.-]*$/;
-const notHostChar = /[^a-z0-9.-]/;
-const emptyLabel = /^\.|\.\./;
-const digits = /^[0-9]+$/;
-const notPathChar = /[^A-Za-z0-9._~!$&'()*+=:@%/-]/;
-const notPercentEncoded = /%(?![0-9A-Fa-f]{2})/;
+/** Characters by what may contain them, for strings that are looked through once. */
+const inScheme = 1;
+const inHost = 2;
+const inPath = 4;
+const isDigit = 8;
+const inBase64 = 16;
+const characters = new Uint8Array(128);
+for (const [characterSet, kind] of [
+  ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.", inScheme],
+  ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", inHost],
+  ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~!$&'()*+=:@%/-", inPath],
+  ["0123456789", isDigit],
+  ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/_-", inBase64],
+] as const) {
+  for (let index = 0; index < characterSet.length; index++) {
+    const code = characterSet.charCodeAt(index);
+    characters[code] = (characters[code] ?? 0) | kind;
+  }
+}
+
+/** Whether the text has, from `start` to before `end`, at least one character, and only of that kind. */
+function isAll(kind: number, text: string, start: number, end: number): boolean {
+  if (start >= end) return false;
+  for (let index = start; index < end; index++) {
+    if (((characters[text.charCodeAt(index)] ?? 0) & kind) === 0) return false;
+  }
+  return true;
+}
+
+function invalid({ text, offset, length }: Token): InvalidToken {
+  return { text, offset, length, type: "invalid" };
+}
+
+const keywordsByText: ReadonlyMap<string, Keyword> = new Map(
+  keywords.map((keyword) => [keyword, keyword]),
+);
 
 // ABNF's literals have no case, so `'SELF'` and `'SHA256-…'` are the same as their small forms.
 function parseQuoted(token: Token): SourceExpression {
-  const invalid = { ...token, type: "invalid" } as const;
-  const lower = token.text.toLowerCase();
-  if (lower === "'none'") return { ...token, type: "none" };
-  const keyword = keywords.find((known) => known === lower);
-  if (keyword) return { ...token, type: "keyword-source", keyword };
+  const { text, offset, length } = token;
+  const known = keywordsByText.get(text) ?? keywordsByText.get(text.toLowerCase());
+  if (known) return { text, offset, length, type: "keyword-source", keyword: known };
+  const dash = text.indexOf("-");
+  if (dash < 0) {
+    return text.toLowerCase() === "'none'"
+      ? { text, offset, length, type: "none" }
+      : invalid(token);
+  }
 
-  const dash = lower.indexOf("-");
-  const value = token.text.slice(dash + 1, -1);
-  if (dash < 0 || !token.text.endsWith("'") || !base64Value.test(value)) return invalid;
-  const prefix = lower.slice(1, dash);
-  if (prefix === "nonce") return { ...token, type: "nonce-source", base64Value: value };
-  const hashAlgorithm = hashAlgorithms.find((known) => known === prefix);
-  if (!hashAlgorithm) return invalid;
-  const standard = value.replaceAll("-", "+").replaceAll("_", "/");
-  return { ...token, type: "hash-source", hashAlgorithm, base64Value: standard };
+  // `base64-value`: at most two `=` at its end.
+  const end = length - 1;
+  let padding = end;
+  while (padding > end - 2 && text.charCodeAt(padding - 1) === equalsSign) padding--;
+  if (!text.endsWith("'") || !isAll(inBase64, text, dash + 1, padding)) return invalid(token);
+  const base64Value = text.slice(dash + 1, end);
+  const prefix = text.slice(1, dash).toLowerCase();
+  if (prefix === "nonce") return { text, offset, length, type: "nonce-source", base64Value };
+  const hashAlgorithm = hashAlgorithms.find((algorithm) => algorithm === prefix);
+  if (!hashAlgorithm) return invalid(token);
+  const standard = base64Value.replaceAll("-", "+").replaceAll("_", "/");
+  return { text, offset, length, type: "hash-source", hashAlgorithm, base64Value: standard };
 }
+
+const equalsSign = 0x3d;
 
 function parseSchemeOrHost(token: Token): SourceExpression {
-  const invalid = { ...token, type: "invalid" } as const;
-  const { text } = token;
-  if (text.endsWith(":") && scheme.test(text.slice(0, -1))) {
-    return { ...token, type: "scheme-source", schemePart: text.slice(0, -1).toLowerCase() };
+  const { text, offset, length } = token;
+  const colon = text.indexOf(":");
+  const hasScheme = colon > 0 && isScheme(text, colon);
+  if (hasScheme && colon === length - 1) {
+    const schemePart = text.slice(0, colon).toLowerCase();
+    return { text, offset, length, type: "scheme-source", schemePart };
   }
+  const hasSchemePart = hasScheme && text.startsWith("//", colon + 1);
+  const schemePart = hasSchemePart ? text.slice(0, colon).toLowerCase() : null;
+  const start = hasSchemePart ? colon + 3 : 0;
 
-  const separator = text.indexOf("://");
-  const hasScheme = separator > 0 && scheme.test(text.slice(0, separator));
-  const schemePart = hasScheme ? text.slice(0, separator).toLowerCase() : null;
-  const rest = hasScheme ? text.slice(separator + 3) : text;
+  const slash = text.indexOf("/", start);
+  const end = slash < 0 ? length : slash;
+  if (slash >= 0 && !isPathPart(text, slash)) return invalid(token);
 
-  const slash = rest.indexOf("/");
-  const authority = slash < 0 ? rest : rest.slice(0, slash);
-  const pathPart = slash < 0 ? "" : rest.slice(slash);
-  if (!isPathPart(pathPart)) return invalid;
-
-  const portColon = authority.indexOf(":");
-  const hostPart = (portColon < 0 ? authority : authority.slice(0, portColon)).toLowerCase();
-  if (!isHostPart(hostPart)) return invalid;
-  if (portColon < 0) {
-    return { ...token, type: "host-source", schemePart, hostPart, portPart: null, pathPart };
-  }
-  const port = authority.slice(portColon + 1);
-  if (port !== "*" && !digits.test(port)) return invalid;
-  const portPart = port === "*" ? port : Number(port);
-  return { ...token, type: "host-source", schemePart, hostPart, portPart, pathPart };
+  const portColon = text.indexOf(":", start);
+  const hasPort = portColon >= 0 && portColon < end;
+  const hostEnd = hasPort ? portColon : end;
+  if (!isHostPart(text, start, hostEnd)) return invalid(token);
+  const isAnyPort = hasPort && portColon + 2 === end && text.charCodeAt(portColon + 1) === asterisk;
+  if (hasPort && !isAnyPort && !isAll(isDigit, text, portColon + 1, end)) return invalid(token);
+  return {
+    text,
+    offset,
+    length,
+    type: "host-source",
+    schemePart,
+    hostPart: text.slice(start, hostEnd).toLowerCase(),
+    portPart: isAnyPort ? "*" : hasPort ? Number(text.slice(portColon + 1, end)) : null,
+    pathPart: slash < 0 ? "" : text.slice(slash),
+  };
 }
 
-/** `host-part`: one dot may close it, as in a fully qualified name. */
-function isHostPart(text: string): boolean {
-  if (text === "*") return true;
-  const labels = text.startsWith("*.") ? text.slice(2) : text;
-  return labels !== "" && !notHostChar.test(labels) && !emptyLabel.test(labels);
+const asterisk = 0x2a;
+const dot = 0x2e;
+
+/** `scheme-part`: a letter, then letters, digits, `+`, `-` and `.`. */
+function isScheme(text: string, end: number): boolean {
+  const first = text.charCodeAt(0) | 0x20;
+  return first >= 0x61 && first <= 0x7a && isAll(inScheme, text, 0, end);
+}
+
+/** `host-part`: `*`, or labels, perhaps after `*.`; one dot may close it, as in a fully qualified name. */
+function isHostPart(text: string, start: number, end: number): boolean {
+  let first = start;
+  if (text.charCodeAt(start) === asterisk) {
+    if (end - start === 1) return true;
+    if (text.charCodeAt(start + 1) !== dot) return false;
+    first = start + 2;
+  }
+  if (!isAll(inHost, text, first, end) || text.charCodeAt(first) === dot) return false;
+  const dots = text.indexOf("..", first);
+  return dots < 0 || dots >= end;
 }
 
 /** `path-part`: RFC 3986's `path-absolute`, so it cannot start with two slashes and has no query. */
-function isPathPart(text: string): boolean {
-  return !text.startsWith("//") && !notPathChar.test(text) && !notPercentEncoded.test(text);
+function isPathPart(text: string, start: number): boolean {
+  if (text.startsWith("//", start) || !isAll(inPath, text, start, text.length)) return false;
+  for (let at = text.indexOf("%", start); at >= 0; at = text.indexOf("%", at + 1)) {
+    if (!isHexadecimal(text.charCodeAt(at + 1)) || !isHexadecimal(text.charCodeAt(at + 2)))
+      return false;
+  }
+  return true;
+}
+
+function isHexadecimal(code: number): boolean {
+  return (code >= 0x30 && code <= 0x39) || ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x66);
 }

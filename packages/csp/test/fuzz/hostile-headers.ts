@@ -61,7 +61,7 @@ const tokens = [
 ];
 
 const characters = Array.from(
-  " \t\n\f\r\v,;:'\"*/.-=%?#[]@\\<>\0\x1f\x7f\xa0éaZ09_\ud801\u{1f600}",
+  " \t\n\f\r\v,;:'\"*/.-=%?#[]@\\<>\0\x1f\x7f\xa0éaZ09_\u{1f600}\ud801",
 );
 const spaces = [" ", " ", " ", "\t", "\n", "\f", "\r", "  "];
 
