@@ -138,16 +138,42 @@ export function isDirectiveName(name: string): name is DirectiveName {
   return Object.hasOwn(directiveGrammars, name);
 }
 
+const grammars: ReadonlyMap<string, Grammar> = new Map(Object.entries(directiveGrammars));
+
 /** A directive from its name (lower case) and the tokens of its value. */
 export function parseDirective(
   name: string,
   tokens: readonly Token[],
   { offset, length }: Span,
 ): Directive {
-  const type = isDirectiveName(name) ? directiveGrammars[name] : "unknown";
-  const value = tokens.map((token) => valueParsers[type](token));
+  const type = grammars.get(name) ?? "unknown";
+  const parse = valueParsers[type];
+  const value = tokens.map((token) => parse(token));
   // The table pairs name, grammar and parser; the compiler cannot follow the pairing.
   return { type, name, value, offset, length } as Directive;
+}
+
+/**
+ * The same, with a value that is read when it is first looked at: of a policy's long directives most decisions ask one.
+ */
+export function parseDirectiveLater(
+  name: string,
+  tokens: () => readonly Token[],
+  { offset, length }: Span,
+): Directive {
+  const type = grammars.get(name) ?? "unknown";
+  let value: readonly unknown[] | undefined;
+  const directive = {
+    type,
+    name,
+    get value() {
+      value ??= tokens().map((token) => valueParsers[type](token));
+      return value;
+    },
+    offset,
+    length,
+  };
+  return directive as Directive;
 }
 
 const policyName = /^[A-Za-z0-9#=_/@.%-]+$/;

@@ -8,6 +8,7 @@ import {
   type DirectiveName,
   type DirectiveNamed,
   parseDirective,
+  parseDirectiveLater,
 } from "./directives.ts";
 import { type Token, token } from "./source-list.ts";
 
@@ -122,54 +123,59 @@ export function serializePolicyList(policies: readonly Policy[]): string {
 }
 
 function parseToken(serialized: Token, source: PolicySource, disposition: Disposition): Policy {
-  const directives = new Map<string, Directive>();
+  const directiveSet: Directive[] = [];
+  const names = new Set<string>();
   const ignored: IgnoredDirective[] = [];
   const { text, offset } = serialized;
+  const hasOthers = notAscii.test(text);
   for (let start = 0; start <= text.length; ) {
     const separator = text.indexOf(";", start);
     const end = separator < 0 ? text.length : separator;
-    const { words, isAscii } = splitOnWhitespace(text, start, end, offset);
+    let first = start;
+    while (first < end && isWhitespace(text.charCodeAt(first))) first++;
     start = end + 1;
-    const [first] = words;
-    const last = words.at(-1);
-    if (!first || !last) continue;
-    const length = last.offset + last.length - first.offset;
-    const span = { offset: first.offset, length };
-    const name = first.text.toLowerCase();
-    if (isAscii && !directives.has(name)) {
-      directives.set(name, parseDirective(name, words.slice(1), span));
+    if (first === end) continue;
+    let nameEnd = first;
+    while (nameEnd < end && !isWhitespace(text.charCodeAt(nameEnd))) nameEnd++;
+    let last = end;
+    while (isWhitespace(text.charCodeAt(last - 1))) last--;
+
+    const span = { offset: offset + first, length: last - first };
+    const name = text.slice(first, nameEnd).toLowerCase();
+    const isKept = !hasOthers || !notAscii.test(text.slice(first, last));
+    if (isKept && !names.has(name)) {
+      const words = () => splitOnWhitespace(text, nameEnd, last, offset);
+      names.add(name);
+      // To put off what is short would cost more than to do it.
+      const isLong = span.length > 80;
+      directiveSet.push(
+        isLong ? parseDirectiveLater(name, words, span) : parseDirective(name, words(), span),
+      );
     } else {
-      const from = first.offset - offset;
-      const written = token(text.slice(from, from + length), first.offset);
-      ignored.push({ ...written, reason: isAscii ? "duplicate" : "not-ascii" });
+      const written = token(text.slice(first, last), span.offset);
+      ignored.push({ ...written, reason: isKept ? "duplicate" : "not-ascii" });
     }
   }
   const stripped = strip(text);
-  return { directiveSet: [...directives.values()], disposition, source, text: stripped, ignored };
+  return { directiveSet, disposition, source, text: stripped, ignored };
 }
 
-/** Infra's "split on ASCII whitespace" of a part, keeping positions; and whether all of it is ASCII. */
-function splitOnWhitespace(
-  text: string,
-  start: number,
-  end: number,
-  offset: number,
-): { readonly words: Token[]; readonly isAscii: boolean } {
+/** Infra's "split on ASCII whitespace" of a part of the text, keeping positions. */
+function splitOnWhitespace(text: string, start: number, end: number, offset: number): Token[] {
   const words: Token[] = [];
-  let isAscii = true;
-  let wordStart = -1;
-  for (let index = start; index <= end; index++) {
-    const code = index < end ? text.charCodeAt(index) : space;
-    if (isWhitespace(code)) {
-      if (wordStart >= 0) words.push(token(text.slice(wordStart, index), offset + wordStart));
-      wordStart = -1;
-    } else {
-      if (wordStart < 0) wordStart = index;
-      if (code > 0x7f) isAscii = false;
+  for (let index = start; index < end; ) {
+    if (isWhitespace(text.charCodeAt(index))) {
+      index++;
+      continue;
     }
+    const from = index;
+    while (index < end && !isWhitespace(text.charCodeAt(index))) index++;
+    words.push(token(text.slice(from, index), offset + from));
   }
-  return { words, isAscii };
+  return words;
 }
+
+const notAscii = /[^\0-\x7f]/;
 
 /** Infra's "strip leading and trailing ASCII whitespace". By index: a pattern anchored at the end would be quadratic. */
 function strip(text: string): string {
@@ -183,5 +189,6 @@ function strip(text: string): string {
 const space = 0x20;
 
 function isWhitespace(code: number): boolean {
+  if (code > space) return false;
   return code === space || code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
 }

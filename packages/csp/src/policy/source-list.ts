@@ -142,12 +142,14 @@ const inHost = 2;
 const inPath = 4;
 const isDigit = 8;
 const inBase64 = 16;
+const isUpperCase = 32;
 const characters = new Uint8Array(128);
 for (const [characterSet, kind] of [
   ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.", inScheme],
   ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", inHost],
   ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~!$&'()*+=:@%/-", inPath],
   ["0123456789", isDigit],
+  ["ABCDEFGHIJKLMNOPQRSTUVWXYZ", isUpperCase],
   ["abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/_-", inBase64],
 ] as const) {
   for (let index = 0; index < characterSet.length; index++) {
@@ -158,11 +160,19 @@ for (const [characterSet, kind] of [
 
 /** Whether the text has, from `start` to before `end`, at least one character, and only of that kind. */
 function isAll(kind: number, text: string, start: number, end: number): boolean {
-  if (start >= end) return false;
   for (let index = start; index < end; index++) {
     if (((characters[text.charCodeAt(index)] ?? 0) & kind) === 0) return false;
   }
-  return true;
+  return start < end;
+}
+
+/** That part in lower case. Most are, and `toLowerCase` costs more than to look. */
+function lowerCase(text: string, start: number, end: number): string {
+  const part = text.slice(start, end);
+  for (let index = start; index < end; index++) {
+    if (((characters[text.charCodeAt(index)] ?? 0) & isUpperCase) !== 0) return part.toLowerCase();
+  }
+  return part;
 }
 
 function invalid({ text, offset, length }: Token): InvalidToken {
@@ -206,11 +216,11 @@ function parseSchemeOrHost(token: Token): SourceExpression {
   const colon = text.indexOf(":");
   const hasScheme = colon > 0 && isScheme(text, colon);
   if (hasScheme && colon === length - 1) {
-    const schemePart = text.slice(0, colon).toLowerCase();
+    const schemePart = lowerCase(text, 0, colon);
     return { text, offset, length, type: "scheme-source", schemePart };
   }
   const hasSchemePart = hasScheme && text.startsWith("//", colon + 1);
-  const schemePart = hasSchemePart ? text.slice(0, colon).toLowerCase() : null;
+  const schemePart = hasSchemePart ? lowerCase(text, 0, colon) : null;
   const start = hasSchemePart ? colon + 3 : 0;
 
   const slash = text.indexOf("/", start);
@@ -229,7 +239,7 @@ function parseSchemeOrHost(token: Token): SourceExpression {
     length,
     type: "host-source",
     schemePart,
-    hostPart: text.slice(start, hostEnd).toLowerCase(),
+    hostPart: lowerCase(text, start, hostEnd),
     portPart: isAnyPort ? "*" : hasPort ? Number(text.slice(portColon + 1, end)) : null,
     pathPart: slash < 0 ? "" : text.slice(slash),
   };
