@@ -3,16 +3,18 @@
  * @module
  */
 
+import { measureCsp } from "./csp.ts";
 import { measureMls } from "./mls.ts";
 import { measureStorage } from "./storage.ts";
 
 const MEASUREMENTS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   storage: measureStorage,
   mls: measureMls,
+  csp: measureCsp,
 };
 
 const USAGE =
-  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json]]";
+  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N]]";
 
 /** A wrong option of the caller, as `parseArgs` tells it, or a `RangeError` of ours. */
 function isMistake(error: unknown): error is Error {

@@ -2,6 +2,7 @@
  * What the checks of one policy share: what they are given, what they say, and how a policy is mended.
  * @module
  */
+import type { Directive } from "../policy/directives.ts";
 import type { FetchDirective } from "../policy/fetch-directive.ts";
 import { type Policy, serializePolicy } from "../policy/policy.ts";
 import type { SourceExpression, Span, Token } from "../policy/source-list.ts";
@@ -52,6 +53,15 @@ export interface Draft {
 /** Longer policies are judged, but not written anew for each finding. */
 const maximumMended = 16_384;
 
+/** A policy is written anew for most of its findings, and most of its directives stay as they are. */
+const written = new WeakMap<Directive, string>();
+
+function write(directive: Directive): string {
+  const text = written.get(directive) ?? serializePolicy({ directiveSet: [directive] });
+  written.set(directive, text);
+  return text;
+}
+
 /** The policy's text with some directives set; those it lacks come last. `null` deletes one. */
 export function withDirectives(
   policy: Policy,
@@ -61,7 +71,7 @@ export function withDirectives(
   const parts: string[] = [];
   for (const directive of policy.directiveSet) {
     if (!Object.hasOwn(changes, directive.name)) {
-      parts.push(serializePolicy({ directiveSet: [directive] }));
+      parts.push(write(directive));
       continue;
     }
     const value = changes[directive.name];

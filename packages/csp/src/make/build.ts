@@ -8,6 +8,7 @@ import { CspError } from "../errors.ts";
 import {
   type Directive,
   type DirectiveName,
+  directiveGrammars,
   isDirectiveName,
   type SandboxKeyword,
 } from "../policy/directives.ts";
@@ -16,7 +17,7 @@ import {
   type FetchDirectiveName,
   fetchDirectiveFallbackLists,
 } from "../policy/fetch-directive.ts";
-import { type Disposition, type Policy, parsePolicy } from "../policy/policy.ts";
+import { type Disposition, getDirective, type Policy, parsePolicy } from "../policy/policy.ts";
 import type { HashAlgorithm, HashSource, Keyword } from "../policy/source-list.ts";
 
 // Keeps an editor's completion of the literals beside it, where a plain `string` would swallow them.
@@ -56,19 +57,57 @@ export function buildPolicy(
   disposition: Disposition = "enforce",
 ): Policy {
   const parts: string[] = [];
+  const unfamiliar: DirectiveName[] = [];
   for (const [name, value] of Object.entries(directives)) {
     if (!isDirectiveName(name)) {
       throw new CspError("unknown-directive", `there is no directive ${JSON.stringify(name)}`);
     }
     // Plain JavaScript writes `condition ? value : undefined`.
     if (value === false || value === undefined) continue;
-    const words = value === true ? [] : [value].flat();
-    for (const word of words) checkCharacters(name, word);
-    parts.push([name, ...words].join(" "));
+    const words = wordsOf(value);
+    if (words.length === 0 || !words.every((word) => isFamiliar(name, word))) {
+      for (const word of words) checkCharacters(name, word);
+      unfamiliar.push(name);
+    }
+    parts.push(words.length === 0 ? name : `${name} ${words.join(" ")}`);
   }
   const policy = parsePolicy(parts.join("; "), "header", disposition);
-  for (const directive of policy.directiveSet) checkDirective(directive);
+  for (const name of unfamiliar) {
+    const directive = getDirective(policy, name);
+    if (!directive) continue;
+    checkDirective(directive);
+    remember(name, directive);
+  }
   return policy;
+}
+
+function wordsOf(value: string | true | readonly string[]): readonly string[] {
+  if (value === true) return [];
+  return typeof value === "string" ? [value] : value;
+}
+
+/** Words that were accepted before. A header is made for each response, and all but its nonce is the same as in the last one. */
+const familiar = new Map<DirectiveName, Set<string>>();
+/** Words of one directive. */
+const mostFamiliar = 200;
+
+function isFamiliar(name: DirectiveName, word: string): boolean {
+  if (word.startsWith("'nonce-") && directiveGrammars[name] === "source-list") {
+    return nonceExpression.test(word);
+  }
+  return familiar.get(name)?.has(word) ?? false;
+}
+
+const nonceExpression = /^'nonce-[A-Za-z0-9+/_-]+={0,2}'$/;
+
+function remember(name: DirectiveName, directive: Directive): void {
+  const words = familiar.get(name) ?? new Set();
+  familiar.set(name, words);
+  for (const { type, text } of directive.value as readonly { type: string; text: string }[]) {
+    // Nonces are never kept, and `'none'` has to be looked at together with what stands beside it.
+    const isKept = type !== "nonce-source" && type !== "none";
+    if (isKept && words.size < mostFamiliar) words.add(text);
+  }
 }
 
 /**

@@ -112,9 +112,12 @@ export function getDirective<N extends DirectiveName>(
  * directives; `policy.text` is the text as it was.
  */
 export function serializePolicy(policy: Pick<Policy, "directiveSet">): string {
-  return policy.directiveSet
-    .map(({ name, value }) => [name, ...value.map((token) => token.text)].join(" "))
-    .join("; ");
+  let text = "";
+  for (const { name, value } of policy.directiveSet) {
+    text += text === "" ? name : `; ${name}`;
+    for (const token of value) text += ` ${token.text}`;
+  }
+  return text;
 }
 
 /** Several policies as the value of one header. */

@@ -7,7 +7,7 @@
 
 import { CspError } from "../errors.ts";
 import { buildPolicy, createNonce, type PolicyDirectives } from "../make/build.ts";
-import { getDirective, type Policy, serializePolicyList } from "../policy/policy.ts";
+import { getDirective, type Policy } from "../policy/policy.ts";
 
 /** A policy, or several: then each of them has to allow a thing, so that a further one can only forbid. */
 export type PolicyValue = PolicyDirectives | readonly PolicyDirectives[];
@@ -115,8 +115,8 @@ export function securityHeaders(options: SecurityHeadersOptions, nonce: string):
   }
 
   const headers: readonly (readonly [string, string | false | undefined])[] = [
-    ["Content-Security-Policy", serializePolicyList(policies)],
-    ["Content-Security-Policy-Report-Only", serializePolicyList(reportOnly)],
+    ["Content-Security-Policy", textOf(policies)],
+    ["Content-Security-Policy-Report-Only", textOf(reportOnly)],
     ["Reporting-Endpoints", reportingEndpoints(endpoints)],
     ["Integrity-Policy", integrityPolicy && serializeIntegrityPolicy(integrityPolicy)],
     [
@@ -148,6 +148,11 @@ function policiesFor(option: PolicyOption | false | undefined, nonce: string): P
   if (!option) return [];
   const value = typeof option === "function" ? option(nonce) : option;
   return [value].flat().map((directives) => buildPolicy(directives));
+}
+
+/** What was built is already as it is serialized. */
+function textOf(policies: readonly Policy[]): string {
+  return policies.map(({ text }) => text).join(", ");
 }
 
 function endpointsOf(policy: Policy): string[] {
