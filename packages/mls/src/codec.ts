@@ -27,7 +27,8 @@ export type Encoder<T> = Pick<Codec<T>, "write">;
 export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
 
 const NO_BYTES: Bytes = new Uint8Array(0);
-const NOT_BYTES = "bytes are a Uint8Array; for text: new TextEncoder().encode(text)";
+/** What is said to who gives a text. */
+export const NOT_BYTES = "bytes are a Uint8Array; for text: new TextEncoder().encode(text)";
 
 /** A growing buffer. Bytes that were written are copied in. */
 export class Writer {

@@ -65,6 +65,11 @@ export const Sender: Codec<Sender> = select<"senderType", Sender>("senderType", 
   new_member_commit: [4, struct({})],
 });
 
+/** Whether that is the member at this leaf. */
+export function isMemberAt(sender: Sender, leafIndex: number): boolean {
+  return sender.senderType === "member" && sender.leafIndex === leafIndex;
+}
+
 /** `select (content_type)`. */
 export type Content =
   | { readonly contentType: "application"; readonly applicationData: Bytes }

@@ -20,6 +20,7 @@ import {
   checkTotalLifetime,
   defaultCapabilities,
   greased,
+  keyPackageSource,
   type LeafNode,
   type Lifetime,
   MAX_LIFETIME,
@@ -81,7 +82,8 @@ export interface Joiner {
 
 /**
  * Makes a key package and stores its private half (§10). A last resort serves for more than one group. Throws `MlsError`:
- * `signature` where the signer is not for the suite, `leaf-lifetime` where nobody would take a lifetime that long (in seconds).
+ * `signature` where the signer is not for the suite, `leaf-lifetime` where nobody would take a lifetime that long (in seconds), or
+ * where it ends before it begins.
  */
 export async function createKeyPackage(
   context: MlsContext,
@@ -94,8 +96,7 @@ export async function createKeyPackage(
   },
 ): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
   const suite = suiteOf(context.crypto, options.suite);
-  const source = { leafNodeSource: "key_package", lifetime: options.lifetime } as const;
-  checkTotalLifetime(source, context.maxLifetime ?? MAX_LIFETIME);
+  checkTotalLifetime(keyPackageSource(options.lifetime), context.maxLifetime ?? MAX_LIFETIME);
   const init = await generateKeyPair(suite);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   const extensions = ownExtensions(leafNode, options.extensions ?? []);
@@ -166,7 +167,7 @@ export async function newLeaf(
       signatureKey: joiner.signer.publicKey,
       credential: joiner.credential,
       ...ownLeafContent(suite, joiner),
-      source: { leafNodeSource: "key_package", lifetime },
+      source: keyPackageSource(lifetime),
     },
     joiner.signer,
   );

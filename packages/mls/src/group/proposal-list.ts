@@ -340,10 +340,12 @@ function checkExternalList(
     const rules = rulesFor(context, proposalTypeOf(proposal));
     const leaving =
       proposal.proposalType === "remove" ? proposal.removed : selfRemoved(rules, { sender });
-    if (leaving !== undefined && gone.has(leaving)) {
-      refuse(brokenList("12.2", `leaf ${leaving} is removed twice`), position);
+    if (leaving !== undefined) {
+      if (gone.has(leaving)) {
+        refuse(brokenList("12.2", `leaf ${leaving} is removed twice`), position);
+      }
+      gone.add(leaving);
     }
-    if (leaving !== undefined) gone.add(leaving);
     if (ref && rules?.listed !== "by-reference")
       refuse(brokenList("12.2", "a proposal by reference in an external commit"), position);
   }

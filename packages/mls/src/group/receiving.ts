@@ -10,6 +10,7 @@ import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
   type HandshakeContent,
+  isMemberAt,
   type Sender,
   verifyContent,
 } from "../framing/content.ts";
@@ -253,7 +254,7 @@ async function handleProposal(
   await group.store(mergeBatches(taken?.batch, record), () => and?.(received), taken);
   group.live = { ...group.live, state: withProposal(state, pending) };
   if (!known) {
-    const own = sender.senderType === "member" && sender.leafIndex === group.live.ownLeaf;
+    const own = isMemberAt(sender, group.live.ownLeaf);
     const { epoch } = state.groupContext;
     const { ref } = pending;
     const { proposalType } = proposal;
@@ -271,7 +272,7 @@ async function handleCommit(
 ): Promise<Received> {
   const { state, ownLeaf } = group.live;
   const { sender } = authenticated.content;
-  if (sender.senderType === "member" && sender.leafIndex === ownLeaf) {
+  if (isMemberAt(sender, ownLeaf)) {
     throw new MlsError("pending-commit", "14", "a commit of ours that is not the one under way");
   }
   const staged = await stageCommit(group.context, state, authenticated, commit);

@@ -4,7 +4,7 @@
  */
 
 import { wipe } from "../bytes.ts";
-import { type Bytes, type Codec, opaque, struct } from "../codec.ts";
+import { type Bytes, type Codec, NOT_BYTES, opaque, struct } from "../codec.ts";
 import { deriveKeyPair } from "../crypto/hpke.ts";
 import { deriveSecret, expandWithLabel, extract, hash, mac } from "../crypto/kdf.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
@@ -120,7 +120,7 @@ export function externalKeyPair(suite: Suite, externalSecret: Bytes): Promise<Ke
 /** The label of the HPKE export that gives the `init_secret` of an external commit (§8.3). */
 export const EXTERNAL_INIT_LABEL = "MLS 1.0 external init secret";
 
-/** `MLS-Exporter` (§8.5), `length` bytes. */
+/** `MLS-Exporter` (§8.5), `length` bytes. Throws `TypeError` for a context that is not of bytes. */
 export function mlsExporter(
   suite: Suite,
   exporterSecret: Bytes,
@@ -128,6 +128,8 @@ export function mlsExporter(
   context: Bytes,
   length: number,
 ): Bytes {
+  // A platform may hash a text too, each in its own way.
+  if (!ArrayBuffer.isView(context)) throw new TypeError(NOT_BYTES);
   const derived = deriveSecret(suite, exporterSecret, label);
   const exported = expandWithLabel(suite, derived, "exported", hash(suite, context), length);
   wipe(derived);

@@ -275,6 +275,14 @@ export function checkLifetime(lifetime: Lifetime, now: number): void {
   }
 }
 
+/** The source of a leaf of ours in a key package. Throws `MlsError` with `leaf-lifetime` where it ends before it begins. */
+export function keyPackageSource(lifetime: Lifetime): LeafNodeSource {
+  if (lifetime.notAfter < lifetime.notBefore) {
+    throw new MlsError("leaf-lifetime", "7.2", "a lifetime that ends before it begins");
+  }
+  return { leafNodeSource: "key_package", lifetime };
+}
+
 /** §7.2: applications bound the total lifetime, for everyone alike. Throws `MlsError` with `leaf-lifetime`. */
 export function checkTotalLifetime(source: LeafNodeSource, longest: bigint): void {
   if (source.leafNodeSource !== "key_package") return;

@@ -285,6 +285,15 @@ describe("§8.6 a resumption PSK", () => {
   });
 });
 
+describe("§8.5 an exported secret", () => {
+  it("is of a context in bytes", async () => {
+    const group = await found(await person("alice"));
+    const context = "context" as unknown as Uint8Array<ArrayBuffer>;
+    expect(() => group.exportSecret("label", context, 32)).toThrow("TextEncoder");
+    expect(group.exportSecret("label", utf8("context"), 32)).toHaveLength(32);
+  });
+});
+
 describe("§8.4 an external PSK", () => {
   it("stays the application's: the array that it gave is not overwritten", async () => {
     const kept = new Uint8Array(32).fill(7);

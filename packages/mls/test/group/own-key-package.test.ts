@@ -6,6 +6,22 @@ import { validateKeyPackage } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { found, LIFETIME, NOW, person, utf8 } from "../people.ts";
 
+describe("the lifetime of a leaf of ours", () => {
+  it("§7.2 doesn't end before it begins", async () => {
+    const refused = { code: "leaf-lifetime", section: "7.2" };
+    const alice = await person("alice");
+    const { notBefore } = LIFETIME;
+    const of = (notAfter: bigint) => ({ ...alice, lifetime: { notBefore, notAfter } });
+    await expect(createKeyPackage(alice.context, of(notBefore - 1n))).rejects.toMatchObject(
+      refused,
+    );
+    const group = createGroup(alice.context, { ...of(notBefore - 1n), groupId: utf8("room") });
+    await expect(group).rejects.toMatchObject(refused);
+    expect((await alice.storage.list("")).size).toBe(0);
+    await createKeyPackage(alice.context, of(notBefore));
+  });
+});
+
 describe("the signer of a suite", () => {
   it("is taken where it signs as the suite does, or doesn't say how", async () => {
     const alice = await person("alice");

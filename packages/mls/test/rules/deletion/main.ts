@@ -23,7 +23,8 @@ import { type Check, CLASSES, checkKey, findChecks } from "./checks.ts";
 const SOURCE = new URL("../../../src/", import.meta.url);
 const CONFIG = fileURLToPath(new URL("vitest.config.ts", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
-const PATIENCE = 120_000;
+/** For how many milliseconds a run may go on, and how many times as long as its tests took when nothing was deleted. */
+const PATIENCE = { least: 120_000, times: 10 };
 /** Tests that are tried by name before whole files are run. */
 const FIRST = 6;
 
@@ -52,6 +53,8 @@ interface Witness {
   readonly file: string;
   readonly name: string;
   readonly duration: number;
+  /** Of all tests in the file. */
+  readonly wholeFile: number;
 }
 
 function allChecks(): readonly Check[] {
@@ -72,6 +75,7 @@ async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
   const modules = vitest.state.getTestModules();
   const found = new Map<string, Witness[]>();
   for (const module of modules) {
+    const wholeFile = module.diagnostic().duration;
     for (const test of module.children.allTests()) {
       if (!test.ok()) {
         // Whoever fails with nothing deleted can't miss anything.
@@ -80,7 +84,7 @@ async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
       }
       const { moduleId: file } = module;
       const name = test.fullName;
-      const witness = { file, name, duration: test.diagnostic()?.duration ?? 0 };
+      const witness = { file, name, duration: test.diagnostic()?.duration ?? 0, wholeFile };
       for (const key of test.meta().fired ?? []) {
         found.set(key, [...(found.get(key) ?? []), witness]);
       }
@@ -96,8 +100,14 @@ async function witnesses(): Promise<ReadonlyMap<string, readonly Witness[]>> {
 /** What tests say of a check that is gone. */
 type Outcome = "SURVIVES" | "noticed" | "ENDLESS";
 
-function run(check: Check, files: readonly string[], names: readonly string[]): Promise<Outcome> {
+function run(
+  check: Check,
+  tests: readonly Witness[],
+  names: readonly string[] = [],
+): Promise<Outcome> {
   const { file, start, end, without } = check;
+  const files = new Map(tests.map((test) => [test.file, test.wholeFile]));
+  const due = [...files.values()].reduce((sum, duration) => sum + duration, 0);
   const pattern = names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
   const child = spawn(
     process.execPath,
@@ -108,7 +118,7 @@ function run(check: Check, files: readonly string[], names: readonly string[]): 
       "--bail=1",
       "--reporter=dot",
       ...(pattern ? [`--testNamePattern=^(?:${pattern})$`] : []),
-      ...files,
+      ...files.keys(),
     ],
     {
       cwd: ROOT,
@@ -118,10 +128,13 @@ function run(check: Check, files: readonly string[], names: readonly string[]): 
     },
   );
   return new Promise((resolve, reject) => {
-    const end = setTimeout(() => {
-      // The whole group: a worker in an endless loop hears nothing else.
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    }, PATIENCE);
+    const end = setTimeout(
+      () => {
+        // The whole group: a worker in an endless loop hears nothing else.
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      },
+      PATIENCE.least + PATIENCE.times * due,
+    );
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(end);
@@ -133,10 +146,9 @@ function run(check: Check, files: readonly string[], names: readonly string[]): 
 async function outcomeOf(check: Check, seen: readonly Witness[]): Promise<Outcome> {
   if (seen.length === 0) return "SURVIVES";
   const first = seen.slice(0, FIRST);
-  const filesOf = (all: readonly Witness[]) => [...new Set(all.map(({ file }) => file))];
   const names = first.map(({ name }) => name);
-  const outcome = await run(check, filesOf(first), names);
-  return outcome === "SURVIVES" ? run(check, filesOf(seen), []) : outcome;
+  const outcome = await run(check, first, names);
+  return outcome === "SURVIVES" ? run(check, seen) : outcome;
 }
 
 async function main(): Promise<void> {
