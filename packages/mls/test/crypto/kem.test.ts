@@ -28,6 +28,21 @@ describe("RFC 9180 §7.1.3 a private key of a NIST curve", () => {
   });
 });
 
+describe("FIPS 203 §7.2 an encapsulation key", () => {
+  it("has none of its numbers, two in three bytes, that is not reduced", () => {
+    const kem = postQuantumKems(() => nobleLattice(nodeCrypto)).get("mlkem768")?.(nodeCrypto);
+    const key = (...numbers: readonly [number, number]): Bytes => {
+      const [a, b] = numbers;
+      const bytes = new Uint8Array(1184);
+      bytes.set([a & 255, (a >> 8) | ((b & 15) << 4), b >> 4], 300);
+      return bytes;
+    };
+    expect(() => kem?.checkPublicKey(key(3328, 3328))).not.toThrow();
+    expect(() => kem?.checkPublicKey(key(3329, 0))).toThrow(TypeError);
+    expect(() => kem?.checkPublicKey(key(0, 3329))).toThrow(TypeError);
+  });
+});
+
 describe("of secrets is left in memory what is given out alone", () => {
   it("by an extraction under a label", () => {
     const { crypto, left } = ledgerOf(nodeCrypto);
