@@ -7,7 +7,12 @@ import { describe, expect, test } from "vitest";
 
 const packageFolder = fileURLToPath(new URL("..", import.meta.url));
 
-describe.each(["README.md", "../../docs/csp.md", "../../docs/csp-collector.md"])("%s", (file) => {
+describe.each([
+  "README.md",
+  "../../docs/csp.md",
+  "../../docs/csp-collector.md",
+  "../../docs/csp-comparing.md",
+])("%s", (file) => {
   const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
   const examples = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code);
 

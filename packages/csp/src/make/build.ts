@@ -65,13 +65,15 @@ export function buildPolicy(
     // Plain JavaScript writes `condition ? value : undefined`.
     if (value === false || value === undefined) continue;
     const words = wordsOf(value);
-    if (words.length === 0 || !words.every((word) => isFamiliar(name, word))) {
+    if (words.length === 0 || !words.every((word) => isFamiliar(name, word, words.length))) {
       for (const word of words) checkCharacters(name, word);
       unfamiliar.push(name);
     }
     parts.push(words.length === 0 ? name : `${name} ${words.join(" ")}`);
   }
-  const policy = parsePolicy(parts.join("; "), "header", disposition);
+  const text = parts.join("; ");
+  if (unfamiliar.length === 0) return parseLater(text, disposition);
+  const policy = parsePolicy(text, "header", disposition);
   for (const name of unfamiliar) {
     const directive = getDirective(policy, name);
     if (!directive) continue;
@@ -79,6 +81,21 @@ export function buildPolicy(
     remember(name, directive);
   }
   return policy;
+}
+
+/** A policy that is known to be good: most often its text is all that is asked for. */
+function parseLater(text: string, disposition: Disposition): Policy {
+  let directiveSet: Policy["directiveSet"] | undefined;
+  return {
+    get directiveSet() {
+      directiveSet ??= parsePolicy(text, "header", disposition).directiveSet;
+      return directiveSet;
+    },
+    disposition,
+    source: "header",
+    text,
+    ignored: [],
+  };
 }
 
 function wordsOf(value: string | true | readonly string[]): readonly string[] {
@@ -91,10 +108,12 @@ const familiar = new Map<DirectiveName, Set<string>>();
 /** Words of one directive. */
 const mostFamiliar = 200;
 
-function isFamiliar(name: DirectiveName, word: string): boolean {
+function isFamiliar(name: DirectiveName, word: string, count: number): boolean {
   if (word.startsWith("'nonce-") && directiveGrammars[name] === "source-list") {
     return nonceExpression.test(word);
   }
+  // `'none'` is accepted alone.
+  if (count > 1 && word.length === 6 && word.toLowerCase() === "'none'") return false;
   return familiar.get(name)?.has(word) ?? false;
 }
 
@@ -104,9 +123,8 @@ function remember(name: DirectiveName, directive: Directive): void {
   const words = familiar.get(name) ?? new Set();
   familiar.set(name, words);
   for (const { type, text } of directive.value as readonly { type: string; text: string }[]) {
-    // Nonces are never kept, and `'none'` has to be looked at together with what stands beside it.
-    const isKept = type !== "nonce-source" && type !== "none";
-    if (isKept && words.size < mostFamiliar) words.add(text);
+    // Nonces are never kept.
+    if (type !== "nonce-source" && words.size < mostFamiliar) words.add(text);
   }
 }
 

@@ -138,17 +138,14 @@ export function isDirectiveName(name: string): name is DirectiveName {
   return Object.hasOwn(directiveGrammars, name);
 }
 
-const grammars: ReadonlyMap<string, Grammar> = new Map(Object.entries(directiveGrammars));
-
 /** A directive from its name (lower case) and the tokens of its value. */
 export function parseDirective(
   name: string,
   tokens: readonly Token[],
   { offset, length }: Span,
 ): Directive {
-  const type = grammars.get(name) ?? "unknown";
-  const parse = valueParsers[type];
-  const value = tokens.map((token) => parse(token));
+  const { type, parse } = readings.get(name) ?? unknownReading;
+  const value = tokens.map(parse);
   // The table pairs name, grammar and parser; the compiler cannot follow the pairing.
   return { type, name, value, offset, length } as Directive;
 }
@@ -161,13 +158,13 @@ export function parseDirectiveLater(
   tokens: () => readonly Token[],
   { offset, length }: Span,
 ): Directive {
-  const type = grammars.get(name) ?? "unknown";
+  const { type, parse } = readings.get(name) ?? unknownReading;
   let value: readonly unknown[] | undefined;
   const directive = {
     type,
     name,
     get value() {
-      value ??= tokens().map((token) => valueParsers[type](token));
+      value ??= tokens().map(parse);
       return value;
     },
     offset,
@@ -217,6 +214,20 @@ const valueParsers: { readonly [G in Grammar]: (token: Token) => Values[G] } = {
   "no-value": invalid,
   unknown: (token) => token,
 };
+
+/** How the value of a directive is read. */
+interface Reading {
+  readonly type: Grammar;
+  readonly parse: (token: Token) => Values[Grammar];
+}
+
+const readings: ReadonlyMap<string, Reading> = new Map(
+  Object.entries(directiveGrammars).map(([name, type]) => [
+    name,
+    { type, parse: valueParsers[type] },
+  ]),
+);
+const unknownReading: Reading = { type: "unknown", parse: valueParsers.unknown };
 
 function invalid(token: Token): InvalidToken {
   return { ...token, type: "invalid" };

@@ -147,13 +147,13 @@ function parseToken(serialized: Token, source: PolicySource, disposition: Dispos
     const name = text.slice(first, nameEnd).toLowerCase();
     const isKept = !hasOthers || !notAscii.test(text.slice(first, last));
     if (isKept && !names.has(name)) {
-      const words = () => splitOnWhitespace(text, nameEnd, last, offset);
       names.add(name);
       // To put off what is short would cost more than to do it.
-      const isLong = span.length > 80;
-      directiveSet.push(
-        isLong ? parseDirectiveLater(name, words, span) : parseDirective(name, words(), span),
-      );
+      const directive =
+        span.length > 80
+          ? parseDirectiveLater(name, () => splitOnWhitespace(text, nameEnd, last, offset), span)
+          : parseDirective(name, splitOnWhitespace(text, nameEnd, last, offset), span);
+      directiveSet.push(directive);
     } else {
       const written = token(text.slice(first, last), span.offset);
       ignored.push({ ...written, reason: isKept ? "duplicate" : "not-ascii" });
