@@ -93,7 +93,7 @@ code, .code {
   unicode-bidi: isolate;
 }
 td .code, th .code { display: block; min-width: 10rem; max-width: 28rem; }
-td .soft { display: block; font-size: 0.875rem; }
+td .soft { display: block; min-width: 9rem; font-size: 0.875rem; }
 pre {
   margin: 0.5rem 0;
   padding: 0.75rem;

@@ -200,10 +200,13 @@ function reasonForUrl(
   const runsScript = name.startsWith("script-src") || effectiveDirective.startsWith("script-src");
   if (runsScript && findKeyword(list, "'strict-dynamic'")) return "blocked";
   const selfOrigin = URL.parse(documentURL)?.origin ?? "null";
+  // In older Safari `'self'` had no WebSockets.
+  const isWebSocket = /^wss?:$/.test(url.protocol);
+  const sources = isWebSocket ? list.filter(({ text }) => text.toLowerCase() !== "'self'") : list;
   const matches = (candidate: URL, redirectCount: number) =>
     [specification, chromium].every(
       (profile) =>
-        doesUrlMatchSourceList(candidate, list, { selfOrigin, redirectCount, profile }) !== null,
+        doesUrlMatchSourceList(candidate, sources, { selfOrigin, redirectCount, profile }) !== null,
     );
   if (!matches(url, 0)) return "blocked";
   // A base is not fetched, WebSockets follow no redirect, and a URL without a host has none to be redirected by.

@@ -133,7 +133,8 @@ const hostile = [
   "{{constructor.constructor('document.title=1')()}} ${7*7}",
 ];
 
-describe("the operator's page", () => {
+// Axe looks at each page four times over.
+describe("the operator's page", { timeout: 180_000 }, () => {
   let collector: Collector;
   beforeAll(async () => {
     collector = await startOverTls();

@@ -49,6 +49,8 @@ describe("possible", () => {
       "trusted-types-sink",
     ],
     ["blocked", "trusted-types 'none'", "trusted-types", "trusted-types-policy"],
+    // Older Safari.
+    ["blocked", "connect-src 'self'", "connect-src", "wss://shop.example/live"],
     // Where browsers and the specification differ.
     ["blocked", "script-src http://a.example:80", "script-src", "https://a.example/"],
     ["blocked", "script-src https://a.example/x?y", "script-src", "https://a.example/x"],
