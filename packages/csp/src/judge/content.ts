@@ -6,7 +6,7 @@ import { doesSourceListAllowAllInlineBehavior } from "../decide/match-element.ts
 import { getExecutingDirective } from "../policy/fetch-directive.ts";
 import { getDirective } from "../policy/policy.ts";
 import type { SourceExpression } from "../policy/source-list.ts";
-import type { Attack } from "./attack.ts";
+import { type Attack, fetchAttack } from "./attack.ts";
 import type { FindingType } from "./finding.ts";
 import {
   type Draft,
@@ -17,6 +17,16 @@ import {
   withoutAttack,
 } from "./judging.ts";
 import { attacker } from "./payload.ts";
+
+const attacks = {
+  style: fetchAttack(`${attacker}/style.css`, "style"),
+  dataStyle: fetchAttack("data:text/css,", "style"),
+  object: fetchAttack(`${attacker}/object`, "object"),
+  worker: fetchAttack(`${attacker}/worker.js`, "worker"),
+  dataWorker: fetchAttack("data:text/javascript,", "worker"),
+  frame: fetchAttack(`${attacker}/`, "iframe"),
+  dataFrame: fetchAttack("data:text/html,", "iframe"),
+};
 
 export function* judgeContent(judging: Judging): Generator<Draft> {
   yield* judgeStyles(judging);
@@ -65,8 +75,7 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
   }
   for (const source of directive.value) {
     if (!isDataOrOpen(source)) continue;
-    const url = isOpen(source) ? `${attacker}/style.css` : "data:text/css,";
-    const loading: Attack = { type: "fetch", init: { url, destination: "style" } };
+    const loading = isOpen(source) ? attacks.style : attacks.dataStyle;
     yield {
       type: "style-wildcard",
       directive: directive.name,
@@ -82,10 +91,6 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const directive = getExecutingDirective(policy, "object-src");
   const none = () => withDirectives(policy, { "object-src": ["'none'"] });
-  const fetching = (url: string): Attack => ({
-    type: "fetch",
-    init: { url, destination: "object" },
-  });
   if (!directive) {
     yield {
       type: "missing-object-src",
@@ -94,7 +99,7 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
       absent: true,
       message: "No embedded object is restricted: there is neither object-src nor default-src.",
       mended: none,
-      attack: fetching(`${attacker}/object`),
+      attack: attacks.object,
     };
     return;
   }
@@ -109,15 +114,18 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
       : isWildcard
         ? "object-wildcard"
         : "object-host";
-    const url =
-      isScheme && !isOpen(source) ? `${source.schemePart}:text/html,` : `${attacker}/object`;
+    // What a scheme lets in that holds the attacker's text itself.
+    const attack =
+      isScheme && !isOpen(source)
+        ? fetchAttack(`${source.schemePart}:text/html,`, "object")
+        : attacks.object;
     yield {
       type,
       directive: directive.name,
       span: source,
       message: `${quote(source.text)} in ${directive.name} lets objects in.`,
       mended: none,
-      ...(type === "object-host" ? {} : { attack: fetching(url) }),
+      ...(type === "object-host" ? {} : { attack }),
     };
   }
 }
@@ -130,8 +138,7 @@ function* judgeWorkers(judging: Judging): Generator<Draft> {
     const isLocal =
       source.type === "scheme-source" && /^(?:data|blob|filesystem)$/.test(source.schemePart);
     if (!isLocal && !isOpen(source)) continue;
-    const url = isLocal ? "data:text/javascript," : `${attacker}/worker.js`;
-    const attack: Attack = { type: "fetch", init: { url, destination: "worker" } };
+    const attack = isLocal ? attacks.dataWorker : attacks.worker;
     const isData = isLocal && source.schemePart === "data";
     yield {
       type: "worker-open",
@@ -159,10 +166,6 @@ function kept(
 function* judgeFrames(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const directive = getExecutingDirective(policy, "frame-src");
-  const fetching = (url: string): Attack => ({
-    type: "fetch",
-    init: { url, destination: "iframe" },
-  });
   if (!directive) {
     yield {
       type: "frame-open",
@@ -171,13 +174,13 @@ function* judgeFrames(judging: Judging): Generator<Draft> {
       absent: true,
       message: "No frame is restricted: there is no frame-src, child-src or default-src.",
       mended: () => withDirectives(policy, { "frame-src": ["'self'"] }),
-      attack: fetching(`${attacker}/`),
+      attack: attacks.frame,
     };
     return;
   }
   for (const source of directive.value) {
     if (!isDataOrOpen(source)) continue;
-    const attack = fetching(isOpen(source) ? `${attacker}/` : "data:text/html,");
+    const attack = isOpen(source) ? attacks.frame : attacks.dataFrame;
     yield {
       type: "frame-open",
       directive: directive.name,

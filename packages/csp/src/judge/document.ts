@@ -6,7 +6,7 @@ import { findKeyword } from "../decide/match-element.ts";
 import { getExecutingDirective } from "../policy/fetch-directive.ts";
 import { getDirective, type Policy } from "../policy/policy.ts";
 import type { AncestorSource, SourceExpression } from "../policy/source-list.ts";
-import type { Attack } from "./attack.ts";
+import { type Attack, fetchAttack } from "./attack.ts";
 import { isOpen } from "./content.ts";
 import {
   type Draft,
@@ -17,6 +17,8 @@ import {
   withoutAttack,
 } from "./judging.ts";
 import { attacker, escapeAttribute, type Payload, payload, proof } from "./payload.ts";
+
+const attackerUrl = new URL(attacker);
 
 export function* judgeDocument(judging: Judging): Generator<Draft> {
   yield* judgeBase(judging);
@@ -52,7 +54,7 @@ function* judgeBase(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const shown = retargeting(policy);
   const directive = getDirective(policy, "base-uri");
-  const attack: Attack = { type: "base", url: `${attacker}/` };
+  const attack: Attack = { type: "base", url: attackerUrl };
   const mended = () => withDirectives(policy, { "base-uri": ["'none'"] });
   if (!directive) {
     if (!shown) return;
@@ -93,7 +95,7 @@ function* judgeBase(judging: Judging): Generator<Draft> {
 function* judgeForms(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const directive = getDirective(policy, "form-action");
-  const attack: Attack = { type: "form", url: `${attacker}/` };
+  const attack: Attack = { type: "form", url: attackerUrl };
   if (!directive) {
     yield {
       type: "missing-form-action",
@@ -120,7 +122,7 @@ function* judgeForms(judging: Judging): Generator<Draft> {
 
 function* judgeAncestors({ policy, context }: Judging): Generator<Draft> {
   const directive = getDirective(policy, "frame-ancestors");
-  const attack: Attack = { type: "frame-ancestor", url: `${attacker}/` };
+  const attack: Attack = { type: "frame-ancestor", url: attackerUrl };
   if (!directive) {
     // A meta element's policy cannot have it, and X-Frame-Options does the same.
     if (/^\s*(?:deny|sameorigin)\s*$/i.test(context.xFrameOptions ?? "")) return;
@@ -158,7 +160,6 @@ function closed(value: readonly (SourceExpression | AncestorSource)[]): string[]
 function* judgeLeaving(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   if (!getDirective(policy, "default-src")) {
-    const url = `${attacker}/`;
     yield {
       type: "missing-default-src",
       directive: "default-src",
@@ -166,7 +167,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
       absent: true,
       message: "There is no default-src, so what no directive names is open, prefetching with it.",
       mended: () => withDirectives(policy, { "default-src": ["'self'"] }),
-      attack: { type: "fetch", init: { url, initiator: "prefetch" } },
+      attack: fetchAttack(attackerUrl, "", "prefetch"),
     };
   }
   const kinds = [
@@ -176,7 +177,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
   ] as const;
   for (const { name, destination, type } of kinds) {
     const directive = getExecutingDirective(policy, name);
-    const attack: Attack = { type: "fetch", init: { url: `${attacker}/`, destination } };
+    const attack = fetchAttack(attackerUrl, destination);
     if (!directive) {
       const message = `There is neither ${name} nor default-src, so ${name} is open.`;
       const mended = () => withDirectives(policy, { [name]: ["'self'"] });

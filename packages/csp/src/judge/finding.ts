@@ -696,7 +696,7 @@ export interface Finding {
   /** How to mend it, in words. */
   readonly mend: string;
   /** The whole policy mended, where that can be computed. */
-  readonly mended?: string;
+  readonly mended: string | undefined;
   readonly standing: Standing;
   /** For what is severe: HTML that runs script under this policy and no longer does under `mended`. */
   readonly payload?: Payload;

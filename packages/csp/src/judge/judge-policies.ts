@@ -107,9 +107,9 @@ function standingOf(
 
 function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
   const { type, directive, span, message, payload } = draft;
-  const mended = draft.mended?.();
   const { why, mend, severity } = describeFinding(type);
   const { offset, length } = span;
+  let mended: string | undefined;
   return {
     type,
     severity: standing.type === "closed" ? "info" : (draft.severity ?? severity),
@@ -119,7 +119,11 @@ function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
     message,
     why,
     mend,
-    ...(mended === undefined ? {} : { mended }),
+    // Most are never read, and a policy written anew for each of its sources adds up.
+    get mended() {
+      mended ??= draft.mended?.();
+      return mended;
+    },
     standing,
     ...(payload === undefined ? {} : { payload }),
   };

@@ -41,7 +41,7 @@ export interface Draft {
   readonly message: string;
   /** Where it is less than the type's. */
   readonly severity?: Severity;
-  /** Written only for what is told. */
+  /** Asked only when somebody wants to read it. */
   readonly mended?: (() => string | undefined) | undefined;
   /** Whether it is about a directive that is not there. */
   readonly absent?: boolean;

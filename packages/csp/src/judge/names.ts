@@ -92,6 +92,8 @@ export function misspelt(host: string): string | undefined {
   const found = wellKnownLabels.find((right) => {
     if (right.label === label) return right.top !== top && isSlip(top);
     if (right.label.length < shortest || right.top !== top) return false;
+    // One slip leaves the first letter or the last as it is.
+    if (right.label[0] !== label[0] && right.label.at(-1) !== label.at(-1)) return false;
     return editDistance(label, right.label, 1) === 1;
   });
   return found?.name;

@@ -422,7 +422,7 @@ function* judgeHost(listing: Listing, source: HostSource): Generator<Draft> {
   }
   if (!isKnown) {
     const message = `No bypass is known on ${quote(hostPart)}; one endpoint or old file there is enough.`;
-    const attack = scriptAttack(urlOn(source).href);
+    const attack = scriptAttack(urlOn(source));
     yield { type: "script-host", directive: directive.name, span: source, message, attack };
   }
 }
@@ -477,7 +477,7 @@ function judgeBypass(
   const { seen, source: evidence } = first.known;
   const { host, pathname } = first.url;
   const message = `${nounOfClass[kind]} at ${host}${pathname}${more} (${evidence}, ${seen}).`;
-  const attack = scriptAttack(first.url.href);
+  const attack = scriptAttack(first.url);
   if (needsEval) {
     const evaluating: Attack = { type: "all", of: [attack, { type: "eval" }] };
     const main = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
@@ -541,10 +541,10 @@ function judgeEscape(
   const { policy, selfOrigin } = judging;
   for (const { known, url } of findBypasses(source, selfOrigin, true)) {
     if (!escapeClasses.has(known.class)) continue;
-    const attack = scriptAttack(redirect.url.href, [url.href]);
+    const attack = scriptAttack(redirect.url, url);
     let escaping = escapes.get(url.href);
     if (escaping === undefined) {
-      const direct = doesAttackPass(scriptAttack(url.href), policy, selfOrigin);
+      const direct = doesAttackPass(scriptAttack(url), policy, selfOrigin);
       escaping = !direct && doesAttackPass(attack, policy, selfOrigin);
       escapes.set(url.href, escaping);
     }
@@ -554,8 +554,7 @@ function judgeEscape(
       directive: directive.name,
       span: source,
       message: `${redirect.known.host} redirects anywhere, so the path does not keep ${known.host}${url.pathname} out.`,
-      mended: () =>
-        withoutAttack(judging, directive, "script-src", scriptAttack(redirect.url.href)),
+      mended: () => withoutAttack(judging, directive, "script-src", scriptAttack(redirect.url)),
       attack,
       payload: payloadOf(known.class, url, redirect.url),
     };
@@ -577,7 +576,7 @@ function* judgeGadget(
   switch (needs) {
     case "any": {
       const url = URL.parse(script, selfOrigin === "null" ? undefined : selfOrigin);
-      const load = scriptAttack((url ?? new URL(attacker)).href);
+      const load = scriptAttack(url ?? attacker);
       if (!url || !doesAttackPass(load, policy, selfOrigin)) break;
       mended = () => withoutAttack(judging, directive, "script-src", load);
       break;

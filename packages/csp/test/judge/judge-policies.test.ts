@@ -1,4 +1,5 @@
 import { parseMetaPolicy, parsePolicy, parsePolicyList } from "@conclave/csp";
+import { findAllowedBy } from "@conclave/csp/compare";
 import {
   type Finding,
   type FindingType,
@@ -6,6 +7,7 @@ import {
   judgePolicies,
   summarize,
 } from "@conclave/csp/judge";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { cases } from "./cases.ts";
 
@@ -177,6 +179,30 @@ describe("mended policies", () => {
     }
   });
 
+  // These give what was written the meaning that it had not.
+  const mending: ReadonlySet<FindingType> = new Set([
+    "form-action-open",
+    "frame-ancestors-open",
+    "invalid-keyword",
+    "nonce-predictable",
+    "nonce-short",
+    "protocol-relative-source",
+    "source-query",
+    "source-typo",
+    "unquoted-keyword",
+  ] satisfies FindingType[]);
+
+  test("allow nothing that the policy did not, by the comparison of policies", () => {
+    for (const { bad } of Object.values(cases)) {
+      const policy = parsePolicy(bad);
+      for (const { type, mended } of judgePolicies([policy])) {
+        if (mended === undefined || mending.has(type)) continue;
+        const more = findAllowedBy(parsePolicy(mended), policy);
+        expect(more?.text, `${bad} to ${mended}`).toBeUndefined();
+      }
+    }
+  });
+
   test("leave everything else as it is", () => {
     const header = "default-src 'unsafe-inline' 'self'; IMG-SRC *; report-uri /r";
     const { mended } = only(judge(header), "script-unsafe-inline");
@@ -279,6 +305,42 @@ describe("summary", () => {
 });
 
 describe("hostile policies", () => {
+  const words = fc.constantFrom(
+    ..."'self' 'none' * https: data: x-a: ftp: wss: *.com *.google.com unpkg.com https://a.example:99999/x ? # // 'nonce- 'sha256-' [::1] é ,".split(
+      " ",
+    ),
+    ..."script-src default-src base-uri object-src worker-src frame-src form-action sandbox report-to webrtc trusted-types ;".split(
+      " ",
+    ),
+  );
+  const text = fc.array(fc.oneof({ weight: 4, arbitrary: words }, fc.string()), { maxLength: 20 });
+
+  test("nothing throws, and every place is in the text", () => {
+    fc.assert(
+      fc.property(
+        text,
+        fc.constantFrom("https://page.example", "http://page.example", "null"),
+        (parts, pageOrigin) => {
+          const header = parts.join(" ");
+          for (const policies of [
+            parsePolicyList(header),
+            [parseMetaPolicy(header)],
+            [parsePolicy(header)],
+          ]) {
+            const findings = judgePolicies(policies, { pageOrigin, oldBrowsers: true });
+            for (const { span, mended } of findings) {
+              expect(span.offset).toBeGreaterThanOrEqual(0);
+              expect(span.offset + span.length).toBeLessThanOrEqual(header.length);
+              if (mended !== undefined) parsePolicy(mended);
+            }
+            expect(structuredClone(findings)).toEqual(findings);
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   test.each([
     [
       "sources",
