@@ -3,6 +3,7 @@
  * @module
  */
 import { findKeyword } from "../decide/match-element.ts";
+import { createRequest, type RequestInit } from "../decide/request.ts";
 import { getExecutingDirective } from "../policy/fetch-directive.ts";
 import { getDirective, type Policy } from "../policy/policy.ts";
 import type { AncestorSource, SourceExpression } from "../policy/source-list.ts";
@@ -27,23 +28,31 @@ export function* judgeDocument(judging: Judging): Generator<Draft> {
   yield* judgeLeaving(judging);
 }
 
-/**
- * Why a base element decides where scripts come from: a nonce allows whatever URL, and 'strict-dynamic' what a
- * script with a hash or nonce loads.
- */
-function retargeting(policy: Policy): Payload | null {
+/** How a base element decides where scripts come from, and what it takes. */
+interface Retargeting {
+  readonly payload: Payload;
+  /** The page's own script, from where the attacker points it. */
+  readonly load: Attack;
+}
+
+/** A nonce allows whatever URL, and 'strict-dynamic' what a script with a hash or nonce loads. */
+function retargeting(policy: Policy): Retargeting | null {
   const list = getExecutingDirective(policy, "script-src-elem")?.value ?? [];
-  const nonce = list.find(({ type }) => type === "nonce-source");
+  const nonce = list.find((source) => source.type === "nonce-source")?.base64Value;
   const url = `${attacker}/app.js`;
   const standIns = [{ type: "script", url, body: proof }] as const;
   const base = `<base href="${attacker}/">`;
-  if (nonce?.type === "nonce-source") {
-    const page = `<script nonce="${escapeAttribute(nonce.base64Value)}" src="app.js"></script>`;
-    return payload(base, standIns, page);
+  const load = (init: Partial<RequestInit>): Attack => ({
+    type: "fetch",
+    requests: [createRequest({ url, destination: "script", ...init })],
+  });
+  if (nonce !== undefined) {
+    const page = `<script nonce="${escapeAttribute(nonce)}" src="app.js"></script>`;
+    return { payload: payload(base, standIns, page), load: load({ nonce }) };
   }
   const hash = list.some(({ type }) => type === "hash-source");
   if (!hash || !findKeyword(list, "'strict-dynamic'")) return null;
-  return payload(base, standIns, loader);
+  return { payload: payload(base, standIns, loader), load: load({ parserInserted: false }) };
 }
 
 /** What a page under hashes and 'strict-dynamic' has: an inline script that loads a file. Its hash has to be listed. */
@@ -54,7 +63,8 @@ function* judgeBase(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const shown = retargeting(policy);
   const directive = getDirective(policy, "base-uri");
-  const attack: Attack = { type: "base", url: attackerUrl };
+  const base: Attack = { type: "base", url: attackerUrl };
+  const attack: Attack = shown ? { type: "all", of: [base, shown.load] } : base;
   const mended = () => withDirectives(policy, { "base-uri": ["'none'"] });
   if (!directive) {
     if (!shown) return;
@@ -66,7 +76,7 @@ function* judgeBase(judging: Judging): Generator<Draft> {
       message: "There is no base-uri, and scripts are allowed by nonce or 'strict-dynamic'.",
       mended,
       attack,
-      payload: shown,
+      payload: shown.payload,
     };
     return;
   }
@@ -74,13 +84,12 @@ function* judgeBase(judging: Judging): Generator<Draft> {
     const at = { directive: "base-uri", span: source, mended } as const;
     if (isOpen(source)) {
       const message = `${quote(source.text)} in base-uri lets a base element name any host.`;
-      const isSevere = shown && source.type !== "scheme-source" ? true : shown !== null;
       yield {
         type: "base-uri-open",
         ...at,
         message,
         attack,
-        ...(isSevere && shown ? { payload: shown } : { severity: "low" as const }),
+        ...(shown ? { payload: shown.payload } : { severity: "low" as const }),
       };
     } else if (source.type === "host-source") {
       const message = `${quote(source.text)} in base-uri lets a base element name another origin.`;

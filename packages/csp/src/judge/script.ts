@@ -486,7 +486,11 @@ function judgeBypass(
       directive: directive.name,
       span: source,
       message,
-      mended: () => main && withoutAttack(judging, main, "script-src", { type: "eval" }),
+      // Without a directive that restricts eval, the container is kept out.
+      mended: () =>
+        main
+          ? withoutAttack(judging, main, "script-src", { type: "eval" })
+          : withoutAttack(judging, directive, "script-src", attack),
       attack: evaluating,
       payload: payloadOf(kind, first.url),
     };

@@ -29,6 +29,7 @@ const more: readonly (readonly [FindingType, string, JudgeContext?])[] = [
     "script-path-escape",
     "script-src https://cdnjs.cloudflare.com/ajax/libs/jquery/ https://bit.ly",
   ],
+  ["script-host-eval", "script-src-elem www.googletagmanager.com 'self'"],
   ["script-path-escape", "script-src https://accounts.google.com/gsi/client https://t.co"],
   ["nonce-predictable", "script-src 'nonce-abc'; object-src 'none'; base-uri 'none'"],
   ["base-uri-open", `script-src ${nonce}; base-uri *`],
@@ -127,4 +128,22 @@ test("every payload of a severe finding runs under its policy, and not under the
   expect(wrong).toEqual([]);
   const high = Object.entries(findingTypes).filter(([, { severity }]) => severity === "high");
   expect([...proven].sort()).toEqual(high.map(([type]) => type).sort());
+});
+
+test.each([
+  ["script-src 'unsafe-inline'", "script-src 'self'"],
+  ["script-src https://unpkg.com", "script-src 'none'"],
+  [`script-src ${nonce}`, `script-src ${nonce}; base-uri 'none'`],
+  [`script-src ${nonce}`, "script-src 'nonce-9pQeX2v0aUeQvM4nY6sKzA'"],
+  ["script-src 'nonce-abc'; base-uri 'none'", "script-src 'self'"],
+  ["script-src www.googletagmanager.com 'unsafe-eval'", "script-src *"],
+])("what another policy closes does not run: %s, %s", async (weak, closing) => {
+  const findings = judgePolicies([parsePolicy(weak), parsePolicy(closing)], { pageOrigin });
+  const ran: string[] = [];
+  for (const { policy, payload, standing } of findings) {
+    if (policy !== 0 || !payload) continue;
+    const [alone, beside] = [await runs(payload, [weak]), await runs(payload, [weak, closing])];
+    ran.push(`${standing.type}: ${alone} alone, ${beside} beside`);
+  }
+  expect([...new Set(ran)]).toEqual(["closed: true alone, false beside"]);
 });
