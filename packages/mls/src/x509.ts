@@ -105,16 +105,15 @@ interface Element {
 function elements(bytes: Bytes): Element[] {
   const found: Element[] = [];
   for (let at = 0; at < bytes.length; ) {
-    const [tag = 0, first] = bytes.subarray(at, at + 2);
-    if (first === undefined || (tag & 0x1f) === 0x1f) refuse("5.3", "no DER");
-    const more = first < 0x80 ? 0 : first - 0x80;
-    const digits = bytes.subarray(at + 2, at + 2 + more);
-    const length = more === 0 ? first : digits.reduce((value, digit) => value * 256 + digit, 0);
-    const start = at + 2 + more;
-    const shortest = more === 0 || (length >= 0x80 && digits[0] !== 0);
-    if (more > 3 || first === 0x80 || !shortest || start + length > bytes.length) {
-      refuse("5.3", "no DER");
-    }
+    // Where no length stands it is as one that is not told.
+    const [tag = 0, first = 0x80] = bytes.subarray(at, at + 2);
+    if ((tag & 0x1f) === 0x1f) refuse("5.3", "no DER");
+    const short = first < 0x80;
+    const start = at + 2 + (short ? 0 : first - 0x80);
+    const digits = bytes.subarray(short ? at + 1 : at + 2, start);
+    const length = digits.reduce((value, digit) => value * 256 + digit, 0);
+    const shortest = short || (length >= 0x80 && digits[0] !== 0);
+    if (!shortest || start + length > bytes.length) refuse("5.3", "no DER");
     const whole = bytes.slice(at, start + length);
     found.push({ tag, whole, content: whole.subarray(start - at) });
     at = start + length;
@@ -197,7 +196,7 @@ function parseCertificate(der: Bytes): Certificate {
 
 /** RFC 5280 §4.2: each once, none critical that is not understood. */
 function checkExtensions(extensions: readonly Extension[], allowed: boolean): void {
-  if (extensions.length > 0 && !allowed) refuse("5.3", "extensions in an old certificate");
+  if (!allowed) refuse("5.3", "an old certificate, which can have no extensions");
   const types = extensions.map(({ type }) => type);
   if (new Set(types).size !== types.length) refuse("5.3", "a certificate's extension twice");
   if (types.includes(NAME_CONSTRAINTS)) refuse("5.3.1", "name constraints are not enforced here");

@@ -515,6 +515,7 @@ describe("a credential", () => {
       })();
       expect(`${why}: ${refusal}`).toMatch(/MlsError: no (DER|certificate) /);
     }
+    expect(() => x509Credential([der.with(3, (der[3] ?? 0) + 1)])).toThrow(/no DER /);
     // A tag of more than one byte would be read as if it were one.
     expect(() => x509Credential([der.with(0, 0x3f)])).toThrow(/no DER /);
     const version = der.findIndex((_, i) => toHex(der.slice(i, i + 5)) === "a003020102");

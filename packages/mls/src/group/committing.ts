@@ -113,7 +113,8 @@ function pskSecretFor(group: LiveGroup, list: readonly ListedProposal[]): Promis
 
 /** Throws where we cannot commit a list, whatever the path will be. */
 async function checkList(group: LiveGroup, list: readonly ListedProposal[]): Promise<void> {
-  wipe(await pskSecretFor(group, list));
+  const pskSecret = await pskSecretFor(group, list);
+  wipe(pskSecret);
   await checkProposals(group.context, group.live.state, list, group.live.ownLeaf);
 }
 

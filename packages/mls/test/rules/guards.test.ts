@@ -386,16 +386,22 @@ describe("a GroupInfo for who follows a group", () => {
     const good = await where.at(MALLORY).group.groupInfo({ externalPub: false });
     const { groupInfo } = decodeMessageOf(good, "mls_group_info");
     const { confirmationTag: tag } = groupInfo;
-    const other = { ...groupInfo, confirmationTag: flipped(tag, 0) };
+    const { groupContext } = groupInfo;
+    const others = [
+      { ...groupInfo, confirmationTag: flipped(tag, 0) },
+      { ...groupInfo, groupContext: { ...groupContext, extensions: [extension(0xf001)] } },
+    ];
     const signed = async (of: GroupInfo) =>
       encodeMessage({
         wireFormat: "mls_group_info",
         groupInfo: await signGroupInfo(of, mallory.person.signer),
       });
     await expect(where.observer.checkGroupInfo(await signed(groupInfo))).resolves.toBeDefined();
-    await expect(where.observer.checkGroupInfo(await signed(other))).rejects.toEqual(
-      refusal("group-info-signature", "12.4.3"),
-    );
+    for (const other of others) {
+      await expect(where.observer.checkGroupInfo(await signed(other))).rejects.toEqual(
+        refusal("group-info-signature", "12.4.3"),
+      );
+    }
   });
 });
 
