@@ -12,6 +12,7 @@ describe.each([
   "../../docs/csp.md",
   "../../docs/csp-collector.md",
   "../../docs/csp-comparing.md",
+  "../../docs/csp-generate.md",
 ])("%s", (file) => {
   const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
   const examples = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code);

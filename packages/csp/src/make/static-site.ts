@@ -470,7 +470,9 @@ class PageReader {
   #addUrl(directive: SourceDirective, url: URL, at: { readonly offset: number }): void {
     const source = sourceFor(url, this.#site.base, directive);
     if (source) {
-      this.sightings.add(source, { ...this.#evidence(at), what: shorten(url.href) });
+      const isOwn = url.origin === this.#site.base.origin;
+      const what = shorten(isOwn ? url.pathname + url.search : url.href);
+      this.sightings.add(source, { ...this.#evidence(at), what });
       if (source.concern !== "unsafe") return;
       this.#problem("unsafe-source", "error", at, {
         message: `${quote(url.href)} is blocked: who may write markup could write such a URL`,
