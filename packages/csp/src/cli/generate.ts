@@ -5,7 +5,13 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { CspError } from "../errors.ts";
-import { judgePolicies, summarize } from "../judge/index.ts";
+import {
+  type FindingType,
+  type Grade,
+  judgePolicies,
+  type Severity,
+  summarize,
+} from "../judge/index.ts";
 import { createNonce } from "../make/build.ts";
 import type { CrawledSite } from "../make/crawl.ts";
 import type { ProposedSource } from "../make/proposal.ts";
@@ -181,10 +187,26 @@ async function readFiles(folder: string): Promise<SiteFile[]> {
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-function judgement(policy: Policy): { grade: string; severe: number } {
+interface Judgement {
+  readonly grade: Grade;
+  readonly counts: Readonly<Record<Severity, number>>;
+  /** The types of the most severe findings, notes aside. */
+  readonly worst: readonly FindingType[];
+}
+
+function judgement(policy: Policy): Judgement {
   const findings = judgePolicies([policy]);
-  const { grade, counts } = summarize(findings);
-  return { grade, severe: counts.high };
+  const [first] = findings;
+  const worst = findings.filter(
+    ({ severity }) => severity !== "info" && severity === first?.severity,
+  );
+  return { ...summarize(findings), worst: [...new Set(worst.map(({ type }) => type))] };
+}
+
+/** `weak: missing-frame-ancestors` */
+function judgementWords(policy: Policy): string {
+  const { grade, worst } = judgement(policy);
+  return worst.length > 0 ? `${grade}: ${worst.join(", ")}` : grade;
 }
 
 type Server = ReturnType<typeof serverConfiguration>;
@@ -203,7 +225,9 @@ function writeSite(
   const colours = coloursFor({ ...world, stdout: notes }, values);
   for (const { path, policy, sources } of site.pages) {
     if (!isPiped) {
-      notes.write(`${colours.bold(printable(path))} ${colours.dim(judgement(policy).grade)}\n`);
+      notes.write(
+        `${colours.bold(printable(path))} ${colours.dim(`(${judgementWords(policy)})`)}\n`,
+      );
       notes.write(`  ${printable(policy.text)}\n`);
     }
     if (values.evidence) writeEvidence(notes, sources, colours);
@@ -307,23 +331,23 @@ async function fromUrl(world: World, url: string, values: Values): Promise<ExitC
   } finally {
     await browser.close();
   }
-  const judged = judgement(withNonce(crawled.policy, createNonce()));
+  const judged = withNonce(crawled.policy, createNonce());
   const { proof } = crawled;
   const isProved = proof.violations.length === 0 && proof.newErrors.length === 0;
   if (values.json) {
     const { policy, ...rest } = crawled;
-    writeJson(world, { version: 1, policy: policy.text, ...judged, ...rest });
-  } else writeCrawl(world, crawled, judged.grade, values);
+    writeJson(world, { version: 1, policy: policy.text, ...judgement(judged), ...rest });
+  } else writeCrawl(world, crawled, judgementWords(judged), values);
   return isProved ? 0 : 1;
 }
 
-function writeCrawl(world: World, crawled: CrawledSite, grade: string, values: Values): void {
+function writeCrawl(world: World, crawled: CrawledSite, words: string, values: Values): void {
   const { stdout } = world;
   const colours = coloursFor(world, values);
   const { green, red, yellow, dim, bold } = colours;
   const { pages, policy, sources, problems, proof } = crawled;
   stdout.write(
-    `${bold(`${pages.length} ${pages.length === 1 ? "page" : "pages"}`)} ${dim(grade)}\n`,
+    `${bold(`${pages.length} ${pages.length === 1 ? "page" : "pages"}`)} ${dim(`(${words})`)}\n`,
   );
   stdout.write(`  ${printable(policy.text)}\n`);
   if (crawled.usesNonces) {

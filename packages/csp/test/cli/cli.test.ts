@@ -376,7 +376,7 @@ describe("generate", () => {
     const { stdout, code } = await csp(["generate", "--json", "--max-pages", "2", served.url]);
     served.close();
     const result = JSON.parse(stdout);
-    expect(result).toMatchObject({ version: 1, severe: 0, proof: { violations: [] } });
+    expect(result).toMatchObject({ version: 1, counts: { high: 0 }, proof: { violations: [] } });
     expect(result.policy).toContain("default-src 'none'; script-src 'self' 'sha256-");
     expect(code).toBe(0);
   });
