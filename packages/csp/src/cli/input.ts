@@ -76,6 +76,8 @@ export async function readSubjects(
     ...(options["report-only"] ?? []).flatMap((text) => fromHeader(text, "report")),
     ...(options.meta ?? []).map(fromMeta),
   ];
+  const isGiven = [options.policy, options["report-only"], options.meta].some((list) => list);
+  if (isGiven && written.length === 0) throw new UsageError("the policy has no directive in it");
   if (written.length > 0) {
     subjects.push({ name: "policy", policies: written, selfOrigin: page.origin });
   }
@@ -124,11 +126,13 @@ async function readInput(world: World, name: string, page: URL): Promise<Subject
     const hint = didYouMean(first, Object.keys(directiveGrammars));
     throw new UsageError(`${JSON.stringify(name)} is no file, folder, URL or policy${hint}`);
   }
-  return [{ name: "policy", policies: fromHeader(name, "enforce"), selfOrigin: page.origin }];
+  const policies = fromHeader(name, "enforce");
+  return [{ name: "policy", policies, selfOrigin: page.origin }];
 }
 
 /** By what it looks like: HTML, JSON, lines of headers, or a policy alone. */
 async function readContent(name: string, text: string, page: URL): Promise<Subject> {
+  if (text.includes("\0")) throw new UsageError(`${name} is no text`);
   const start = text.trimStart();
   const base = { name, selfOrigin: page.origin };
   if (start.startsWith("<") || /\.html?$/i.test(name)) {

@@ -2,6 +2,7 @@
  * `csp` on the command line.
  * @module
  */
+import { readFile } from "node:fs/promises";
 import { type Command, didYouMean, type ExitCode, UsageError, type World } from "./command.ts";
 
 /** Each is loaded when it is asked for. */
@@ -51,6 +52,11 @@ async function run(world: World): Promise<ExitCode> {
     screen.write(command?.help ?? overview);
     return name === undefined ? 2 : 0;
   }
+  if (name === "--version" || name === "-V") {
+    const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+    world.stdout.write(`${JSON.parse(text).version}\n`);
+    return 0;
+  }
   const command = await commandNamed(name);
   if (args.includes("--help") || args.includes("-h")) {
     world.stdout.write(command.help);
@@ -72,7 +78,9 @@ stdout.on("error", () => process.exit());
 try {
   process.exitCode = await run({ args: argv.slice(2), env, stdin, stdout, stderr });
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  // A file that may not be read, a full disk: `syscall` is what tells those of the system.
+  if (!(error instanceof UsageError) && !(error instanceof Error && "syscall" in error))
+    throw error;
   stderr.write(`csp: ${error.message}\n`);
   process.exitCode = 2;
 }

@@ -236,7 +236,8 @@ function readEntry(entry: unknown) {
   const response = isRecord(entry["response"]) ? entry["response"] : {};
   const content = isRecord(response["content"]) ? response["content"] : {};
   const mimeType = textOf(content["mimeType"]);
-  const label = textOf(entry["_resourceType"]) || labelOf(mimeType);
+  const recorded = textOf(entry["_resourceType"]);
+  const label = recorded === "" || recorded === "other" ? labelOf(mimeType) : recorded;
   const initiator = isRecord(entry["_initiator"]) ? entry["_initiator"] : {};
   const headers: unknown[] = Array.isArray(response["headers"]) ? response["headers"] : [];
   const policies = headers.flatMap((header) => {

@@ -414,6 +414,7 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     [["check", "nowhere.html"], '"nowhere.html" is no file, folder, URL or policy'],
     [["check", "scrpt-src"], "did you mean script-src?"],
     [["check", "--fail-on", "hgih", weak], "did you mean high?"],
+    [["check", "--policy", ";"], "the policy has no directive in it"],
     [["check", "http://localhost:1/"], "does not answer"],
     [["check", "--color", "blue", weak], "--color is one of always, auto, never"],
     [
@@ -460,6 +461,7 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     expect(await says("check", file("b.html", "<p>"))).toContain("no meta element with a policy");
     expect(await says("check", file("b.json", "[1]"))).toContain("no policy in its JSON");
     expect(await says("check", file("b.txt", "  "))).toContain("no policy");
+    expect(await says("check", file("b.bin", "\0\u0001"))).toContain("is no text");
   });
 
   test("a wrong directive is pointed out where no finding does", async () => {
@@ -467,6 +469,13 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     expect(stderr).toContain('there is no directive "scrpt-src"; did you mean script-src?');
     expect(code).toBe(0);
   });
+});
+
+test("--version is the package's", async () => {
+  const { version } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  );
+  expect((await csp(["--version"])).stdout).toBe(`${version}\n`);
 });
 
 test.each(["check", "explain", "test", "diff", "generate", "collect"])(
