@@ -404,7 +404,12 @@ class Seen {
       page: visit.url,
       what: isCode ? code || event.blocked : event.blocked,
       ...(event.line > 0 ? { line: event.line, column: event.column } : {}),
-      insertedBy: element ? "parser" : "script",
+      // What a style sheet loads is in neither.
+      ...(element
+        ? { insertedBy: "parser" }
+        : /^(?:script|style)-src/.test(event.directive)
+          ? { insertedBy: "script" }
+          : {}),
     };
   }
 
@@ -453,7 +458,8 @@ class Seen {
     return html.resources.find(({ url }) => {
       const parsed = URL.parse(url, base);
       if (parsed) parsed.hash = "";
-      return parsed?.href === event.blocked;
+      // Of a frame, events name the origin alone.
+      return parsed?.href === event.blocked || parsed?.origin === event.blocked;
     })?.element;
   }
 }

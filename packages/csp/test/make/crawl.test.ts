@@ -209,6 +209,60 @@ test("eval, handlers and style attributes are shown, and not let in without a wo
   expect(accepted.proof.violations).toEqual([]);
 });
 
+test("whatever a page does is seen, and allowed when everything is accepted", async () => {
+  const framed = createServer((_request, response) => {
+    response.setHeader("Content-Type", "text/html");
+    response.end("<p>Framed");
+  });
+  const other = await listen(framed);
+  const page = `<!doctype html><base href="/sub/"><link rel="icon" href="data:,">
+    <style>@font-face { font-family: own; src: url(/own.woff2) } p { font-family: own }</style>
+    <p>Text<iframe src="${other}"></iframe><object data="/o.svg"></object><video src="/v.mp4"></video>
+    <form action="${other}go"></form><form method="post"><input name="action"></form><div id="place"></div>
+    <script>
+      new Worker("/w.js");
+      new Worker(URL.createObjectURL(new Blob(["1"])));
+      new WebSocket("ws://" + location.host + "/ws");
+      WebAssembly.compile(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])).catch(() => {});
+      setTimeout("1");
+      place.innerHTML = "<b style='color: red' onclick='x()'>";
+      for (const [name, text] of [["style", "i {}"], ["script", "window.inserted = 1"]]) {
+        document.head.append(Object.assign(document.createElement(name), { textContent: text }));
+      }
+      document.write("<script src=/written.js><\\/script>");
+      fetch("${other}x").catch(() => {});
+      const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: "/late.css" });
+      document.head.append(link);
+    </script><script type="module">import("/module.js")</script>`;
+  const pages = { "/": page, "/w.js": "1", "/written.js": "1", "/module.js": "export {}" };
+  const crawled = await crawlPages(pages, { accept: () => true });
+  framed.close();
+  const { origin } = new URL(other);
+  expect(listOf(crawled, "script-src")).toMatch(
+    /^'self'( 'sha256-.{44}'){3} 'wasm-unsafe-eval' 'unsafe-eval'$/,
+  );
+  expect(listOf(crawled, "style-src")).toMatch(/^'self'( 'sha256-.{44}'){2}$/);
+  expect(listOf(crawled, "worker-src")).toBe("'self' blob:");
+  expect(listOf(crawled, "connect-src")).toBe(`'self' ${origin}`);
+  expect(listOf(crawled, "frame-src")).toContain(origin);
+  expect(listOf(crawled, "form-action")).toBe(`'self' ${origin}`);
+  expect(listOf(crawled, "font-src")).toBe("'self'");
+  expect(listOf(crawled, "media-src")).toBe("'self'");
+  expect(listOf(crawled, "object-src")).toBe("'self'");
+  expect(listOf(crawled, "base-uri")).toBe("'self'");
+  expect(crawled.proof.violations).toEqual([]);
+  expect(crawled.proof.newErrors).toEqual([]);
+  const by = (name: string, expression: string) => {
+    const source = crawled.sources.find(
+      (each) => each.directive === name && each.expression === expression,
+    );
+    return source?.evidence[0]?.insertedBy;
+  };
+  expect(by("frame-src", origin)).toBe("parser");
+  expect(by("script-src", "'unsafe-eval'")).toBe("script");
+  expect(by("font-src", "'self'")).toBeUndefined();
+});
+
 test("a redirect's end gets a source as well", async () => {
   const image = await serve([{ path: "a.svg", content: new TextEncoder().encode("<svg/>") }]);
   const crawled = await crawlPages({ "/": "<img src=/go>", "/go": `${image.url}a.svg` });
