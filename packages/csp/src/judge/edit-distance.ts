@@ -4,10 +4,19 @@
  */
 export function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  // What both begin with costs nothing.
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  return distance(a.slice(start), b.slice(start), limit);
+}
+
+function distance(a: string, b: string, limit: number): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  let leastOfLast = 0;
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
+    let leastOfRow = i;
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1];
       let least = Math.min(
@@ -19,7 +28,11 @@ export function editDistance(a: string, b: string, limit: number): number {
         least = Math.min(least, (before[j - 2] ?? 0) + 1);
       }
       row.push(least);
+      leastOfRow = Math.min(leastOfRow, least);
     }
+    // Whatever comes is made of the last two rows, and costs no less.
+    if (leastOfRow > limit && leastOfLast > limit) return limit + 1;
+    leastOfLast = leastOfRow;
     before = last;
     last = row;
   }

@@ -152,7 +152,10 @@ export function withstand(header: string): void {
 function holds(policy: Policy, header: string): void {
   // What is in force says the same when it is written and read again.
   const again = parsePolicy(serializePolicy(policy));
-  same(again.directiveSet.map(meaning), policy.directiveSet.map(meaning), header);
+  same(again.directiveSet.length, policy.directiveSet.length, header);
+  for (const [index, directive] of policy.directiveSet.entries()) {
+    same(meaning(again.directiveSet[index]), meaning(directive), header);
+  }
   // Every token stands where it says.
   const spans: Token[] = [...policy.ignored];
   for (const directive of policy.directiveSet) {
@@ -177,11 +180,17 @@ function holds(policy: Policy, header: string): void {
   for (const level of [1, 2, 3] as const) policyAtLevel(policy, level);
 }
 
-function meaning({ name, type, value }: Directive): string {
-  return JSON.stringify([name, type, value.map((token) => ({ ...token, offset: 0 }))]);
+/** All but where it stands. */
+function meaning(directive: Directive | undefined): string {
+  let text = `${directive?.name} ${directive?.type}`;
+  for (const value of directive?.value ?? []) {
+    for (const [key, part] of Object.entries(value)) if (key !== "offset") text += `\n${part}`;
+  }
+  return text;
 }
 
 function same(actual: unknown, expected: unknown, header: string): void {
-  const [one, other] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (one !== other) throw new Error(`${one} is not ${other}, in ${JSON.stringify(header)}`);
+  if (actual === expected) return;
+  const [one, other, where] = [actual, expected, header].map((value) => JSON.stringify(value));
+  throw new Error(`${one} is not ${other}, in ${where}`);
 }

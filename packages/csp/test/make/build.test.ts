@@ -155,3 +155,26 @@ describe("hashSource and integrityOf", () => {
     expect(await integrityOf("")).toMatch(/^sha384-/);
   });
 });
+
+describe("a header made again for the next response", () => {
+  const make = (nonce: string) =>
+    buildPolicy({ "script-src": ["'self'", `'nonce-${nonce}'`], "img-src": ["'none'"] });
+
+  test("is the same but for its nonce, and as typed as the first", () => {
+    expect(make("one").directiveSet).toEqual(parsePolicy(make("one").text).directiveSet);
+    const again = make("two");
+    expect(again.text).toBe("script-src 'self' 'nonce-two'; img-src 'none'");
+    expect(again.directiveSet).toEqual(parsePolicy(again.text).directiveSet);
+  });
+
+  test("is refused for what is wrong with it, whatever was accepted before", () => {
+    make("one");
+    const wrong: [string, () => unknown][] = [
+      ["invalid-value", () => make("o!ne")],
+      ["separator-in-value", () => make("one'; script-src *; '")],
+      ["none-not-alone", () => buildPolicy({ "img-src": ["'none'", "'self'"] })],
+      ["invalid-value", () => buildPolicy({ sandbox: ["'self'" as never] })],
+    ];
+    for (const [code, build] of wrong) expect(build).toThrow(expect.objectContaining({ code }));
+  });
+});
