@@ -632,8 +632,9 @@ function startOfHead(text: string): number {
   if (head && "childNodes" in head) {
     for (const child of head.childNodes) {
       if (child.nodeName.startsWith("#")) continue;
-      if (!("attrs" in child) || child.nodeName !== "meta") break;
+      if (!("attrs" in child)) break;
       if (child.attrs.some(({ name }) => name === mark)) continue;
+      if (child.nodeName !== "meta") break;
       const declares = child.attrs.some(
         ({ name, value }) =>
           name === "charset" || (name === "http-equiv" && value.toLowerCase() === "content-type"),

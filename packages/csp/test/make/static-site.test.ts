@@ -163,3 +163,94 @@ test("directives come in place of what was found; wrong ones are refused", async
     make({ "index.html": html }, { directives: { "img-src": ["'slef'"] } }),
   ).rejects.toThrow(CspError);
 });
+
+test("a run on its own result puts in nothing twice", async () => {
+  const files = {
+    "js/a.js": "a()",
+    "a.css": '@import "b.css";',
+    "b.css": "p { background: url(b.png) }",
+  };
+  const html =
+    "<head><meta charset=utf-8><link rel=stylesheet href=a.css><script type=module src=js/a.js></script>";
+  const options = { scripts: "hash" } as const;
+  const first = await make({ "index.html": html, ...files }, options);
+  const second = await make({ "index.html": first.page.html, ...files }, options);
+  expect(second.page.html).toBe(first.page.html);
+  expect(second.policy).toBe(first.policy);
+  expect(second.codes).not.toContain("integrity-mismatch");
+  expect(first.page.html.match(/http-equiv/g)).toHaveLength(1);
+  expect(first.page.html.match(/importmap/g)).toHaveLength(1);
+  // An own meta element comes before the encoding where the author has put that later.
+  const moved = first.page.html.replace("<meta charset=utf-8>", "");
+  const again = await make(
+    { "index.html": moved.replace("<link", "<meta charset=utf-8><link"), ...files },
+    options,
+  );
+  expect(again.page.html.match(/<meta charset=utf-8><meta http-equiv/g)).toHaveLength(1);
+  // What another run had put in goes when it is not asked for any more.
+  const plain = await make({ "index.html": first.page.html, ...files });
+  expect(plain.page.html).not.toContain("importmap");
+  expect(listOf(plain.policy, "script-src")).toBe("'self'");
+});
+
+test("style sheets of the site are read, what they import as well", async () => {
+  const { page, policy } = await make({
+    "index.html": "<link rel=stylesheet href=css/a.css>",
+    "css/a.css": '@import "b.css"; p { fill: url(#here) }',
+    "css/b.css": "@font-face { src: url(https://fonts.example/a.woff2) }",
+  });
+  expect(listOf(policy, "font-src")).toBe("https://fonts.example");
+  expect(policy).not.toContain("img-src");
+  const font = page.sources.find(({ directive }) => directive === "font-src");
+  expect(font?.evidence).toEqual([
+    {
+      page: "index.html",
+      what: "https://fonts.example/a.woff2",
+      line: 1,
+      column: 1,
+      insertedBy: "parser",
+      times: 1,
+    },
+  ]);
+});
+
+test("integrity that stands is kept as it is, and others' counts for theirs", async () => {
+  const sha512 = await integrityOf("run()", "sha512");
+  const html = `<script src=a.js integrity="${sha512}"></script>
+    <script src=https://cdn.example/b.js integrity="sha384-${"A".repeat(64)}"></script>`;
+  const files = { "index.html": html, "a.js": "run()" };
+  const { page, policy, codes } = await make(files, { delivery: "header", scripts: "hash" });
+  expect(codes).not.toContain("integrity-mismatch");
+  expect(page.html).toBe(html);
+  expect(listOf(policy, "script-src")).toBe(`'${sha512}' 'sha384-${"A".repeat(64)}'`);
+});
+
+test("prefetched pages, javascript: frames and paths with ampersands ask for no source of their own", async () => {
+  const { page, policy } = await make({
+    "index.html":
+      '<link rel=prefetch href="https://next.example/"><iframe src="javascript:x()"></iframe><script src="https://cdn.example/a&b.js"></script>',
+  });
+  expect(policy).not.toMatch(/next\.example|frame-src/);
+  expect(policy).toContain("https://cdn.example/a&b.js");
+  expect(page.html).toContain("https://cdn.example/a&amp;b.js;");
+});
+
+test("javascript: URLs are hashed as a browser has parsed them", async () => {
+  const html = '<a href=" java\nscript:say(&quot;é&quot;)">x</a>';
+  const { policy } = await make({ "index.html": html }, { unsafeHashes: true });
+  expect(listOf(policy, "script-src")).toBe(
+    `${await hashSource('javascript:say("%C3%A9")')} 'unsafe-hashes'`,
+  );
+});
+
+test("nothing in an import map ends its element", async () => {
+  const map = '{"imports":{"</script>":"./a.js"}}'.replace("</", "<\\/");
+  const { page } = await make(
+    {
+      "index.html": `<script type=importmap>${map}</script><script type=module src=a.js></script>`,
+      "a.js": "",
+    },
+    { scripts: "hash", delivery: "header" },
+  );
+  expect(page.html).toContain('{"imports":{"\\u003C/script>":"./a.js"}');
+});
