@@ -55,15 +55,17 @@ export function parsePolicy(
  * out, as in #parse-response-csp. Offsets count from the start of `value`.
  */
 export function parsePolicyList(value: string, disposition: Disposition = "enforce"): Policy[] {
+  const policies: Policy[] = [];
   let offset = 0;
-  return value
-    .split(",")
-    .map((part) => {
-      const serialized = token(part, offset);
-      offset += part.length + 1;
-      return parseToken(serialized, "header", disposition);
-    })
-    .filter((policy) => policy.directiveSet.length > 0);
+  for (const part of value.split(",")) {
+    // Of nothing but white space comes no directive, and a header can be all commas.
+    if (part.trim() !== "") {
+      const policy = parseToken(token(part, offset), "header", disposition);
+      if (policy.directiveSet.length > 0) policies.push(policy);
+    }
+    offset += part.length + 1;
+  }
+  return policies;
 }
 
 /** #parse-response-csp. Takes a `Response`; several headers of one name are read as `get` joins them. */

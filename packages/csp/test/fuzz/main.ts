@@ -41,12 +41,17 @@ console.log(
   `the slowest, --from ${slowest.n}, of ${slowest.length} characters, took ${slowest.time.toFixed(1)} ms with all its checks`,
 );
 
+let read = 0;
+
 /** Milliseconds to parse it, the best of three. */
 function timeToParse(header: string): number {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 3; round++) {
     const before = performance.now();
-    parsePolicyList(header);
+    for (const { directiveSet } of parsePolicyList(header)) {
+      // Long values are read when they are looked at.
+      for (const { value } of directiveSet) read += value.length;
+    }
     best = Math.min(best, performance.now() - before);
   }
   return best;
@@ -60,4 +65,5 @@ for (const part of monotonous) {
     costs.map((cost) => cost.toFixed(1).padStart(9)).join(""),
   );
 }
+console.log(`${read} values read`);
 process.exitCode = failures > 0 ? 1 : 0;
