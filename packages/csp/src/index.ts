@@ -208,7 +208,10 @@ export {
 } from "./report/plausibility.ts";
 export {
   type DeprecatedReport,
+  type HashedResponse,
+  type HashReport,
   obtainDeprecatedSerialization,
+  potentiallyReportHash,
   type ReportDestination,
   reportDestination,
   violationReportBody,

@@ -120,8 +120,9 @@ export function shouldNavigationResponseBeBlocked(
       ? { ...outcome, ...allowed({ step: "embedders-match" }) }
       : { ...outcome, ...blocked({ step: "ancestor", origin: stranger }) };
   });
-  const client: Client = { cspList, url: url.href };
-  return decide(outcomes, violationsOf(outcomes, client, { resource: url }));
+  const named = profile.has("ancestors-violation-names-origin") ? new URL("/", url) : url;
+  const client: Client = { cspList, url: named.href };
+  return decide(outcomes, violationsOf(outcomes, client, { resource: named }));
 }
 
 /**

@@ -36,11 +36,14 @@ export type DifferenceName =
   | "trusted-types-eval-unchecked"
   | "function-parenthesized"
   | "asked-before-upgrade"
-  | "loopback-upgraded"
+  | "loopback-upgraded-on-redirect"
   | "hint-redirect-asks-default"
   | "integrity-of-scripts-alone"
   | "wildcard-takes-grammar"
   | "report-only-repeats"
+  | "source-file-without-query"
+  | "hash-report-url-stripped"
+  | "ancestors-violation-names-origin"
   | "data-frame-unnamed"
   | "webrtc-not-enforced";
 
@@ -179,10 +182,10 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     chromium:
       "`fetch()`, media elements, plugins and workers are first asked about the URL as the page has it, and frames are reported by both.",
   },
-  "loopback-upgraded": {
+  "loopback-upgraded-on-redirect": {
     anchor: "upgrade-request",
     specification: "`http://127.0.0.1/` is trustworthy as it is and not upgraded.",
-    chromium: "It is upgraded like any other.",
+    chromium: "It is upgraded like any other where a redirect leads to it.",
   },
   "hint-redirect-asks-default": {
     anchor: "does-resource-hint-violate-policy",
@@ -209,6 +212,22 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification: "A policy that only reports does so once for each question.",
     chromium:
       "`fetch()`, media elements, frames, event handlers and `javascript:` URLs ask twice or more, so they report twice or more.",
+  },
+  "source-file-without-query": {
+    anchor: "strip-url-for-use-in-reports",
+    specification: "The source file's URL keeps its query.",
+    chromium: "It is left out; the document's and the blocked URL keep theirs.",
+  },
+  "hash-report-url-stripped": {
+    anchor: "potentially-report-hash",
+    specification: "`subresourceURL` is the request's URL as it is.",
+    chromium: "Its fragment is left out, as in other reports.",
+  },
+  "ancestors-violation-names-origin": {
+    anchor: "frame-ancestors-navigation-response",
+    specification: "Document and blocked URL are the framed page's, and `report-to` works.",
+    chromium:
+      "Both are the origin of the framed page, and only `report-uri` hears of it: `report-to` does not.",
   },
   "data-frame-unnamed": {
     anchor: "obtain-violation-blocked-uri",

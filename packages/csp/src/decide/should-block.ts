@@ -210,7 +210,7 @@ export function ensureCspDoesNotBlockStringCompilation(
     if (compliant.value !== codeString) return { ...trusting, result: "Blocked" };
   }
   const parenthesized = compilationType === "FUNCTION" && profile.has("function-parenthesized");
-  const cut = sampleOf(parenthesized ? `(${codeString}` : codeString);
+  const cut = sampleOf(parenthesized ? `(${codeString})` : codeString);
   const sample = profile.has("sample-stripped") ? cut.trim() : cut;
   const required = doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", false);
   const decision = decideBySource(client, "eval", sample, (list) => {

@@ -19,6 +19,8 @@ export function upgradesInsecureRequests({ policies }: CspList): boolean {
 export interface UpgradableRequest {
   readonly url: URL;
   readonly destination: Destination;
+  /** Whether a redirect led to the URL. */
+  readonly isRedirected?: boolean;
   /** Whether it is a top-level navigation that is no form's. */
   readonly isTopLevelNavigation?: boolean;
   /** Hosts whose pages upgrade, in the browsing context: navigations to them are upgraded, too. */
@@ -33,7 +35,8 @@ export function upgradeRequest(
 ): URL {
   const { url } = request;
   if (url.protocol !== "http:" && url.protocol !== "ws:") return url;
-  if (isPotentiallyTrustworthy(url) && !profile.has("loopback-upgraded")) return url;
+  const sparesLoopback = !request.isRedirected || !profile.has("loopback-upgraded-on-redirect");
+  if (sparesLoopback && isPotentiallyTrustworthy(url)) return url;
   if (request.isTopLevelNavigation) {
     if (!request.upgradeInsecureNavigationsSet?.has(url.host)) return url;
   } else if (!upgradesInsecureRequests(cspList)) return url;

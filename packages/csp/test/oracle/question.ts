@@ -252,7 +252,8 @@ function decideFetches(
 /** The request after "upgrade a request to a potentially trustworthy URL, if appropriate". */
 function upgrade(request: Request, { cspList }: Client): Request {
   const { url: first, currentUrl: url, destination } = request;
-  const currentUrl = upgradeRequest({ url, destination }, cspList, chromium);
+  const isRedirected = request.redirectCount > 0;
+  const currentUrl = upgradeRequest({ url, destination, isRedirected }, cspList, chromium);
   if (currentUrl === url) return request;
   return { ...request, currentUrl, url: first === url ? currentUrl : first };
 }
@@ -314,7 +315,9 @@ export function fetchedScheme(question: Question, place: Place): string | undefi
         question.type === "form" ? question.urls : [last?.url, ...(last?.redirects ?? [])];
       const url = new URL(urls.at(-1) ?? "about:blank");
       const destination = last?.destination ?? "";
-      return upgradeRequest({ url, destination }, clientOf(place).cspList, chromium).protocol;
+      const isRedirected = urls.length > 1;
+      const { cspList } = clientOf(place);
+      return upgradeRequest({ url, destination, isRedirected }, cspList, chromium).protocol;
     }
     case "inline":
     case "javascript":
