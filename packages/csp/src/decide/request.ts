@@ -15,7 +15,7 @@ export interface SourcePosition {
   readonly columnNumber: number;
 }
 
-/** The document or worker whose policies decide: its policy container, and what violations say of it. */
+/** The document or worker whose policies decide (#get-csp-of-object), and what violations say of it. */
 export interface Client {
   readonly cspList: CspList;
   /** The document's or worker's URL. */

@@ -206,8 +206,9 @@ export function ensureCspDoesNotBlockStringCompilation(
       profile,
     );
     trusting = compliant.decision;
-    // A default policy may not change what eval compiles.
-    if (compliant.value !== codeString) return { ...trusting, result: "Blocked" };
+    // What is refused is not asked about further; nor may a default policy change what eval compiles.
+    if (trusting.result === "Blocked" || compliant.value !== codeString)
+      return { ...trusting, result: "Blocked" };
   }
   const parenthesized = compilationType === "FUNCTION" && profile.has("function-parenthesized");
   const cut = sampleOf(parenthesized ? `(${codeString})` : codeString);
