@@ -41,7 +41,11 @@ function allowsNoMore(a: Policies, b: Policies, settings: readonly Setting[]): b
 
 export interface Union {
   readonly policies: readonly Policy[];
-  /** Something that the policies allow and neither side does, with what it is in words; `null` where they are exact. */
+  /**
+   * Something that the policies allow and neither side does, with what it is in words; `null` where they are exact. Not
+   * looked for are things of several parts, of which each side allows one: a redirect from a URL of one side's to one of the
+   * other's, an `integrity` with a hash of each, a frame in an ancestor of each.
+   */
   readonly excess: { readonly question: Question; readonly text: string } | null;
 }
 

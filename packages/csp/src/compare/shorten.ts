@@ -180,7 +180,9 @@ const effects: Readonly<Record<Keyword, (place: Place) => boolean>> = {
   "'self'": () => true,
   "'unsafe-inline'": ({ isInline }) => isInline,
   "'unsafe-hashes'": ({ name, isInline }) => isInline && name !== "style-src-elem",
-  "'strict-dynamic'": ({ isScript }) => isScript,
+  // In Chromium it covers workers, too.
+  "'strict-dynamic'": ({ name, isScript }) =>
+    isScript || name === "worker-src" || name === "child-src",
   "'unsafe-eval'": inFallback,
   "'wasm-unsafe-eval'": inFallback,
   "'trusted-types-eval'": inFallback,

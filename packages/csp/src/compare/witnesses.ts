@@ -430,7 +430,7 @@ function* urlCandidates(
     const matches = ({ hostPart }: HostSource) => hostPartMatches(hostPart, probe, setting.profile);
     const relevant = hostSources.filter(matches);
     const relevantLists = keep(matches);
-    for (const port of portCandidates(relevant, self)) {
+    for (const port of portCandidates(relevant, self, setting)) {
       for (const path of pathCandidates(relevant)) {
         for (const scheme of withHost) {
           const url = URL.parse(`${scheme}://${host}${port}${path}`);
@@ -477,9 +477,11 @@ function hostCandidates(
     if (/[0-9]$/.test(parent))
       for (const start of ["9", "9.9", "9.9.9"]) hosts.add(`${start}.${parent}`);
   }
-  const matched = (host: string) =>
-    sources.some(({ hostPart }) => hostPart !== "*" && host.endsWith(hostPart.replace("*", "")));
-  hosts.add(fresh("unlisted", (label) => !matched(`${label}.test`)).concat(".test"));
+  const isListed = (host: string) =>
+    patterns.has(host) ||
+    sources.some(({ hostPart }) => hostPart.startsWith("*.") && host.endsWith(hostPart.slice(1)));
+  // Made longer at its end, where `*.test` has no part in it.
+  hosts.add(fresh("unlisted.test", (host) => !isListed(host)));
   if (self) hosts.add(self.hostname);
   hosts.add("203.0.113.7");
   hosts.add("[2001:db8::7]");
@@ -488,8 +490,13 @@ function hostCandidates(
 }
 
 /** Ports with their colon: the default one, each that is written, and one more. */
-function portCandidates(sources: readonly HostSource[], self: URL | null): ReadonlySet<string> {
+function portCandidates(
+  sources: readonly HostSource[],
+  self: URL | null,
+  { profile }: Setting,
+): ReadonlySet<string> {
   const ports = new Set<number>();
+  if (self && profile.has("self-covers-port-80")) ports.add(80);
   for (const { portPart } of sources) if (typeof portPart === "number") ports.add(portPart);
   if (self && self.port !== "") ports.add(Number(self.port));
   let other = 8443;

@@ -111,7 +111,7 @@ describe("what one allows and the other doesn't", () => {
 
   test("'self' is the given origin, or one that nobody names", () => {
     const a = parsePolicy("img-src 'self'");
-    const b = parsePolicy("img-src https://page.example");
+    const b = parsePolicy("img-src https://page.example wss://page.example");
     expect(findAllowedBy(a, b)).not.toBeNull();
     // A `blob:` URL has the page's origin; Chromium's 'self' leaves it out.
     const options = { selfOrigin: "https://page.example", profile: chromium };
@@ -127,6 +127,27 @@ describe("what one allows and the other doesn't", () => {
     expect(findAllowedBy(possible, parsePolicy("style-src 'none'"))?.text).toBe(
       `style-src-elem: 'sha256-${"A".repeat(43)}=' allows an inline style with the hash sha256-${"A".repeat(43)}=; the other side's style-src blocks it`,
     );
+  });
+});
+
+describe("hosts and ports that stand for all others", () => {
+  test.each(["*.test", "test", "t", "*.test *.test-2 unlisted.test-3"])(
+    "there is a host that %s has no part in",
+    (list) => {
+      const [all, some] = [parsePolicy("img-src http:"), parsePolicy(`img-src ${list}`)];
+      expect(findAllowedBy(all, some)).not.toBeNull();
+      expect(findAllowedBy(some, parsePolicy("img-src c.example"))).not.toBeNull();
+    },
+  );
+
+  test("Chromium's 'self' has a port that nobody wrote", () => {
+    const own = parsePolicy("img-src 'self'");
+    const written = parsePolicy("img-src http://a.example ws://a.example wss://a.example blob:");
+    const as = { selfOrigin: "http://a.example", profile: chromium };
+    expect(findAllowedBy(own, written, as)?.question).toMatchObject({
+      request: { url: "https://a.example:80/" },
+    });
+    expect(findAllowedBy(own, written, { ...as, profile: specification })).toBeNull();
   });
 });
 

@@ -112,6 +112,9 @@ describe("each reason", () => {
     // A worker that falls back to script-src is checked as a script.
     const worker = "script-src 'nonce-a' a.example; worker-src 'nonce-a' a.example";
     expect(shorten(parsePolicy(worker)).policy.text).toBe(worker);
+    // In Chromium 'strict-dynamic' covers workers wherever it stands.
+    const dynamic = "worker-src a.example 'strict-dynamic'";
+    expect(shorten(parsePolicy(dynamic)).policy.text).toBe(dynamic);
     // Chromium leaves out a query.
     expect(shorten(parsePolicy("img-src a.example?b")).policy.text).toBe("img-src a.example?b");
   });
