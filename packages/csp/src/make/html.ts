@@ -93,6 +93,7 @@ export interface HtmlInventory {
 type Node = DefaultTreeAdapterMap["node"];
 type ParentNode = DefaultTreeAdapterMap["document"] | DefaultTreeAdapterMap["documentFragment"];
 type Element = DefaultTreeAdapterMap["element"];
+type Attribute = Pick<HtmlAttribute, "name" | "value">;
 
 /** Documents in documents: more than anybody nests, and few enough that each is parsed in bounded time. */
 const maxSrcdocDepth = 8;
@@ -120,10 +121,12 @@ export function inspectHtml(html: string): HtmlInventory {
     resources: [],
     headAt: 0,
   };
-  const parts: Part[] = [{ text: html, context: "document", at: 0, depth: 0 }];
+  // A byte order mark is none of the text: decoding takes it away (Encoding #decode).
+  const start = html.startsWith("\uFEFF") ? 1 : 0;
+  const parts: Part[] = [{ text: html.slice(start), context: "document", at: start, depth: 0 }];
   for (let part = parts.pop(); part; part = parts.pop()) {
     const root = treeOf(part);
-    if (part.context === "document") inventory.headAt = headAt(root);
+    if (part.context === "document") inventory.headAt = start + headAt(root);
     for (const { node, context, parent } of elementsOf(root, part)) {
       const element = describe(node, context, part);
       collect(inventory, node, parent, element);
@@ -159,10 +162,10 @@ function headAt(document: ParentNode): number {
       : undefined;
   const html = childOf(document, "html");
   const head = childOf(html, "head");
-  const elements =
-    head && "childNodes" in head ? head.childNodes.filter((n) => "tagName" in n) : [];
-  const [first] = elements;
-  const encodes = first?.nodeName === "meta" && first.attrs.some(isEncoding);
+  const inHead = head && "childNodes" in head ? head.childNodes : [];
+  // A policy that stands before the encoding hides it from nobody.
+  const first = inHead.find((node) => "tagName" in node && !isPolicy(node));
+  const encodes = first?.nodeName === "meta" && "attrs" in first && first.attrs.some(isEncoding);
   const start = [encodes ? first : undefined, head, html, childOf(document, "#documentType")];
   for (const node of start) {
     const location = node?.sourceCodeLocation;
@@ -174,7 +177,15 @@ function headAt(document: ParentNode): number {
   return 0;
 }
 
-function isEncoding({ name, value }: { readonly name: string; readonly value: string }): boolean {
+function isPolicy({ tagName, attrs }: Element): boolean {
+  return tagName === "meta" && attrs.some(isPolicyPragma);
+}
+
+function isPolicyPragma({ name, value }: Attribute): boolean {
+  return name === "http-equiv" && value.toLowerCase() === "content-security-policy";
+}
+
+function isEncoding({ name, value }: Attribute): boolean {
   return name === "charset" || (name === "http-equiv" && value.toLowerCase() === "content-type");
 }
 
@@ -241,7 +252,8 @@ function partsIn(node: Element, element: HtmlElement, part: Part): Part[] {
     const start = startTag.endOffset;
     // From the text itself: in the tree, line ends are no longer what they were.
     const text = part.text.slice(start, endTag?.startOffset ?? endOffset);
-    return [{ text, context: "noscript", at: start, depth: part.depth }];
+    const at = typeof part.at === "number" ? part.at + start : part.at;
+    return [{ text, context: "noscript", at, depth: part.depth }];
   }
   const srcdoc = attributes.find((attribute) => attribute.name === "srcdoc");
   if (name !== "iframe" || !srcdoc) return [];
@@ -302,11 +314,7 @@ function collect(into: Lists, node: Element, parent: string, element: HtmlElemen
   const href = get("href");
   if (name === "base" && href) into.bases.push({ element, attribute: href });
   const content = get("content");
-  if (
-    name === "meta" &&
-    content &&
-    get("http-equiv")?.value.toLowerCase() === "content-security-policy"
-  ) {
+  if (isPolicy(node) && content) {
     into.metaPolicies.push({ ...element, content: content.value, inHead: parent === "head" });
   }
 }

@@ -254,6 +254,13 @@ describe("places", () => {
   });
 });
 
+test("places count a byte order mark", () => {
+  const page = "\uFEFF<noscript><p style=a></noscript><script>1</script>";
+  const { scripts, styleAttributes } = inspectHtml(page);
+  expect(scripts[0]?.offset).toBe(page.indexOf("<script"));
+  expect(styleAttributes[0]?.attribute.offset).toBe(page.indexOf("style"));
+});
+
 test.each([
   ["<!doctype html><html><head>|<title>a</title><script></script>"],
   ["<!doctype html><html><head><!-- a -->\n<meta charset=utf-8>|<script></script>"],
@@ -262,15 +269,18 @@ test.each([
   ["<!doctype html><html lang=en>|<title>a</title>"],
   ["<!doctype html>|<meta name=a><meta charset=utf-8>"],
   ["<!doctype html><!-- a --><meta charset=utf-8>|<script></script>"],
+  ["<head><meta http-equiv=content-security-policy content=a><meta charset=utf-8>|<title>"],
   ["|<p>a"],
+  ["\uFEFF|<p>a"],
+  ["\uFEFF<!doctype html><html><head><meta charset=utf-8>|<title>"],
   ["<html>|<body onload=a>"],
 ])("a policy belongs at the bar in %s", (html) => {
   const bar = html.indexOf("|");
   const page = html.replace("|", "");
   expect(inspectHtml(page).headAt).toBe(bar);
   const policy = '<meta http-equiv="Content-Security-Policy" content="img-src *">';
-  const [meta] = inspectHtml(html.replace("|", policy)).metaPolicies;
-  expect(meta).toMatchObject({ offset: bar, inHead: true });
+  const { metaPolicies } = inspectHtml(html.replace("|", policy));
+  expect(metaPolicies.at(-1)).toMatchObject({ offset: bar, inHead: true });
 });
 
 describe("hostile pages", () => {
