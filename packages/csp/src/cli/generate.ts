@@ -16,7 +16,8 @@ import { createNonce } from "../make/build.ts";
 import type { CrawledSite } from "../make/crawl.ts";
 import type { ProposedSource } from "../make/proposal.ts";
 import { configurationFormats, serverConfiguration } from "../make/server-configuration.ts";
-import type { SiteFile, SiteProblem, StaticSite } from "../make/static-site.ts";
+import type { SiteFile, SiteProblem } from "../make/site-page.ts";
+import type { StaticSite } from "../make/static-site.ts";
 import type { Policy } from "../policy/policy.ts";
 import {
   type Command,

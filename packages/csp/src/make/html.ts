@@ -95,6 +95,9 @@ type ParentNode = DefaultTreeAdapterMap["document"] | DefaultTreeAdapterMap["doc
 type Element = DefaultTreeAdapterMap["element"];
 type Attribute = Pick<HtmlAttribute, "name" | "value">;
 
+/** An attribute of elements that were put in, so that another run takes them for its own. */
+export const mark = "data-conclave-csp";
+
 /** Documents in documents: more than anybody nests, and few enough that each is parsed in bounded time. */
 const maxSrcdocDepth = 8;
 
@@ -163,8 +166,8 @@ function headAt(document: ParentNode): number {
   const html = childOf(document, "html");
   const head = childOf(html, "head");
   const inHead = head && "childNodes" in head ? head.childNodes : [];
-  // A policy that stands before the encoding hides it from nobody.
-  const first = inHead.find((node) => "tagName" in node && !isPolicy(node));
+  // What a run before has put in counts for nothing, and a policy hides the encoding from nobody.
+  const first = inHead.find((node) => "tagName" in node && !isPolicy(node) && !isMarked(node));
   const encodes = first?.nodeName === "meta" && "attrs" in first && first.attrs.some(isEncoding);
   const start = [encodes ? first : undefined, head, html, childOf(document, "#documentType")];
   for (const node of start) {
@@ -179,6 +182,11 @@ function headAt(document: ParentNode): number {
 
 function isPolicy({ tagName, attrs }: Element): boolean {
   return tagName === "meta" && attrs.some(isPolicyPragma);
+}
+
+/** Whether a run before has put the element in. */
+function isMarked({ attrs }: Element): boolean {
+  return attrs.some(({ name }) => name === mark);
 }
 
 function isPolicyPragma({ name, value }: Attribute): boolean {

@@ -32,10 +32,9 @@ export {
   type ServerConfigurationOptions,
   serverConfiguration,
 } from "./server-configuration.ts";
+export type { SiteFile, SiteProblem } from "./site-page.ts";
 export {
-  type SiteFile,
   type SitePage,
-  type SiteProblem,
   type StaticSite,
   type StaticSiteOptions,
   staticSite,

@@ -1,19 +1,19 @@
 /**
- * A policy for a page that is a file: what is inline in it is allowed by hash, what it loads is pinned by integrity.
- * CSP #strict-csp, #unsafe-hashes-usage; Subresource Integrity; HTML #import-map-integrity.
+ * A policy for a page that is a file: what is inline in it is allowed by hash, and so is what its integrity pins.
+ * CSP #strict-csp, #unsafe-hashes-usage, #external-hash.
  * @module
  */
+import { parseIntegrityMetadata } from "../decide/match-request.ts";
 import type { EffectiveDirective } from "../policy/fetch-directive.ts";
-import { parseMetaPolicy, serializePolicy } from "../policy/policy.ts";
 import {
   allowSources,
-  buildPolicy,
   decidingDirective,
+  type HashExpression,
   hashSource,
   type PolicyDirectives,
   type SourceText,
 } from "./build.ts";
-import type { AttributeUse, HtmlInventory } from "./html.ts";
+import type { AttributeUse, HtmlElement, HtmlInventory } from "./html.ts";
 
 /**
  * `base` with hashes for the page's inline scripts, styles and attributes, where `base` does not allow them already.
@@ -55,37 +55,10 @@ function allowsInline(base: PolicyDirectives, directive: EffectiveDirective): bo
   return list.includes("'unsafe-inline'") && !strict;
 }
 
-/** What is written into a page's text. */
-export interface Insertion {
-  /** In UTF-16 code units. */
-  readonly at: number;
-  readonly text: string;
-}
-
-/** The text with every insertion at its place; those at one place in the order given. */
-export function insert(text: string, insertions: readonly Insertion[]): string {
-  let result = "";
-  let from = 0;
-  for (const { at, text: inserted } of insertions.toSorted((a, b) => a.at - b.at)) {
-    result += text.slice(from, at) + inserted;
-    from = at;
-  }
-  return result + text.slice(from);
-}
-
-/** The policy as a `meta` element. */
-export interface MetaElement {
-  readonly html: string;
-  /** Directives that a `meta` element cannot carry, and that only a header brings into force. */
-  readonly left: readonly string[];
-}
-
-export function metaElement(directives: PolicyDirectives): MetaElement {
-  const parsed = parseMetaPolicy(serializePolicy(buildPolicy(directives)));
-  const left = parsed.ignored.flatMap(({ reason, text }) =>
-    reason === "not-in-meta" ? [text.split(" ", 1).join()] : [],
+/** The hashes of an element's `integrity`, as the source expressions that allow what it loads. */
+export function integrityHashes({ attributes }: HtmlElement): HashExpression[] {
+  const integrity = attributes.find(({ name }) => name === "integrity");
+  return parseIntegrityMetadata(integrity?.value ?? "").map(
+    ({ hashAlgorithm, base64Value }): HashExpression => `'${hashAlgorithm}-${base64Value}'`,
   );
-  // Visible ASCII with spaces, so that quotation marks and ampersands are all that could end or change it.
-  const content = serializePolicy(parsed).replaceAll("&", "&amp;").replaceAll('"', "&quot;");
-  return { html: `<meta http-equiv="Content-Security-Policy" content="${content}">`, left };
 }

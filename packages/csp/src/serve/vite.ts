@@ -5,11 +5,26 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { readFile, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { join, posix } from "node:path";
+import { join } from "node:path";
 import type { Plugin, ResolvedConfig } from "vite";
-import { allowSources, buildPolicy, integrityOf, type PolicyDirectives } from "../make/build.ts";
+import {
+  allowSources,
+  buildPolicy,
+  type HashExpression,
+  integrityOf,
+  type PolicyDirectives,
+} from "../make/build.ts";
 import { type HtmlElement, type HtmlInventory, inspectHtml } from "../make/html.ts";
-import { allowInline, type Insertion, insert, metaElement } from "../make/page-policy.ts";
+import {
+  applyEdits,
+  importMapEdit,
+  insertion,
+  integrityEdit,
+  metaElement,
+  type PageEdit,
+} from "../make/page-edit.ts";
+import { allowInline, integrityHashes } from "../make/page-policy.ts";
+import { pathInSite, relativeUrl, unknownBase } from "../make/site-path.ts";
 import { serializePolicy } from "../policy/policy.ts";
 import { securityHeadersMiddleware } from "./node.ts";
 import { createNonceMarker } from "./nonce-marker.ts";
@@ -173,9 +188,9 @@ async function securePage(
   const before = await readFile(join(site.dir, file), "utf8");
   const page = inspectHtml(before);
   const warnings = warningsFor(page);
-  const pins = await pinsFor(site, file, page);
+  const pins = await pinsFor(site, file, before, page);
   warnings.push(...pins.warnings);
-  const pinned = insert(before, pins.insertions);
+  const pinned = applyEdits(before, pins.edits);
 
   // Read again: an import map is inline, too.
   const after = inspectHtml(pinned);
@@ -186,13 +201,15 @@ async function securePage(
     directives = allowSources(directives, "script-src-elem", scriptHashes(after));
   }
   directives = await allowInline(directives, after);
-  const policy = serializePolicy(buildPolicy(directives));
+  const built = buildPolicy(directives);
+  const policy = serializePolicy(built);
   if (!meta) return { html: pinned, policy, warnings };
-  const element = metaElement(directives);
+  const element = metaElement(built);
   if (element.left.length > 0) {
     warnings.push(`only a header can carry ${element.left.join(", ")}`);
   }
-  return { html: insert(pinned, [{ at: after.headAt, text: element.html }]), policy, warnings };
+  const html = applyEdits(pinned, [insertion(after.headAt, element.html)]);
+  return { html, policy, warnings };
 }
 
 function warningsFor(page: HtmlInventory): string[] {
@@ -215,14 +232,15 @@ function warningsFor(page: HtmlInventory): string[] {
 async function pinsFor(
   site: Site,
   file: string,
+  text: string,
   page: HtmlInventory,
-): Promise<{ readonly insertions: readonly Insertion[]; readonly warnings: readonly string[] }> {
-  const insertions: Insertion[] = [];
+): Promise<{ readonly edits: readonly PageEdit[]; readonly warnings: readonly string[] }> {
+  const edits: PageEdit[] = [];
   const warnings: string[] = [];
   const named = new Set<string>();
   for (const { element, url } of pinnable(page)) {
     if (element.insertAt === null) continue;
-    const path = pathInSite(site, file, url);
+    const path = pathOf(site, file, url);
     if (path !== undefined) named.add(path);
     if (has(element, "integrity")) continue;
     const bytes = path === undefined ? undefined : await readIfThere(join(site.dir, path));
@@ -230,26 +248,28 @@ async function pinsFor(
       warnings.push(`${url} has no integrity, and is no file of the site`);
       continue;
     }
-    const crossOrigin = has(element, "crossorigin") ? "" : " crossorigin";
-    const text = ` integrity="${await integrityOf(bytes)}"${crossOrigin}`;
-    insertions.push({ at: element.insertAt, text });
+    const edit = integrityEdit(element, await integrityOf(bytes));
+    if (edit) edits.push(edit);
+    // The site's files may be served by another origin, whose bytes the page may see only so.
+    if (!has(element, "crossorigin")) edits.push(insertion(element.insertAt, " crossorigin"));
   }
   const imported = importedBy(named, site);
   const modules = page.scripts.some(({ type }) => type === "module");
-  if (!modules || imported.length === 0) return { insertions, warnings };
-  if (page.scripts.some(({ type }) => type === "importmap")) {
-    warnings.push("has an import map; what scripts import has no integrity");
-    return { insertions, warnings };
-  }
+  if (!modules || imported.length === 0) return { edits, warnings };
   const integrity: Record<string, string> = {};
   for (const chunk of imported) {
     integrity[urlInSite(site, file, chunk)] = await integrityOf(
       new Uint8Array(await readFile(join(site.dir, chunk))),
     );
   }
-  const map = JSON.stringify({ integrity }).replaceAll("<", "\\u003c");
-  insertions.push({ at: page.headAt, text: `<script type="importmap">${map}</script>` });
-  return { insertions, warnings };
+  const own = page.scripts.find(
+    ({ type, context }) => type === "importmap" && context === "document",
+  );
+  const edit = importMapEdit(text, own, page.headAt, integrity);
+  if (edit) edits.push(edit);
+  else
+    warnings.push("has an import map that is no JSON object; what scripts import has no integrity");
+  return { edits, warnings };
 }
 
 /** Scripts, style sheets and preloads of them: what `integrity` is for. */
@@ -263,46 +283,31 @@ function pinnable(
   );
 }
 
-function scriptHashes(page: HtmlInventory): `'sha384-${string}'`[] {
-  return page.resources.flatMap(({ directive, element }) => {
-    const integrity = element.attributes.find(({ name }) => name === "integrity")?.value;
-    if (directive !== "script-src-elem" || !integrity?.startsWith("sha384-")) return [];
-    return integrity.split(/[\t\n\f\r ]+/).map((hash) => `'${hash}'` as `'sha384-${string}'`);
-  });
+function scriptHashes(page: HtmlInventory): HashExpression[] {
+  return page.resources.flatMap(({ directive, element }) =>
+    directive === "script-src-elem" ? integrityHashes(element) : [],
+  );
 }
 
 function has({ attributes }: HtmlElement, wanted: string): boolean {
   return attributes.some(({ name }) => name === wanted);
 }
 
-/** Any origin that stands for the site's own. */
-const anywhere = "https://site.invalid";
-
 /** A page's address, by which relative ones are read. */
 function pageUrl({ base }: Site, file: string): URL {
   const root = base === "" || base === "./" ? "/" : base;
-  return new URL(file, new URL(root, anywhere));
+  return new URL(file, new URL(root, unknownBase));
 }
 
 /** The file in the output folder that a URL names, if it is the site's own. */
-function pathInSite(site: Site, file: string, url: string): string | undefined {
-  const page = pageUrl(site, file);
-  const root = pageUrl(site, "");
-  if (!URL.canParse(url, page)) return undefined;
-  const { origin, pathname } = new URL(url, page);
-  if (origin !== root.origin || !pathname.startsWith(root.pathname)) return undefined;
-  try {
-    return decodeURIComponent(pathname.slice(root.pathname.length));
-  } catch {
-    return undefined;
-  }
+function pathOf(site: Site, file: string, url: string): string | undefined {
+  const parsed = URL.parse(url, pageUrl(site, file));
+  return parsed ? pathInSite(parsed, pageUrl(site, "")) : undefined;
 }
 
 /** As an import map has to name it: absolute, or with a dot in front. */
 function urlInSite({ base }: Site, file: string, path: string): string {
-  if (base !== "" && base !== "./") return `${base}${path}`;
-  const relative = posix.relative(posix.dirname(file), path);
-  return relative.startsWith(".") ? relative : `./${relative}`;
+  return base === "" || base === "./" ? relativeUrl(file, path) : `${base}${path}`;
 }
 
 async function readIfThere(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {

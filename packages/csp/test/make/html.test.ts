@@ -270,6 +270,7 @@ test.each([
   ["<!doctype html>|<meta name=a><meta charset=utf-8>"],
   ["<!doctype html><!-- a --><meta charset=utf-8>|<script></script>"],
   ["<head><meta http-equiv=content-security-policy content=a><meta charset=utf-8>|<title>"],
+  ["<head><script type=importmap data-conclave-csp>{}</script><meta charset=utf-8>|<title>"],
   ["|<p>a"],
   ["\uFEFF|<p>a"],
   ["\uFEFF<!doctype html><html><head><meta charset=utf-8>|<title>"],

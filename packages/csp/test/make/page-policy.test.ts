@@ -1,7 +1,7 @@
 import { allowSources, hashSource, type PolicyDirectives } from "@conclave/csp";
 import { describe, expect, test } from "vitest";
 import { inspectHtml } from "../../src/make/html.ts";
-import { allowInline, insert, metaElement } from "../../src/make/page-policy.ts";
+import { allowInline, integrityHashes } from "../../src/make/page-policy.ts";
 
 describe("allowSources", () => {
   test.each<[string, PolicyDirectives, PolicyDirectives]>([
@@ -69,24 +69,11 @@ describe("allowInline", () => {
   });
 });
 
-test("insert", () => {
-  const insertions = [
-    { at: 2, text: "y" },
-    { at: 0, text: "x" },
-    { at: 2, text: "z" },
-  ];
-  expect(insert("abc", insertions)).toBe("xabyzc");
-  expect(insert("abc", [])).toBe("abc");
-});
-
-test("metaElement writes what a meta element can carry, and tells of the rest", () => {
-  const element = metaElement({
-    "img-src": ["https://a.test/x&amp'"],
-    "frame-ancestors": ["'none'"],
-    sandbox: [],
-    "report-uri": ["/?a&b"],
-  });
-  expect(element.left).toEqual(["frame-ancestors", "sandbox", "report-uri"]);
-  const [meta] = inspectHtml(element.html).metaPolicies;
-  expect(meta?.content).toBe("img-src https://a.test/x&amp'");
+test("integrityHashes gives every hash of a known algorithm", () => {
+  const [script] = inspectHtml(
+    `<script src=a integrity="SHA256-AAAA?x sha1-BBBB sha512-C-C_"></script>`,
+  ).scripts;
+  expect(script && integrityHashes(script)).toEqual(["'sha256-AAAA'", "'sha512-C-C_'"]);
+  const [without] = inspectHtml("<script src=a></script>").scripts;
+  expect(without && integrityHashes(without)).toEqual([]);
 });
