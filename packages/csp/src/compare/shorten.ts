@@ -2,6 +2,7 @@
  * A shorter policy that decides the same, for where a header is too long for a server or a CDN.
  * @module
  */
+import { withAnyPath } from "../decide/match-url.ts";
 import { parseSandboxingDirective } from "../decide/sandbox.ts";
 import type { Directive, SandboxToken } from "../policy/directives.ts";
 import { type FetchDirectiveName, fetchDirectiveFallbackLists } from "../policy/fetch-directive.ts";
@@ -140,7 +141,8 @@ function shortenSources(
   settings: readonly Setting[],
 ): Source[] {
   let kept = unique(list, note, keyOf).filter((source) => {
-    if (source.type === "invalid") return hasHost(source) || drop(note, "invalid", source);
+    if (source.type === "invalid")
+      return withAnyPath(source) !== null || drop(note, "invalid", source);
     return hasEffect(name, source) || drop(note, "no-effect-here", source);
   });
   if (kept.length > 1) {
@@ -196,12 +198,6 @@ const effects: Readonly<Record<Keyword, (place: Place) => boolean>> = {
   "'inline-speculation-rules'": ({ name }) =>
     inFallback({ name } as Place) || name === "script-src-elem",
 };
-
-/** Whether Chromium, which leaves out a query, reads a host in what no grammar has. */
-function hasHost({ text }: InvalidToken): boolean {
-  const end = text.search(/[?#]/);
-  return end >= 0 && parseSourceExpression(token(text.slice(0, end), 0)).type === "host-source";
-}
 
 /** The shortest way to write a host that matches the same. */
 function respell(source: Source, note: Note, settings: readonly Setting[]): Source {

@@ -29,6 +29,7 @@ import {
   hostPartMatches,
   isWebSocketScheme,
   schemeOf,
+  withAnyPath,
 } from "../decide/match-url.ts";
 import { createRequest } from "../decide/request.ts";
 import { parseSandboxingDirective } from "../decide/sandbox.ts";
@@ -39,9 +40,7 @@ import {
   type AncestorSource,
   type HashAlgorithm,
   type HostSource,
-  parseSourceExpression,
   type SourceExpression,
-  token,
 } from "../policy/source-list.ts";
 import type { Question, Setting } from "./question.ts";
 
@@ -441,7 +440,18 @@ function* urlCandidates(
   }
   schemes.add(fresh("unlisted", (scheme) => !schemes.has(scheme)));
   for (const scheme of new Set([...schemes, "blob", "data"])) {
-    if (!isSpecial(scheme)) yield { url: new URL(`${scheme}:unlisted`), lists };
+    if (isSpecial(scheme)) continue;
+    yield { url: new URL(`${scheme}:unlisted`), lists };
+    // `x-app://*` has a port and a path, too.
+    const anyHost = hostSources.filter(
+      ({ schemePart, hostPart }) => schemePart === scheme && hostPart === "*",
+    );
+    for (const port of anyHost.length > 0 ? portCandidates(anyHost, null, setting) : []) {
+      for (const path of pathCandidates(anyHost)) {
+        const url = URL.parse(`${scheme}://unlisted.test${port}${path}`);
+        if (url) yield { url, lists };
+      }
+    }
   }
   // A `blob:` URL has the origin of who made it.
   if (self) yield { url: new URL(`blob:${self.origin}/unlisted`), lists };
@@ -454,10 +464,7 @@ function isSpecial(scheme: string): boolean {
 /** What an expression matches by host. `*` alone doesn't look at it, and a profile may read a host where the text has none. */
 function asHostSource(source: Source, { profile }: Setting): HostSource | null {
   if (source.type === "host-source") return source.text === "*" ? null : source;
-  const end = source.type === "invalid" ? source.text.search(/[?#]/) : -1;
-  if (end < 0 || !profile.has("query-ignored")) return null;
-  const cut = parseSourceExpression(token(source.text.slice(0, end), source.offset));
-  return cut.type === "host-source" ? cut : null;
+  return source.type === "invalid" && profile.has("query-ignored") ? withAnyPath(source) : null;
 }
 
 function hostCandidates(

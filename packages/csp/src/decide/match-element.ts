@@ -11,7 +11,7 @@ import type {
   NonceSource,
   SourceExpression,
 } from "../policy/source-list.ts";
-import { isSameHash } from "./match-request.ts";
+import { isHashRead, isSameHash } from "./match-request.ts";
 import { type Profile, specification } from "./profile.ts";
 
 type SourceList = readonly SourceExpression[];
@@ -91,10 +91,12 @@ const opensTag = /<script|<style/i;
 export function doesSourceListAllowAllInlineBehavior(
   list: SourceList,
   type: InlineType,
+  profile: Profile = specification,
 ): KeywordSource | null {
   let allowAllInline: KeywordSource | null = null;
   for (const expression of list) {
-    if (expression.type === "nonce-source" || expression.type === "hash-source") return null;
+    if (expression.type === "nonce-source") return null;
+    if (expression.type === "hash-source" && isHashRead(expression, profile)) return null;
     if (expression.type !== "keyword-source") continue;
     const isScript = type === "script" || type === "script attribute" || type === "navigation";
     if (isScript && expression.keyword === "'strict-dynamic'") return null;
@@ -114,7 +116,7 @@ export function doesElementMatchSourceList(
   source: InlineSource,
   profile: Profile,
 ): InlineMatch | null {
-  const unsafeInline = doesSourceListAllowAllInlineBehavior(list, type);
+  const unsafeInline = doesSourceListAllowAllInlineBehavior(list, type, profile);
   if (unsafeInline) return { step: "unsafe-inline", expression: unsafeInline };
 
   const isBlock = type === "script" || type === "style";

@@ -75,11 +75,19 @@ export function isSameHash(
   { hashAlgorithm, base64Value }: IntegritySource,
   profile: Profile,
 ): boolean {
-  if (expression.hashAlgorithm !== hashAlgorithm) return false;
+  if (expression.hashAlgorithm !== hashAlgorithm || !isHashRead(expression, profile)) return false;
   const value = base64Value.replaceAll("-", "+").replaceAll("_", "/");
   if (expression.base64Value === value) return true;
   if (!profile.has("hash-padding-optional")) return false;
   return withoutPadding(expression.base64Value) === withoutPadding(value);
+}
+
+/** Whether a hash-source is one to the browser. */
+export function isHashRead({ base64Value }: HashSource, profile: Profile): boolean {
+  if (!profile.has("hash-has-to-decode")) return true;
+  const digits = withoutPadding(base64Value).length;
+  // Of four characters one is too few, and padding may fill up no more than the four.
+  return digits % 4 !== 1 && base64Value.length <= Math.ceil(digits / 4) * 4;
 }
 
 /** #match-request-to-source-list. */

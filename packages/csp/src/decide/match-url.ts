@@ -8,6 +8,7 @@ import {
   type HostSource,
   parseSourceExpression,
   type SourceExpression,
+  type Token,
   token,
 } from "../policy/source-list.ts";
 import { type Profile, specification } from "./profile.ts";
@@ -56,10 +57,10 @@ export function doesUrlMatchExpression(
         : doesHostSourceMatch(url, expression, matching);
     case "keyword-source":
       return expression.keyword === "'self'" && isSelf(url, matching);
-    case "invalid":
-      return (
-        matching.profile.has("query-ignored") && doesCutExpressionMatch(url, expression, matching)
-      );
+    case "invalid": {
+      const read = matching.profile.has("query-ignored") ? withAnyPath(expression) : null;
+      return read !== null && doesHostSourceMatch(url, read, matching);
+    }
     case "nonce-source":
     case "hash-source":
     case "none":
@@ -128,6 +129,8 @@ export function hostPartMatches(
 ): boolean {
   const host = url.hostname;
   if (!isDomain(url)) {
+    const isOfOtherScheme = pattern === "*" && !specialSchemes.has(schemeOf(url));
+    if (isOfOtherScheme && profile.has("wildcard-host-of-any-scheme")) return true;
     if (!profile.has("ip-address-matches") || !ipv4Address.test(host)) return false;
   }
   if (pattern === "*") return true;
@@ -245,14 +248,12 @@ function percentDecode(piece: string): string {
   );
 }
 
-/** Chromium reads a source up to its query or fragment. */
-function doesCutExpressionMatch(
-  url: URL,
-  expression: { readonly text: string; readonly offset: number },
-  matching: Matching,
-): boolean {
-  const end = expression.text.search(/[?#]/);
-  if (end < 0) return false;
-  const cut = parseSourceExpression(token(expression.text.slice(0, end), expression.offset));
-  return cut.type === "host-source" && doesUrlMatchExpression(url, cut, matching);
+/** What Chromium reads where the grammar has no such path: it takes any, up to a query or a fragment. */
+export function withAnyPath(source: Token): HostSource | null {
+  const { text, offset, length } = source;
+  const [authority = ""] = /^(?:[A-Za-z][A-Za-z0-9+.-]*:\/\/)?[^/]*/.exec(text) ?? [];
+  const [pathPart = ""] = text.slice(authority.length).split(/[?#]/, 1);
+  if (pathPart === "") return null;
+  const host = parseSourceExpression(token(authority, offset));
+  return host.type === "host-source" ? { ...host, text, length, pathPart } : null;
 }

@@ -20,6 +20,8 @@ export type DifferenceName =
   | "websocket-scheme-kept"
   | "query-ignored"
   | "hash-padding-optional"
+  | "hash-has-to-decode"
+  | "wildcard-host-of-any-scheme"
   | "duplicate-attribute-of-scripts"
   | "self-excludes-blob"
   | "base-uri-names-url"
@@ -87,13 +89,27 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
   },
   "query-ignored": {
     anchor: "framework-directive-source-list",
-    specification: "`https://a.example/path?query` is no host-source and matches nothing.",
-    chromium: "The query and what follows is ignored, the rest matches.",
+    specification:
+      "`https://a.example/path?query` is no host-source and matches nothing, nor do `a.example//` and `a.example/[x]`.",
+    chromium:
+      "A path may hold anything: what stands behind the first `?` or `#` in it is ignored, the rest matches.",
   },
   "hash-padding-optional": {
     anchor: "match-element-to-source-list",
     specification: "A hash without its `=` padding is another string, so it matches nothing.",
     chromium: "Hashes are compared decoded, so it matches.",
+  },
+  "hash-has-to-decode": {
+    anchor: "allow-all-inline",
+    specification:
+      "`'sha256-x'` is a hash-source though no base64 has one character, so that `'unsafe-inline'` beside it counts for nothing.",
+    chromium: "It is no expression at all, and `'unsafe-inline'` stays in force.",
+  },
+  "wildcard-host-of-any-scheme": {
+    anchor: "match-hosts",
+    specification:
+      "`x-app://*` matches nothing: only a domain is matched, and a URL of such a scheme has none.",
+    chromium: "`*` matches whatever stands there, and nothing, too.",
   },
   "duplicate-attribute-of-scripts": {
     anchor: "is-element-nonceable",

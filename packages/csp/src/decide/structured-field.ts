@@ -10,7 +10,7 @@
  */
 export function parseDictionaryOfInnerLists(text: string): Map<string, readonly string[]> | null {
   const members = new Map<string, readonly string[]>();
-  const rest = new Cursor(text.replace(/^ +| +$/g, ""));
+  const rest = new Cursor(withoutSpaces(text));
   while (!rest.done) {
     const key = rest.take(/[a-z*][a-z0-9_.*-]*/y);
     if (key === null) return null;
@@ -26,6 +26,15 @@ export function parseDictionaryOfInnerLists(text: string): Map<string, readonly 
     if (rest.take(/,[ \t]*/y) === null || rest.done) return null;
   }
   return members;
+}
+
+/** By index: a pattern anchored at the end would be quadratic. */
+function withoutSpaces(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && text[start] === " ") start++;
+  while (end > start && text[end - 1] === " ") end--;
+  return text.slice(start, end);
 }
 
 function innerList(rest: Cursor): readonly string[] | null {

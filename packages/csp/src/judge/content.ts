@@ -3,6 +3,7 @@
  * @module
  */
 import { doesSourceListAllowAllInlineBehavior } from "../decide/match-element.ts";
+import { chromium } from "../decide/profile.ts";
 import { getExecutingDirective } from "../policy/fetch-directive.ts";
 import { getDirective } from "../policy/policy.ts";
 import type { SourceExpression } from "../policy/source-list.ts";
@@ -62,7 +63,7 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
     };
     return;
   }
-  const inline = doesSourceListAllowAllInlineBehavior(directive.value, "style");
+  const inline = doesSourceListAllowAllInlineBehavior(directive.value, "style", chromium);
   if (inline) {
     yield {
       type: "style-unsafe-inline",

@@ -363,7 +363,7 @@ export const findingTypes = {
     severity: "low",
     subject: "nonces and hashes",
     title: "A hash of the wrong length",
-    why: "No text has it, so it allows nothing.",
+    why: "No text has it, so it allows nothing; where it is no base64 at all, Chromium does not let it switch 'unsafe-inline' off either.",
     mend: "Compute the hash again.",
   },
   "hash-of-nothing": {

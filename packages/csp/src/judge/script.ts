@@ -4,6 +4,7 @@
  * @module
  */
 import { doesSourceListAllowAllInlineBehavior, findKeyword } from "../decide/match-element.ts";
+import { chromium } from "../decide/profile.ts";
 import { type FetchDirective, getExecutingDirective } from "../policy/fetch-directive.ts";
 import { getDirective, type Policy } from "../policy/policy.ts";
 import type { HostSource, SchemeSource, SourceExpression } from "../policy/source-list.ts";
@@ -108,7 +109,7 @@ function* judgeInline(
   const seen = new Set<SourceExpression>();
   for (const { of, directive, narrow, payload: shown } of kinds) {
     if (!directive) continue;
-    const expression = doesSourceListAllowAllInlineBehavior(directive.value, of);
+    const expression = doesSourceListAllowAllInlineBehavior(directive.value, of, chromium);
     const written = findKeyword(directive.value, "'unsafe-inline'");
     if (!written || seen.has(written)) continue;
     seen.add(written);

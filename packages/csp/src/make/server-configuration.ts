@@ -2,6 +2,7 @@
  * Policies in the words of servers that send a site's files.
  * @module
  */
+import { CspError } from "../errors.ts";
 import type { Policy } from "../policy/policy.ts";
 
 export const configurationFormats = [
@@ -94,7 +95,7 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
     // A variable cannot be written as text, and sourceFor leaves no `$` in paths.
     if (everywhere !== null) return send(nginxString(everywhere));
     const cases = rules.flatMap(({ paths, policy }) =>
-      paths.map((path) => `  ${nginxString(decodeURI(path))} ${nginxString(policy)};\n`),
+      paths.map((path) => `  ${nginxString(decodeURIComponent(path))} ${nginxString(policy)};\n`),
     );
     return `# in http {}\nmap $uri $content_security_policy {\n  default "";\n${cases.join("")}}\n${send("$content_security_policy")}`;
   },
@@ -105,7 +106,7 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
     if (everywhere !== null) return set(everywhere);
     return rules
       .map(({ paths, policy }) => {
-        const list = paths.map((path) => `'${decodeURI(path).replaceAll("'", "\\'")}'`).join(", ");
+        const list = paths.map(apacheWord).join(", ");
         return `<If "%{REQUEST_URI} in { ${list} }">\n  ${set(policy)}</If>\n`;
       })
       .join("");
@@ -115,7 +116,7 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
     return rules
       .map(({ paths, policy }, index) => {
         const name = `@csp${index + 1}`;
-        const list = paths.map((path) => caddyString(decodeURI(path))).join(" ");
+        const list = paths.map((path) => caddyString(decodeURIComponent(path))).join(" ");
         return `${name} path ${list}\nheader ${name} ${header} ${caddyString(policy)}\n`;
       })
       .join("");
@@ -148,6 +149,16 @@ function pathsOf(path: string, base: string): string[] {
 
 function nginxString(text: string): string {
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/**
+ * A path as a word of an expression, in a line. What would end either, or begin a variable, is refused: an expression has
+ * no way to write it.
+ */
+function apacheWord(path: string): string {
+  const text = decodeURIComponent(path);
+  if (!/[\p{Cc}"\\]|%\{/u.test(text)) return `'${text.replaceAll("'", "\\'")}'`;
+  throw new CspError("invalid-value", `Apache cannot be told of the path ${JSON.stringify(text)}`);
 }
 
 function caddyString(text: string): string {

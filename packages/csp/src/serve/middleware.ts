@@ -40,10 +40,15 @@ export function prepareMiddleware<R>(
   return (request, nonce) => {
     const own = forRequest?.(request);
     if (!own) return { nonce, headers: headersFor(nonce), marker };
-    const ownHeadersFor = prepared.get(own) ?? prepareHeaders({ ...always, ...own });
+    const ownHeadersFor = prepared.get(own) ?? prepareHeaders({ ...always, ...named(own) });
     prepared.set(own, ownHeadersFor);
     return { nonce, headers: ownHeadersFor(nonce), marker };
   };
+}
+
+/** Plain JavaScript writes `condition ? value : undefined`, which is not to leave a policy out. */
+function named(options: SecurityHeadersOptions): SecurityHeadersOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /** A response's headers, wherever a framework has them. */

@@ -4,6 +4,8 @@ import {
   inlineElement,
   isElementNonceable,
 } from "../../src/decide/match-element.ts";
+import { chromium } from "../../src/decide/profile.ts";
+import { judgePolicies } from "../../src/judge/judge-policies.ts";
 import { getDirective, parsePolicy } from "../../src/policy/policy.ts";
 
 describe("#is-element-nonceable", () => {
@@ -39,6 +41,24 @@ describe("#allow-all-inline", () => {
     "%j does not",
     (list) => expect(allows(list, "script")).toBe(false),
   );
+  // As Chromium 156 answers for each number of characters and each padding.
+  test.each(["A", "AAAAA", "A=", "AAA==", "AAAA=", "AAAA==", `${"A".repeat(43)}==`])(
+    "in Chromium a hash %j, which is no base64, leaves it in force",
+    (hash) => {
+      const text = `script-src 'unsafe-inline' 'sha256-${hash}'`;
+      const list = getDirective(parsePolicy(text), "script-src")?.value ?? [];
+      expect(doesSourceListAllowAllInlineBehavior(list, "script", chromium)).not.toBeNull();
+      expect(doesSourceListAllowAllInlineBehavior(list, "script")).toBeNull();
+      expect(judgePolicies([parsePolicy(text)]).map(({ type }) => type)).toContain(
+        "script-unsafe-inline",
+      );
+    },
+  );
+  test.each(["AA", "AA=", "AA==", "AAA", "AAA=", "AAAA", "A-_"])("and %j does not", (hash) => {
+    const text = `script-src 'unsafe-inline' 'sha256-${hash}'`;
+    const list = getDirective(parsePolicy(text), "script-src")?.value ?? [];
+    expect(doesSourceListAllowAllInlineBehavior(list, "script", chromium)).toBeNull();
+  });
   test("'strict-dynamic' switches it off for scripts alone", () => {
     expect(allows("'unsafe-inline' 'strict-dynamic'", "script")).toBe(false);
     expect(allows("'unsafe-inline' 'strict-dynamic'", "style")).toBe(true);

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
 import {
+  doesUrlMatchExpression,
   hostPartMatches,
   pathPartMatches,
   portPartMatches,
   schemePartMatches,
 } from "../../src/decide/match-url.ts";
+import { chromium } from "../../src/decide/profile.ts";
+import { parseSourceExpression, token } from "../../src/policy/source-list.ts";
 
 describe("#match-schemes", () => {
   test.each([
@@ -81,4 +84,28 @@ describe("#match-paths", () => {
     ["/a/b/", "/a/c/d"],
     ["/a%2Fb", "/a/b"],
   ])("%j does not match %j", (a, b) => expect(pathPartMatches(a, b)).toBe(false));
+});
+
+describe("what Chromium matches beyond the grammar, and what it does not", () => {
+  test.each([
+    ["x-app://*", "x-app:b", true],
+    ["x-app://*/a", "x-app://b/a", true],
+    ["x-app://*/a", "x-app://b/b", false],
+    ["x-app://*", "x-app://b:80/a", false],
+    ["x-app://*:80", "x-app://b:80/a", true],
+    ["x-app://b", "x-app://b/a", false],
+    ["b.test//", "http://b.test//z", true],
+    ["b.test/a%zz", "http://b.test/a%zz", true],
+    ["b.test/%zz", "http://b.test/b", false],
+    ["b.test/[a]", "http://b.test/[a]", true],
+    ["b.test/a<b", "http://b.test/a%3Cb", true],
+    ["b.test/a?x", "http://b.test/a", true],
+    ["b.test/#x", "http://b.test/", true],
+    ["b.test?x", "http://b.test/", false],
+    ["b.test#x", "http://b.test/", false],
+  ])("%s and %s", (source, url, matches) => {
+    const list = parseSourceExpression(token(source, 0));
+    const matching = { selfOrigin: "http://a.test", redirectCount: 0, profile: chromium };
+    expect(doesUrlMatchExpression(new URL(url), list, matching)).toBe(matches);
+  });
 });

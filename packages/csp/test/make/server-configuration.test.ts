@@ -38,6 +38,26 @@ test("policies for pages go by path, with and without index and extension", () =
   );
 });
 
+test("servers are told of paths as they see them, decoded", () => {
+  const odd = [page("a&b;c+d.html", "img-src a.example"), page("index.html", "img-src 'self'")];
+  const text = (format: (typeof configurationFormats)[number]) =>
+    serverConfiguration(format, odd).text;
+  expect(text("nginx")).toContain('"/a&b;c+d.html"');
+  expect(text("apache")).toContain("'/a&b;c+d.html'");
+  expect(text("caddy")).toContain("`/a&b;c+d.html`");
+  expect(text("netlify")).toContain("/a%26b%3Bc%2Bd.html\n");
+});
+
+test.each(["a\nHeader unset X\n.html", 'a".html', "a\\.html", "%{ENV:X}.html"])(
+  "a file named %j cannot write Apache's configuration",
+  (path) => {
+    const pages = [page(path, "img-src a.example"), page("index.html", "img-src 'self'")];
+    expect(() => serverConfiguration("apache", pages)).toThrow(
+      expect.objectContaining({ code: "invalid-value" }),
+    );
+  },
+);
+
 test("what a host does not take is said", () => {
   const long = `img-src ${"a.example ".repeat(300)}`;
   const warnings = (format: (typeof configurationFormats)[number], text: string) =>

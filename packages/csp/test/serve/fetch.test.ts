@@ -156,6 +156,16 @@ describe("withSecurityHeaders", () => {
       await expect(handler(request)).rejects.toThrow(CspError);
     });
 
+    test("what it leaves undefined is as before", async () => {
+      const undecided: SecurityHeadersOptions = Object.fromEntries([["policy", undefined]]);
+      const handler = withSecurityHeaders(() => new Response(), {
+        policy: { "script-src": ["'self'"] },
+        forRequest: () => undecided,
+      });
+      const { headers } = await handler(request);
+      expect(headers.get("Content-Security-Policy")).toBe("script-src 'self'");
+    });
+
     test("policies that it gives get this request's nonce", async () => {
       const own: SecurityHeadersOptions = {
         policy: (nonce) => ({ "script-src": [`'nonce-${nonce}'`] }),
