@@ -185,7 +185,14 @@ export function checkInline(
   const effectiveDirective = getEffectiveDirectiveForInlineChecks(type);
   const directive = getExecutingDirective(policy, effectiveDirective);
   if (!directive) return ungoverned(policy, effectiveDirective);
-  const reason = doesElementMatchSourceList(element, directive.value, type, source, profile);
+  const isSwitchedOff =
+    directive.name === "default-src" &&
+    profile.has("strict-dynamic-in-default-src") &&
+    findKeyword(directive.value, "'strict-dynamic'") !== null;
+  const list = isSwitchedOff
+    ? directive.value.filter((e) => !("keyword" in e) || e.keyword !== "'unsafe-inline'")
+    : directive.value;
+  const reason = doesElementMatchSourceList(element, list, type, source, profile);
   const check = reason ? allowed(reason) : blocked(withOverridden(directive.value));
   return { policy, directive, effectiveDirective, ...check };
 }

@@ -29,6 +29,7 @@ export type DifferenceName =
   | "plugin-is-framed"
   | "worklet-unreported"
   | "strict-dynamic-covers-workers"
+  | "strict-dynamic-in-default-src"
   | "form-asks-both"
   | "hint-asked-by-kind"
   | "hint-reported-by-first"
@@ -149,6 +150,11 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification:
       "`'strict-dynamic'` allows a worker only where `script-src` stands in for `worker-src`.",
     chromium: "It does wherever it stands: in `worker-src`, `child-src` and `default-src`, too.",
+  },
+  "strict-dynamic-in-default-src": {
+    anchor: "allow-all-inline",
+    specification: "`'strict-dynamic'` switches `'unsafe-inline'` off for scripts alone.",
+    chromium: "In `default-src` it does for styles, too.",
   },
   "form-asks-both": {
     anchor: "should-block-navigation-request",

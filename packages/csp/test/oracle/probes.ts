@@ -198,6 +198,7 @@ const moduleImport: Make = (site) => {
         { ...init, ...outer },
         { ...init, ...inner },
       ],
+      scanned: parsed,
     },
     urls: [inner.url, outer.url, ...inner.redirects, ...outer.redirects],
     nonces: nonce ? [nonce] : [],
