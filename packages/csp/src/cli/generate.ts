@@ -31,7 +31,7 @@ import {
   widthOf,
   writeJson,
 } from "./command.ts";
-import { needsParse5 } from "./input.ts";
+import { didYouMeanUrl, needsParse5 } from "./input.ts";
 import { type Palette, printable, wrap } from "./terminal.ts";
 
 const help = `Usage: csp generate [options] FOLDER|URL
@@ -116,7 +116,9 @@ async function run(world: World): Promise<ExitCode> {
 async function fromFolder(world: World, folder: string, values: Values): Promise<ExitCode> {
   const found = await stat(folder).catch(() => null);
   if (!found?.isDirectory())
-    throw new UsageError(`${JSON.stringify(folder)} is no folder and no URL`);
+    throw new UsageError(
+      `${JSON.stringify(folder)} is no folder and no URL${didYouMeanUrl(folder)}`,
+    );
   if (values.base !== undefined && !URL.canParse(values.base)) {
     throw new UsageError(`--base is a URL, not ${JSON.stringify(values.base)}`);
   }

@@ -72,8 +72,8 @@ export async function readSubjects(
   const subjects: Subject[] = [];
   const page = pageUrl(options.page);
   const written = [
-    ...(options.policy ?? []).flatMap((text) => fromHeader(text, "enforce")),
-    ...(options["report-only"] ?? []).flatMap((text) => fromHeader(text, "report")),
+    ...(options.policy ?? []).flatMap((text) => fromText(text, "enforce")),
+    ...(options["report-only"] ?? []).flatMap((text) => fromText(text, "report")),
     ...(options.meta ?? []).map(fromMeta),
   ];
   const isGiven = [options.policy, options["report-only"], options.meta].some((list) => list);
@@ -123,11 +123,18 @@ async function readInput(world: World, name: string, page: URL): Promise<Subject
   const [first = ""] = name.trim().toLowerCase().split(/[\s;]/);
   const looksLikePolicy = Object.hasOwn(directiveGrammars, first) || /\s/.test(name.trim());
   if (!looksLikePolicy) {
-    const hint = didYouMean(first, Object.keys(directiveGrammars));
+    const hint = didYouMeanUrl(name) || didYouMean(first, Object.keys(directiveGrammars));
     throw new UsageError(`${JSON.stringify(name)} is no file, folder, URL or policy${hint}`);
   }
-  const policies = fromHeader(name, "enforce");
+  const policies = fromText(name, "enforce");
+  if (policies.length === 0) throw new UsageError("the policy has no directive in it");
   return [{ name: "policy", policies, selfOrigin: page.origin }];
+}
+
+/** `localhost:3000` is a host and its port; without a port it could be a file just as well. */
+export function didYouMeanUrl(name: string): string {
+  const isHost = /^[a-z0-9-]+(?:\.[a-z0-9-]+)*:\d+(?:\/|$)/i.test(name);
+  return isHost ? `; did you mean http://${name}?` : "";
 }
 
 /** By what it looks like: HTML, JSON, lines of headers, or a policy alone. */
@@ -213,6 +220,14 @@ function fromHeader(text: string, disposition: Disposition): WrittenPolicy[] {
   const from =
     disposition === "enforce" ? "Content-Security-Policy" : "Content-Security-Policy-Report-Only";
   return parsePolicyList(text, disposition).map((policy) => ({ policy, text, from }));
+}
+
+/** A policy, or the line that sends it, as it is copied from a server's answer or configuration. */
+function fromText(text: string, disposition: Disposition): WrittenPolicy[] {
+  const lines = readHeaderLines(text);
+  return lines.some(([header]) => isPolicyHeader(header))
+    ? [...fromHeaders(lines).policies]
+    : fromHeader(text, disposition);
 }
 
 function fromMeta(content: string): WrittenPolicy {

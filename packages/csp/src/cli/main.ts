@@ -41,6 +41,7 @@ ${Object.entries(commands)
   .map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}\n`)
   .join("")}
 csp COMMAND --help says more. Codes: 0 nothing to complain about, 1 findings or failures, 2 wrong use.
+Begin with: csp check "script-src 'self' 'unsafe-inline'"
 `;
 
 async function run(world: World): Promise<ExitCode> {
@@ -52,7 +53,7 @@ async function run(world: World): Promise<ExitCode> {
     screen.write(command?.help ?? overview);
     return name === undefined ? 2 : 0;
   }
-  if (name === "--version" || name === "-V") {
+  if (name === "--version" || name === "-V" || name === "-v") {
     const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
     world.stdout.write(`${JSON.parse(text).version}\n`);
     return 0;

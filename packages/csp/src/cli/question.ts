@@ -109,6 +109,9 @@ export function readQuestion(values: Readonly<Record<string, unknown>>): Questio
   if (kind === undefined) return null;
   const value = values[kind] === true ? "" : values[kind];
   if (typeof value !== "string") throw new UsageError(`${kind} is a text`);
+  if (isKey(destinations, kind) && value.trim() === "") {
+    throw new UsageError(`${kind} is a URL, and none is given`);
+  }
   const { nonce, integrity, redirect } = values;
   return {
     kind,

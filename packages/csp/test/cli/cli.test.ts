@@ -1,9 +1,11 @@
 /** What the commands print and how they end, run as they are used. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { listen, readSite, serve, sitesFolder } from "../make/site.ts";
 import { csp, start } from "./csp.ts";
@@ -103,6 +105,21 @@ describe.concurrent("check", () => {
     const { stdout, stderr } = await csp(["check", "--json", file(name, json)]);
     expect(stderr).toBe("");
     expect(JSON.parse(stdout).subjects[0].policies[0].text).toBe(weak);
+  });
+
+  test("reads a header as it is copied from a server's answer or configuration", async () => {
+    const read = async (...args: string[]) =>
+      JSON.parse((await csp(["check", "--json", ...args])).stdout).subjects[0].policies;
+    const one = { text: "img-src 'self'" };
+    for (const line of [
+      "Content-Security-Policy: img-src 'self'",
+      `add_header Content-Security-Policy "img-src 'self'" always;`,
+    ]) {
+      expect(await read(line)).toMatchObject([{ ...one, disposition: "enforce" }]);
+      expect(await read("-p", line)).toMatchObject([{ ...one, disposition: "enforce" }]);
+    }
+    const watched = "content-security-policy-report-only: img-src 'self'";
+    expect(await read(watched)).toMatchObject([{ ...one, disposition: "report" }]);
   });
 
   test("asks a server for headers and meta elements", async () => {
@@ -414,6 +431,11 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     [["check", "nowhere.html"], '"nowhere.html" is no file, folder, URL or policy'],
     [["check", "scrpt-src"], "did you mean script-src?"],
     [["check", "--fail-on", "hgih", weak], "did you mean high?"],
+    [["check", ""], "is no file, folder, URL or policy"],
+    [["check", "localhost:3000"], "did you mean http://localhost:3000?"],
+    [["generate", "127.0.0.1:80/a"], "did you mean http://127.0.0.1:80/a?"],
+    [["check", "Content-Security-Policy: ;"], "the policy has no directive in it"],
+    [["explain", "-p", weak, "--script", ""], "script is a URL, and none is given"],
     [["check", "--policy", ";"], "the policy has no directive in it"],
     [["check", "http://localhost:1/"], "does not answer"],
     [["check", "--color", "blue", weak], "--color is one of always, auto, never"],
@@ -469,6 +491,13 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     expect(stderr).toContain('there is no directive "scrpt-src"; did you mean script-src?');
     expect(code).toBe(0);
   });
+});
+
+test("the installed command runs in a clone that is not built", () => {
+  const bin = fileURLToPath(new URL("../../bin/csp.js", import.meta.url));
+  const { status, stdout } = spawnSync(process.execPath, [bin, "check", strict]);
+  expect(String(stdout)).toContain("policy");
+  expect(status).toBe(0);
 });
 
 test("--version is the package's", async () => {
