@@ -36,6 +36,11 @@ async function answer(
   outgoing: ServerResponse,
   behindProxy: boolean,
 ): Promise<void> {
+  // No `Request` can have these methods, and a stranger's choice of one is no error of ours.
+  if (incoming.method === "TRACE" || incoming.method === "TRACK") {
+    outgoing.writeHead(405, { Allow: "GET, HEAD, OPTIONS, POST" }).end();
+    return;
+  }
   const address = (behindProxy && forwardedFor(incoming)) || (incoming.socket.remoteAddress ?? "");
   const response = await handler(toRequest(incoming), { address });
   outgoing.statusCode = response.status;

@@ -56,6 +56,18 @@ test("10 MB are refused, and the connection is not kept", async () => {
   expect((await send(collector, delivery({}))).status).toBe(204);
 });
 
+test("a method that no Request can have is refused, and is no error", async () => {
+  const errors: unknown[] = [];
+  const collector = await start({ onError: (error) => errors.push(error) });
+  const status = await new Promise((resolve, reject) => {
+    const asked = request(new URL("/reports", collector.url), { method: "TRACE" });
+    asked.on("response", (response) => resolve(response.resume().statusCode));
+    asked.on("error", reject).end();
+  });
+  expect(status).toBe(405);
+  expect(errors).toEqual([]);
+});
+
 test("a client that goes away in the middle disturbs nobody", async () => {
   const errors: unknown[] = [];
   const collector = await start({ onError: (error) => errors.push(error) });
