@@ -119,9 +119,9 @@ export function coloursFor(
   return palette(when === "always" || (when === "auto" && auto));
 }
 
-/** The terminal's width, or what reads well. */
-export function widthOf({ stdout }: World): number {
-  return Math.min(stdout.columns ?? 100, 120);
+/** The terminal's width, or what reads well. A terminal without a window, as CI has it, says 0. */
+export function widthOf({ stdout }: Pick<World, "stdout">): number {
+  return Math.max(40, Math.min(stdout.columns || 100, 120));
 }
 
 /** One JSON value and a line's end. */

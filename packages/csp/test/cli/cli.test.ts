@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { widthOf } from "../../src/cli/command.ts";
 import { listen, readSite, serve, sitesFolder } from "../make/site.ts";
 import { csp, start } from "./csp.ts";
 
@@ -491,6 +492,17 @@ describe.concurrent("wrong use ends with 2, and says how it is meant", () => {
     expect(stderr).toContain('there is no directive "scrpt-src"; did you mean script-src?');
     expect(code).toBe(0);
   });
+});
+
+test.each([
+  [undefined, 100],
+  [0, 100],
+  [10, 40],
+  [80, 80],
+  [300, 120],
+])("a terminal of %j columns gets lines of %i", (columns, width) => {
+  const stdout = { ...(columns === undefined ? {} : { columns }), write: () => true };
+  expect(widthOf({ stdout })).toBe(width);
 });
 
 test("the installed command runs in a clone that is not built", () => {
