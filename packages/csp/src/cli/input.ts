@@ -167,8 +167,9 @@ function isPolicyHeader(name: string): boolean {
  */
 function readHeaderLines(text: string): [name: string, value: string][] {
   const headers: [string, string][] = [];
-  for (const line of text.split(/\r?\n/)) {
-    const trimmed = line.trim();
+  const lines = text.split(/\r?\n/);
+  for (let at = 0; at < lines.length; at++) {
+    const trimmed = (lines[at] ?? "").trim();
     const [, plain, value] = /^([A-Za-z0-9-]+):\s?(.*)$/.exec(trimmed) ?? [];
     if (plain !== undefined && value !== undefined) {
       headers.push([plain, value.trim()]);
@@ -179,11 +180,21 @@ function readHeaderLines(text: string): [name: string, value: string][] {
         trimmed,
       );
     if (!directive) continue;
-    const [, name = "", rest = ""] = directive;
+    const [, name = "", first = ""] = directive;
+    let rest = first;
     const [, quoted] = /^(["'`])/.exec(rest) ?? [];
     if (quoted === undefined) {
       headers.push([name, rest.replace(/\s*(?:always)?;$/, "")]);
       continue;
+    }
+    if (rest.lastIndexOf(quoted) === 0) {
+      // A value in quotes may go on over lines, in nginx and Caddy.
+      let last = at + 1;
+      while (last < lines.length && !lines[last]?.includes(quoted)) last++;
+      if (last < lines.length) {
+        rest = [rest, ...lines.slice(at + 1, last + 1).map((line) => line.trim())].join(" ");
+        at = last;
+      }
     }
     const end = rest.lastIndexOf(quoted);
     headers.push([name, rest.slice(1, end > 0 ? end : undefined).replaceAll("%%", "%")]);

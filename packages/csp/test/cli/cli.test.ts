@@ -119,6 +119,12 @@ describe.concurrent("check", () => {
       expect(await read(line)).toMatchObject([{ ...one, disposition: "enforce" }]);
       expect(await read("-p", line)).toMatchObject([{ ...one, disposition: "enforce" }]);
     }
+    const wrapped = `add_header Content-Security-Policy "img-src 'self';\n  font-src *" always;\nlisten 80;`;
+    expect(await read(file("site.conf", wrapped))).toMatchObject([
+      { text: "img-src 'self'; font-src *" },
+    ]);
+    const unclosed = `add_header Content-Security-Policy "img-src 'self';\nlisten 80;`;
+    expect(await read(unclosed)).toMatchObject([{ text: "img-src 'self';" }]);
     const watched = "content-security-policy-report-only: img-src 'self'";
     expect(await read(watched)).toMatchObject([{ ...one, disposition: "report" }]);
   });
