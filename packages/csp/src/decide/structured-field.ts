@@ -5,8 +5,8 @@
  */
 
 /**
- * A dictionary whose members are inner lists of tokens (§4.2.2, §4.2.1.2). Other members are left out, a
- * key that comes again wins. `null` where the text is none; parameters are read over.
+ * A dictionary whose members are inner lists of tokens (§4.2.2, §4.2.1.2). A member that is something else
+ * has nothing in it, a key that comes again wins. `null` where the text is none; parameters are read over.
  */
 export function parseDictionaryOfInnerLists(text: string): Map<string, readonly string[]> | null {
   const members = new Map<string, readonly string[]>();
@@ -14,11 +14,14 @@ export function parseDictionaryOfInnerLists(text: string): Map<string, readonly 
   while (!rest.done) {
     const key = rest.take(/[a-z*][a-z0-9_.*-]*/y);
     if (key === null) return null;
-    if (rest.take(/=/y) === null) members.delete(key);
-    else {
-      const list = innerList(rest) ?? item(rest);
-      if (list === null) return null;
+    const isTrue = rest.take(/=/y) === null;
+    if (rest.at(/\(/y)) {
+      const list = innerList(rest);
+      if (isTrue || list === null) return null;
       members.set(key, list);
+    } else {
+      if (!isTrue && item(rest) === null) return null;
+      members.set(key, []);
     }
     if (!parameters(rest)) return null;
     rest.take(/[ \t]+/y);

@@ -15,10 +15,17 @@ describe("processing an integrity policy", () => {
       blockedDestinations: ["script", "style"],
       endpoints: ["a", "b"],
     }));
-  test.each(["nonsense!", "blocked-destinations=(script", 'blocked-destinations=("script")'])(
-    "%s blocks nothing",
-    (value) => expect(processIntegrityPolicy(value).blockedDestinations).toEqual([]),
+  test.each([
+    "nonsense!",
+    "blocked-destinations=(script",
+    'blocked-destinations=("script")',
+    "blocked-destinations=script",
+    "blocked-destinations",
+  ])("%s blocks nothing", (value) =>
+    expect(processIntegrityPolicy(value).blockedDestinations).toEqual([]),
   );
+  test("sources that are no list are none", () =>
+    expect(processIntegrityPolicy("sources, blocked-destinations=(script)").sources).toEqual([]));
   test("Chromium knows scripts alone", () =>
     expect(
       processIntegrityPolicy("blocked-destinations=(script style)", chromium).blockedDestinations,
