@@ -167,7 +167,7 @@ function isAll(kind: number, text: string, start: number, end: number): boolean 
 }
 
 /** That part in lower case. Most are, and `toLowerCase` costs more than to look. */
-function lowerCase(text: string, start: number, end: number): string {
+export function lowerCase(text: string, start: number, end: number): string {
   const part = text.slice(start, end);
   for (let index = start; index < end; index++) {
     if (((characters[text.charCodeAt(index)] ?? 0) & isUpperCase) !== 0) return part.toLowerCase();
@@ -179,21 +179,21 @@ function invalid({ text, offset, length }: Token): InvalidToken {
   return { text, offset, length, type: "invalid" };
 }
 
-const keywordsByText: ReadonlyMap<string, Keyword> = new Map(
-  keywords.map((keyword) => [keyword, keyword]),
+const none = "'none'";
+const words: ReadonlyMap<string, Keyword | typeof none> = new Map(
+  [...keywords, none].map((word) => [word, word]),
 );
 
 // ABNF's literals have no case, so `'SELF'` and `'SHA256-…'` are the same as their small forms.
 function parseQuoted(token: Token): SourceExpression {
   const { text, offset, length } = token;
-  const known = keywordsByText.get(text) ?? keywordsByText.get(text.toLowerCase());
+  // No keyword begins so, and a nonce is new each time: the table would have to hash it twice.
+  const isNonce = text.startsWith("'nonce-");
+  const known = isNonce ? undefined : (words.get(text) ?? words.get(text.toLowerCase()));
+  if (known === none) return { text, offset, length, type: "none" };
   if (known) return { text, offset, length, type: "keyword-source", keyword: known };
   const dash = text.indexOf("-");
-  if (dash < 0) {
-    return text.toLowerCase() === "'none'"
-      ? { text, offset, length, type: "none" }
-      : invalid(token);
-  }
+  if (dash < 0) return invalid(token);
 
   // `base64-value`: at most two `=` at its end.
   const end = length - 1;
@@ -201,7 +201,7 @@ function parseQuoted(token: Token): SourceExpression {
   while (padding > end - 2 && text.charCodeAt(padding - 1) === equalsSign) padding--;
   if (!text.endsWith("'") || !isAll(inBase64, text, dash + 1, padding)) return invalid(token);
   const base64Value = text.slice(dash + 1, end);
-  const prefix = text.slice(1, dash).toLowerCase();
+  const prefix = isNonce ? "nonce" : text.slice(1, dash).toLowerCase();
   if (prefix === "nonce") return { text, offset, length, type: "nonce-source", base64Value };
   const hashAlgorithm = hashAlgorithms.find((algorithm) => algorithm === prefix);
   if (!hashAlgorithm) return invalid(token);
