@@ -6,6 +6,7 @@
 import {
   type AncestorSource,
   type InvalidToken,
+  lookUp,
   parseAncestorSource,
   parseSourceExpression,
   type SourceExpression,
@@ -139,13 +140,17 @@ export function isDirectiveName(name: string): name is DirectiveName {
 }
 
 /** A directive from its name (lower case) and the tokens of its value. */
-export function parseDirective(
-  name: string,
-  tokens: readonly Token[],
+export function parseDirective(name: string, tokens: readonly Token[], span: Span): Directive {
+  const reading = readingOf(name);
+  return createDirective(reading, tokens.map(reading.parse), span);
+}
+
+/** A directive from its name and what its reading made of the tokens. */
+export function createDirective(
+  { type, name }: Reading,
+  value: readonly Values[Grammar][],
   { offset, length }: Span,
 ): Directive {
-  const { type, parse } = readings.get(name) ?? unknownReading;
-  const value = tokens.map(parse);
   // The table pairs name, grammar and parser; the compiler cannot follow the pairing.
   return { type, name, value, offset, length } as Directive;
 }
@@ -153,18 +158,17 @@ export function parseDirective(
 /**
  * The same, with a value that is read when it is first looked at: of a policy's long directives most decisions ask one.
  */
-export function parseDirectiveLater(
-  name: string,
-  tokens: () => readonly Token[],
+export function createDirectiveLater(
+  { type, name }: Reading,
+  read: () => readonly Values[Grammar][],
   { offset, length }: Span,
 ): Directive {
-  const { type, parse } = readings.get(name) ?? unknownReading;
   let value: readonly unknown[] | undefined;
   const directive = {
     type,
     name,
     get value() {
-      value ??= tokens().map(parse);
+      value ??= read();
       return value;
     },
     offset,
@@ -215,19 +219,28 @@ const valueParsers: { readonly [G in Grammar]: (token: Token) => Values[G] } = {
   unknown: (token) => token,
 };
 
-/** How the value of a directive is read. */
-interface Reading {
+/** How a directive is read. */
+export interface Reading {
+  /** Lower case. */
+  readonly name: string;
   readonly type: Grammar;
   readonly parse: (token: Token) => Values[Grammar];
 }
 
-const readings: ReadonlyMap<string, Reading> = new Map(
-  Object.entries(directiveGrammars).map(([name, type]) => [
+const findReading = lookUp(
+  Object.entries(directiveGrammars).map(([name, type]): readonly [string, Reading] => [
     name,
-    { type, parse: valueParsers[type] },
+    { name, type, parse: valueParsers[type] },
   ]),
 );
-const unknownReading: Reading = { type: "unknown", parse: valueParsers.unknown };
+
+/** How a directive of that name is read, written in whatever case. */
+export function readingOf(written: string): Reading {
+  const known = findReading(written);
+  if (known) return known;
+  const name = written.toLowerCase();
+  return findReading(name) ?? { name, type: "unknown", parse: valueParsers.unknown };
+}
 
 function invalid(token: Token): InvalidToken {
   return { ...token, type: "invalid" };

@@ -4,11 +4,13 @@
  * @module
  */
 import {
+  createDirective,
+  createDirectiveLater,
   type Directive,
   type DirectiveName,
   type DirectiveNamed,
-  parseDirective,
-  parseDirectiveLater,
+  type Reading,
+  readingOf,
 } from "./directives.ts";
 import { type Token, token } from "./source-list.ts";
 
@@ -58,8 +60,8 @@ export function parsePolicyList(value: string, disposition: Disposition = "enfor
   const policies: Policy[] = [];
   let offset = 0;
   for (const part of value.split(",")) {
-    // Of nothing but white space comes no directive, and a header can be all commas.
-    if (part.trim() !== "") {
+    // Of nothing but ASCII white space comes no directive, and a header can be all commas.
+    if (strip(part) !== "") {
       const policy = parseToken(token(part, offset), "header", disposition);
       if (policy.directiveSet.length > 0) policies.push(policy);
     }
@@ -146,15 +148,16 @@ function parseToken(serialized: Token, source: PolicySource, disposition: Dispos
     while (isWhitespace(text.charCodeAt(last - 1))) last--;
 
     const span = { offset: offset + first, length: last - first };
-    const name = text.slice(first, nameEnd).toLowerCase();
+    const reading = readingOf(text.slice(first, nameEnd));
     const isKept = !hasOthers || !notAscii.test(text.slice(first, last));
-    if (isKept && !names.has(name)) {
-      names.add(name);
+    if (isKept && !names.has(reading.name)) {
+      names.add(reading.name);
+      const read = () => readValue(text, nameEnd, last, offset, reading);
       // To put off what is short would cost more than to do it.
       const directive =
         span.length > 80
-          ? parseDirectiveLater(name, () => splitOnWhitespace(text, nameEnd, last, offset), span)
-          : parseDirective(name, splitOnWhitespace(text, nameEnd, last, offset), span);
+          ? createDirectiveLater(reading, read, span)
+          : createDirective(reading, read(), span);
       directiveSet.push(directive);
     } else {
       const written = token(text.slice(first, last), span.offset);
@@ -165,9 +168,9 @@ function parseToken(serialized: Token, source: PolicySource, disposition: Dispos
   return { directiveSet, disposition, source, text: stripped, ignored };
 }
 
-/** Infra's "split on ASCII whitespace" of a part of the text, keeping positions. */
-function splitOnWhitespace(text: string, start: number, end: number, offset: number): Token[] {
-  const words: Token[] = [];
+/** Infra's "split on ASCII whitespace" of a part of the text, keeping positions, and what each word is. */
+function readValue(text: string, start: number, end: number, offset: number, { parse }: Reading) {
+  const value: ReturnType<typeof parse>[] = [];
   for (let index = start; index < end; ) {
     if (isWhitespace(text.charCodeAt(index))) {
       index++;
@@ -175,9 +178,9 @@ function splitOnWhitespace(text: string, start: number, end: number, offset: num
     }
     const from = index;
     while (index < end && !isWhitespace(text.charCodeAt(index))) index++;
-    words.push(token(text.slice(from, index), offset + from));
+    value.push(parse(token(text.slice(from, index), offset + from)));
   }
-  return words;
+  return value;
 }
 
 const notAscii = /[^\0-\x7f]/;

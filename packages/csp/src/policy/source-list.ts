@@ -15,6 +15,23 @@ export interface Token extends Span {
   readonly text: string;
 }
 
+/**
+ * A table of words by their length: few have the same, and to compare those is quicker than to hash a text that was
+ * cut out just now, as a `Map` does.
+ */
+export function lookUp<T>(
+  entries: Iterable<readonly [string, T]>,
+): (word: string) => T | undefined {
+  const byLength: (readonly [string, T])[][] = [];
+  for (const entry of entries) (byLength[entry[0].length] ??= []).push(entry);
+  return (word) => {
+    const candidates = word.length < byLength.length ? byLength[word.length] : undefined;
+    if (!candidates) return undefined;
+    for (const [text, value] of candidates) if (text === word) return value;
+    return undefined;
+  };
+}
+
 export function token(text: string, offset: number): Token {
   return { text, offset, length: text.length };
 }
@@ -167,7 +184,7 @@ function isAll(kind: number, text: string, start: number, end: number): boolean 
 }
 
 /** That part in lower case. Most are, and `toLowerCase` costs more than to look. */
-export function lowerCase(text: string, start: number, end: number): string {
+function lowerCase(text: string, start: number, end: number): string {
   const part = text.slice(start, end);
   for (let index = start; index < end; index++) {
     if (((characters[text.charCodeAt(index)] ?? 0) & isUpperCase) !== 0) return part.toLowerCase();
@@ -180,19 +197,18 @@ function invalid({ text, offset, length }: Token): InvalidToken {
 }
 
 const none = "'none'";
-const words: ReadonlyMap<string, Keyword | typeof none> = new Map(
-  [...keywords, none].map((word) => [word, word]),
+const findWord = lookUp(
+  ([...keywords, none] as const).map((word): [string, Keyword | typeof none] => [word, word]),
 );
 
 // ABNF's literals have no case, so `'SELF'` and `'SHA256-…'` are the same as their small forms.
 function parseQuoted(token: Token): SourceExpression {
   const { text, offset, length } = token;
-  // No keyword begins so, and a nonce is new each time: the table would have to hash it twice.
   const isNonce = text.startsWith("'nonce-");
-  const known = isNonce ? undefined : (words.get(text) ?? words.get(text.toLowerCase()));
+  const known = isNonce ? undefined : (findWord(text) ?? findWord(text.toLowerCase()));
   if (known === none) return { text, offset, length, type: "none" };
   if (known) return { text, offset, length, type: "keyword-source", keyword: known };
-  const dash = text.indexOf("-");
+  const dash = isNonce ? "'nonce".length : text.indexOf("-");
   if (dash < 0) return invalid(token);
 
   // `base64-value`: at most two `=` at its end.

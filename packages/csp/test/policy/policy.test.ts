@@ -86,6 +86,11 @@ describe("#parse-serialized-policy", () => {
 });
 
 describe("#parse-response-csp", () => {
+  test("white space that is not ASCII's is the name of a directive", () => {
+    const [policy] = parsePolicyList("\v, ");
+    expect(policy?.directiveSet.map(({ name }) => name)).toEqual(["\v"]);
+  });
+
   test("a header may have several policies; offsets count from its start", () => {
     const header = "default-src 'self' , , img-src a.test;";
     const policies = parsePolicyList(header, "report");
