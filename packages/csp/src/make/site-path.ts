@@ -14,7 +14,12 @@ export function encodePath(path: string): string {
 /** The path that a URL names from the site's root, if it is the site's own. */
 export function pathInSite(url: URL, base: URL): string | undefined {
   if (url.origin !== base.origin || !url.pathname.startsWith(base.pathname)) return undefined;
-  const path = url.pathname.slice(base.pathname.length);
+  const path = decoded(url.pathname.slice(base.pathname.length));
+  // An encoded slash is none to the URL, but one to a file system: `..%2f`.
+  return /^[/\\]|(?:^|[/\\])\.\.(?:[/\\]|$)/.test(path) ? undefined : path;
+}
+
+function decoded(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {

@@ -7,6 +7,11 @@ test.each([
   ["https://a.test/app/100%.html", "100%.html"],
   ["https://a.test/other/d.js", undefined],
   ["https://b.test/app/d.js", undefined],
+  ["https://a.test/app/..%2f..%2fd.js", undefined],
+  ["https://a.test/app/b/..%5C..%5Cd.js", undefined],
+  ["https://a.test/app/b%2f..", undefined],
+  ["https://a.test/app/%2fetc/d.js", undefined],
+  ["https://a.test/app/a..b/..c%2fd.js", "a..b/..c/d.js"],
 ])("pathInSite %s", (url, path) => {
   expect(pathInSite(new URL(url), new URL("https://a.test/app/"))).toBe(path);
 });
