@@ -3,7 +3,7 @@
  * @module
  */
 import { CspError } from "../errors.ts";
-import type { Policy } from "../policy/policy.ts";
+import { type Policy, parsePolicy, serializePolicy } from "../policy/policy.ts";
 
 export const configurationFormats = [
   "nginx",
@@ -45,7 +45,7 @@ interface Rule {
 
 /**
  * The file that makes a server send each page its policy. Where all pages have the same, so has every other path, error
- * pages included.
+ * pages included. Throws `CspError` for a path that the format cannot name.
  */
 export function serverConfiguration(
   format: ConfigurationFormat,
@@ -58,8 +58,10 @@ export function serverConfiguration(
   const base = options.basePath ?? "/";
   const byPolicy = new Map<string, string[]>();
   for (const { path, policy } of pages) {
-    const paths = byPolicy.get(policy.text) ?? [];
-    byPolicy.set(policy.text, [...paths, ...pathsOf(path, base)]);
+    // White space may be a line's end in the text, and would end a line of the file.
+    const text = serializePolicy(parsePolicy(policy.text));
+    const paths = byPolicy.get(text) ?? [];
+    byPolicy.set(text, [...paths, ...pathsOf(path, base)]);
   }
   const rules = Array.from(byPolicy, ([policy, paths]): Rule => ({ policy, paths }));
   const [only, ...others] = rules;
@@ -93,16 +95,16 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
     const send = (value: string) =>
       `# in server {} or location {}; one that has an add_header of its own needs it again\nadd_header ${header} ${value} always;\n`;
     // A variable cannot be written as text, and sourceFor leaves no `$` in paths.
-    if (everywhere !== null) return send(nginxString(everywhere));
+    if (everywhere !== null) return send(quoted(everywhere));
     const cases = rules.flatMap(({ paths, policy }) =>
-      paths.map((path) => `  ${nginxString(decodeURIComponent(path))} ${nginxString(policy)};\n`),
+      paths.map((path) => `  ${quoted(decodeURIComponent(path))} ${quoted(policy)};\n`),
     );
     return `# in http {}\nmap $uri $content_security_policy {\n  default "";\n${cases.join("")}}\n${send("$content_security_policy")}`;
   },
   apache({ header, rules, everywhere }) {
     // `%` begins a format.
     const set = (policy: string) =>
-      `Header always set ${header} "${policy.replaceAll("%", "%%").replaceAll('"', '\\"')}"\n`;
+      `Header always set ${header} ${quoted(policy.replaceAll("%", "%%"))}\n`;
     if (everywhere !== null) return set(everywhere);
     return rules
       .map(({ paths, policy }) => {
@@ -116,7 +118,7 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
     return rules
       .map(({ paths, policy }, index) => {
         const name = `@csp${index + 1}`;
-        const list = paths.map((path) => caddyString(decodeURIComponent(path))).join(" ");
+        const list = paths.map((path) => caddyString(caddyPath(path))).join(" ");
         return `${name} path ${list}\nheader ${name} ${header} ${caddyString(policy)}\n`;
       })
       .join("");
@@ -136,8 +138,17 @@ const writers: Readonly<Record<ConfigurationFormat, (writing: Writing) => string
 function headersFile({ header, rules, everywhere, base }: Writing): string {
   if (everywhere !== null) return `${base}*\n  ${header}: ${everywhere}\n`;
   return rules
-    .flatMap(({ paths, policy }) => paths.map((path) => `${path}\n  ${header}: ${policy}\n`))
+    .flatMap(({ paths, policy }) =>
+      paths.map((path) => `${headersPath(path)}\n  ${header}: ${policy}\n`),
+    )
     .join("");
+}
+
+/** A path in which nothing stands for any other. */
+function headersPath(path: string): string {
+  const text = decodeURIComponent(path);
+  if (!/[*:]/.test(text)) return path;
+  throw new CspError("invalid-value", `_headers cannot name the path ${JSON.stringify(text)}`);
 }
 
 /** The paths under which servers show a file. */
@@ -147,7 +158,8 @@ function pathsOf(path: string, base: string): string[] {
   return [url, url.replace(/\.html?$/i, "")];
 }
 
-function nginxString(text: string): string {
+/** As nginx, Apache and Caddy read it. */
+function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
 }
 
@@ -161,8 +173,15 @@ function apacheWord(path: string): string {
   throw new CspError("invalid-value", `Apache cannot be told of the path ${JSON.stringify(text)}`);
 }
 
+/** A path that Caddy takes for itself: not for a pattern, a placeholder or escaped. */
+function caddyPath(path: string): string {
+  const text = decodeURIComponent(path);
+  if (!/[\p{Cc}*?[\]\\{}%]/u.test(text)) return text;
+  throw new CspError("invalid-value", `Caddy cannot be told of the path ${JSON.stringify(text)}`);
+}
+
 function caddyString(text: string): string {
-  return text.includes("`") ? `"${text.replace(/["\\]/g, "\\$&")}"` : `\`${text}\``;
+  return text.includes("`") ? quoted(text) : `\`${text}\``;
 }
 
 /** What is known of limits, in bytes: policies are ASCII. */

@@ -58,6 +58,43 @@ test.each(["a\nHeader unset X\n.html", 'a".html', "a\\.html", "%{ENV:X}.html"])(
   },
 );
 
+test.each([
+  ["netlify", "*.html"],
+  ["netlify", ":page.html"],
+  ["cloudflare", "a/*.html"],
+  ["cloudflare", "a/:b/c.html"],
+  ["caddy", "*.html"],
+  ["caddy", "{env.HOME}.html"],
+  ["caddy", "{$HOME}.html"],
+  ["caddy", "[id].html"],
+  ["caddy", "a?.html"],
+  ["caddy", "a%41.html"],
+  ["caddy", "a\n}.html"],
+] as const)("%s is told of no file named %j, which would be a pattern", (format, path) => {
+  const pages = [page(path, "img-src a.example"), page("index.html", "img-src 'self'")];
+  expect(() => serverConfiguration(format, pages)).toThrow(
+    expect.objectContaining({ code: "invalid-value" }),
+  );
+  // Where every path has the same, none is named.
+  expect(serverConfiguration(format, [page(path, "img-src a.example")]).text).not.toContain(path);
+});
+
+test.each(configurationFormats)("a policy of several lines is one line of %s", (format) => {
+  const lines = [page("a.html", "img-src\r\n a.example;\n\ffont-src b.example\n")];
+  const line = [page("a.html", "img-src a.example; font-src b.example")];
+  const other = page("index.html", "img-src 'self'");
+  for (const others of [[], [other]]) {
+    expect(serverConfiguration(format, [...lines, ...others])).toEqual(
+      serverConfiguration(format, [...line, ...others]),
+    );
+  }
+});
+
+test("a backslash doesn't keep Apache's string from ending", () => {
+  const { text } = serverConfiguration("apache", [page("a.html", "img-src a\\")]);
+  expect(text).toBe('Header always set Content-Security-Policy "img-src a\\\\"\n');
+});
+
 test("what a host does not take is said", () => {
   const long = `img-src ${"a.example ".repeat(300)}`;
   const warnings = (format: (typeof configurationFormats)[number], text: string) =>
