@@ -65,7 +65,7 @@ export function buildPolicy(
     // Plain JavaScript writes `condition ? value : undefined`.
     if (value === false || value === undefined) continue;
     const words = wordsOf(value);
-    if (words.length === 0 || !words.every((word) => isFamiliar(name, word, words.length))) {
+    if (!areFamiliar(name, words)) {
       for (const word of words) checkCharacters(name, word);
       unfamiliar.push(name);
     }
@@ -108,13 +108,16 @@ const familiar = new Map<DirectiveName, Set<string>>();
 /** Words of one directive. */
 const mostFamiliar = 200;
 
-function isFamiliar(name: DirectiveName, word: string, count: number): boolean {
-  if (word.startsWith("'nonce-") && directiveGrammars[name] === "source-list") {
-    return nonceExpression.test(word);
+function areFamiliar(name: DirectiveName, words: readonly string[]): boolean {
+  const accepted = familiar.get(name);
+  if (!accepted || words.length === 0) return false;
+  for (const word of words) {
+    const isNonce = word.startsWith("'nonce-") && directiveGrammars[name] === "source-list";
+    if (!(isNonce ? nonceExpression.test(word) : accepted.has(word))) return false;
+    // `'none'` is accepted alone.
+    if (word.length === 6 && words.length > 1 && word.toLowerCase() === "'none'") return false;
   }
-  // `'none'` is accepted alone.
-  if (count > 1 && word.length === 6 && word.toLowerCase() === "'none'") return false;
-  return familiar.get(name)?.has(word) ?? false;
+  return true;
 }
 
 const nonceExpression = /^'nonce-[A-Za-z0-9+/_-]+={0,2}'$/;

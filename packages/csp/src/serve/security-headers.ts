@@ -100,24 +100,66 @@ export const deniedFeatures: readonly string[] = [
 
 /** Every header for one response. Throws `CspError` when the options cannot mean what they say. */
 export function securityHeaders(options: SecurityHeadersOptions, nonce: string): Header[] {
-  const policies = policiesFor(options.policy, nonce);
-  const reportOnly = policiesFor(options.reportOnly, nonce);
-  const { integrityPolicy, integrityPolicyReportOnly } = options;
-  const endpoints = options.reportingEndpoints ?? {};
+  return headersMaker(options)(nonce);
+}
+
+/** For middleware: `options` are checked at once, and the headers made once when no policy asks for a nonce. */
+export function prepareHeaders(
+  options: SecurityHeadersOptions,
+): (nonce: string) => readonly Header[] {
+  const make = headersMaker(options);
+  const headers = make(createNonce());
+  const perResponse = [options.policy, options.reportOnly].some((p) => typeof p === "function");
+  return perResponse ? make : () => headers;
+}
+
+/**
+ * What makes the headers for a nonce. A policy's function is asked for each response, as its answer may depend on more
+ * than the nonce, and each answer is checked; what follows from it is found out anew only when it is another one.
+ */
+function headersMaker(options: SecurityHeadersOptions): (nonce: string) => Header[] {
+  const neighbours = neighbouringHeaders(options);
+  let known: string | undefined;
+  let frameOptions: string | false | undefined;
+  return (nonce) => {
+    const policies = policiesFor(options.policy, nonce);
+    const reportOnly = policiesFor(options.reportOnly, nonce);
+    const text = textOf(policies);
+    const reportOnlyText = textOf(reportOnly);
+    const both = `${text}\n${reportOnlyText}`.replaceAll(`'nonce-${nonce}'`, "'nonce-'");
+    if (both !== known) {
+      checkEndpoints(options, [...policies, ...reportOnly]);
+      frameOptions = options.frameOptions ?? frameOptionsOf(policies);
+      known = both;
+    }
+    const headers: Header[] = [];
+    if (text !== "") headers.push(["Content-Security-Policy", text]);
+    if (reportOnlyText !== "") {
+      headers.push(["Content-Security-Policy-Report-Only", reportOnlyText]);
+    }
+    headers.push(...neighbours);
+    if (frameOptions) headers.push(["X-Frame-Options", frameOptions]);
+    return headers;
+  };
+}
+
+function checkEndpoints(options: SecurityHeadersOptions, policies: readonly Policy[]): void {
+  const { reportingEndpoints = {}, integrityPolicy, integrityPolicyReportOnly } = options;
   for (const name of [
     ...policies.flatMap(endpointsOf),
-    ...reportOnly.flatMap(endpointsOf),
     ...(integrityPolicy?.endpoints ?? []),
     ...(integrityPolicyReportOnly?.endpoints ?? []),
   ]) {
-    if (Object.hasOwn(endpoints, name)) continue;
+    if (Object.hasOwn(reportingEndpoints, name)) continue;
     throw new CspError("unknown-endpoint", `reportingEndpoints has no ${JSON.stringify(name)}`);
   }
+}
 
+/** Those that are the same for every response. */
+function neighbouringHeaders(options: SecurityHeadersOptions): Header[] {
+  const { integrityPolicy, integrityPolicyReportOnly } = options;
   const headers: readonly (readonly [string, string | false | undefined])[] = [
-    ["Content-Security-Policy", textOf(policies)],
-    ["Content-Security-Policy-Report-Only", textOf(reportOnly)],
-    ["Reporting-Endpoints", reportingEndpoints(endpoints)],
+    ["Reporting-Endpoints", reportingEndpoints(options.reportingEndpoints ?? {})],
     ["Integrity-Policy", integrityPolicy && serializeIntegrityPolicy(integrityPolicy)],
     [
       "Integrity-Policy-Report-Only",
@@ -130,18 +172,8 @@ export function securityHeaders(options: SecurityHeadersOptions, nonce: string):
     ["Cross-Origin-Embedder-Policy", options.crossOriginEmbedderPolicy],
     ["Permissions-Policy", permissionsPolicy(options.permissionsPolicy)],
     ["Strict-Transport-Security", strictTransportSecurity(options.strictTransportSecurity)],
-    ["X-Frame-Options", options.frameOptions ?? frameOptionsOf(policies)],
   ];
   return headers.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
-}
-
-/** For middleware: `options` are checked at once, and the headers made once when no policy asks for a nonce. */
-export function prepareHeaders(
-  options: SecurityHeadersOptions,
-): (nonce: string) => readonly Header[] {
-  const headers = securityHeaders(options, createNonce());
-  const perResponse = [options.policy, options.reportOnly].some((p) => typeof p === "function");
-  return perResponse ? (nonce) => securityHeaders(options, nonce) : () => headers;
 }
 
 function policiesFor(option: PolicyOption | false | undefined, nonce: string): Policy[] {
