@@ -239,6 +239,7 @@ ${
     : undefined
 }
 ${alsoAllows.length > 0 ? html`<p>It also allows:</p><ul>${alsoAllows.map((what) => html`<li>${what}</li>`)}</ul>` : undefined}
+${change?.findings === null ? html`<p class="soft">The policy is too long to be judged here.</p>` : undefined}
 ${(change?.findings ?? []).map(
   ({ severity, message }) =>
     html`<p class="${severity === "low" ? "soft" : "error"}">${severityWords[severity]}: ${message}</p>`,

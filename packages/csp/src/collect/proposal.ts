@@ -40,8 +40,11 @@ export interface PolicyChange {
   readonly policy: string;
   /** Whether the engine finds that what was reported is allowed by this policy. */
   readonly confirmed: boolean;
-  /** What is wrong with this policy and was not with the one before, the most severe first. */
-  readonly findings: readonly Finding[];
+  /**
+   * What is wrong with this policy and was not with the one before, the most severe first; `null` where it is too long
+   * to be judged.
+   */
+  readonly findings: readonly Finding[] | null;
 }
 
 type SampledViolation = ReportedViolation & Pick<CspViolationReportBody, "sample">;
@@ -288,8 +291,16 @@ function changeOf(
   return { directive: name, sources, policy: text, confirmed, findings };
 }
 
+/** A page has several proposals, each judged when somebody looks, and the policies are strangers' words. */
+const MAX_JUDGED = 16_384;
+
 /** Notes aside, and what the name of a host says of itself. */
-function findingsOfChange(before: Policy, after: Policy, documentURL: string): readonly Finding[] {
+function findingsOfChange(
+  before: Policy,
+  after: Policy,
+  documentURL: string,
+): readonly Finding[] | null {
+  if (before.text.length > MAX_JUDGED) return null;
   const pageOrigin = URL.parse(documentURL)?.origin;
   const judge = (policy: Policy) => judgePolicies([policy], pageOrigin ? { pageOrigin } : {});
   const keyOf = ({ type, message }: Finding) => `${type} ${message}`;

@@ -159,6 +159,13 @@ export const findingTypes = {
     why: "A report-only policy blocks nothing.",
     mend: "Send it as Content-Security-Policy when its reports are clean.",
   },
+  "too-many-policies": {
+    severity: "low",
+    subject: "syntax",
+    title: "More policies than are judged",
+    why: "Each is held against each other, which takes too long for so many. A policy that is not judged may close what is said to be open.",
+    mend: "Write them as one policy.",
+  },
 
   // Script
   "missing-script-src": {

@@ -35,12 +35,16 @@ const checks: readonly ((judging: Judging) => Iterable<Draft>)[] = [
 /** Of one type in one policy; what is beyond says nothing new. */
 const maximumOfType = 100;
 
+/** Each policy is held against each other, and a header of 32 KB has room for thousands. */
+const maximumPolicies = 64;
+
 /**
  * What is wrong with the policies of a page, the most severe first.
  *
  * An attack has to pass every policy that is enforced, so a weakness that another one closes is no weakness of the
  * page: its `standing` says so, and its severity is `info`. Policies that only report are judged as if they were
- * enforced; their findings are marked. Of one type at most 100 findings a policy are given. Nothing throws.
+ * enforced; their findings are marked. Of one type at most 100 findings a policy are given; of many
+ * policies 64 are judged, the enforced ones first, and a finding says so. Nothing throws.
  */
 export function judgePolicies(
   policies: readonly Policy[] | CspList,
@@ -57,18 +61,39 @@ export function judgePolicies(
     const draft = { type: "no-enforced-policy", directive: "", span, message } as const;
     findings.push(toFinding(draft, first ? 0 : -1, { type: "open" }));
   }
-  for (const [index, policy] of list.entries()) {
+  const order = orderOf(list);
+  const judged = order.slice(0, maximumPolicies);
+  const next = order[maximumPolicies];
+  if (next) {
+    const message = `Of ${list.length} policies ${judged.length} are judged, the enforced ones first.`;
+    const span = spanOf(next[1]);
+    const draft = { type: "too-many-policies", directive: "", span, message } as const;
+    findings.push(toFinding(draft, next[0], { type: "open" }));
+  }
+  for (const [index, policy] of judged) {
     const counts = new Map<string, number>();
     for (const check of checks) {
       for (const draft of check({ policy, selfOrigin, context })) {
         const count = (counts.get(draft.type) ?? 0) + 1;
         counts.set(draft.type, count);
         if (count > maximumOfType || isSaidBefore(draft, policy, index, findings, list)) continue;
-        findings.push(toFinding(draft, index, standingOf(draft, index, list, selfOrigin)));
+        findings.push(
+          toFinding(draft, index, standingOf(draft, index, policy, judged, selfOrigin)),
+        );
       }
     }
   }
   return findings.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+}
+
+type Placed = readonly [index: number, policy: Policy];
+
+/** As they came; where not all can be judged, those that decide something before those that only report. */
+function orderOf(list: readonly Policy[]): readonly Placed[] {
+  const placed: Placed[] = [...list.entries()];
+  if (placed.length <= maximumPolicies) return placed;
+  const isEnforced = ([, { disposition }]: Placed) => disposition === "enforce";
+  return [...placed.filter(isEnforced), ...placed.filter((entry) => !isEnforced(entry))];
 }
 
 /** Whether something is missing that an earlier policy lacks, too: it is said once for the page. */
@@ -93,16 +118,17 @@ function isSaidBefore(
 function standingOf(
   { attack }: Draft,
   index: number,
-  list: readonly Policy[],
+  { disposition }: Policy,
+  judged: readonly Placed[],
   selfOrigin: string,
 ): Standing {
-  if (list[index]?.disposition === "report") return { type: "report-only" };
+  if (disposition === "report") return { type: "report-only" };
   if (!attack) return { type: "open" };
-  const by = list.findIndex(
-    (other, at) =>
+  const closing = judged.find(
+    ([at, other]) =>
       at !== index && other.disposition === "enforce" && !doesAttackPass(attack, other, selfOrigin),
   );
-  return by < 0 ? { type: "open" } : { type: "closed", by };
+  return closing ? { type: "closed", by: closing[0] } : { type: "open" };
 }
 
 function toFinding(draft: Draft, policy: number, standing: Standing): Finding {

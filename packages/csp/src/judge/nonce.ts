@@ -73,14 +73,16 @@ function* judgeNonce(
     yield { type: "nonce-in-meta", directive: directive.name, span: source, message };
   }
   if (!reason && bits >= 128 && !elsewhere.has(nonce)) return;
-  const fresh = `'nonce-${createNonce()}'`;
-  const value = directive.value.map((other) =>
-    other.type === "nonce-source" && other.base64Value === nonce ? fresh : other.text,
-  );
   const draft = {
     directive: directive.name,
     span: source,
-    mended: () => withDirectives(policy, { [directive.name]: value }),
+    mended: () => {
+      const fresh = `'nonce-${createNonce()}'`;
+      const value = directive.value.map((other) =>
+        other.type === "nonce-source" && other.base64Value === nonce ? fresh : other.text,
+      );
+      return withDirectives(policy, { [directive.name]: value });
+    },
     attack,
   };
   const severe = isForScripts

@@ -82,7 +82,7 @@ describe("URLs: the file, then the host", () => {
     const library = "https://ajax.googleapis.com/ajax/libs/jquery/3.7.1/jquery.min.js";
     const [file, host] = await propose(policy, "script-src-elem", library);
     const typesOf = (proposal: typeof file) =>
-      proposal?.change?.findings.map(({ severity, type }) => `${severity} ${type}`) ?? [];
+      proposal?.change?.findings?.map(({ severity, type }) => `${severity} ${type}`) ?? [];
     expect(typesOf(host)).toContain("high script-host-jsonp");
     expect(typesOf(file).join()).not.toContain("high");
     expect(typesOf(host).join()).not.toMatch(/img|form-action|base-uri/);
@@ -181,6 +181,20 @@ test("Trusted Types: the policy's name; for a sink another page", async () => {
   ] as const;
   const [advice] = await adviceOf("require-trusted-types-for 'script'", ...sink);
   expect(advice).toContain("Element innerHTML");
+});
+
+test("a policy of more than 16 KB is changed, but not judged", async () => {
+  const start = "script-src 'self'; img-src ";
+  for (const [length, isJudged] of [
+    [16_384, true],
+    [16_385, false],
+  ] as const) {
+    const policy = start + "a".repeat(length - start.length);
+    const [, allow] = await propose(policy, "script-src", "eval");
+    expect(allow?.change?.policy).toContain("'unsafe-eval'");
+    const types = allow?.change?.findings?.map(({ type }) => type);
+    expect(types).toEqual(isJudged ? ["script-unsafe-eval"] : undefined);
+  }
 });
 
 test("nothing for what cannot be, or is not said", async () => {

@@ -118,6 +118,7 @@ export const cases: Readonly<Record<FindingType, Case>> = {
     ],
   },
   "no-enforced-policy": { bad: "", good: "default-src 'self'" },
+  "too-many-policies": { bad: "sandbox,".repeat(65), good: "sandbox,".repeat(64) },
 
   "missing-script-src": {
     bad: "object-src 'none'",

@@ -304,6 +304,32 @@ describe("summary", () => {
   });
 });
 
+describe("more policies than are judged", () => {
+  const closed = "script-src 'none'; object-src 'none'";
+  const open = "script-src 'unsafe-inline'";
+
+  test("the first 64 are, and the finding names the next", () => {
+    const findings = judge(`${`${open}, `.repeat(64)}img-src *, ${closed}`);
+    expect(only(findings, "too-many-policies")).toMatchObject({
+      policy: 64,
+      span: { offset: 64 * (open.length + 2), length: "img-src *".length },
+      message: "Of 66 policies 64 are judged, the enforced ones first.",
+    });
+    expect(findings.every(({ policy }) => policy <= 64)).toBe(true);
+    const inline = findings.filter(({ type }) => type === "script-unsafe-inline");
+    expect(inline.map(({ standing }) => standing.type)).not.toContain("closed");
+  });
+
+  test("those that only report come after those that are enforced", () => {
+    const reported = parsePolicyList(`${open}, `.repeat(80), "report");
+    const enforced = parsePolicyList(open);
+    const findings = judgePolicies([...reported, ...enforced]);
+    expect(only(findings, "too-many-policies").policy).toBe(63);
+    expect(findings.filter(({ policy }) => policy === 80)).not.toEqual([]);
+    expect(summarize(findings).grade).toBe("bypassable");
+  });
+});
+
 describe("hostile policies", () => {
   const words = fc.constantFrom(
     ..."'self' 'none' * https: data: x-a: ftp: wss: *.com *.google.com unpkg.com https://a.example:99999/x ? # // 'nonce- 'sha256-' [::1] é ,".split(
@@ -356,9 +382,15 @@ describe("hostile policies", () => {
     ["ports", `script-src a.example:${"9".repeat(100_000)}`],
     ["a path", `script-src https://unpkg.com/${"a/".repeat(50_000)} https://t.co`],
     ["redirects", `script-src ${"https://t.co https://unpkg.com/a/ ".repeat(2_000)}`],
+    ["nonces", `script-src ${Array.from({ length: 40_000 }, (_, i) => `'nonce-${i}'`).join(" ")}`],
     ["question marks", `script-src https://a.example/${"?".repeat(100_000)}`],
   ])("%s without end: at most 100 findings of a type", { timeout: 60_000 }, (_, header) => {
     const counts = Map.groupBy(judge(header), ({ type }) => type);
     for (const [, found] of counts) expect(found.length).toBeLessThanOrEqual(100);
+  });
+
+  test("policies without end", () => {
+    const findings = judge("a,".repeat(200_000));
+    expect(only(findings, "too-many-policies").policy).toBe(64);
   });
 });
