@@ -24,7 +24,10 @@ export interface EndpointOptions {
   readonly sites?: readonly string[];
   /** Whether the first characters of blocked code are kept. Default `true`. */
   readonly samples?: boolean;
-  /** Reports of one address; of an IPv6 network of 64 bits. Default 200 at once, 120 a minute. */
+  /**
+   * Reports of one address; of an IPv6 network of 64 bits. Default 200 at once, 120 a minute. A request counts as one for
+   * every 2,048 bytes at least.
+   */
   readonly perAddress?: Rate;
   /** Reports of all. Default 5,000 at once, 6,000 a minute. */
   readonly overall?: Rate;
@@ -37,6 +40,8 @@ export interface EndpointOptions {
 /** Longer strings are cut: longer than the longest policy that is kept, so that none is kept that was cut. */
 const MAX_STRING = 65_536;
 const MAX_REPORTS = 100;
+/** What a report may have without counting for more: to read and to sort long ones takes time in their length. */
+const BYTES_OF_REPORT = 2_048;
 
 /**
  * Any origin may send reports: the answers to preflights say so. Reports that are read are answered with 204, whatever
@@ -68,6 +73,8 @@ export function createEndpoint(options: EndpointOptions): Handler {
     }
     const text = await readText(request, maxBody);
     if (text === undefined) return refuse(413, "report-too-large", "The body is too large");
+    const share = Math.ceil(Buffer.byteLength(text) / BYTES_OF_REPORT);
+    if (share > 1 && !take(share - 1)) return tooMany();
     let reports: Report[];
     try {
       const limits = { body: maxBody, reports: MAX_REPORTS, string: MAX_STRING };
@@ -76,7 +83,8 @@ export function createEndpoint(options: EndpointOptions): Handler {
       if (!(error instanceof CspError)) throw error;
       return refuse(statuses.get(error.code) ?? 400, error.code, "This is no report");
     }
-    if (reports.length > 1 && !take(reports.length - 1)) return tooMany();
+    const paid = Math.max(1, share);
+    if (reports.length > paid && !take(reports.length - paid)) return tooMany();
     const userAgent = request.headers.get("User-Agent") ?? "";
     const observations = reports.map((report) => {
       const facts = factsOf(report, { samples, userAgent });

@@ -165,6 +165,24 @@ describe("refuses", () => {
     expect(store.groups()).toMatchObject([{ count: 3 }]);
   });
 
+  test("long reports count for as many as they are long", async () => {
+    const { post } = site({ perAddress: { burst: 5, perMinute: 1 } });
+    const long = delivery({ originalPolicy: `img-src ${"a".repeat(2_048 * 2)}` });
+    expect(long.length).toBeLessThan(2_048 * 3);
+    expect((await post(long)).status).toBe(204);
+    expect((await post(long)).status).toBe(429);
+    // What was refused cost its first alone.
+    expect((await post(delivery({}))).status).toBe(204);
+    expect((await post(delivery({}))).status).toBe(429);
+  });
+
+  test("bytes that are no report count, too", async () => {
+    const { post } = site({ perAddress: { burst: 5, perMinute: 1 } });
+    const junk = "[".repeat(2_048 * 3);
+    expect((await post(junk)).status).toBe(400);
+    expect((await post(junk)).status).toBe(429);
+  });
+
   test("all together, when they send too many", async () => {
     const { post } = site({ overall: { burst: 2, perMinute: 1 } });
     expect((await post(delivery({}), {}, "192.0.2.1")).status).toBe(204);
