@@ -36,7 +36,7 @@ export {
 export { webCrypto } from "./crypto/webcrypto.ts";
 export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
-export type { AuthenticatedContent, Sender } from "./framing/content.ts";
+export type { AuthenticatedContent, Content, Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
 export type { AppDataUpdateOperation, Proposal, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
