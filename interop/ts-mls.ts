@@ -38,6 +38,7 @@ export const tsMls: Library = {
 
 const REQUIRED_CAPABILITIES = 3;
 const RATCHET_TREE = 2;
+const EXTERNAL_PUB = 4;
 
 /** A copy whose buffer is its own. */
 function copy(bytes: Uint8Array): Bytes {
@@ -159,8 +160,11 @@ async function client(name: string, setting: Setting): Promise<Client> {
       if (decoded.wireformat !== ts.wireformats.mls_group_info) throw new Error("no GroupInfo");
       const { publicPackage, privatePackage } = await generate();
       const { hpke } = cipherSuite;
+      const { extensionData: externalPub } =
+        decoded.groupInfo.extensions.find(({ extensionType }) => extensionType === EXTERNAL_PUB) ??
+        {};
       const importPublicKey: typeof hpke.importPublicKey = (key) =>
-        hpke.importPublicKey(isVector(key) ? read(opaque, key) : key);
+        hpke.importPublicKey(key === externalPub ? read(opaque, key) : key);
       const { publicMessage, newState } = await ts.joinGroupExternal({
         // It takes the extension's bytes for the key itself: here is where the key comes out of its vector.
         context: {
@@ -255,16 +259,6 @@ function keyPackage(bytes: Bytes): ts.KeyPackage {
   const decoded = message(bytes);
   if (decoded.wireformat !== ts.wireformats.mls_key_package) throw new Error("no key package");
   return decoded.keyPackage;
-}
-
-/** Whether these bytes are one vector (§2.1.2), as `external_pub` is (§12.4.3.2). */
-function isVector(bytes: Uint8Array): boolean {
-  try {
-    read(opaque, bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function unhex(digits: string): Bytes {
