@@ -93,7 +93,8 @@ export interface RequestInit {
  * says otherwise. Throws `CspError` (`invalid-url`) for a URL that cannot be parsed.
  */
 export function createRequest(init: RequestInit, profile: Profile = specification): Request {
-  const url = fetchedUrl(parseUrl(init.url), profile);
+  const given = parseUrl(init.url);
+  const url = fetchedUrl(given, profile);
   const parserInserted = init.parserInserted ?? true;
   return {
     url,
@@ -101,7 +102,7 @@ export function createRequest(init: RequestInit, profile: Profile = specificatio
     redirectCount: 0,
     destination: init.destination ?? "",
     initiator: init.initiator ?? "",
-    mode: init.mode ?? (isWebSocketScheme(schemeOf(parseUrl(init.url))) ? "websocket" : "no-cors"),
+    mode: init.mode ?? (isWebSocketScheme(schemeOf(given)) ? "websocket" : "no-cors"),
     cryptographicNonceMetadata: init.nonce ?? "",
     integrityMetadata: init.integrity ?? "",
     parserMetadata: parserInserted ? "parser-inserted" : "not-parser-inserted",

@@ -21,8 +21,8 @@ import { doesSinkTypeRequireTrustedTypes } from "../decide/trusted-types.ts";
 import { getDirective, type Policy } from "../policy/policy.ts";
 
 export type Attack =
-  /** A request, and those that redirects turn it into. */
-  | { readonly type: "fetch"; readonly requests: readonly Request[] }
+  /** A request, and those that redirects turn it into; made when another policy is asked. */
+  | { readonly type: "fetch"; readonly requests: () => readonly Request[] }
   /** An element with the attacker's own text, whose hash no policy lists. */
   | {
       readonly type: "inline";
@@ -41,15 +41,20 @@ export function fetchAttack(
   destination: Destination,
   initiator: Request["initiator"] = "",
 ): Attack {
-  return { type: "fetch", requests: [createRequest({ url, destination, initiator }, chromium)] };
+  return {
+    type: "fetch",
+    requests: () => [createRequest({ url, destination, initiator }, chromium)],
+  };
 }
 
 /** A script element, whose URL may redirect. */
 export function scriptAttack(url: string | URL, to?: string | URL): Attack {
-  const request = createRequest({ url, destination: "script" }, chromium);
   return {
     type: "fetch",
-    requests: to === undefined ? [request] : [request, redirect(request, to, chromium)],
+    requests() {
+      const request = createRequest({ url, destination: "script" }, chromium);
+      return to === undefined ? [request] : [request, redirect(request, to, chromium)];
+    },
   };
 }
 
@@ -60,7 +65,7 @@ const source = { text: "", digests: { sha256: "", sha384: "", sha512: "" } };
 export function doesAttackPass(attack: Attack, policy: Policy, selfOrigin: string): boolean {
   switch (attack.type) {
     case "fetch":
-      return attack.requests.every((request) => {
+      return attack.requests().every((request) => {
         const fetching = { request, response: null, selfOrigin, profile: chromium };
         return doesRequestViolatePolicy(policy, fetching).result === "Allowed";
       });

@@ -44,7 +44,7 @@ function retargeting(policy: Policy): Retargeting | null {
   const base = `<base href="${attacker}/">`;
   const load = (init: Partial<RequestInit>): Attack => ({
     type: "fetch",
-    requests: [createRequest({ url, destination: "script", ...init })],
+    requests: () => [createRequest({ url, destination: "script", ...init })],
   });
   if (nonce !== undefined) {
     const page = `<script nonce="${escapeAttribute(nonce)}" src="app.js"></script>`;

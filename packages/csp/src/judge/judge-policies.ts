@@ -16,6 +16,7 @@ import {
 import type { Draft, JudgeContext, Judging } from "./judging.ts";
 import { spanOf } from "./judging.ts";
 import { judgeNoncesAndHashes } from "./nonce.ts";
+import type { Payload } from "./payload.ts";
 import { judgeReporting, judgeTrustedTypes } from "./reporting.ts";
 import { judgeScripts } from "./script.ts";
 import { judgeSources } from "./sources.ts";
@@ -83,7 +84,7 @@ export function judgePolicies(
       }
     }
   }
-  return findings.sort((a, b) => severities.indexOf(a.severity) - severities.indexOf(b.severity));
+  return severities.flatMap((severity) => findings.filter((found) => found.severity === severity));
 }
 
 type Placed = readonly [index: number, policy: Policy];
@@ -104,7 +105,7 @@ function isSaidBefore(
   findings: readonly Finding[],
   list: readonly Policy[],
 ): boolean {
-  if (absent !== true) return false;
+  if (absent !== true || index === 0) return false;
   return findings.some(
     (other) =>
       other.type === type &&
@@ -136,7 +137,7 @@ function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
   const { why, mend, severity } = describeFinding(type);
   const { offset, length } = span;
   let mended: string | undefined;
-  return {
+  const finding: Finding & { payload?: Payload } = {
     type,
     severity: standing.type === "closed" ? "info" : (draft.severity ?? severity),
     policy,
@@ -151,8 +152,9 @@ function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
       return mended;
     },
     standing,
-    ...(payload === undefined ? {} : { payload }),
   };
+  if (payload !== undefined) finding.payload = payload;
+  return finding;
 }
 
 /**

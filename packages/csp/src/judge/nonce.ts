@@ -136,10 +136,11 @@ function predictable(nonce: string): string | undefined {
 
 /** Shannon's, in bits for each character. */
 function entropy(text: string): number {
-  const counts = Map.groupBy(text, (character) => character);
+  const counts = new Map<string, number>();
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1);
   let bits = 0;
-  for (const { length } of counts.values()) {
-    const share = length / text.length;
+  for (const count of counts.values()) {
+    const share = count / text.length;
     bits -= share * Math.log2(share);
   }
   return bits;
