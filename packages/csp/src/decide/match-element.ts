@@ -11,7 +11,7 @@ import type {
   NonceSource,
   SourceExpression,
 } from "../policy/source-list.ts";
-import { isHashRead, isSameHash } from "./match-request.ts";
+import { hashOf, isSameHash } from "./match-request.ts";
 import { type Profile, specification } from "./profile.ts";
 
 type SourceList = readonly SourceExpression[];
@@ -96,7 +96,7 @@ export function doesSourceListAllowAllInlineBehavior(
   let allowAllInline: KeywordSource | null = null;
   for (const expression of list) {
     if (expression.type === "nonce-source") return null;
-    if (expression.type === "hash-source" && isHashRead(expression, profile)) return null;
+    if (hashOf(expression, profile)) return null;
     if (expression.type !== "keyword-source") continue;
     const isScript = type === "script" || type === "script attribute" || type === "navigation";
     if (isScript && expression.keyword === "'strict-dynamic'") return null;
@@ -135,11 +135,12 @@ export function doesElementMatchSourceList(
         return { step: "strict-dynamic", expression };
       }
     }
-    if (expression.type === "hash-source") {
-      const { hashAlgorithm } = expression;
+    const hash = hashOf(expression, profile);
+    if (hash) {
+      const { hashAlgorithm } = hash;
       const base64Value = source.digests[hashAlgorithm];
-      if (isSameHash(expression, { hashAlgorithm, base64Value }, profile)) {
-        return { step: "hash", expression };
+      if (isSameHash(hash, { hashAlgorithm, base64Value }, profile)) {
+        return { step: "hash", expression: hash };
       }
     }
   }

@@ -9,6 +9,7 @@ import {
   type HashSource,
   hashAlgorithms,
   type NonceSource,
+  parseSourceExpression,
   type SourceExpression,
 } from "../policy/source-list.ts";
 import { doesUrlMatchSourceList, type Matching } from "./match-url.ts";
@@ -56,7 +57,7 @@ export function doesIntegrityMetadataMatchSourceList(
   profile: Profile,
 ): readonly HashSource[] | null {
   if (metadata === "") return null;
-  const expressions = list.filter((expression) => expression.type === "hash-source");
+  const expressions = list.flatMap((expression) => hashOf(expression, profile) ?? []);
   if (expressions.length === 0) return null;
   const sources = parseIntegrityMetadata(metadata);
   if (sources.length === 0) return null;
@@ -75,19 +76,35 @@ export function isSameHash(
   { hashAlgorithm, base64Value }: IntegritySource,
   profile: Profile,
 ): boolean {
-  if (expression.hashAlgorithm !== hashAlgorithm || !isHashRead(expression, profile)) return false;
+  if (expression.hashAlgorithm !== hashAlgorithm || !hashOf(expression, profile)) return false;
   const value = base64Value.replaceAll("-", "+").replaceAll("_", "/");
   if (expression.base64Value === value) return true;
   if (!profile.has("hash-padding-optional")) return false;
   return withoutPadding(expression.base64Value) === withoutPadding(value);
 }
 
-/** Whether a hash-source is one to the browser. */
-export function isHashRead({ base64Value }: HashSource, profile: Profile): boolean {
-  if (!profile.has("hash-has-to-decode")) return true;
-  const digits = withoutPadding(base64Value).length;
+/** The hash that an expression is to the browser, if it is one. */
+export function hashOf(expression: SourceExpression, profile: Profile): HashSource | null {
+  const source = withHyphenRead(expression, profile);
+  if (source.type !== "hash-source") return null;
+  if (!profile.has("hash-has-to-decode")) return source;
+  const digits = withoutPadding(source.base64Value).length;
   // Of four characters one is too few, and padding may fill up no more than the four.
-  return digits % 4 !== 1 && base64Value.length <= Math.ceil(digits / 4) * 4;
+  const decodes = digits % 4 !== 1 && source.base64Value.length <= Math.ceil(digits / 4) * 4;
+  return decodes ? source : null;
+}
+
+function withHyphenRead(expression: SourceExpression, profile: Profile): SourceExpression {
+  if (expression.type !== "invalid" || !profile.has("hash-name-hyphenated")) return expression;
+  const { text } = expression;
+  if (!/^'sha-(?:256|384|512)-/i.test(text)) return expression;
+  const read = parseSourceExpression({
+    ...expression,
+    text: `'sha${text.slice(5)}`,
+    length: text.length - 1,
+  });
+  // Its place and its words stay what they are in the policy.
+  return read.type === "hash-source" ? { ...read, text, length: expression.length } : expression;
 }
 
 /** #match-request-to-source-list. */

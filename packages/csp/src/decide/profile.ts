@@ -21,6 +21,7 @@ export type DifferenceName =
   | "query-ignored"
   | "hash-padding-optional"
   | "hash-has-to-decode"
+  | "hash-name-hyphenated"
   | "wildcard-host-of-any-scheme"
   | "duplicate-attribute-of-scripts"
   | "self-excludes-blob"
@@ -105,6 +106,12 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification:
       "`'sha256-x'` is a hash-source though no base64 has one character, so that `'unsafe-inline'` beside it counts for nothing.",
     chromium: "It is no expression at all, and `'unsafe-inline'` stays in force.",
+  },
+  "hash-name-hyphenated": {
+    anchor: "allow-all-inline",
+    specification:
+      "`'sha-256-…'` is no hash-source: it matches nothing, and `'unsafe-inline'` beside it stays in force.",
+    chromium: "It is read as `'sha256-…'`, and so are `'sha-384-…'` and `'sha-512-…'`.",
   },
   "wildcard-host-of-any-scheme": {
     anchor: "match-hosts",

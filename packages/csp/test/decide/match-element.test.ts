@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
 import {
+  doesElementMatchSourceList,
   doesSourceListAllowAllInlineBehavior,
   inlineElement,
+  inlineSource,
   isElementNonceable,
 } from "../../src/decide/match-element.ts";
-import { chromium } from "../../src/decide/profile.ts";
+import { doesIntegrityMetadataMatchSourceList } from "../../src/decide/match-request.ts";
+import { chromium, type Profile, specification } from "../../src/decide/profile.ts";
 import { judgePolicies } from "../../src/judge/judge-policies.ts";
 import { getDirective, parsePolicy } from "../../src/policy/policy.ts";
 
@@ -59,8 +62,51 @@ describe("#allow-all-inline", () => {
     const list = getDirective(parsePolicy(text), "script-src")?.value ?? [];
     expect(doesSourceListAllowAllInlineBehavior(list, "script", chromium)).toBeNull();
   });
+  // As Chromium 156 answers.
+  test.each([
+    ["'sha-256-AAAA'", true],
+    ["'SHA-384-AAAA'", true],
+    ["'sha-512-AAAA'", true],
+    ["'sha-256-A'", false],
+    ["'sha--256-AAAA'", false],
+    ["'sha-1-AAAA'", false],
+  ])("in Chromium %s is a hash: %s", (text, isHash) => {
+    const list = getDirective(parsePolicy(`script-src 'unsafe-inline' ${text}`), "script-src");
+    const asked = (profile: Profile) =>
+      doesSourceListAllowAllInlineBehavior(list?.value ?? [], "script", profile) === null;
+    expect(asked(chromium)).toBe(isHash);
+    expect(asked(specification)).toBe(false);
+  });
   test("'strict-dynamic' switches it off for scripts alone", () => {
     expect(allows("'unsafe-inline' 'strict-dynamic'", "script")).toBe(false);
     expect(allows("'unsafe-inline' 'strict-dynamic'", "style")).toBe(true);
+  });
+});
+
+describe("a hash whose algorithm has a hyphen", () => {
+  const digest = "kg/yIXDzLg6QI87Y3hU+rLPz5cPH0oMHB5R3jnQCw6o=";
+  const expression = `'sha-256-${digest}'`;
+  const policy = parsePolicy(`script-src ${expression}`);
+  const list = getDirective(policy, "script-src")?.value ?? [];
+
+  test("matches inline code in Chromium, and keeps its place and words", async () => {
+    const source = {
+      ...(await inlineSource("")),
+      digests: { sha256: digest, sha384: "", sha512: "" },
+    };
+    const match = (profile: Profile) =>
+      doesElementMatchSourceList(inlineElement(), list, "script", source, profile);
+    expect(match(chromium)).toMatchObject({
+      step: "hash",
+      expression: { text: expression, offset: 11, length: expression.length },
+    });
+    expect(match(specification)).toBeNull();
+  });
+
+  test("matches integrity metadata in Chromium", () => {
+    const match = (profile: Profile) =>
+      doesIntegrityMetadataMatchSourceList(`sha256-${digest}`, list, profile);
+    expect(match(chromium)).toMatchObject([{ text: expression }]);
+    expect(match(specification)).toBeNull();
   });
 });
