@@ -2,6 +2,7 @@
  * A shorter policy that decides the same, for where a header is too long for a server or a CDN.
  * @module
  */
+import { hashOf } from "../decide/match-request.ts";
 import { withAnyPath } from "../decide/match-url.ts";
 import { parseSandboxingDirective } from "../decide/sandbox.ts";
 import type { Directive, SandboxToken } from "../policy/directives.ts";
@@ -141,8 +142,10 @@ function shortenSources(
   settings: readonly Setting[],
 ): Source[] {
   let kept = unique(list, note, keyOf).filter((source) => {
-    if (source.type === "invalid")
-      return withAnyPath(source) !== null || drop(note, "invalid", source);
+    if (source.type === "invalid") {
+      const isHash = settings.some(({ profile }) => hashOf(source, profile) !== null);
+      return isHash || withAnyPath(source) !== null || drop(note, "invalid", source);
+    }
     return hasEffect(name, source) || drop(note, "no-effect-here", source);
   });
   if (kept.length > 1) {

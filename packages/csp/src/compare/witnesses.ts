@@ -22,7 +22,7 @@
  */
 import { hintDirectives } from "../decide/fetch-directives.ts";
 import { type InlineSource, inlineElement } from "../decide/match-element.ts";
-import { isSameHash } from "../decide/match-request.ts";
+import { hashOf, isSameHash } from "../decide/match-request.ts";
 import {
   doesUrlMatchExpression,
   doesUrlMatchSourceList,
@@ -39,6 +39,7 @@ import { type CspList, getDirective, type Policy } from "../policy/policy.ts";
 import {
   type AncestorSource,
   type HashAlgorithm,
+  type HashSource,
   type HostSource,
   type SourceExpression,
 } from "../policy/source-list.ts";
@@ -287,18 +288,20 @@ class Asker {
 
   /** Hashes as `integrity` has them, one of each class. */
   #hashes(lists: readonly (List | null)[]): string[] {
-    const values = hashSources(lists).map(
+    const values = hashSources(lists, this.#setting).map(
       ({ hashAlgorithm, base64Value }) => `${hashAlgorithm}-${base64Value}`,
     );
     return this.#classesOf(values, lists, (source, value) => this.#isHash(source, value));
   }
 
   #isHash(source: Source, value: string): boolean {
-    if (source.type !== "hash-source") return false;
-    const { hashAlgorithm } = source;
+    const { profile } = this.#setting;
+    const hash = hashOf(source, profile);
+    if (!hash) return false;
+    const { hashAlgorithm } = hash;
     if (!value.startsWith(`${hashAlgorithm}-`)) return false;
     const base64Value = value.slice(hashAlgorithm.length + 1);
-    return isSameHash(source, { hashAlgorithm, base64Value }, this.#setting.profile);
+    return isSameHash(hash, { hashAlgorithm, base64Value }, profile);
   }
 
   #classesOf(
@@ -321,7 +324,7 @@ class Asker {
   /** Code that no hash is known of, and code that exists by its hashes. */
   #inlineSources(lists: readonly (List | null)[]): InlineSource[] {
     const digestsOf = (algorithm: HashAlgorithm): string[] => {
-      const values = hashSources(lists)
+      const values = hashSources(lists, this.#setting)
         .filter(({ hashAlgorithm }) => hashAlgorithm === algorithm)
         .flatMap(({ base64Value }) => canonicalDigest(algorithm, base64Value) ?? [])
         .map((digest) => `${algorithm}-${digest}`);
@@ -359,8 +362,8 @@ function hintList(policy: Policy): List | null {
   );
 }
 
-function hashSources(lists: readonly (List | null)[]) {
-  return lists.flatMap((list) => (list ?? []).filter((source) => source.type === "hash-source"));
+function hashSources(lists: readonly (List | null)[], { profile }: Setting): HashSource[] {
+  return lists.flatMap((list) => (list ?? []).flatMap((source) => hashOf(source, profile) ?? []));
 }
 
 function isNonce(source: Source, value: string): boolean {

@@ -184,3 +184,10 @@ describe("differences", () => {
     );
   });
 });
+
+test("a hash with a hyphen in its name allows what it is of, in Chromium", () => {
+  const hash = parsePolicy("script-src 'sha-256-kg/yIXDzLg6QI87Y3hU+rLPz5cPH0oMHB5R3jnQCw6o='");
+  const none = parsePolicy("script-src 'none'");
+  expect(findAllowedBy(hash, none, { profile: chromium })).not.toBeNull();
+  expect(findAllowedBy(hash, none, { profile: specification })).toBeNull();
+});
