@@ -203,7 +203,7 @@ export const differences: Readonly<Record<DifferenceName, Difference>> = {
     specification:
       "Where Trusted Types are required `eval` of a string is refused, `'trusted-types-eval'` or not.",
     chromium:
-      "With `'trusted-types-eval'` in a policy `eval` and `Function` compile plain strings.",
+      "With `'trusted-types-eval'` in one policy `eval` and `Function` compile plain strings, whatever the others say.",
   },
   "asked-before-upgrade": {
     anchor: "should-block-request",

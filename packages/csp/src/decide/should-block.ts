@@ -4,8 +4,8 @@
  * #allow-base-for-document.
  * @module
  */
-import { getDirective, type Policy } from "../policy/policy.ts";
-import type { SourceExpression } from "../policy/source-list.ts";
+import { type CspList, getDirective, type Policy } from "../policy/policy.ts";
+import type { KeywordSource, SourceExpression } from "../policy/source-list.ts";
 import {
   allowed,
   blocked,
@@ -191,14 +191,11 @@ export function ensureCspDoesNotBlockStringCompilation(
 ): Decision {
   const { compilationType, codeString, isTrusted = false, defaultPolicy } = compilation;
   let trusting: Decision | null = null;
-  const isUnchecked =
-    profile.has("trusted-types-eval-unchecked") &&
-    client.cspList.policies.some((policy) => {
-      if (policy.disposition !== "enforce") return false;
-      const directive = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
-      return directive && findKeyword(directive.value, "'trusted-types-eval'");
-    });
-  if (compilationType !== "TIMER" && !isTrusted && !isUnchecked) {
+  const required = doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", false);
+  const isTimer = compilationType === "TIMER";
+  const unchecked =
+    !isTimer && profile.has("trusted-types-eval-unchecked") ? typedEvalOf(client.cspList) : null;
+  if (!isTimer && !isTrusted && !unchecked) {
     const sink = compilationType === "FUNCTION" ? "Function" : "eval";
     const compliant = getTrustedTypeCompliantString(
       { expectedType: "TrustedScript", input: codeString, sink, defaultPolicy },
@@ -213,14 +210,25 @@ export function ensureCspDoesNotBlockStringCompilation(
   const parenthesized = compilationType === "FUNCTION" && profile.has("function-parenthesized");
   const cut = sampleOf(parenthesized ? `(${codeString})` : codeString);
   const sample = profile.has("sample-stripped") ? cut.trim() : cut;
-  const required = doesSinkTypeRequireTrustedTypes(client.cspList, "'script'", false);
   const decision = decideBySource(client, "eval", sample, (list) => {
+    if (required && unchecked) return allowed({ step: "keyword", expression: unchecked });
     const typed = findKeyword(list, "'trusted-types-eval'");
     if (required && typed) return allowed({ step: "keyword", expression: typed });
     const expression = findKeyword(list, "'unsafe-eval'");
     return expression ? allowed({ step: "keyword", expression }) : blocked({ step: "no-match" });
   });
   return trusting ? join(trusting, decision) : decision;
+}
+
+/** The `'trusted-types-eval'` of the first policy that is enforced and has one for eval. */
+function typedEvalOf({ policies }: CspList): KeywordSource | null {
+  for (const policy of policies) {
+    if (policy.disposition !== "enforce") continue;
+    const directive = getDirective(policy, "script-src") ?? getDirective(policy, "default-src");
+    const typed = directive ? findKeyword(directive.value, "'trusted-types-eval'") : null;
+    if (typed) return typed;
+  }
+  return null;
 }
 
 /** #can-compile-wasm-bytes, EnsureCSPDoesNotBlockWasmByteCompilation. `Blocked` is a `CompileError`. */

@@ -1,4 +1,5 @@
 import {
+  chromium,
   createRequest,
   type Destination,
   ensureCspDoesNotBlockStringCompilation,
@@ -12,6 +13,7 @@ import {
   shouldRequestBeBlocked,
   shouldResponseBeBlocked,
   shouldRtcConnectionsBeBlocked,
+  specification,
 } from "@conclave/csp";
 import { describe, expect, test } from "vitest";
 import { pageWith } from "./client.ts";
@@ -182,6 +184,18 @@ describe("#can-compile-strings", () => {
     const list = "script-src 'trusted-types-eval'";
     expect(compile(list, true).result).toBe("Blocked");
     expect(compile(`require-trusted-types-for 'script'; ${list}`, true).result).toBe("Allowed");
+  });
+  test("'trusted-types-eval' of one policy is enough for all in Chromium, where they are required", () => {
+    const ask = (policy: string, profile = specification) =>
+      ensureCspDoesNotBlockStringCompilation(
+        { compilationType: "DIRECT-EVAL", codeString: "1" },
+        pageWith(policy),
+        profile,
+      ).result;
+    const lists = "script-src 'self', script-src 'trusted-types-eval'";
+    const typed = `${lists}, require-trusted-types-for 'script'`;
+    expect([ask(typed), ask(typed, chromium)]).toEqual(["Blocked", "Allowed"]);
+    expect(ask(lists, chromium)).toBe("Blocked");
   });
 });
 
