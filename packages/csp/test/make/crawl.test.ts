@@ -100,7 +100,7 @@ describe("a site with statistics of a third party", () => {
     const found = await visit(browser, guarded.url, async (page) => {
       await page.click("#buy");
       expect(await page.textContent("#buy")).toBe("Bought");
-      await page.waitForFunction("document.documentElement.dataset.session === 'recorded'");
+      await page.waitForSelector("html[data-session=recorded]", { state: "attached" });
       await page.click("a");
       await page.click("form button");
       await page.waitForURL(/thanks/);
@@ -139,7 +139,7 @@ describe("a site that is rendered on the server, in pieces", () => {
   const use = async (page: Page) => {
     await page.waitForSelector("#slow");
     await page.click("#more");
-    await page.waitForFunction("document.title === 'More news'");
+    await expect.poll(() => page.title()).toBe("More news");
   };
 
   test("keeps its nonces, and trusts what its scripts load", async () => {

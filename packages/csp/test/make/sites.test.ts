@@ -111,7 +111,8 @@ describe("a site that Vite builds of React components", () => {
     await page.waitForSelector("#details");
     expect(await page.textContent("#details")).toBe("clicked 1 times");
     const colour = "getComputedStyle(document.getElementById('details')).color";
-    await page.waitForFunction(`${colour} === "rgb(120, 20, 20)"`);
+    // Not waitForFunction, which evaluates a string in the page: its policy may forbid that.
+    await expect.poll(() => page.evaluate(colour)).toBe("rgb(120, 20, 20)");
   };
 
   test.each([
