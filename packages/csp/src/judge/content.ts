@@ -12,8 +12,8 @@ import type { FindingType } from "./finding.ts";
 import {
   type Draft,
   type Judging,
+  missing,
   quote,
-  spanOf,
   withDirectives,
   withoutAttack,
 } from "./judging.ts";
@@ -52,15 +52,11 @@ function* judgeStyles(judging: Judging): Generator<Draft> {
   const attack: Attack = { type: "inline", of: "style" };
   const directive = getExecutingDirective(policy, "style-src-elem");
   if (!directive) {
-    yield {
+    yield missing(policy, "style-src", "'self'", {
       type: "missing-style-src",
-      directive: "style-src",
-      span: spanOf(policy),
-      absent: true,
       message: "No style is restricted: there is neither style-src nor default-src.",
-      mended: () => withDirectives(policy, { "style-src": ["'self'"] }),
       attack,
-    };
+    });
     return;
   }
   const inline = doesSourceListAllowAllInlineBehavior(directive.value, "style", chromium);
@@ -93,15 +89,11 @@ function* judgeObjects(judging: Judging): Generator<Draft> {
   const directive = getExecutingDirective(policy, "object-src");
   const none = () => withDirectives(policy, { "object-src": ["'none'"] });
   if (!directive) {
-    yield {
+    yield missing(policy, "object-src", "'none'", {
       type: "missing-object-src",
-      directive: "object-src",
-      span: spanOf(policy),
-      absent: true,
       message: "No embedded object is restricted: there is neither object-src nor default-src.",
-      mended: none,
       attack: attacks.object,
-    };
+    });
     return;
   }
   for (const source of directive.value) {
@@ -168,15 +160,11 @@ function* judgeFrames(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   const directive = getExecutingDirective(policy, "frame-src");
   if (!directive) {
-    yield {
+    yield missing(policy, "frame-src", "'self'", {
       type: "frame-open",
-      directive: "frame-src",
-      span: spanOf(policy),
-      absent: true,
       message: "No frame is restricted: there is no frame-src, child-src or default-src.",
-      mended: () => withDirectives(policy, { "frame-src": ["'self'"] }),
       attack: attacks.frame,
-    };
+    });
     return;
   }
   for (const source of directive.value) {

@@ -12,6 +12,7 @@ import { isOpen } from "./content.ts";
 import {
   type Draft,
   type Judging,
+  missing,
   quote,
   spanOf,
   withDirectives,
@@ -106,15 +107,11 @@ function* judgeForms(judging: Judging): Generator<Draft> {
   const directive = getDirective(policy, "form-action");
   const attack: Attack = { type: "form", url: attackerUrl };
   if (!directive) {
-    yield {
+    yield missing(policy, "form-action", "'self'", {
       type: "missing-form-action",
-      directive: "form-action",
-      span: spanOf(policy),
-      absent: true,
       message: "There is no form-action, so forms may be sent anywhere.",
-      mended: () => withDirectives(policy, { "form-action": ["'self'"] }),
       attack,
-    };
+    });
     return;
   }
   for (const source of directive.value.filter(isOpen)) {
@@ -169,15 +166,11 @@ function closed(value: readonly (SourceExpression | AncestorSource)[]): string[]
 function* judgeLeaving(judging: Judging): Generator<Draft> {
   const { policy } = judging;
   if (!getDirective(policy, "default-src")) {
-    yield {
+    yield missing(policy, "default-src", "'self'", {
       type: "missing-default-src",
-      directive: "default-src",
-      span: spanOf(policy),
-      absent: true,
       message: "There is no default-src, so what no directive names is open, prefetching with it.",
-      mended: () => withDirectives(policy, { "default-src": ["'self'"] }),
       attack: fetchAttack(attackerUrl, "", "prefetch"),
-    };
+    });
   }
   const kinds = [
     { name: "connect-src", destination: "", type: "connect-open" },
@@ -189,8 +182,7 @@ function* judgeLeaving(judging: Judging): Generator<Draft> {
     const attack = fetchAttack(attackerUrl, destination);
     if (!directive) {
       const message = `There is neither ${name} nor default-src, so ${name} is open.`;
-      const mended = () => withDirectives(policy, { [name]: ["'self'"] });
-      yield { type, directive: name, span: spanOf(policy), absent: true, message, mended, attack };
+      yield missing(policy, name, "'self'", { type, message, attack });
       continue;
     }
     for (const source of directive.value.filter(isOpen)) {

@@ -50,6 +50,17 @@ export interface Draft {
   readonly payload?: Payload | undefined;
 }
 
+/** That a policy lacks a directive, which is mended by one with `source` in it. */
+export function missing(
+  policy: Policy,
+  directive: string,
+  source: "'none'" | "'self'",
+  { type, message, attack }: Pick<Draft, "type" | "message"> & { readonly attack: Attack },
+): Draft {
+  const mended = () => withDirectives(policy, { [directive]: [source] });
+  return { type, directive, span: spanOf(policy), absent: true, message, mended, attack };
+}
+
 /** Longer policies are judged, but not written anew for each finding. */
 const maximumMended = 16_384;
 
