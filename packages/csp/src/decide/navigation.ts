@@ -13,7 +13,11 @@ import { doesUrlMatchSourceList, isLocal } from "./match-url.ts";
 import { type Profile, specification } from "./profile.ts";
 import { type Client, parseUrl, type Request } from "./request.ts";
 import { decideInline, violationsOf } from "./should-block.ts";
-import { doesSinkTypeRequireTrustedTypes, type TrustedValue } from "./trusted-types.ts";
+import {
+  doesSinkTypeRequireTrustedTypes,
+  requiresTypesFor,
+  type TrustedValue,
+} from "./trusted-types.ts";
 
 export type NavigationType = "form-submission" | "other";
 
@@ -75,7 +79,7 @@ function refuseUntyped(request: Request, client: Client): Decision {
   const effectiveDirective = "require-trusted-types-for";
   const outcomes = client.cspList.policies.map((policy): Outcome => {
     const directive = getDirective(policy, effectiveDirective);
-    if (!directive?.value.some(({ type }) => type === "script")) {
+    if (!directive || !requiresTypesFor(policy, "'script'")) {
       return ungoverned(policy, effectiveDirective);
     }
     const check = blocked({ step: "value", value: "'script'" });

@@ -31,7 +31,8 @@ export function doesSinkTypeRequireTrustedTypes(
   );
 }
 
-function requiresTypesFor(policy: Policy, sinkGroup: "'script'"): boolean {
+/** Whether a policy requires types for the sinks of a group, whose name is compared as written. */
+export function requiresTypesFor(policy: Policy, sinkGroup: "'script'"): boolean {
   const directive = getDirective(policy, "require-trusted-types-for");
   return (
     directive?.value.some(({ type, text }) => type === "script" && text === sinkGroup) ?? false

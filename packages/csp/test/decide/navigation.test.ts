@@ -44,6 +44,10 @@ describe("#should-block-navigation-request of a javascript: URL", () => {
     expect((await run(required, () => null)).result).toBe("Blocked");
     expect((await run(required, () => "two()")).result).toBe("Allowed");
   });
+  test("'script' is the group's one spelling, for navigations as for sinks", async () => {
+    const policies = "require-trusted-types-for 'script', require-trusted-types-for 'SCRIPT'";
+    expect((await run(policies)).violations).toHaveLength(1);
+  });
 });
 
 describe("#frame-ancestors-navigation-response", () => {
