@@ -38,7 +38,7 @@ export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
 export type { AuthenticatedContent, Content, Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
-export type { AppDataUpdateOperation, Commit, Proposal, ReInit } from "./framing/proposal.ts";
+export type { AppDataUpdateOperation, Commit, Proposal, ProposalOrRef, ReInit } from "./framing/proposal.ts";
 // §11, §12: groups
 export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle, NewLeaf } from "./group/compose.ts";
@@ -110,3 +110,4 @@ export {
   type Lifetime,
 } from "./tree/leaf-node.ts";
 export type { Member } from "./tree/ratchet-tree.ts";
+export type { UpdatePath, UpdatePathNode } from "./tree/update-path.ts";

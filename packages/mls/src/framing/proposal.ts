@@ -92,7 +92,7 @@ export const Proposal: Codec<Proposal> = select<"proposalType", Proposal>(
   struct({ data: opaque }),
 );
 
-/** §12.4 `ProposalOrRef`. */
+/** §12.4 `ProposalOrRef`: a proposal itself, or the reference (§5.2) of one that was sent before. */
 export type ProposalOrRef =
   | { readonly type: "proposal"; readonly proposal: Proposal }
   | { readonly type: "reference"; readonly reference: Bytes };
@@ -101,11 +101,12 @@ const ProposalOrRef: Codec<ProposalOrRef> = select<"type", ProposalOrRef>("type"
   reference: [2, struct({ reference: opaque })],
 });
 
-/** §12.4. */
+/** §12.4 `Commit`: the proposals that it covers, in order, and the sender's path, where it has one. */
 export interface Commit {
   readonly proposals: readonly ProposalOrRef[];
   readonly path: UpdatePath | undefined;
 }
+/** How a Commit stands on the wire. */
 export const Commit: Codec<Commit> = kept(
   struct({ proposals: vector(ProposalOrRef), path: optional(UpdatePath) }),
 );

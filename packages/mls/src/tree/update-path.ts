@@ -33,6 +33,7 @@ import { parentHash } from "./tree-hash.ts";
 import { commonAncestor, isBelow } from "./tree-math.ts";
 
 /** §7.6. */
+/** §7.6 `UpdatePathNode`: the key of one node of the filtered direct path, and its secret for each key below its copath node. */
 export interface UpdatePathNode {
   readonly encryptionKey: Bytes;
   readonly encryptedPathSecret: readonly HpkeCiphertext[];
@@ -41,10 +42,12 @@ const UpdatePathNode: Codec<UpdatePathNode> = struct({
   encryptionKey: opaque,
   encryptedPathSecret: vector(HpkeCiphertext),
 });
+/** §7.6 `UpdatePath`: the sender's new leaf, and the new nodes above it, from the leaf to the root. */
 export interface UpdatePath {
   readonly leafNode: LeafNode;
   readonly nodes: readonly UpdatePathNode[];
 }
+/** How an UpdatePath stands on the wire. */
 export const UpdatePath: Codec<UpdatePath> = struct({
   leafNode: LeafNode,
   nodes: vector(UpdatePathNode),
