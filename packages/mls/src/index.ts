@@ -38,7 +38,13 @@ export { MlsError, type MlsErrorCode } from "./errors.ts";
 // §6, §12.1: what is said
 export type { AuthenticatedContent, Content, Sender } from "./framing/content.ts";
 export { type Padding, padme } from "./framing/private-message.ts";
-export type { AppDataUpdateOperation, Commit, Proposal, ProposalOrRef, ReInit } from "./framing/proposal.ts";
+export type {
+  AppDataUpdateOperation,
+  Commit,
+  Proposal,
+  ProposalOrRef,
+  ReInit,
+} from "./framing/proposal.ts";
 // §11, §12: groups
 export type { CommitOptions } from "./group/committing.ts";
 export type { AuthenticatedData, CommitBundle, NewLeaf } from "./group/compose.ts";

@@ -32,7 +32,6 @@ import {
 import { parentHash } from "./tree-hash.ts";
 import { commonAncestor, isBelow } from "./tree-math.ts";
 
-/** §7.6. */
 /** §7.6 `UpdatePathNode`: the key of one node of the filtered direct path, and its secret for each key below its copath node. */
 export interface UpdatePathNode {
   readonly encryptionKey: Bytes;
