@@ -30,11 +30,6 @@ import {
   toJson,
 } from "@conclave/delivery/protocol";
 
-import { vi } from "vitest";
-
-// A machine that is busy with other things is slow, not wrong.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 export const ORIGIN = "https://delivery.example";
