@@ -20,6 +20,7 @@ import {
   Problem,
   type ProblemCode,
   ROUTES,
+  type Route,
   SignInResponse,
   type SigningKey,
   signSignIn,
@@ -251,19 +252,19 @@ export class Service {
     }
   }
 
-  async #call<T>(route: string, schema: Schema<T>, parts: RequestParts): Promise<T> {
+  async #call<T>(route: Route, schema: Schema<T>, parts: RequestParts): Promise<T> {
     return this.#parse(await this.#request(route, parts), schema);
   }
 
-  async #request(route: string, { ids = {}, query = {}, body }: RequestParts): Promise<Response> {
+  async #request(route: Route, { ids = {}, query = {}, body }: RequestParts): Promise<Response> {
     const filled = Object.entries(ids).reduce(
       (path, [name, id]) => path.replace(`{${name}}`, bytesToText(id)),
-      route,
+      route.path,
     );
     const pairs = Object.entries(query).map(([name, value]) => `${name}=${value}`);
-    const target = pairs.length > 0 ? `${filled}?${pairs.join("&")}` : filled;
+    const path = pairs.length > 0 ? `${filled}?${pairs.join("&")}` : filled;
     const authorized = async () =>
-      this.#send(target, { authorization: `Bearer ${await this.token()}` }, body);
+      this.#send({ ...route, path }, { authorization: `Bearer ${await this.token()}` }, body);
     try {
       return await authorized();
     } catch (error) {
@@ -275,11 +276,10 @@ export class Service {
   }
 
   async #send(
-    route: string,
+    { method, path }: Pick<Route, "method" | "path">,
     headers: Readonly<Record<string, string>>,
     body: Body | undefined,
   ): Promise<Response> {
-    const [method = "GET", path = "/"] = route.split(" ");
     let response: Response;
     try {
       response = await this.#options.fetch(this.#options.origin + path, {

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
-import { type Call, type Handler, json, readJson, readStructure } from "./call.ts";
+import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import {
@@ -14,15 +14,11 @@ import {
   type DeviceList,
   type DeviceListResponse,
   keepsDevices,
-  LookUpRequest,
   normalizeName,
   openDeviceList,
-  RegisterRequest,
-  ReplaceDeviceListRequest,
   readSignIn,
   SIGN_IN_WINDOW,
   type SignIn,
-  SignInRequest,
   type SignInResponse,
   sha256,
   verifySignIn,
@@ -33,8 +29,6 @@ import type { Account, ListedDevice, Store } from "./store/store.ts";
 
 /** How long a token is good for, in milliseconds. */
 const SESSION_LIFETIME = 60 * 60 * 1000;
-/** The largest bodies here, in bytes: a list of 64 devices in base64url is far smaller. */
-const BODY_LIMIT = 64 * 1024;
 
 export interface Session {
   readonly device: ListedDevice;
@@ -45,15 +39,9 @@ export interface Session {
 export interface Accounts {
   /** Whose token this is. Throws `Refusal` with `not-signed-in`. */
   readonly session: (token: string) => Promise<Session>;
-  readonly handlers: {
-    readonly [name in
-      | "register"
-      | "signIn"
-      | "signOut"
-      | "lookUp"
-      | "deviceList"
-      | "replaceDeviceList"]: Handler;
-  };
+  readonly handlers: Handlers<
+    "register" | "signIn" | "signOut" | "lookUp" | "deviceList" | "replaceDeviceList"
+  >;
 }
 
 /** The token of a request, from `Authorization: Bearer`. */
@@ -107,7 +95,7 @@ export function createAccounts(service: {
     };
   }
 
-  async function startSession(device: number, claim: SignIn | undefined): Promise<Response> {
+  async function startSession(device: number, claim: SignIn | undefined): Promise<SignInResponse> {
     const token = bytesToText(crypto.getRandomValues(new Uint8Array(32)));
     const at = now();
     const expiresAt = at + SESSION_LIFETIME;
@@ -121,7 +109,7 @@ export function createAccounts(service: {
     if (started === "nonce-used") {
       throw new Refusal("invalid-signature", "the proof was used before");
     }
-    return json(201, { token, expiresAt } satisfies SignInResponse);
+    return { token, expiresAt };
   }
 
   /** A list that may be held: well-formed, signed, current and of bounded size. */
@@ -150,14 +138,14 @@ export function createAccounts(service: {
     return { list, account };
   }
 
-  async function register({ request, address }: Call): Promise<Response> {
+  async function register({ address, body }: Call<"register">): Promise<SignInResponse> {
     registrations.take(addressKey(address));
-    const body = await readJson(request, RegisterRequest, BODY_LIMIT);
-    const { list, account } = await readDeviceList(body.deviceList);
+    const given = await body();
+    const { list, account } = await readDeviceList(given.deviceList);
     if (list.version !== 1n) throw new Refusal("bad-request", "a first device list has version 1");
     const name = await readStructure(() => normalizeName(list.name), "this is no name");
     if (name !== list.name) throw new Refusal("bad-request", "the name is not normalized");
-    const claim = await readStructure(() => readSignIn(body.signIn), "this is no sign-in");
+    const claim = await readStructure(() => readSignIn(given.signIn), "this is no sign-in");
     const signer = list.devices.find((device) => same(device.deviceId, claim.deviceId));
     if (
       signer === undefined ||
@@ -166,12 +154,14 @@ export function createAccounts(service: {
     ) {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
-    await checkSignIn(body.signIn, claim, signer.signInKey);
+    await checkSignIn(given.signIn, claim, signer.signInKey);
     const registered = await store.register({
       ...account,
       devices: list.devices,
       // Of both parts: the same request after a lost answer, and nothing else, is answered again.
-      registration: await sha256(new Uint8Array([...account.hash, ...(await sha256(body.signIn))])),
+      registration: await sha256(
+        new Uint8Array([...account.hash, ...(await sha256(given.signIn))]),
+      ),
       nonce: nonceOf(claim),
     });
     if (registered !== "registered") throw new Refusal(registered, REGISTRATION_TITLES[registered]);
@@ -180,59 +170,58 @@ export function createAccounts(service: {
     return startSession(device.device, undefined);
   }
 
-  async function signIn({ request, address }: Call): Promise<Response> {
+  async function signIn({ address, body }: Call<"signIn">): Promise<SignInResponse> {
     signIns.take(addressKey(address));
-    const body = await readJson(request, SignInRequest, BODY_LIMIT);
-    const claim = await readStructure(() => readSignIn(body.signIn), "this is no sign-in");
+    const { signIn: proof } = await body();
+    const claim = await readStructure(() => readSignIn(proof), "this is no sign-in");
     const device = await store.device(claim.accountId, claim.deviceId);
     if (device === undefined || device.revokedAt !== 0n) {
       throw new Refusal("invalid-signature", "the proof does not hold");
     }
-    await checkSignIn(body.signIn, claim, device.signInKey);
+    await checkSignIn(proof, claim, device.signInKey);
     return startSession(device.device, claim);
   }
 
-  async function signOut({ request, device }: Call): Promise<Response> {
-    await device();
+  async function signOut({ request }: Call<"signOut">): Promise<undefined> {
     const tokenHash = hashToken(bearerOf(request));
     await store.endSession(tokenHash);
     doorbell.ring({ type: "signed-out", tokenHash });
-    return new Response(null, { status: 204 });
   }
 
-  async function lookUp({ request, address, device }: Call): Promise<Response> {
-    const caller = await device();
-    lookUps.take(`device ${caller.device}`);
+  async function lookUp({ address, device, body }: Call<"lookUp">): Promise<DeviceListResponse> {
+    lookUps.take(`device ${device.device}`);
     lookUps.take(`address ${addressKey(address)}`);
-    const { name } = await readJson(request, LookUpRequest, BODY_LIMIT);
+    const { name } = await body();
     const account = await store.accountByName(
       await readStructure(() => normalizeName(name), "this is no name"),
     );
     if (account === undefined) throw notFound();
-    return json(200, { deviceList: account.deviceList } satisfies DeviceListResponse);
+    return { deviceList: account.deviceList };
   }
 
-  async function deviceList({ id, device }: Call): Promise<Response> {
-    await device();
-    const account = await store.account(id("accountId"));
+  async function deviceList({ params }: Call<"deviceList">): Promise<DeviceListResponse> {
+    const account = await store.account(params.accountId);
     if (account === undefined) throw notFound();
-    return json(200, { deviceList: account.deviceList } satisfies DeviceListResponse);
+    return { deviceList: account.deviceList };
   }
 
-  async function replaceDeviceList({ request, id, device }: Call): Promise<Response> {
-    const caller = await device();
-    const accountId = id("accountId");
-    if (!same(caller.accountId, accountId)) {
+  async function replaceDeviceList({
+    device,
+    params,
+    body,
+  }: Call<"replaceDeviceList">): Promise<undefined> {
+    const { accountId } = params;
+    if (!same(device.accountId, accountId)) {
       throw new Refusal("not-allowed", "this is another account's list");
     }
-    const body = await readJson(request, ReplaceDeviceListRequest, BODY_LIMIT);
-    const { list, account } = await readDeviceList(body.deviceList);
+    const given = await body();
+    const { list, account } = await readDeviceList(given.deviceList);
     // The account is named by its root key, so the right account means the right root.
     const held = await store.account(accountId);
     if (held === undefined || !same(account.accountId, accountId) || list.name !== held.name) {
       throw new Refusal("not-allowed", "root key and name of an account stay");
     }
-    if (same(account.hash, held.hash)) return new Response(null, { status: 204 });
+    if (same(account.hash, held.hash)) return;
     const { previousHash, devices } = list;
     const conflict = (): Refusal =>
       new Refusal("device-list-conflict", "the list does not follow the one that is held", {
@@ -251,7 +240,6 @@ export function createAccounts(service: {
     }
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
-    return new Response(null, { status: 204 });
   }
 
   return {

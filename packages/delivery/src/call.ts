@@ -1,36 +1,91 @@
 /**
- * One request as its handler sees it: who calls, and a body of bounded size.
+ * One request as its handler sees it: who calls, what fills the route, and a body of bounded size.
  * @module
  */
 
 import type { Bytes } from "@conclave/mls/codec";
 import { MlsError } from "@conclave/mls/public-group";
 import type { z } from "zod";
-import { bytesFromText, type ROUTES, toJson } from "./protocol/index.ts";
+import {
+  type AnswerOf,
+  type BodyOf,
+  bytesFromText,
+  type ParametersOf,
+  type ROUTES,
+  type Route,
+  type RouteName,
+  segmentsOf,
+  toJson,
+} from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { ListedDevice } from "./store/store.ts";
 
-export interface Call {
+export interface Call<N extends RouteName> {
   readonly request: Request;
   /** Of the client, as its connection or a trusted proxy says. */
   readonly address: string;
-  /** The bytes that a segment of the path stands for. */
-  readonly id: (name: string) => Bytes;
-  /** A whole number from the query. */
-  readonly number: (name: string) => number | undefined;
-  /** Who is signed in. Throws `Refusal` with `not-signed-in`. */
-  readonly device: () => Promise<ListedDevice>;
+  /** Who is signed in, where the route asks for that. */
+  readonly device: (typeof ROUTES)[N]["signIn"] extends true ? ListedDevice : undefined;
+  readonly params: ParametersOf<N>;
+  /** Read when this is called. Throws `Refusal` where it is not what the route takes. */
+  readonly body: () => Promise<BodyOf<N>>;
 }
 
-export type Handler = (call: Call) => Promise<Response>;
-export type RouteName = keyof typeof ROUTES;
+/** Fulfils with what the route answers; one that answers no JSON may make the whole response. */
+export type Handler<N extends RouteName> = (call: Call<N>) => Promise<AnswerOf<N> | Response>;
 
-export function json(status: 200 | 201, value: unknown): Response {
-  return new Response(toJson(value), { status, headers: { "content-type": "application/json" } });
+/** Of these routes. */
+export type Handlers<N extends RouteName> = { readonly [name in N]: Handler<name> };
+
+/** Of whatever route: the table is the proof that these belong together. */
+export type AnyHandler = (call: {
+  readonly request: Request;
+  readonly address: string;
+  readonly device: ListedDevice | undefined;
+  readonly params: object;
+  readonly body: () => Promise<unknown>;
+}) => Promise<unknown>;
+
+/** The response of a route to what its handler answered. */
+export function responseOf({ answer }: Route, value: unknown): Response {
+  if (value instanceof Response) return value;
+  if (!("schema" in answer)) return new Response(null, { status: answer.status });
+  return new Response(toJson(value), {
+    status: answer.status,
+    headers: { "content-type": "application/json" },
+  });
+}
+
+/** What fills the path and the query of a route. Throws `Refusal` with `not-found` or `bad-request`. */
+export function parametersOf(
+  route: Route,
+  segment: (name: string) => string | undefined,
+  query: (name: string) => string | undefined,
+): object {
+  const params: Record<string, unknown> = {};
+  for (const name of segmentsOf(route.path)) params[name] = idFromPath(segment(name));
+  for (const [name, schema] of Object.entries(route.query ?? {})) {
+    const parsed = schema.safeParse(query(name));
+    if (!parsed.success) {
+      throw new Refusal("bad-request", "the query has not the form it should have", {
+        members: { fields: [name] },
+      });
+    }
+    params[name] = parsed.data;
+  }
+  return params;
+}
+
+/** The body that a route takes. Throws `Refusal`. */
+export async function bodyOf({ body }: Route, request: Request): Promise<unknown> {
+  if (body === undefined) return undefined;
+  return "schema" in body
+    ? readJson(request, body.schema, body.limit)
+    : readBody(request, body.type, body.limit);
 }
 
 /** The segment of a path as bytes; what is none is not found. */
-export function idFromPath(text: string | undefined): Bytes {
+function idFromPath(text: string | undefined): Bytes {
   try {
     const id = bytesFromText(text ?? "");
     if (id.length > 0 && id.length <= 64) return id;
@@ -41,11 +96,7 @@ export function idFromPath(text: string | undefined): Bytes {
 }
 
 /** A JSON body of this form. */
-export async function readJson<T extends z.ZodType>(
-  request: Request,
-  schema: T,
-  limit: number,
-): Promise<z.infer<T>> {
+async function readJson(request: Request, schema: z.ZodType, limit: number): Promise<unknown> {
   const body = await readBody(request, "application/json", limit);
   let value: unknown;
   try {
@@ -63,7 +114,7 @@ export async function readJson<T extends z.ZodType>(
 }
 
 /** The body, of at most `limit` bytes; more is not read. */
-export async function readBody(request: Request, type: string, limit: number): Promise<Bytes> {
+async function readBody(request: Request, type: string, limit: number): Promise<Bytes> {
   const given = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (given !== type) throw new Refusal("unsupported-media-type", `the body has to be ${type}`);
   const tooLarge = (): Refusal =>

@@ -6,8 +6,8 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { CommitSummary, Extension } from "@conclave/mls/public-group";
 import {
+  type BodyOf,
   bytesToText,
-  type CommitRequest,
   type Link,
   linkIdOf,
   linkOfProof,
@@ -57,7 +57,7 @@ export async function linkOfJoiner(
 /** The links of the new epoch, each with what joiners by it need: all of them and no other. */
 export async function linksToStore(
   extensions: readonly Extension[],
-  given: CommitRequest["links"],
+  given: BodyOf<"commit">["links"],
 ): Promise<readonly StoredLink[]> {
   const stored: StoredLink[] = [];
   for (const { signatureKey, expiresAt, maxUses } of linksOf(extensions)) {

@@ -16,7 +16,7 @@ import {
   readMessage,
   readWelcome,
 } from "@conclave/mls/public-group";
-import { type Call, type Handler, json, readBody, readJson } from "./call.ts";
+import type { Call, Handlers } from "./call.ts";
 import { checkMayEnter } from "./device-authentication.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { linkClosed, linkOfJoiner, linksToStore, sameSet } from "./group-links.ts";
@@ -24,12 +24,11 @@ import type { Limits } from "./limits.ts";
 import { byTheRules } from "./mls-rules.ts";
 import {
   type Accepted,
+  type AnswerOf,
+  type BodyOf,
   bytesToText,
-  CommitRequest,
-  CreateGroupRequest,
   checkProposal,
   commitPolicy,
-  LIMITS,
   type Link,
   linkIdOf,
   linksOf,
@@ -77,7 +76,7 @@ export function createGroupLog(service: {
   readonly limits: Limits;
   readonly now: () => number;
   readonly context: PublicContext;
-}): { readonly [name in "createGroup" | "commit" | "message"]: Handler } {
+}): Handlers<"createGroup" | "commit" | "message"> {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
   const inTurn = createTurns(limits.waiting);
@@ -97,10 +96,12 @@ export function createGroupLog(service: {
     return { ...held, acceptedAt };
   }
 
-  async function createGroup({ request, device }: Call): Promise<Response> {
-    const caller = await device();
+  async function createGroup({
+    device: caller,
+    body,
+  }: Call<"createGroup">): Promise<AnswerOf<"createGroup">> {
     newGroups.take(String(caller.device));
-    const { groupInfo, ratchetTree } = await readJson(request, CreateGroupRequest, LIMITS.body);
+    const { groupInfo, ratchetTree } = await body();
     if (ratchetTree.length > NEW_TREE_LIMIT) {
       throw new Refusal("too-large", "the tree of a new group has one leaf", {
         members: { limit: NEW_TREE_LIMIT },
@@ -140,7 +141,7 @@ export function createGroupLog(service: {
       joined: [caller.device],
       left: [],
     });
-    return json(201, {});
+    return {};
   }
 
   /** Where a message of another epoch was refused. Only members learn where the group is. */
@@ -179,7 +180,7 @@ export function createGroupLog(service: {
   async function tryCommit(
     caller: ListedDevice,
     groupId: Bytes,
-    body: CommitRequest,
+    body: BodyOf<"commit">,
     hash: Bytes,
   ): Promise<Accepted | "moved"> {
     const held = await load(groupId);
@@ -254,18 +255,16 @@ export function createGroupLog(service: {
     });
   }
 
-  async function commit({ request, id, device }: Call): Promise<Response> {
-    const caller = await device();
-    const groupId = id("groupId");
-    const body = await readJson(request, CommitRequest, LIMITS.body);
-    const hash = await sha256(body.commit);
-    const accepted = await inTurn(bytesToText(groupId), () =>
+  async function commit({ device, params, body }: Call<"commit">): Promise<Accepted> {
+    const { groupId } = params;
+    const bundle = await body();
+    const hash = await sha256(bundle.commit);
+    return inTurn(bytesToText(groupId), () =>
       untilSettled(async () => {
-        const again = await store.findEntry(groupId, caller.device, hash);
-        return again ?? tryCommit(caller, groupId, body, hash);
+        const again = await store.findEntry(groupId, device.device, hash);
+        return again ?? tryCommit(device, groupId, bundle, hash);
       }),
     );
-    return json(201, accepted);
   }
 
   async function application(caller: ListedDevice, entry: Entry): Promise<Accepted> {
@@ -313,20 +312,19 @@ export function createGroupLog(service: {
     return accepted;
   }
 
-  async function message({ request, id, device }: Call): Promise<Response> {
-    const caller = await device();
-    const groupId = id("groupId");
-    const bytes = await readBody(request, "message/mls", LIMITS.message);
+  async function message({ device, params, body }: Call<"message">): Promise<Accepted> {
+    const { groupId } = params;
+    const bytes = await body();
     const header = await byTheRules(() => readMessage(bytes));
     const isProposal = header.wireFormat === "mls_public_message";
     const { given: epoch } = headerFor(header, groupId, isProposal ? "proposal" : "application");
     const entry = { groupId, epoch, message: bytes, hash: await sha256(bytes) };
     // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
     const accepted = await inTurn(bytesToText(groupId), () =>
-      isProposal ? untilSettled(() => tryProposal(caller, entry)) : application(caller, entry),
+      isProposal ? untilSettled(() => tryProposal(device, entry)) : application(device, entry),
     );
     doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
-    return json(201, accepted);
+    return accepted;
   }
 
   return { createGroup, commit, message };

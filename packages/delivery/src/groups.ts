@@ -5,14 +5,9 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { encode, opaque } from "@conclave/mls/codec";
-import { type Call, type Handler, json } from "./call.ts";
+import type { Call, Handlers } from "./call.ts";
 import type { Limits } from "./limits.ts";
-import {
-  type GroupsResponse,
-  LIMITS,
-  type LinkResponse,
-  type LogResponse,
-} from "./protocol/index.ts";
+import { type AnswerOf, LIMITS } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store, StoredNode } from "./store/store.ts";
 
@@ -32,55 +27,48 @@ export function createGroups(service: {
   readonly store: Store;
   readonly limits: Limits;
   readonly now: () => number;
-}): {
-  readonly [name in "groups" | "log" | "tree" | "link"]: Handler;
-} {
+}): Handlers<"groups" | "log" | "tree" | "link"> {
   const { store, limits } = service;
   /** Of a group that does not exist and of one the device has no part in, the same. */
   const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
 
-  async function groups({ device }: Call): Promise<Response> {
-    const caller = await device();
-    const list = await store.groupsOf(caller.device);
-    return json(200, { groups: [...list] } satisfies GroupsResponse);
-  }
-
-  async function log({ id, number, device }: Call): Promise<Response> {
-    const caller = await device();
-    const page = await store.log(id("groupId"), caller.device, {
-      after: number("after") ?? 0,
-      limit: Math.max(1, Math.min(number("limit") ?? LIMITS.logPage, LIMITS.logPage)),
+  async function log({ device, params }: Call<"log">): Promise<AnswerOf<"log">> {
+    const { groupId, after = 0, limit = LIMITS.logPage } = params;
+    const page = await store.log(groupId, device.device, {
+      after,
+      limit: Math.max(1, Math.min(limit, LIMITS.logPage)),
       bytes: limits.pageBytes,
     });
     if (page === undefined) throw notFound();
-    return json(200, { entries: [...page.entries], head: page.head } satisfies LogResponse);
+    return page;
   }
 
   /** Members read the tree of their epoch; who has a Welcome waiting, that of the epoch it leads into. */
-  async function tree({ id, number, device }: Call): Promise<Response> {
-    const caller = await device();
-    const groupId = id("groupId");
-    const asked = number("epoch");
-    const epoch = asked === undefined ? undefined : BigInt(asked);
-    if (epoch !== undefined && (await store.hasWelcome(caller.device, groupId, epoch))) {
+  async function tree({ device, params }: Call<"tree">): Promise<Response> {
+    const { groupId, epoch } = params;
+    if (epoch !== undefined && (await store.hasWelcome(device.device, groupId, epoch))) {
       return treeResponse((await store.tree(groupId, epoch))?.nodes ?? []);
     }
-    if ((await store.leafOf(groupId, caller.device)) === undefined) throw notFound();
+    if ((await store.leafOf(groupId, device.device)) === undefined) throw notFound();
     const current = await store.tree(groupId);
     if (current === undefined || (epoch !== undefined && epoch !== current.epoch)) throw notFound();
     return treeResponse(current.nodes);
   }
 
-  async function link({ id, device }: Call): Promise<Response> {
-    await device();
-    const held = await store.link(id("linkId"), service.now());
+  async function link({ params }: Call<"link">): Promise<AnswerOf<"link">> {
+    const held = await store.link(params.linkId, service.now());
     if (held === undefined) throw notFound();
     if (held === "closed") throw new Refusal("link-closed", "the link is not open any more");
     const { nodes, ...rest } = held;
-    return json(200, { ...rest, ratchetTree: encodeRatchetTree(nodes) } satisfies LinkResponse);
+    return { ...rest, ratchetTree: encodeRatchetTree(nodes) };
   }
 
-  return { groups, log, tree, link };
+  return {
+    groups: async ({ device }) => ({ groups: await store.groupsOf(device.device) }),
+    log,
+    tree,
+    link,
+  };
 }
 
 function treeResponse(nodes: readonly StoredNode[]): Response {

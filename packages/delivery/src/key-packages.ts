@@ -5,30 +5,21 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { type PublicContext, validateKeyPackage } from "@conclave/mls/public-group";
-import { type Call, type Handler, json, readJson } from "./call.ts";
+import type { Call, Handlers } from "./call.ts";
 import { isCredentialOf } from "./device-authentication.ts";
 import type { Limits } from "./limits.ts";
 import { byTheRules } from "./mls-rules.ts";
-import {
-  bytesToText,
-  ClaimKeyPackagesRequest,
-  type ClaimKeyPackagesResponse,
-  LIMITS,
-  UploadKeyPackagesRequest,
-} from "./protocol/index.ts";
+import { type AnswerOf, bytesToText, type KeyPackageCount, LIMITS } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
 import type { ListedDevice, Store, StoredKeyPackage } from "./store/store.ts";
-
-const UPLOAD_LIMIT = 1024 * 1024;
-const CLAIM_LIMIT = 4 * 1024;
 
 export function createKeyPackages(service: {
   readonly store: Store;
   readonly limits: Limits;
   readonly now: () => number;
   readonly context: PublicContext;
-}): { readonly [name in "uploadKeyPackages" | "countKeyPackages" | "claimKeyPackages"]: Handler } {
+}): Handlers<"uploadKeyPackages" | "countKeyPackages" | "claimKeyPackages"> {
   const { store, limits, now, context } = service;
   const claims = createRateLimiter(limits.claim, now);
   const claimsOfAccount = createRateLimiter(limits.claimed, now);
@@ -51,13 +42,15 @@ export function createKeyPackages(service: {
     return { ref, suite, notBefore, notAfter, keyPackage };
   }
 
-  async function uploadKeyPackages({ request, device }: Call): Promise<Response> {
-    const caller = await device();
-    const body = await readJson(request, UploadKeyPackagesRequest, UPLOAD_LIMIT);
+  async function uploadKeyPackages({
+    device,
+    body,
+  }: Call<"uploadKeyPackages">): Promise<KeyPackageCount> {
+    const given = await body();
     const keyPackages: StoredKeyPackage[] = [];
-    for (const keyPackage of body.keyPackages) keyPackages.push(await read(keyPackage, caller));
-    const lastResort = body.lastResort && (await read(body.lastResort, caller));
-    const count = await store.addKeyPackages(caller.device, {
+    for (const keyPackage of given.keyPackages) keyPackages.push(await read(keyPackage, device));
+    const lastResort = given.lastResort && (await read(given.lastResort, device));
+    const count = await store.addKeyPackages(device.device, {
       keyPackages,
       ...(lastResort && { lastResort }),
       limit: LIMITS.keyPackages,
@@ -68,25 +61,25 @@ export function createKeyPackages(service: {
         members: { limit: LIMITS.keyPackages },
       });
     }
-    return json(200, count);
+    return count;
   }
 
-  async function countKeyPackages({ device }: Call): Promise<Response> {
-    const caller = await device();
-    return json(200, await store.countKeyPackages(caller.device, now()));
-  }
-
-  async function claimKeyPackages({ request, device }: Call): Promise<Response> {
-    const caller = await device();
-    claims.take(String(caller.device));
-    const { accountId, suites } = await readJson(request, ClaimKeyPackagesRequest, CLAIM_LIMIT);
+  async function claimKeyPackages({
+    device,
+    body,
+  }: Call<"claimKeyPackages">): Promise<AnswerOf<"claimKeyPackages">> {
+    claims.take(String(device.device));
+    const { accountId, suites } = await body();
     claimsOfAccount.take(bytesToText(accountId));
     if ((await store.account(accountId)) === undefined) {
       throw new Refusal("not-found", "there is nothing here");
     }
-    const keyPackages = await store.claimKeyPackages(accountId, suites, now());
-    return json(200, { keyPackages: [...keyPackages] } satisfies ClaimKeyPackagesResponse);
+    return { keyPackages: await store.claimKeyPackages(accountId, suites, now()) };
   }
 
-  return { uploadKeyPackages, countKeyPackages, claimKeyPackages };
+  return {
+    uploadKeyPackages,
+    countKeyPackages: ({ device }) => store.countKeyPackages(device.device, now()),
+    claimKeyPackages,
+  };
 }

@@ -10,7 +10,7 @@ import type { PublicContext } from "@conclave/mls/public-group";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { bearerOf, createAccounts } from "./accounts.ts";
-import { type Call, type Handler, idFromPath, json, type RouteName } from "./call.ts";
+import { type AnyHandler, bodyOf, type Handlers, parametersOf, responseOf } from "./call.ts";
 import { deviceAuthentication } from "./device-authentication.ts";
 import { type Doorbell, localDoorbell } from "./doorbell.ts";
 import { createGroupLog } from "./group-log.ts";
@@ -18,11 +18,11 @@ import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-import { PROBLEMS, ROUTES } from "./protocol/index.ts";
+import { PROBLEMS, ROUTES, type Route, type RouteName } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createSockets } from "./sockets.ts";
-import type { Store } from "./store/store.ts";
+import type { ListedDevice, Store } from "./store/store.ts";
 
 export interface DeliveryServiceOptions {
   /** Stays the caller's to close, after the service. */
@@ -48,8 +48,8 @@ export interface DeliveryServiceOptions {
 export interface LogLine {
   /** Milliseconds since the Unix epoch. */
   readonly time: number;
-  /** As in `ROUTES`, with its parameters unfilled; `-` for what is no route. */
-  readonly route: string;
+  /** As `ROUTES` names it; `-` for what is no route. */
+  readonly route: RouteName | "-";
   readonly status: number;
   /** Milliseconds. */
   readonly duration: number;
@@ -84,7 +84,7 @@ const HEADERS = {
 
 interface Environment {
   readonly Bindings: { readonly address: string };
-  Variables: { route?: string; code?: string; error?: string };
+  Variables: { route?: RouteName; code?: string; error?: string };
 }
 
 export function createDeliveryService(options: DeliveryServiceOptions): DeliveryService {
@@ -104,7 +104,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const perDevice = createRateLimiter(limits.device, now);
   let closing = false;
 
-  const handlers: { readonly [name in RouteName]: Handler } = {
+  const handlers: Handlers<RouteName> = {
     ...accounts.handlers,
     ...createKeyPackages(service),
     ...createGroupLog(service),
@@ -115,7 +115,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         headers: { upgrade: "websocket" },
       });
     },
-    health: async () => json(200, { status: "ok" }),
+    health: async () => ({ status: "ok" }),
   };
 
   /** Whether a page of this origin may use the service; what is no page has no origin. */
@@ -162,26 +162,31 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     await next();
   });
 
+  /** Who is signed in, if the limit for the device lets it. */
+  async function callerOf(request: Request): Promise<ListedDevice> {
+    const { device } = await accounts.session(bearerOf(request));
+    perDevice.take(String(device.device));
+    return device;
+  }
+
   const methods = new Map<string, string[]>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
-    const route = ROUTES[name];
-    const [method = "", pattern = ""] = route.split(" ");
-    const path = pattern.replace(/\{(\w+)\}/g, ":$1");
-    methods.set(path, [...(methods.get(path) ?? []), method]);
-    app.on(method, path, async (c) => {
-      c.set("route", route);
-      const call: Call = {
-        request: c.req.raw,
-        address: c.env.address,
-        id: (segment) => idFromPath(c.req.param(segment)),
-        number: (field) => numberFromQuery(c.req.query(field)),
-        device: async () => {
-          const { device } = await accounts.session(bearerOf(c.req.raw));
-          perDevice.take(String(device.device));
-          return device;
-        },
-      };
-      return handlers[name](call);
+    const route: Route = ROUTES[name];
+    const handler = handlers[name] as AnyHandler;
+    const path = route.path.replace(/\{(\w+)\}/g, ":$1");
+    methods.set(path, [...(methods.get(path) ?? []), route.method]);
+    app.on(route.method, path, async (c) => {
+      c.set("route", name);
+      const { raw: request } = c.req;
+      const device = route.signIn ? await callerOf(request) : undefined;
+      const params = parametersOf(
+        route,
+        (segment) => c.req.param(segment),
+        (field) => c.req.query(field),
+      );
+      const { address } = c.env;
+      const body = () => bodyOf(route, request);
+      return responseOf(route, await handler({ request, address, device, params, body }));
     });
   }
   for (const [path, allowed] of methods) {
@@ -210,9 +215,9 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     upgrade(request, stream, head, from) {
       const forwarded = request.headers["x-forwarded-for"]?.toString();
       const address = clientAddress(from.address, forwarded, trustedProxies);
-      const line = { time: now(), route: ROUTES.socket, duration: 0 };
+      const line = { time: now(), route: "socket", duration: 0 } as const;
       try {
-        const [method, path] = ROUTES.socket.split(" ");
+        const { method, path } = ROUTES.socket;
         admit(address, request.headers.origin);
         if (request.method !== method || request.url?.split("?")[0] !== path) {
           throw new Refusal("not-found", "there is nothing here");
@@ -231,12 +236,6 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       sockets.close();
     },
   };
-}
-
-function numberFromQuery(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new Refusal("bad-request", "this is no whole number");
-  return Number(text);
 }
 
 /** An answer on a connection that wanted to become a socket. */

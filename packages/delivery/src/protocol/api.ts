@@ -1,7 +1,7 @@
 /**
  * The bodies of requests and answers. Bytes are base64url without padding; times are milliseconds
  * since the Unix epoch; sequence numbers and epochs are decimal strings where they may pass 2^53.
- * Routes are listed at `ROUTES`.
+ * Which route takes and answers what, `routes.ts` says.
  * @module
  */
 
@@ -12,34 +12,6 @@ import { z } from "zod";
 // Otherwise it tries `new Function`, which the page's policy forbids and reports.
 z.config({ jitless: true });
 
-/** Every route, with its method. `{x}` is a segment; ids in a path are base64url. */
-export const ROUTES = {
-  register: "POST /v1/accounts",
-  signIn: "POST /v1/sessions",
-  signOut: "DELETE /v1/sessions",
-  lookUp: "POST /v1/directory/lookup",
-  deviceList: "GET /v1/accounts/{accountId}/device-list",
-  replaceDeviceList: "PUT /v1/accounts/{accountId}/device-list",
-  uploadKeyPackages: "POST /v1/key-packages",
-  countKeyPackages: "GET /v1/key-packages",
-  claimKeyPackages: "POST /v1/key-packages/claim",
-  createGroup: "POST /v1/groups",
-  groups: "GET /v1/groups",
-  commit: "POST /v1/groups/{groupId}/commits",
-  /** Body: an MLSMessage, `message/mls`. */
-  message: "POST /v1/groups/{groupId}/messages",
-  /** `?after=SEQ&limit=N` */
-  log: "GET /v1/groups/{groupId}/log",
-  /** `?epoch=N`; answers with the encoded `ratchet_tree`, `application/octet-stream`. */
-  tree: "GET /v1/groups/{groupId}/tree",
-  link: "GET /v1/links/{linkId}",
-  /** `?after=SEQ` */
-  inbox: "GET /v1/inbox",
-  acknowledge: "POST /v1/inbox/ack",
-  socket: "GET /v1/socket",
-  health: "GET /health",
-} as const;
-
 /** The largest bodies, in bytes. */
 export const LIMITS = {
   body: 8 * 1024 * 1024,
@@ -48,19 +20,28 @@ export const LIMITS = {
   logPage: 200,
 } as const;
 
-const bytes: z.ZodType<Bytes, string> = z.string().transform((text, context): Bytes => {
-  try {
-    return base64urlnopad.decode(text) as Bytes;
-  } catch {
-    context.addIssue({ code: "custom", message: "not base64url without padding" });
-    return z.NEVER;
-  }
-});
+const bytes: z.ZodType<Bytes, string> = z
+  .string()
+  .meta({ contentEncoding: "base64url" })
+  .transform((text, context): Bytes => {
+    try {
+      return base64urlnopad.decode(text) as Bytes;
+    } catch {
+      context.addIssue({ code: "custom", message: "not base64url without padding" });
+      return z.NEVER;
+    }
+  });
 
-const uint64: z.ZodType<bigint, string> = z
+export const uint64: z.ZodType<bigint, string> = z
   .string()
   .regex(/^(0|[1-9][0-9]{0,19})$/)
   .transform((text) => BigInt(text));
+
+/** In a query: decimal digits. */
+export const wholeNumber: z.ZodType<number, string> = z
+  .string()
+  .regex(/^[0-9]{1,15}$/)
+  .transform(Number);
 
 /** `value` as JSON, with bytes and bigints in their text forms. */
 export function toJson(value: unknown): string {
@@ -130,6 +111,10 @@ export type ClaimKeyPackagesResponse = Body<typeof ClaimKeyPackagesResponse>;
 export const CreateGroupRequest = z.object({ groupInfo: bytes, ratchetTree: bytes });
 export type CreateGroupRequest = Body<typeof CreateGroupRequest>;
 
+/** `createGroup`: there is nothing to say. */
+export const CreateGroupResponse = z.object({});
+export type CreateGroupResponse = Body<typeof CreateGroupResponse>;
+
 /** `commit`: all that belongs to one commit; accepted whole or not at all, once by the commit's hash. */
 export const CommitRequest = z.object({
   /** MLSMessage with a PublicMessage. */
@@ -195,6 +180,9 @@ export type InboxResponse = Body<typeof InboxResponse>;
 
 export const AcknowledgeRequest = z.object({ upTo: z.number().int() });
 export type AcknowledgeRequest = Body<typeof AcknowledgeRequest>;
+
+export const HealthResponse = z.object({ status: z.literal("ok") });
+export type HealthResponse = Body<typeof HealthResponse>;
 
 /** The socket's first frame, from the device; within 10 seconds. */
 export const SocketHello = z.object({ type: z.literal("hello"), token: z.string() });

@@ -1,0 +1,313 @@
+/**
+ * Every route: one table that the service registers from, that the OpenAPI document is made of and that
+ * the typed client asks by.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import type { z } from "zod";
+import {
+  Accepted,
+  AcknowledgeRequest,
+  ClaimKeyPackagesRequest,
+  ClaimKeyPackagesResponse,
+  CommitRequest,
+  CreateGroupRequest,
+  CreateGroupResponse,
+  DeviceListResponse,
+  GroupsResponse,
+  HealthResponse,
+  InboxResponse,
+  KeyPackageCount,
+  LIMITS,
+  LinkResponse,
+  LogResponse,
+  LookUpRequest,
+  RegisterRequest,
+  ReplaceDeviceListRequest,
+  SignInRequest,
+  SignInResponse,
+  SocketFrame,
+  SocketHello,
+  UploadKeyPackagesRequest,
+  uint64,
+  wholeNumber,
+} from "./api.ts";
+import type { ProblemCode } from "./problem.ts";
+
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** `{x}` is a segment with the base64url of 1 to 64 bytes. */
+  readonly path: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** Whether it needs a token: `Authorization: Bearer`. */
+  readonly signIn: boolean;
+  /** In the query; what need not be there is optional. */
+  readonly query?: Readonly<Record<string, z.ZodType>>;
+  readonly body?: RouteBody;
+  readonly answer: RouteAnswer;
+  /** The problems that it may answer, beside those that `problemsOf` adds. */
+  readonly problems: readonly ProblemCode[];
+  /** Of a WebSocket: what comes over it from a device and from the service, as JSON. */
+  readonly frames?: {
+    readonly fromDevice: readonly z.ZodType[];
+    readonly fromService: readonly z.ZodType[];
+  };
+}
+
+/** `limit`: bytes. JSON has a schema, anything else a media type. */
+export type RouteBody =
+  | { readonly schema: z.ZodType; readonly limit: number }
+  | { readonly type: string; readonly limit: number };
+
+export type RouteAnswer =
+  | { readonly status: 200 | 201; readonly schema: z.ZodType }
+  | { readonly status: 200; readonly type: string }
+  | { readonly status: 101 | 204 };
+
+/** Of JSON in which only ids and signatures come, in bytes: a list of 64 devices is far smaller. */
+const SMALL = 64 * 1024;
+
+export const ROUTES = {
+  register: {
+    method: "POST",
+    path: "/v1/accounts",
+    summary: "Makes an account with its first device, and signs that device in.",
+    signIn: false,
+    body: { schema: RegisterRequest, limit: SMALL },
+    answer: { status: 201, schema: SignInResponse },
+    problems: ["name-taken", "account-exists", "key-in-use", "invalid-signature", "clock-skew"],
+  },
+  signIn: {
+    method: "POST",
+    path: "/v1/sessions",
+    summary: "Proves the device's sign-in key; the token is good for an hour.",
+    signIn: false,
+    body: { schema: SignInRequest, limit: SMALL },
+    answer: { status: 201, schema: SignInResponse },
+    problems: ["invalid-signature", "clock-skew"],
+  },
+  signOut: {
+    method: "DELETE",
+    path: "/v1/sessions",
+    summary: "Ends the session whose token this is.",
+    signIn: true,
+    answer: { status: 204 },
+    problems: [],
+  },
+  lookUp: {
+    method: "POST",
+    path: "/v1/directory/lookup",
+    summary: "The device list of the account with exactly this name.",
+    signIn: true,
+    body: { schema: LookUpRequest, limit: SMALL },
+    answer: { status: 200, schema: DeviceListResponse },
+    problems: ["not-found"],
+  },
+  deviceList: {
+    method: "GET",
+    path: "/v1/accounts/{accountId}/device-list",
+    summary: "The newest device list of an account.",
+    signIn: true,
+    answer: { status: 200, schema: DeviceListResponse },
+    problems: [],
+  },
+  replaceDeviceList: {
+    method: "PUT",
+    path: "/v1/accounts/{accountId}/device-list",
+    summary: "Puts the next device list in the place of the one that is held.",
+    signIn: true,
+    body: { schema: ReplaceDeviceListRequest, limit: SMALL },
+    answer: { status: 204 },
+    problems: ["not-allowed", "device-list-conflict", "key-in-use"],
+  },
+  uploadKeyPackages: {
+    method: "POST",
+    path: "/v1/key-packages",
+    summary: "Adds to the key packages by which others add this device.",
+    signIn: true,
+    body: { schema: UploadKeyPackagesRequest, limit: 1024 * 1024 },
+    answer: { status: 200, schema: KeyPackageCount },
+    problems: ["not-allowed", "invalid-message"],
+  },
+  countKeyPackages: {
+    method: "GET",
+    path: "/v1/key-packages",
+    summary: "How many key packages of this device are left.",
+    signIn: true,
+    answer: { status: 200, schema: KeyPackageCount },
+    problems: [],
+  },
+  claimKeyPackages: {
+    method: "POST",
+    path: "/v1/key-packages/claim",
+    summary: "One key package of each device of an account, to add them to a group.",
+    signIn: true,
+    body: { schema: ClaimKeyPackagesRequest, limit: 4 * 1024 },
+    answer: { status: 200, schema: ClaimKeyPackagesResponse },
+    problems: ["not-found"],
+  },
+  createGroup: {
+    method: "POST",
+    path: "/v1/groups",
+    summary: "Makes a group, in epoch 0 with this device as its one member.",
+    signIn: true,
+    body: { schema: CreateGroupRequest, limit: LIMITS.body },
+    answer: { status: 201, schema: CreateGroupResponse },
+    problems: ["group-exists", "invalid-message", "not-allowed"],
+  },
+  groups: {
+    method: "GET",
+    path: "/v1/groups",
+    summary: "The groups that this device is or was in.",
+    signIn: true,
+    answer: { status: 200, schema: GroupsResponse },
+    problems: [],
+  },
+  commit: {
+    method: "POST",
+    path: "/v1/groups/{groupId}/commits",
+    summary: "Ends the group's epoch with a commit and all that belongs to it.",
+    signIn: true,
+    body: { schema: CommitRequest, limit: LIMITS.body },
+    answer: { status: 201, schema: Accepted },
+    problems: ["wrong-epoch", "invalid-message", "not-allowed", "link-closed", "inbox-full"],
+  },
+  message: {
+    method: "POST",
+    path: "/v1/groups/{groupId}/messages",
+    summary: "Appends an application message or a proposal to the group's log.",
+    signIn: true,
+    body: { type: "message/mls", limit: LIMITS.message },
+    answer: { status: 201, schema: Accepted },
+    problems: ["wrong-epoch", "invalid-message", "not-allowed"],
+  },
+  log: {
+    method: "GET",
+    path: "/v1/groups/{groupId}/log",
+    summary: "What the group's log has behind `after`, as far as this device may read.",
+    signIn: true,
+    query: { after: wholeNumber.optional(), limit: wholeNumber.optional() },
+    answer: { status: 200, schema: LogResponse },
+    problems: [],
+  },
+  tree: {
+    method: "GET",
+    path: "/v1/groups/{groupId}/tree",
+    summary:
+      "The encoded `ratchet_tree` of an epoch: the current one, or one that a Welcome leads to.",
+    signIn: true,
+    query: { epoch: uint64.optional() },
+    answer: { status: 200, type: "application/octet-stream" },
+    problems: [],
+  },
+  link: {
+    method: "GET",
+    path: "/v1/links/{linkId}",
+    summary: "What a joiner by an invitation link needs, sealed to the link.",
+    signIn: true,
+    answer: { status: 200, schema: LinkResponse },
+    problems: ["link-closed"],
+  },
+  inbox: {
+    method: "GET",
+    path: "/v1/inbox",
+    summary: "The Welcomes behind `after` that wait for this device.",
+    signIn: true,
+    query: { after: wholeNumber.optional() },
+    answer: { status: 200, schema: InboxResponse },
+    problems: [],
+  },
+  acknowledge: {
+    method: "POST",
+    path: "/v1/inbox/ack",
+    summary: "Takes what was dealt with out of this device's inbox.",
+    signIn: true,
+    body: { schema: AcknowledgeRequest, limit: 1024 },
+    answer: { status: 204 },
+    problems: [],
+  },
+  socket: {
+    method: "GET",
+    path: "/v1/socket",
+    summary: "A WebSocket that says when there is something to read.",
+    // With its first frame.
+    signIn: false,
+    answer: { status: 101 },
+    problems: ["upgrade-required"],
+    frames: { fromDevice: [SocketHello], fromService: [SocketFrame] },
+  },
+  health: {
+    method: "GET",
+    path: "/health",
+    summary: "Whether the process answers.",
+    signIn: false,
+    answer: { status: 200, schema: HealthResponse },
+    problems: [],
+  },
+} as const satisfies Readonly<Record<string, Route>>;
+
+export type RouteName = keyof typeof ROUTES;
+type Routes = typeof ROUTES;
+
+/** The names in the braces of a path. */
+type Segments<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Segments<Rest>
+  : never;
+
+type Query<T> = T extends { readonly query: infer Q extends Readonly<Record<string, z.ZodType>> }
+  ? {
+      readonly [name in keyof Q as undefined extends z.output<Q[name]> ? never : name]: z.output<
+        Q[name]
+      >;
+    } & {
+      readonly [name in keyof Q as undefined extends z.output<Q[name]> ? name : never]?:
+        | z.output<Q[name]>
+        | undefined;
+    }
+  : unknown;
+
+/** What fills a route's path and query. */
+export type ParametersOf<N extends RouteName> = {
+  readonly [name in Segments<Routes[N]["path"]>]: Bytes;
+} & Query<Routes[N]>;
+
+/** What a route is sent: what its schema reads, or bytes. */
+export type BodyOf<N extends RouteName> = Routes[N] extends { readonly body: infer B }
+  ? B extends { readonly schema: infer S extends z.ZodType }
+    ? Frozen<z.output<S>>
+    : Bytes
+  : undefined;
+
+/** What a route answers, where that is JSON; otherwise undefined. */
+export type AnswerOf<N extends RouteName> = Routes[N]["answer"] extends {
+  readonly schema: infer S extends z.ZodType;
+}
+  ? Frozen<z.output<S>>
+  : undefined;
+
+/** All of it readonly. */
+export type Frozen<T> = T extends Uint8Array
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Frozen<Item>[]
+    : T extends object
+      ? { readonly [name in keyof T]: Frozen<T[name]> }
+      : T;
+
+/** The names of the segments of a path. */
+export function segmentsOf(path: string): readonly string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
+}
+
+/** All that a route may answer instead. */
+export function problemsOf(route: Route): readonly ProblemCode[] {
+  const codes = new Set<ProblemCode>(route.problems);
+  if (route.signIn) codes.add("not-signed-in");
+  if (route.path.includes("{")) codes.add("not-found");
+  if (route.query ?? route.body) codes.add("bad-request");
+  if (route.body) codes.add("too-large").add("unsupported-media-type");
+  codes.add("origin-not-allowed").add("too-many-requests").add("internal").add("shutting-down");
+  return [...codes];
+}
