@@ -79,7 +79,7 @@ export function createGroupLog(service: {
 }): Handlers<"createGroup" | "commit" | "message"> {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
-  const inTurn = createTurns(limits.waiting);
+  const turns = createTurns(limits.waiting);
   const cache = createRecent<Held>(limits.groupsInMemory);
 
   /** The group, and how late its log is. */
@@ -259,7 +259,7 @@ export function createGroupLog(service: {
     const { groupId } = params;
     const bundle = await body();
     const hash = await sha256(bundle.commit);
-    return inTurn(bytesToText(groupId), () =>
+    return turns.alone(bytesToText(groupId), () =>
       untilSettled(async () => {
         const again = await store.findEntry(groupId, device.device, hash);
         return again ?? tryCommit(device, groupId, bundle, hash);
@@ -320,9 +320,10 @@ export function createGroupLog(service: {
     const { given: epoch } = headerFor(header, groupId, isProposal ? "proposal" : "application");
     const entry = { groupId, epoch, message: bytes, hash: await sha256(bytes) };
     // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
-    const accepted = await inTurn(bytesToText(groupId), () =>
-      isProposal ? untilSettled(() => tryProposal(device, entry)) : application(device, entry),
-    );
+    const key = bytesToText(groupId);
+    const accepted = isProposal
+      ? await turns.alone(key, () => untilSettled(() => tryProposal(device, entry)))
+      : await turns.together(key, () => application(device, entry));
     doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
     return accepted;
   }

@@ -22,7 +22,7 @@ import { PROBLEMS, ROUTES, type Route, type RouteName } from "./protocol/index.t
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createSockets } from "./sockets.ts";
-import type { ListedDevice, Store } from "./store/store.ts";
+import { type ListedDevice, type Store, StoreUnavailable } from "./store/store.ts";
 
 export interface DeliveryServiceOptions {
   /** Stays the caller's to close, after the service. */
@@ -199,8 +199,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   app.notFound(() => problemResponse(new Refusal("not-found", "there is nothing here")));
   app.onError((error, c) => {
     if (!(error instanceof Refusal)) c.set("error", traceOf(error));
-    const refusal =
-      error instanceof Refusal ? error : new Refusal("internal", "the service failed at this");
+    const refusal = refusalFor(error);
     c.set("code", refusal.code);
     return problemResponse(refusal);
   });
@@ -236,6 +235,15 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       sockets.close();
     },
   };
+}
+
+function refusalFor(error: Error): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof StoreUnavailable) {
+    const headers = { "retry-after": "1" };
+    return new Refusal("unavailable", "the store does not answer: ask again", { headers });
+  }
+  return new Refusal("internal", "the service failed at this");
 }
 
 /** An answer on a connection that wanted to become a socket. */

@@ -1,5 +1,5 @@
 /**
- * Work that must not overlap: one after another under each key, at most so many waiting.
+ * Work under a key: what must be alone, and what may run beside others of its kind. In the order it came, at most so much waiting.
  * @module
  */
 
@@ -7,25 +7,62 @@ import { Refusal } from "./refusal.ts";
 
 export type InTurn = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
+export interface Turns {
+  /** When all that came before has ended; nothing begins until it has. */
+  readonly alone: InTurn;
+  /** When all that came before and wanted to be alone has ended. */
+  readonly together: InTurn;
+}
+
+interface Queue {
+  /** Settled when the last that wanted to be alone has ended. */
+  alone: Promise<unknown>;
+  /** Settled when everything has. */
+  all: Promise<unknown>;
+  length: number;
+}
+
 /** Rejects with `Refusal`, `too-many-requests`, where `limit` are under way or waiting. */
-export function createTurns(limit: number): InTurn {
-  const queues = new Map<string, { last: Promise<unknown>; length: number }>();
-  return async (key, work) => {
-    const queue = queues.get(key) ?? { last: Promise.resolve(), length: 0 };
+export function createTurns(limit: number): Turns {
+  const queues = new Map<string, Queue>();
+
+  function queueOf(key: string): Queue {
+    const held = queues.get(key);
+    if (held !== undefined) return held;
+    const queue = { alone: Promise.resolve(), all: Promise.resolve(), length: 0 };
+    queues.set(key, queue);
+    return queue;
+  }
+
+  async function enter<T>(
+    key: string,
+    work: () => Promise<T>,
+    kind: "alone" | "together",
+  ): Promise<T> {
+    const queue = queueOf(key);
     if (queue.length >= limit) {
       throw new Refusal("too-many-requests", "too many changes at once", {
         headers: { "retry-after": "1" },
       });
     }
-    queues.set(key, queue);
     queue.length += 1;
-    const mine = queue.last.then(work);
-    queue.last = mine.catch(() => undefined);
+    const mine = kind === "alone" ? queue.all.then(work) : queue.alone.then(work);
+    const ended = mine.catch(() => undefined);
+    if (kind === "alone") queue.alone = queue.all = ended;
+    else {
+      const before = queue.all;
+      queue.all = ended.then(() => before);
+    }
     try {
       return await mine;
     } finally {
       queue.length -= 1;
       if (queue.length === 0) queues.delete(key);
     }
+  }
+
+  return {
+    alone: (key, work) => enter(key, work, "alone"),
+    together: (key, work) => enter(key, work, "together"),
   };
 }

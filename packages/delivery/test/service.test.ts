@@ -270,6 +270,19 @@ describe("the log of the service", () => {
   });
 });
 
+describe("a store that fails", () => {
+  it("is told apart from other errors: what became of the request isn't known", async () => {
+    const failing = await startWorld();
+    await failing.store.close();
+    const person = await newPerson("Unlucky");
+    const body = { deviceList: await signList(person), signIn: await proveSignIn(person) };
+    const answer = await call(failing, "POST", "/v1/accounts", { body });
+    expect(answer).toMatchObject({ status: 503, problem: { code: "unavailable" } });
+    expect(answer.headers.get("retry-after")).toBe("1");
+    await failing.close();
+  });
+});
+
 describe("shutting down", () => {
   it("is told to those who ask meanwhile", async () => {
     const ending = await startWorld();

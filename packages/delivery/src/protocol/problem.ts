@@ -41,6 +41,8 @@ export const PROBLEMS = {
   "too-many-requests": 429,
   internal: 500,
   "shutting-down": 503,
+  /** The store failed: whether the change was made isn't known, and the same request again finds out. With `Retry-After`. */
+  unavailable: 503,
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -233,7 +233,7 @@ export function sqliteAccounts(db: Database): AccountStore {
     },
 
     async endSession(tokenHash) {
-      db.run("DELETE FROM sessions WHERE token_hash = ?", tokenHash);
+      await db.transaction(() => db.run("DELETE FROM sessions WHERE token_hash = ?", tokenHash));
     },
   };
 }

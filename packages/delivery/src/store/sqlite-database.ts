@@ -5,11 +5,27 @@
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { MIGRATIONS } from "./sqlite-schema.ts";
+import { StoreUnavailable } from "./store.ts";
 
-/** One connection; the process has no other to this file. Its transactions run whole, since nothing awaits inside. */
+/** How long a batch may take before its COMMIT, in milliseconds: what waits longer goes into the next. */
+const BATCH_TIME = 4;
+/** How many transactions may wait. Each holds what it is to write. */
+const WAITING = 4096;
+
+interface Waiting {
+  readonly work: () => unknown;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * One connection; the process has no other to this file. What reads sees committed data alone, since a batch of transactions
+ * runs from BEGIN to COMMIT without anything in between.
+ */
 export class Database {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #waiting: Waiting[] = [];
 
   /** Opens or makes the file, and brings its schema up to date. Throws for a file of a newer version. */
   constructor(path: string) {
@@ -21,7 +37,8 @@ export class Database {
   }
 
   #migrate(): void {
-    this.transaction(() => {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    try {
       const version = this.one<{ user_version: number }>("PRAGMA user_version")?.user_version ?? 0;
       if (version > MIGRATIONS.length) {
         throw new Error(
@@ -29,8 +46,11 @@ export class Database {
         );
       }
       for (const migration of MIGRATIONS.slice(version)) this.#connection.exec(migration);
-      this.#connection.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
-    });
+      this.#connection.exec(`PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    }
   }
 
   #prepare(sql: string): StatementSync {
@@ -56,27 +76,80 @@ export class Database {
     return this.#prepare(sql).iterate(...values) as Iterable<Row>;
   }
 
-  /** How many rows changed. */
+  /** How many rows changed. What changes rows belongs into a transaction. */
   run(sql: string, ...values: readonly SQLInputValue[]): number {
     return Number(this.#prepare(sql).run(...values).changes);
   }
 
-  /** All or nothing. What `work` throws undoes it; so does a value that `undo` is called with. */
-  transaction<T>(work: () => T): T {
-    this.#connection.exec("BEGIN IMMEDIATE");
+  /**
+   * All or nothing, and durable when the promise resolves. What `work` throws undoes it; so does an `Undo`, with its answer.
+   * Those that come together are written in one batch, with one COMMIT, in their order; each sees what those before it
+   * did, and none is undone by another. Rejects with `StoreUnavailable` where the batch failed, or too many wait.
+   */
+  transaction<T>(work: () => T): Promise<T> {
+    if (this.#waiting.length >= WAITING) {
+      return Promise.reject(new StoreUnavailable("too many transactions wait"));
+    }
+    return new Promise<T>((resolve, reject) => {
+      // The batch answers with what `work` answered.
+      this.#waiting.push({ work, resolve: resolve as Waiting["resolve"], reject });
+      // After what has arrived by now was read: writers that came together go together.
+      if (this.#waiting.length === 1) setImmediate(() => this.#writeBatch());
+    });
+  }
+
+  #writeBatch(): void {
+    if (this.#waiting.length === 0) return;
+    const until = performance.now() + BATCH_TIME;
+    const answers: (() => void)[] = [];
+    let taken = 0;
+    let failure: unknown;
+    try {
+      this.#connection.exec("BEGIN IMMEDIATE");
+      for (const { work, resolve, reject } of this.#waiting) {
+        taken++;
+        const answer = this.#alone(work);
+        answers.push(() => ("error" in answer ? reject(answer.error) : resolve(answer.result)));
+        if (performance.now() >= until) break;
+      }
+      this.#connection.exec("COMMIT");
+    } catch (error) {
+      failure = new StoreUnavailable("a batch was not written", { cause: error });
+      this.#rollBack();
+    }
+    // Where nothing could begin, nobody waits for the same again.
+    const batch = this.#waiting.slice(0, taken === 0 ? undefined : taken);
+    this.#waiting = this.#waiting.slice(batch.length);
+    if (this.#waiting.length > 0) setImmediate(() => this.#writeBatch());
+    if (failure === undefined) for (const answer of answers) answer();
+    else for (const { reject } of batch) reject(failure);
+  }
+
+  /** One of a batch. Throws where the whole batch is lost with it. */
+  #alone(work: () => unknown): { readonly result: unknown } | { readonly error: unknown } {
+    this.#prepare("SAVEPOINT one").run();
     try {
       const result = work();
-      this.#connection.exec("COMMIT");
-      return result;
+      this.#prepare("RELEASE one").run();
+      return { result };
     } catch (error) {
-      if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
-      if (error instanceof Undo) return error.result as T;
-      throw error;
+      // SQLite itself undoes the batch when the disk is full, for one.
+      if (!this.#connection.isTransaction) throw error;
+      this.#connection.exec("ROLLBACK TO one; RELEASE one");
+      return error instanceof Undo ? { result: error.result } : { error };
     }
   }
 
+  #rollBack(): void {
+    if (this.#connection.isOpen && this.#connection.isTransaction) {
+      this.#connection.exec("ROLLBACK");
+    }
+  }
+
+  /** What waits is written first. */
   close(): void {
-    this.#connection.close();
+    while (this.#waiting.length > 0) this.#writeBatch();
+    if (this.#connection.isOpen) this.#connection.close();
   }
 }
 

@@ -14,6 +14,14 @@ export interface Store extends AccountStore, KeyPackageStore, GroupStore, InboxS
   close(): Promise<void>;
 }
 
+/**
+ * The store failed, or has too much to do. What became of a change isn't known: the same again finds out, since what was done
+ * is not done twice.
+ */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable";
+}
+
 /** A device as its account's newest list has it, also one that is revoked. */
 export interface ListedDevice extends Device {
   readonly device: number;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Database } from "../../src/store/sqlite-database.ts";
+import { Database, Undo } from "../../src/store/sqlite-database.ts";
 import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
 
@@ -79,6 +79,127 @@ describe("the SQLite file", () => {
     member.run(0, 1, 1);
     expect(() => member.run(0, 2, 2)).toThrow("UNIQUE");
     expect(() => member.run(1, 1, 2)).toThrow("UNIQUE");
+    db.close();
+  });
+});
+
+describe("transactions that come together", () => {
+  /** A database with a table of numbers that are at least 0, each once. */
+  function aDatabase(path = ":memory:"): {
+    readonly db: Database;
+    readonly put: (n: number) => Promise<number>;
+    readonly numbers: () => readonly number[];
+  } {
+    const db = new Database(path);
+    const made = new DatabaseSync(path);
+    const create = "CREATE TABLE IF NOT EXISTS numbers (n INTEGER PRIMARY KEY CHECK (n >= 0))";
+    if (path === ":memory:") db.run(create);
+    else made.exec(create);
+    made.close();
+    return {
+      db,
+      put: (n) => db.transaction(() => db.run("INSERT INTO numbers VALUES (?)", n)),
+      numbers: () => db.all<{ n: number }>("SELECT n FROM numbers ORDER BY n").map(({ n }) => n),
+    };
+  }
+
+  it("are written in their order, each seeing those before it, and are not seen earlier", async () => {
+    const { db, put, numbers } = aDatabase();
+    const seen = [put(1), db.transaction(numbers), put(2), db.transaction(numbers)];
+    expect(numbers()).toEqual([]);
+    expect(await Promise.all(seen)).toEqual([1, [1], 1, [1, 2]]);
+    db.close();
+  });
+
+  it("are in one batch with one COMMIT", async () => {
+    const path = aPath();
+    const { db, put, numbers } = aDatabase(path);
+    const other = new DatabaseSync(path);
+    const version = (): unknown => other.prepare("PRAGMA data_version").get()?.["data_version"];
+    const before = Number(version());
+    await Promise.all([put(1), put(2), put(3)]);
+    expect(Number(version()) - before).toBe(1);
+    expect(numbers()).toEqual([1, 2, 3]);
+    other.close();
+    db.close();
+  });
+
+  it("are not undone by one that fails or is undone", async () => {
+    const { db, put, numbers } = aDatabase();
+    const thrown = db.transaction(() => {
+      db.run("INSERT INTO numbers VALUES (10)");
+      throw new TypeError("no");
+    });
+    const undone = db.transaction(() => {
+      db.run("INSERT INTO numbers VALUES (11)");
+      throw new Undo("undone");
+    });
+    const results = await Promise.allSettled([put(1), thrown, put(1), undone, put(-1), put(2)]);
+    expect(results.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    await expect(thrown).rejects.toThrow(TypeError);
+    expect(await undone).toBe("undone");
+    expect(numbers()).toEqual([1, 2]);
+    db.close();
+  });
+
+  it("all fail with a COMMIT that fails, and the next are written", async () => {
+    const { db, put, numbers } = aDatabase();
+    await put(1);
+    // A reference that is checked at the COMMIT alone.
+    db.run(`CREATE TABLE later (n INTEGER REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)`);
+    const dangling = db.transaction(() => db.run("INSERT INTO later VALUES (99)"));
+    const results = await Promise.allSettled([put(2), dangling, put(3)]);
+    for (const result of results) {
+      expect(result).toMatchObject({ status: "rejected", reason: { name: "StoreUnavailable" } });
+    }
+    expect(numbers()).toEqual([1]);
+    await put(4);
+    expect(numbers()).toEqual([1, 4]);
+    db.close();
+  });
+
+  it("all fail where SQLite undid the batch, and the next are written", async () => {
+    const { db, put, numbers } = aDatabase();
+    const before = put(1);
+    const undoes = db.transaction(() => db.run("INSERT OR ROLLBACK INTO numbers VALUES (-1)"));
+    const after = put(2);
+    const results = await Promise.allSettled([before, undoes, after]);
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
+    expect(numbers()).toEqual([2]);
+    db.close();
+  });
+
+  it("are refused where too many wait, and those that wait are written before the file is closed", async () => {
+    const path = aPath();
+    const { db, put } = aDatabase(path);
+    const waiting = Array.from({ length: 4096 }, (_, n) => put(n));
+    await expect(put(5000)).rejects.toMatchObject({ name: "StoreUnavailable" });
+    db.close();
+    await Promise.all(waiting);
+    const again = aDatabase(path);
+    expect(again.numbers()).toHaveLength(4096);
+    again.db.close();
+    await expect(again.put(1)).rejects.toMatchObject({ name: "StoreUnavailable" });
+  });
+
+  it("let others have their turn: a batch takes what it can in some milliseconds", async () => {
+    const { db, put, numbers } = aDatabase();
+    const slow = db.transaction(() => {
+      const until = performance.now() + 20;
+      while (performance.now() < until);
+    });
+    const later = put(1);
+    await slow;
+    expect(numbers()).toEqual([]);
+    await later;
+    expect(numbers()).toEqual([1]);
     db.close();
   });
 });
