@@ -33,6 +33,7 @@ const SESSION_LIFETIME = 60 * 60 * 1000;
 export interface Session {
   readonly device: ListedDevice;
   readonly tokenHash: Bytes;
+  readonly startedAt: number;
   readonly expiresAt: number;
 }
 
@@ -182,9 +183,9 @@ export function createAccounts(service: {
     return startSession(device.device, claim);
   }
 
-  async function signOut({ request }: Call<"signOut">): Promise<undefined> {
+  async function signOut({ request, device }: Call<"signOut">): Promise<undefined> {
     const tokenHash = hashToken(bearerOf(request));
-    await store.endSession(tokenHash);
+    await store.endSession(device.accountId, tokenHash);
     doorbell.ring({ type: "signed-out", tokenHash });
   }
 

@@ -74,7 +74,10 @@ export function createKeyPackages(service: {
     if ((await store.account(accountId)) === undefined) {
       throw new Refusal("not-found", "there is nothing here");
     }
-    return { keyPackages: await store.claimKeyPackages(accountId, suites, now()) };
+    const claimed = await store.claimKeyPackages(accountId, suites, now());
+    return {
+      keyPackages: claimed.map(({ deviceId, keyPackage }) => ({ deviceId, keyPackage })),
+    };
   }
 
   return {

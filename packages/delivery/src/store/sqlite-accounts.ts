@@ -12,7 +12,13 @@ import type { Account, AccountStore, ListedDevice } from "./store.ts";
 /** How many sessions a device has at most; the oldest go first. */
 const SESSIONS = 16;
 
-interface AccountRow {
+/** A list and the hash of the one before it. */
+type DeviceListChange = Account & {
+  readonly previousHash: Bytes;
+  readonly devices: readonly Device[];
+};
+
+export interface AccountRow {
   readonly account_id: Bytes;
   readonly name: string;
   readonly device_list: Bytes;
@@ -20,6 +26,7 @@ interface AccountRow {
   readonly hash: Bytes;
   readonly expires_at: number;
   readonly registration: Bytes;
+  readonly deleted_at: number | null;
 }
 
 interface DeviceRow {
@@ -32,14 +39,13 @@ interface DeviceRow {
 }
 
 /** A device and the list that names it. */
-interface ListedRow extends DeviceRow {
+export interface ListedRow extends DeviceRow {
   readonly list_expires_at: number;
 }
-const LISTED = `SELECT devices.*, accounts.expires_at AS list_expires_at
+export const LISTED = `SELECT devices.*, accounts.expires_at AS list_expires_at
   FROM devices JOIN accounts USING (account_id)`;
 
-function toAccount(row: AccountRow | undefined): Account | undefined {
-  if (row === undefined) return undefined;
+export function toAccount(row: AccountRow): Account {
   return {
     accountId: row.account_id,
     name: row.name,
@@ -47,11 +53,11 @@ function toAccount(row: AccountRow | undefined): Account | undefined {
     version: BigInt(row.version),
     hash: row.hash,
     expiresAt: BigInt(row.expires_at),
+    ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
   };
 }
 
-function toDevice(row: ListedRow | undefined): ListedDevice | undefined {
-  if (row === undefined) return undefined;
+export function toDevice(row: ListedRow): ListedDevice {
   return {
     device: row.device,
     accountId: row.account_id,
@@ -63,33 +69,61 @@ function toDevice(row: ListedRow | undefined): ListedDevice | undefined {
   };
 }
 
-export function sqliteAccounts(db: Database): AccountStore {
-  /** Lists the device, and answers with its number; undoes all if its key is another device's. */
-  function list(accountId: Bytes, device: Device): number {
-    const holder = db.one<DeviceRow>(
-      "SELECT * FROM devices WHERE signature_key = ?",
-      device.signatureKey,
-    );
-    const own =
-      holder === undefined ||
-      (Buffer.compare(holder.account_id, accountId) === 0 &&
-        Buffer.compare(holder.device_id, device.deviceId) === 0);
-    if (!own) throw new Undo("key-in-use");
-    const row = db.one<{ device: number }>(
-      `INSERT INTO devices (account_id, device_id, signature_key, sign_in_key, revoked_at)
-       VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (account_id, device_id) DO UPDATE
-       SET sign_in_key = excluded.sign_in_key, revoked_at = excluded.revoked_at
-       RETURNING device`,
-      accountId,
-      device.deviceId,
-      device.signatureKey,
-      device.signInKey,
-      device.revokedAt,
-    );
-    return row?.device ?? 0;
-  }
+/** Lists the device, and answers with its number; undoes all if its key is another device's. Within a transaction. */
+function listDevice(db: Database, accountId: Bytes, device: Device): number {
+  const holder = db.one<DeviceRow>(
+    "SELECT * FROM devices WHERE signature_key = ?",
+    device.signatureKey,
+  );
+  const own =
+    holder === undefined ||
+    (Buffer.compare(holder.account_id, accountId) === 0 &&
+      Buffer.compare(holder.device_id, device.deviceId) === 0);
+  if (!own) throw new Undo("key-in-use");
+  const row = db.one<{ device: number }>(
+    `INSERT INTO devices (account_id, device_id, signature_key, sign_in_key, revoked_at)
+     VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (account_id, device_id) DO UPDATE
+     SET sign_in_key = excluded.sign_in_key, revoked_at = excluded.revoked_at
+     RETURNING device`,
+    accountId,
+    device.deviceId,
+    device.signatureKey,
+    device.signInKey,
+    device.revokedAt,
+  );
+  return row?.device ?? 0;
+}
 
+/** Within a transaction: puts the list in its predecessor's place, with its devices; undoes all where it has another. */
+export function putList(db: Database, next: DeviceListChange): void {
+  const replaced = db.run(
+    `UPDATE accounts SET device_list = ?, version = ?, hash = ?, expires_at = ?
+     WHERE account_id = ? AND version = ? AND hash = ? AND deleted_at IS NULL`,
+    next.deviceList,
+    next.version,
+    next.hash,
+    next.expiresAt,
+    next.accountId,
+    next.version - 1n,
+    next.previousHash,
+  );
+  if (replaced === 0) throw new Undo("device-list-conflict");
+  for (const device of next.devices) listDevice(db, next.accountId, device);
+}
+
+/** Within a transaction: undoes all where the device entered a group after it is said to be revoked. */
+export function refuseLateEntry(db: Database, device: number): void {
+  const late = db.one(
+    `SELECT 1 FROM devices JOIN members USING (device)
+     JOIN log ON log.group_id = members.group_id AND log.seq = members.from_seq
+     WHERE device = ? AND revoked_at > 0 AND accepted_at >= revoked_at * 1000`,
+    device,
+  );
+  if (late) throw new Undo("entered-later");
+}
+
+export function sqliteAccounts(db: Database): AccountStore {
   return {
     async register(account) {
       const { accountId, name, devices, registration, nonce } = account;
@@ -115,7 +149,7 @@ export function sqliteAccounts(db: Database): AccountStore {
           registration,
         );
         for (const device of devices) {
-          const number = list(accountId, device);
+          const number = listDevice(db, accountId, device);
           db.run(
             "INSERT INTO nonces (device, nonce, expires_at) VALUES (?, ?, ?)",
             number,
@@ -128,33 +162,26 @@ export function sqliteAccounts(db: Database): AccountStore {
     },
 
     async account(accountId) {
-      return toAccount(db.one("SELECT * FROM accounts WHERE account_id = ?", accountId));
+      const row = db.one<AccountRow>(
+        "SELECT * FROM accounts WHERE account_id = ? AND length(device_list) > 0",
+        accountId,
+      );
+      return row && toAccount(row);
     },
 
     async accountByName(name) {
-      return toAccount(db.one("SELECT * FROM accounts WHERE name = ?", name));
+      const row = db.one<AccountRow>("SELECT * FROM accounts WHERE name = ?", name);
+      return row && toAccount(row);
     },
 
     async replaceDeviceList(next) {
-      const { accountId, version } = next;
+      const { accountId } = next;
       return db.transaction(() => {
-        const replaced = db.run(
-          `UPDATE accounts SET device_list = ?, version = ?, hash = ?, expires_at = ?
-           WHERE account_id = ? AND version = ? AND hash = ?`,
-          next.deviceList,
-          version,
-          next.hash,
-          next.expiresAt,
-          accountId,
-          version - 1n,
-          next.previousHash,
-        );
-        if (replaced === 0) return "device-list-conflict";
         const before = db.all<DeviceRow>(
           "SELECT * FROM devices WHERE account_id = ? AND revoked_at = 0",
           accountId,
         );
-        for (const device of next.devices) list(accountId, device);
+        putList(db, next);
         const revoked: number[] = [];
         for (const { device, sign_in_key: signInKey } of before) {
           const unchanged = db.one(
@@ -163,13 +190,7 @@ export function sqliteAccounts(db: Database): AccountStore {
             signInKey,
           );
           if (unchanged) continue;
-          const late = db.one(
-            `SELECT 1 FROM devices JOIN members USING (device)
-             JOIN log ON log.group_id = members.group_id AND log.seq = members.from_seq
-             WHERE device = ? AND revoked_at > 0 AND accepted_at >= revoked_at * 1000`,
-            device,
-          );
-          if (late) throw new Undo("entered-later");
+          refuseLateEntry(db, device);
           revoked.push(device);
           db.run("DELETE FROM sessions WHERE device = ?", device);
           db.run("DELETE FROM key_packages WHERE device = ?", device);
@@ -180,13 +201,16 @@ export function sqliteAccounts(db: Database): AccountStore {
     },
 
     async device(accountId, deviceId) {
-      return toDevice(
-        db.one(`${LISTED} WHERE account_id = ? AND device_id = ?`, accountId, deviceId),
-      );
+      const where = "WHERE account_id = ? AND device_id = ?";
+      const row = db.one<ListedRow>(`${LISTED} ${where}`, accountId, deviceId);
+      return row && toDevice(row);
     },
 
     async devicesBySignatureKey(keys) {
-      return keys.map((key) => toDevice(db.one(`${LISTED} WHERE signature_key = ?`, key)));
+      return keys.map((key) => {
+        const row = db.one<ListedRow>(`${LISTED} WHERE signature_key = ?`, key);
+        return row && toDevice(row);
+      });
     },
 
     async startSession({ device, nonce, tokenHash, expiresAt, now }) {
@@ -211,9 +235,10 @@ export function sqliteAccounts(db: Database): AccountStore {
           SESSIONS - 1,
         );
         db.run(
-          "INSERT INTO sessions (token_hash, device, expires_at) VALUES (?, ?, ?)",
+          "INSERT INTO sessions (token_hash, device, started_at, expires_at) VALUES (?, ?, ?, ?)",
           tokenHash,
           device,
+          now,
           expiresAt,
         );
         return "started";
@@ -221,19 +246,76 @@ export function sqliteAccounts(db: Database): AccountStore {
     },
 
     async session(tokenHash, now) {
-      const row = db.one<ListedRow & { readonly expires_at: number }>(
-        `SELECT devices.*, accounts.expires_at AS list_expires_at, sessions.expires_at
+      const row = db.one<
+        ListedRow & { readonly started_at: number; readonly session_expires_at: number }
+      >(
+        `SELECT devices.*, accounts.expires_at AS list_expires_at, sessions.started_at,
+           sessions.expires_at AS session_expires_at
          FROM sessions JOIN devices USING (device) JOIN accounts USING (account_id)
          WHERE token_hash = ? AND sessions.expires_at > ? AND revoked_at = 0`,
         tokenHash,
         now,
       );
-      const device = toDevice(row);
-      return row && device && { device, expiresAt: row.expires_at };
+      if (row === undefined) return undefined;
+      const { started_at: startedAt, session_expires_at: expiresAt } = row;
+      return { device: toDevice(row), startedAt, expiresAt };
     },
 
-    async endSession(tokenHash) {
-      await db.transaction(() => db.run("DELETE FROM sessions WHERE token_hash = ?", tokenHash));
+    async sessionsLive(tokenHashes, now) {
+      return tokenHashes.map((tokenHash) => {
+        const live = db.one(
+          `SELECT 1 FROM sessions JOIN devices USING (device)
+           WHERE token_hash = ? AND expires_at > ? AND revoked_at = 0`,
+          tokenHash,
+          now,
+        );
+        return live !== undefined;
+      });
+    },
+
+    async sessionsOf(accountId, now) {
+      const rows = db.all<{
+        readonly token_hash: Bytes;
+        readonly device_id: Bytes;
+        readonly started_at: number;
+        readonly expires_at: number;
+      }>(
+        `SELECT token_hash, device_id, started_at, expires_at FROM devices JOIN sessions USING (device)
+         WHERE account_id = ? AND revoked_at = 0 AND expires_at > ? ORDER BY started_at, token_hash`,
+        accountId,
+        now,
+      );
+      return rows.map((row) => ({
+        tokenHash: row.token_hash,
+        deviceId: row.device_id,
+        startedAt: row.started_at,
+        expiresAt: row.expires_at,
+      }));
+    },
+
+    async endSession(accountId, tokenHash) {
+      return db.transaction(() => {
+        const ended = db.run(
+          `DELETE FROM sessions WHERE token_hash = ?
+           AND device IN (SELECT device FROM devices WHERE account_id = ?)`,
+          tokenHash,
+          accountId,
+        );
+        return ended > 0;
+      });
+    },
+
+    async endSessions(accountId, deviceId) {
+      return db.transaction(() => {
+        const ended = db.all<{ device: number }>(
+          `DELETE FROM sessions WHERE device IN (
+             SELECT device FROM devices WHERE account_id = ? AND device_id = ifnull(?, device_id))
+           RETURNING device`,
+          accountId,
+          deviceId ?? null,
+        );
+        return [...new Set(ended.map(({ device }) => device))];
+      });
     },
   };
 }

@@ -6,7 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { KeyPackageCount } from "../protocol/index.ts";
 import { type Database, Undo } from "./sqlite-database.ts";
-import type { KeyPackageStore, StoredKeyPackage } from "./store.ts";
+import type { ClaimedKeyPackage, KeyPackageStore, StoredKeyPackage } from "./store.ts";
 
 export function sqliteKeyPackages(db: Database): KeyPackageStore {
   function count(device: number, now: number): KeyPackageCount {
@@ -63,30 +63,33 @@ export function sqliteKeyPackages(db: Database): KeyPackageStore {
       return count(device, now);
     },
 
-    async claimKeyPackages(accountId, suites, now) {
+    async claimKeyPackages(accountId, suites, now, reserve = 0) {
       const seconds = Math.floor(now / 1000);
       const wanted = `device = ? AND not_before <= ? AND not_after > ?
         AND suite IN (SELECT value FROM json_each(?))`;
       return db.transaction(() => {
-        const claimed: { deviceId: Bytes; keyPackage: Bytes }[] = [];
+        const claimed: ClaimedKeyPackage[] = [];
         const devices = db.all<{ device: number; device_id: Bytes }>(
           "SELECT device, device_id FROM devices WHERE account_id = ? AND revoked_at = 0",
           accountId,
         );
         for (const { device, device_id: deviceId } of devices) {
           const values = [device, seconds, seconds, JSON.stringify(suites)];
-          const row =
-            db.one<{ key_package: Bytes }>(
-              `DELETE FROM key_packages WHERE ref = (
-                 SELECT ref FROM key_packages WHERE ${wanted} AND last_resort = 0 LIMIT 1)
-               RETURNING key_package`,
-              ...values,
-            ) ??
-            db.one<{ key_package: Bytes }>(
-              `SELECT key_package FROM key_packages WHERE ${wanted} AND last_resort = 1`,
-              ...values,
-            );
-          if (row !== undefined) claimed.push({ deviceId, keyPackage: row.key_package });
+          const last = db.one<{ key_package: Bytes }>(
+            `SELECT key_package FROM key_packages WHERE ${wanted} AND last_resort = 1`,
+            ...values,
+          );
+          const kept = last === undefined ? 0 : reserve;
+          const row = db.one<{ key_package: Bytes }>(
+            `DELETE FROM key_packages WHERE ref = (
+               SELECT ref FROM key_packages WHERE ${wanted} AND last_resort = 0 LIMIT 1 OFFSET ?)
+             RETURNING key_package`,
+            ...values,
+            kept,
+          );
+          const lastResort = row === undefined;
+          const keyPackage = (row ?? last)?.key_package;
+          if (keyPackage !== undefined) claimed.push({ device, deviceId, keyPackage, lastResort });
         }
         return claimed;
       });

@@ -148,4 +148,30 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_of_group ON inbox (group_id, epoch);
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+const PEOPLE = `
+ALTER TABLE sessions ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sessions_that_expire ON sessions (expires_at);
+
+-- Whether strangers may add its devices to groups: 'open' or 'ask'; NULL where the service's own rule holds.
+ALTER TABLE accounts ADD COLUMN contact TEXT CHECK (contact IN ('open', 'ask'));
+-- Milliseconds since the Unix epoch. The row stays, so that nobody takes the id over; its name is free.
+ALTER TABLE accounts ADD COLUMN deleted_at INTEGER;
+-- When it last asked to reach somebody: written each time, so that asking takes as long where there is nobody.
+ALTER TABLE accounts ADD COLUMN asked_at INTEGER;
+
+-- What an account said to another, or was asked by it.
+CREATE TABLE contacts (
+  account_id BLOB NOT NULL REFERENCES accounts,
+  -- Whom it is about; it need not exist.
+  peer_id BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('asked', 'allowed', 'refused', 'blocked')),
+  -- When the peer last asked; NULL where it never did.
+  asked_at INTEGER,
+  changed_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, peer_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contacts_by_state ON contacts (account_id, state, asked_at);
+CREATE INDEX contacts_of_peer ON contacts (peer_id);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE];

@@ -3,7 +3,9 @@
  * @module
  */
 
+import { sqliteAccountData } from "./sqlite-account-data.ts";
 import { sqliteAccounts } from "./sqlite-accounts.ts";
+import { sqliteContacts } from "./sqlite-contacts.ts";
 import { Database } from "./sqlite-database.ts";
 import { sqliteGroups } from "./sqlite-groups.ts";
 import { sqliteInbox } from "./sqlite-inbox.ts";
@@ -18,6 +20,8 @@ export function openSqliteStore(path: string): Store {
   const db = new Database(path);
   return {
     ...sqliteAccounts(db),
+    ...sqliteAccountData(db),
+    ...sqliteContacts(db),
     ...sqliteKeyPackages(db),
     ...sqliteGroups(db),
     ...sqliteInbox(db),

@@ -10,7 +10,13 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, Device, InboxEntry, KeyPackageCount, LogEntry } from "../protocol/index.ts";
 
-export interface Store extends AccountStore, KeyPackageStore, GroupStore, InboxStore {
+export interface Store
+  extends AccountStore,
+    AccountDataStore,
+    ContactStore,
+    KeyPackageStore,
+    GroupStore,
+    InboxStore {
   close(): Promise<void>;
 }
 
@@ -40,6 +46,8 @@ export interface Account {
   readonly hash: Bytes;
   /** Of `deviceList`, in seconds since the Unix epoch; like `revokedAt` of its devices, at most 2^53 - 1. */
   readonly expiresAt: bigint;
+  /** Where it was deleted. Its name is empty then, and the list is what others judge its leaves by. */
+  readonly deletedAt?: number;
 }
 
 export interface AccountStore {
@@ -56,6 +64,7 @@ export interface AccountStore {
     },
   ): Promise<"registered" | "name-taken" | "account-exists" | "key-in-use">;
 
+  /** Of a deleted account there is something as long as others may need its device list. */
   account(accountId: Bytes): Promise<Account | undefined>;
   accountByName(name: string): Promise<Account | undefined>;
 
@@ -87,8 +96,130 @@ export interface AccountStore {
   session(
     tokenHash: Bytes,
     now: number,
-  ): Promise<{ readonly device: ListedDevice; readonly expiresAt: number } | undefined>;
-  endSession(tokenHash: Bytes): Promise<void>;
+  ): Promise<
+    | { readonly device: ListedDevice; readonly startedAt: number; readonly expiresAt: number }
+    | undefined
+  >;
+  /** For each, in their order, whether its session goes on: not ended, not expired, its device not revoked. */
+  sessionsLive(tokenHashes: readonly Bytes[], now: number): Promise<readonly boolean[]>;
+  /** Those of the account's devices that go on, in the order of their starts. */
+  sessionsOf(accountId: Bytes, now: number): Promise<readonly StoredSession[]>;
+  /** Ends one of the account's. Whether there was one. */
+  endSession(accountId: Bytes, tokenHash: Bytes): Promise<boolean>;
+  /** Ends all of the account's, or of one of its devices; answers with the devices that had some. */
+  endSessions(accountId: Bytes, deviceId?: Bytes): Promise<readonly number[]>;
+}
+
+export interface StoredSession {
+  readonly tokenHash: Bytes;
+  readonly deviceId: Bytes;
+  readonly startedAt: number;
+  readonly expiresAt: number;
+}
+
+/** All that is held about an account: to be read, and to be deleted. */
+export interface AccountDataStore {
+  /** In the order of their numbers, also those that are revoked. */
+  devicesOf(accountId: Bytes): Promise<readonly ListedDevice[]>;
+  /** Of one device, the last resort among them. */
+  keyPackagesOf(
+    device: number,
+  ): Promise<readonly (StoredKeyPackage & { readonly lastResort: boolean })[]>;
+  /** In which groups the device is and was, in the order of their ids, at most `limit` behind `after`. */
+  membershipsOf(
+    device: number,
+    page: {
+      readonly after?: { readonly groupId: Bytes; readonly fromSeq: number };
+      readonly limit: number;
+    },
+  ): Promise<readonly Membership[]>;
+  /**
+   * Ends an account. Its name is free; its devices are revoked, and their sessions, nonces, key packages and inboxes gone, like what
+   * others said of it to the service and it of them, and the logs, trees and links of groups in which nobody else ever was. The ids of
+   * accounts, devices, signature keys and groups stay taken. The device list stays if it shared a group with others, who judge by it
+   * what the log says; `final` takes its place then, the list that follows the one held and revokes every device. Again it changes
+   * nothing and answers with no devices. Otherwise the answer is all of its devices.
+   */
+  deleteAccount(
+    accountId: Bytes,
+    how: {
+      readonly final?: Account & {
+        readonly previousHash: Bytes;
+        readonly devices: readonly Device[];
+      };
+      readonly now: number;
+    },
+  ): Promise<
+    { readonly devices: readonly number[] } | "unknown" | "device-list-conflict" | "entered-later"
+  >;
+}
+
+/** From the log entry that let the device in to the one that removed it, where one did. */
+export interface Membership {
+  readonly groupId: Bytes;
+  readonly leafIndex: number;
+  readonly fromSeq: number;
+  readonly untilSeq: number | undefined;
+}
+
+/** Whether strangers may add an account's devices to groups, or have to ask. */
+export type ContactRule = "open" | "ask";
+
+/** An account as it is named to the directory: by its exact name, or by its id. */
+export type AccountName = { readonly name: string } | { readonly accountId: Bytes };
+
+export interface Contact {
+  readonly accountId: Bytes;
+  readonly state: "allowed" | "refused" | "blocked";
+  readonly changedAt: number;
+}
+
+export interface ContactStore {
+  /**
+   * The account, if the caller's may reach it: its own; one that did not block it and is open, allowed it, asked it, or is now in
+   * a group with it. `known`: not by being open alone. Takes as much work where the answer is no, whatever the reason.
+   */
+  reach(
+    caller: Bytes,
+    target: AccountName,
+    /** Of accounts that made none. */
+    rule: ContactRule,
+  ): Promise<{ readonly account: Account; readonly known: boolean } | undefined>;
+
+  /**
+   * Notes that `from` asks to reach another account, unless that allowed, refused (since `refusedSince`) or blocked it, has `limit`
+   * requests waiting, or there is no such account. Requests before `askedSince` are forgotten. Answers with the devices that may be told.
+   */
+  askContact(request: {
+    readonly from: Bytes;
+    readonly target: AccountName;
+    readonly now: number;
+    readonly askedSince: number;
+    readonly refusedSince: number;
+    readonly limit: number;
+  }): Promise<readonly number[]>;
+  /** Who asked the account and waits for its answer, in the order of asking. */
+  contactRequests(
+    accountId: Bytes,
+    askedSince: number,
+  ): Promise<readonly { readonly account: Account; readonly askedAt: number }[]>;
+
+  /** What the account said to others, in the order of their ids, at most `limit` behind `after`. */
+  contactsOf(
+    accountId: Bytes,
+    page: { readonly after?: Bytes; readonly limit: number },
+  ): Promise<readonly Contact[]>;
+  /** "full": it said something to `limit` others already. A refusal is noted only where there is something to refuse. */
+  setContact(
+    accountId: Bytes,
+    contact: Contact & { readonly limit: number },
+  ): Promise<"set" | "full">;
+  /** Takes back whatever was said. */
+  forgetContact(accountId: Bytes, peer: Bytes): Promise<void>;
+
+  /** What the account itself decided; undefined where the service's rule holds. */
+  contactRule(accountId: Bytes): Promise<ContactRule | undefined>;
+  setContactRule(accountId: Bytes, rule: ContactRule | undefined): Promise<void>;
 }
 
 export interface Nonce {
@@ -108,6 +239,13 @@ export interface StoredKeyPackage {
   readonly keyPackage: Bytes;
 }
 
+export interface ClaimedKeyPackage {
+  readonly device: number;
+  readonly deviceId: Bytes;
+  readonly keyPackage: Bytes;
+  readonly lastResort: boolean;
+}
+
 export interface KeyPackageStore {
   /** One that was ever added is not added again, so that none is served twice. */
   addKeyPackages(
@@ -121,12 +259,16 @@ export interface KeyPackageStore {
     },
   ): Promise<KeyPackageCount | "full">;
   countKeyPackages(device: number, now: number): Promise<KeyPackageCount>;
-  /** One for each device that is not revoked and has one in a suite of `suites`; gone with this, but a last resort. */
+  /**
+   * One for each device that is not revoked and has one in a suite of `suites`; gone with this, but a last resort. A device that has a
+   * last resort keeps the last `reserve` of the others.
+   */
   claimKeyPackages(
     accountId: Bytes,
     suites: readonly number[],
     now: number,
-  ): Promise<readonly { readonly deviceId: Bytes; readonly keyPackage: Bytes }[]>;
+    reserve?: number,
+  ): Promise<readonly ClaimedKeyPackage[]>;
 }
 
 /** A node of the ratchet tree: its index in the array (RFC 9420 App. C), and its encoding. */

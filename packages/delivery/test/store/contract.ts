@@ -6,6 +6,7 @@
 import type { Account, AppendCommit, Store, StoredKeyPackage } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import { peopleContract } from "./contract-people.ts";
 
 const NOW = 1_700_000_000_000;
 const SECONDS = BigInt(NOW / 1000);
@@ -13,6 +14,8 @@ const SECONDS = BigInt(NOW / 1000);
 type Registration = Parameters<Store["register"]>[0];
 
 export function storeContract(name: string, open: () => Promise<Store>): void {
+  peopleContract(name, open);
+
   let store: Store;
   beforeEach(async () => {
     store = await open();
@@ -159,7 +162,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
   describe(`${name}: sessions`, () => {
     it("are found by their token's hash until they end", async () => {
-      const { device } = await aDevice();
+      const { account, device } = await aDevice();
       const tokenHash = random(32);
       await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
       expect(await store.session(tokenHash, NOW)).toMatchObject({
@@ -168,7 +171,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       });
       expect(await store.session(tokenHash, NOW + 1000)).toBeUndefined();
       expect(await store.session(random(32), NOW)).toBeUndefined();
-      await store.endSession(tokenHash);
+      await store.endSession(account.accountId, tokenHash);
       expect(await store.session(tokenHash, NOW)).toBeUndefined();
     });
 

@@ -1,0 +1,191 @@
+/**
+ * Who may reach whom, in SQLite.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import { type AccountRow, toAccount } from "./sqlite-accounts.ts";
+import type { Database } from "./sqlite-database.ts";
+import type { AccountName, Contact, ContactRule, ContactStore } from "./store.ts";
+
+/** The id of no account: what is asked about the unknown is asked about this. */
+const NOBODY = new Uint8Array(32);
+
+interface NamedRow extends AccountRow {
+  readonly contact: ContactRule | null;
+}
+
+export function sqliteContacts(db: Database): ContactStore {
+  function named(target: AccountName): NamedRow | undefined {
+    return "name" in target
+      ? db.one("SELECT * FROM accounts WHERE name = ? AND deleted_at IS NULL", target.name)
+      : db.one(
+          "SELECT * FROM accounts WHERE account_id = ? AND deleted_at IS NULL",
+          target.accountId,
+        );
+  }
+
+  function stateOf(accountId: Bytes, peer: Bytes) {
+    return db.one<{
+      readonly state: Contact["state"] | "asked";
+      readonly asked_at: number | null;
+      readonly changed_at: number;
+    }>(
+      "SELECT state, asked_at, changed_at FROM contacts WHERE account_id = ? AND peer_id = ?",
+      accountId,
+      peer,
+    );
+  }
+
+  /** Begins with the caller's groups, so that it takes as long for an account that is in none. */
+  function together(caller: Bytes, other: Bytes): boolean {
+    const group = db.one(
+      `SELECT 1 FROM devices AS mine
+       CROSS JOIN members AS here ON here.device = mine.device AND here.until_seq IS NULL
+       CROSS JOIN devices AS theirs ON theirs.account_id = ? AND theirs.revoked_at = 0
+       CROSS JOIN members AS there ON there.group_id = here.group_id
+         AND there.device = theirs.device AND there.until_seq IS NULL
+       WHERE mine.account_id = ? AND mine.revoked_at = 0 LIMIT 1`,
+      other,
+      caller,
+    );
+    return group !== undefined;
+  }
+
+  return {
+    async reach(caller, target, rule) {
+      const row = named(target);
+      const accountId = row?.account_id ?? NOBODY;
+      const theirs = stateOf(accountId, caller)?.state;
+      const asked = stateOf(caller, accountId)?.asked_at ?? null;
+      const shared = together(caller, accountId);
+      if (row === undefined) return undefined;
+      if (Buffer.compare(accountId, caller) === 0) return { account: toAccount(row), known: true };
+      if (theirs === "blocked") return undefined;
+      const known = theirs === "allowed" || asked !== null || shared;
+      if (!known && (row.contact ?? rule) !== "open") return undefined;
+      return { account: toAccount(row), known };
+    },
+
+    async askContact({ from, target, now, askedSince, refusedSince, limit }) {
+      return db.transaction((): readonly number[] => {
+        db.run("UPDATE accounts SET asked_at = ? WHERE account_id = ?", now, from);
+        const row = named(target);
+        if (row === undefined || Buffer.compare(row.account_id, from) === 0) return [];
+        const { account_id: accountId } = row;
+        db.run(
+          `DELETE FROM contacts WHERE account_id = ?
+           AND (state = 'asked' AND asked_at < ? OR state = 'refused' AND changed_at < ?)`,
+          accountId,
+          askedSince,
+          refusedSince,
+        );
+        if (stateOf(accountId, from) !== undefined) return [];
+        const waiting = db.one<{ n: number }>(
+          "SELECT count(*) AS n FROM contacts WHERE account_id = ? AND state = 'asked'",
+          accountId,
+        );
+        if ((waiting?.n ?? 0) >= limit) return [];
+        db.run(
+          `INSERT INTO contacts (account_id, peer_id, state, asked_at, changed_at)
+           VALUES (?, ?, 'asked', ?, ?)`,
+          accountId,
+          from,
+          now,
+          now,
+        );
+        return db
+          .all<{ device: number }>(
+            "SELECT device FROM devices WHERE account_id = ? AND revoked_at = 0",
+            accountId,
+          )
+          .map(({ device }) => device);
+      });
+    },
+
+    async contactRequests(accountId, askedSince) {
+      const rows = db.all<AccountRow & { readonly request_at: number }>(
+        `SELECT accounts.*, contacts.asked_at AS request_at
+         FROM contacts JOIN accounts ON accounts.account_id = contacts.peer_id
+         WHERE contacts.account_id = ? AND state = 'asked' AND contacts.asked_at >= ?
+         ORDER BY contacts.asked_at, peer_id`,
+        accountId,
+        askedSince,
+      );
+      return rows.map((row) => ({ account: toAccount(row), askedAt: row.request_at }));
+    },
+
+    async contactsOf(accountId, { after, limit }) {
+      const rows = db.all<{
+        readonly peer_id: Bytes;
+        readonly state: Contact["state"];
+        readonly changed_at: number;
+      }>(
+        `SELECT peer_id, state, changed_at FROM contacts
+         WHERE account_id = ? AND state <> 'asked' AND peer_id > ? ORDER BY peer_id LIMIT ?`,
+        accountId,
+        after ?? new Uint8Array(0),
+        limit,
+      );
+      return rows.map((row) => ({
+        accountId: row.peer_id,
+        state: row.state,
+        changedAt: row.changed_at,
+      }));
+    },
+
+    async setContact(accountId, { accountId: peer, state, changedAt, limit }) {
+      return db.transaction(() => {
+        if (state === "refused") {
+          db.run(
+            `UPDATE contacts SET state = 'refused', asked_at = NULL, changed_at = ?
+             WHERE account_id = ? AND peer_id = ? AND state IN ('asked', 'allowed')`,
+            changedAt,
+            accountId,
+            peer,
+          );
+          return "set";
+        }
+        const others = db.one<{ n: number }>(
+          `SELECT count(*) AS n FROM contacts
+           WHERE account_id = ? AND state IN ('allowed', 'blocked') AND peer_id <> ?`,
+          accountId,
+          peer,
+        );
+        if ((others?.n ?? 0) >= limit) return "full";
+        // Who asked may be reached; who is blocked takes that with it.
+        db.run(
+          `INSERT INTO contacts (account_id, peer_id, state, changed_at) VALUES (?, ?, ?, ?)
+           ON CONFLICT (account_id, peer_id) DO UPDATE SET state = excluded.state,
+             changed_at = excluded.changed_at,
+             asked_at = CASE excluded.state WHEN 'allowed' THEN asked_at END`,
+          accountId,
+          peer,
+          state,
+          changedAt,
+        );
+        return "set";
+      });
+    },
+
+    async forgetContact(accountId, peer) {
+      await db.transaction(() =>
+        db.run("DELETE FROM contacts WHERE account_id = ? AND peer_id = ?", accountId, peer),
+      );
+    },
+
+    async contactRule(accountId) {
+      const row = db.one<{ readonly contact: ContactRule | null }>(
+        "SELECT contact FROM accounts WHERE account_id = ?",
+        accountId,
+      );
+      return row?.contact ?? undefined;
+    },
+
+    async setContactRule(accountId, rule) {
+      await db.transaction(() =>
+        db.run("UPDATE accounts SET contact = ? WHERE account_id = ?", rule ?? null, accountId),
+      );
+    },
+  };
+}

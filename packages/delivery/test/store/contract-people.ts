@@ -1,0 +1,519 @@
+/**
+ * What every store promises about people: their sessions, whom they let reach them, what is held about them and how it goes.
+ * Part of the contract.
+ * @module
+ */
+
+import type { AppendCommit, ContactRule, ListedDevice, Store } from "@conclave/delivery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+const SECONDS = BigInt(NOW / 1000);
+const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
+
+type Registration = Parameters<Store["register"]>[0];
+
+export function peopleContract(name: string, open: () => Promise<Store>): void {
+  let store: Store;
+  beforeEach(async () => {
+    store = await open();
+  });
+  afterEach(() => store.close());
+
+  let count = 0;
+
+  interface Held {
+    readonly account: Registration;
+    readonly accountId: Bytes;
+    readonly devices: readonly ListedDevice[];
+    /** The number of the first device. */
+    readonly device: number;
+  }
+
+  async function anAccount(howMany = 1): Promise<Held> {
+    const account = {
+      accountId: random(32),
+      name: `person ${++count}`,
+      deviceList: random(100),
+      version: 1n,
+      hash: random(32),
+      expiresAt: SECONDS + 1000n,
+      devices: Array.from({ length: howMany }, () => ({
+        deviceId: random(16),
+        signatureKey: random(32),
+        signInKey: random(32),
+        revokedAt: 0n,
+      })),
+      registration: random(32),
+      nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+    };
+    expect(await store.register(account)).toBe("registered");
+    const { accountId } = account;
+    const devices = await store.devicesOf(accountId);
+    return { account, accountId, devices, device: devices[0]?.device ?? -1 };
+  }
+
+  async function aSession(device: number, startedAt = NOW): Promise<Bytes> {
+    const tokenHash = random(32);
+    await store.startSession({ device, tokenHash, expiresAt: startedAt + 1000, now: startedAt });
+    return tokenHash;
+  }
+
+  /** The list that follows, and revokes all. */
+  const finalList = ({ account }: Held, revokedAt = SECONDS) => ({
+    ...account,
+    version: account.version + 1n,
+    deviceList: random(100),
+    hash: random(32),
+    previousHash: account.hash,
+    devices: account.devices.map((device) => ({ ...device, revokedAt })),
+  });
+
+  /** A group of these devices, the first of which made it. */
+  async function aGroup(first: number, ...others: readonly number[]): Promise<Bytes> {
+    const groupId = random(16);
+    await store.createGroup({
+      groupId,
+      device: first,
+      leafIndex: 0,
+      state: random(10),
+      groupInfo: random(10),
+      nodes: [[0, random(10)]],
+      now: NOW - 5000,
+    });
+    const added = others.map((device, i) => ({ leafIndex: i + 1, device }));
+    const linkId = random(32);
+    await append(groupId, 0, {
+      added,
+      links: [{ linkId, expiresAt: SECONDS + 9n, maxUses: 9, sealedGroupInfo: random(9) }],
+    });
+    return groupId;
+  }
+
+  const append = (groupId: Bytes, epoch: number, change: Partial<AppendCommit>) =>
+    store.appendCommit({
+      groupId,
+      version: epoch,
+      epoch: BigInt(epoch),
+      hash: random(32),
+      message: random(40),
+      acceptedAt: NOW - 5000,
+      state: random(10),
+      groupInfo: random(10),
+      nodes: [],
+      removed: [],
+      added: [],
+      welcome: undefined,
+      links: [],
+      linkUsed: undefined,
+      ...change,
+    });
+
+  describe(`${name}: sessions of an account`, () => {
+    it("are listed by their start, those that go on", async () => {
+      const { accountId, devices } = await anAccount(2);
+      const [one, two] = devices;
+      const later = await aSession(two?.device ?? -1, NOW + 10);
+      const earlier = await aSession(one?.device ?? -1);
+      await aSession((await anAccount()).device);
+      expect(await store.sessionsOf(accountId, NOW + 10)).toEqual([
+        {
+          tokenHash: earlier,
+          deviceId: one?.deviceId,
+          startedAt: NOW,
+          expiresAt: NOW + 1000,
+        },
+        {
+          tokenHash: later,
+          deviceId: two?.deviceId,
+          startedAt: NOW + 10,
+          expiresAt: NOW + 1010,
+        },
+      ]);
+      expect(await store.sessionsOf(accountId, NOW + 1000)).toHaveLength(1);
+      expect(await store.session(earlier, NOW)).toMatchObject({ startedAt: NOW });
+    });
+
+    it("end one by one, all of a device, or all, and never another's", async () => {
+      const { accountId, devices } = await anAccount(2);
+      const [one, two] = devices;
+      const other = await anAccount();
+      const tokens: Bytes[] = [];
+      for (const device of [one, one, two]) tokens.push(await aSession(device?.device ?? -1));
+      const theirs = await aSession(other.device);
+      const [first, second, third] = tokens;
+      if (!first || !second || !third) throw new Error("three sessions");
+      expect(await store.endSession(other.accountId, first)).toBe(false);
+      expect(await store.endSession(accountId, first)).toBe(true);
+      expect(await store.endSession(accountId, first)).toBe(false);
+      expect(await store.sessionsLive([first, second, third, theirs], NOW)).toEqual([
+        false,
+        true,
+        true,
+        true,
+      ]);
+      expect(await store.endSessions(other.accountId, one?.deviceId)).toEqual([]);
+      expect(await store.endSessions(accountId, two?.deviceId)).toEqual([two?.device]);
+      expect(await store.endSessions(accountId)).toEqual([one?.device]);
+      expect(await store.sessionsLive([second, third, theirs], NOW)).toEqual([false, false, true]);
+    });
+
+    it("go on neither past their time nor past the revocation of their device", async () => {
+      const held = await anAccount();
+      const token = await aSession(held.device);
+      expect(await store.sessionsLive([token, random(32)], NOW)).toEqual([true, false]);
+      expect(await store.sessionsLive([token], NOW + 1000)).toEqual([false]);
+      await store.replaceDeviceList(finalList(held));
+      // A sign-in that was under way when the device was revoked.
+      const late = await aSession(held.device);
+      expect(await store.sessionsLive([token, late], NOW)).toEqual([false, false]);
+      expect(await store.sessionsOf(held.accountId, NOW)).toEqual([]);
+    });
+  });
+
+  describe(`${name}: contacts`, () => {
+    const reaches = async (
+      caller: Held,
+      target: Held,
+      rule: ContactRule = "ask",
+    ): Promise<"known" | "stranger" | "no"> => {
+      const byId = await store.reach(caller.accountId, { accountId: target.accountId }, rule);
+      const byName = await store.reach(caller.accountId, { name: target.account.name }, rule);
+      expect(byName).toEqual(byId);
+      if (byId === undefined) return "no";
+      expect(byId.account.hash).toEqual(target.account.hash);
+      return byId.known ? "known" : "stranger";
+    };
+    const ask = (from: Held, target: Held, change: { now?: number; limit?: number } = {}) =>
+      store.askContact({
+        from: from.accountId,
+        target: { name: target.account.name },
+        now: NOW,
+        askedSince: (change.now ?? NOW) - 1000,
+        refusedSince: (change.now ?? NOW) - 500,
+        limit: 2,
+        ...change,
+      });
+    const say = (
+      by: Held,
+      about: Held,
+      state: "allowed" | "refused" | "blocked",
+      change: { changedAt?: number; limit?: number } = {},
+    ) =>
+      store.setContact(by.accountId, {
+        accountId: about.accountId,
+        state,
+        changedAt: NOW,
+        limit: 100,
+        ...change,
+      });
+    const requests = async (of: Held, askedSince = NOW - 1000) =>
+      (await store.contactRequests(of.accountId, askedSince)).map(({ account }) => account.name);
+
+    it("reach themselves, who is open, and nobody who is unknown", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      expect(await reaches(ada, ada)).toBe("known");
+      expect(await reaches(ada, ben)).toBe("no");
+      expect(await reaches(ada, ben, "open")).toBe("stranger");
+      await store.setContactRule(ben.accountId, "open");
+      expect(await store.contactRule(ben.accountId)).toBe("open");
+      expect(await reaches(ada, ben)).toBe("stranger");
+      await store.setContactRule(ben.accountId, "ask");
+      expect(await reaches(ada, ben, "open")).toBe("no");
+      await store.setContactRule(ben.accountId, undefined);
+      expect(await store.contactRule(ben.accountId)).toBeUndefined();
+      expect(await reaches(ada, ben, "open")).toBe("stranger");
+      expect(await store.reach(ada.accountId, { name: "nobody" }, "open")).toBeUndefined();
+      expect(await store.reach(ada.accountId, { accountId: random(32) }, "open")).toBeUndefined();
+      const shouted = ben.account.name.toUpperCase();
+      expect(await store.reach(ada.accountId, { name: shouted }, "open")).toBeUndefined();
+    });
+
+    it("reach whom they share a group with, as long as they do", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      const groupId = await aGroup(ada.device, ben.device);
+      expect(await reaches(ada, ben)).toBe("known");
+      expect(await reaches(ben, ada)).toBe("known");
+      await append(groupId, 1, { removed: [1] });
+      expect(await reaches(ada, ben)).toBe("no");
+      expect(await reaches(ben, ada)).toBe("no");
+    });
+
+    it("ask once, are allowed, and may be reached by whom they asked", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      expect(await ask(ada, ben)).toEqual([ben.device]);
+      expect(await ask(ada, ben)).toEqual([]);
+      expect(await requests(ben)).toEqual([ada.account.name]);
+      expect(await reaches(ada, ben)).toBe("no");
+      expect(await reaches(ben, ada)).toBe("known");
+      expect(await say(ben, ada, "allowed")).toBe("set");
+      expect(await requests(ben)).toEqual([]);
+      expect(await reaches(ada, ben)).toBe("known");
+      await store.forgetContact(ben.accountId, ada.accountId);
+      expect(await reaches(ada, ben)).toBe("no");
+      expect(await reaches(ben, ada)).toBe("no");
+    });
+
+    it("ask nobody who is unknown, nor themselves", async () => {
+      const ada = await anAccount();
+      expect(await ask(ada, ada)).toEqual([]);
+      const nobody = { ...ada, account: { ...ada.account, name: "nobody" } };
+      expect(await ask(ada, nobody)).toEqual([]);
+      expect(await requests(ada)).toEqual([]);
+    });
+
+    it("ask again some time after a refusal, and never after a block", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      await ask(ada, ben);
+      await say(ben, ada, "refused");
+      expect(await requests(ben)).toEqual([]);
+      expect(await reaches(ben, ada)).toBe("no");
+      expect(await ask(ada, ben)).toEqual([]);
+      expect(await ask(ada, ben, { now: NOW + 501 })).toEqual([ben.device]);
+      await say(ben, ada, "blocked");
+      expect(await ask(ada, ben, { now: NOW + 9999 })).toEqual([]);
+      expect(await requests(ben)).toEqual([]);
+    });
+
+    it("that are blocked reach nobody, whatever else holds", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      await aGroup(ada.device, ben.device);
+      await say(ben, ada, "blocked");
+      expect(await reaches(ada, ben, "open")).toBe("no");
+      expect(await reaches(ben, ada)).toBe("known");
+      await store.forgetContact(ben.accountId, ada.accountId);
+      expect(await reaches(ada, ben)).toBe("known");
+    });
+
+    it("are refused only where there was something to refuse", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      expect(await say(ben, ada, "refused")).toBe("set");
+      expect(await store.contactsOf(ben.accountId, { limit: 9 })).toEqual([]);
+    });
+
+    it("wait in bounded number and time", async () => {
+      const ben = await anAccount();
+      const [one, two, three] = [await anAccount(), await anAccount(), await anAccount()];
+      await ask(one, ben);
+      await ask(two, ben, { now: NOW + 500 });
+      expect(await ask(three, ben, { now: NOW + 500 })).toEqual([]);
+      expect(await requests(ben)).toEqual([one.account.name, two.account.name]);
+      expect(await requests(ben, NOW + 1)).toEqual([two.account.name]);
+      expect(await ask(three, ben, { now: NOW + 1001 })).toEqual([ben.device]);
+      expect(await requests(ben)).toEqual([two.account.name, three.account.name]);
+    });
+
+    it("are told in pages, and are bounded in number", async () => {
+      const [ada, ben, cleo] = [await anAccount(), await anAccount(), await anAccount()];
+      await say(ada, ben, "allowed");
+      await say(ada, cleo, "blocked", { changedAt: NOW + 1 });
+      const sorted = [
+        { accountId: ben.accountId, state: "allowed", changedAt: NOW },
+        { accountId: cleo.accountId, state: "blocked", changedAt: NOW + 1 },
+      ].toSorted((a, b) => Buffer.compare(a.accountId, b.accountId));
+      expect(await store.contactsOf(ada.accountId, { limit: 9 })).toEqual(sorted);
+      const after = sorted[0]?.accountId ?? random(0);
+      expect(await store.contactsOf(ada.accountId, { limit: 1 })).toEqual(sorted.slice(0, 1));
+      expect(await store.contactsOf(ada.accountId, { after, limit: 9 })).toEqual(sorted.slice(1));
+      const dora = await anAccount();
+      expect(await say(ada, dora, "allowed", { limit: 2 })).toBe("full");
+      expect(await say(ada, ben, "blocked", { limit: 2 })).toBe("set");
+      expect(await reaches(dora, ada)).toBe("no");
+    });
+  });
+
+  describe(`${name}: key packages for strangers`, () => {
+    const aKeyPackage = () => ({
+      ref: random(32),
+      suite: 1,
+      notBefore: SECONDS - 10n,
+      notAfter: SECONDS + 10n,
+      keyPackage: random(50),
+    });
+
+    it("leave a reserve where there is a last resort, whoever asks at once", async () => {
+      const { accountId, device, devices } = await anAccount();
+      const lastResort = aKeyPackage();
+      const keyPackages = Array.from({ length: 5 }, aKeyPackage);
+      await store.addKeyPackages(device, { keyPackages, lastResort, limit: 9, now: NOW });
+      const claims = await Promise.all(
+        Array.from({ length: 6 }, () => store.claimKeyPackages(accountId, [1], NOW, 3)),
+      );
+      const claimed = claims.flat();
+      expect(claimed.filter((one) => one.lastResort)).toHaveLength(4);
+      expect(claimed.map((one) => [one.device, one.deviceId])).toEqual(
+        claimed.map(() => [device, devices[0]?.deviceId]),
+      );
+      expect(await store.countKeyPackages(device, NOW)).toMatchObject({ available: 3 });
+      const [known] = await store.claimKeyPackages(accountId, [1], NOW);
+      expect(known?.lastResort).toBe(false);
+    });
+
+    it("are all there are where there is no last resort", async () => {
+      const { accountId, device } = await anAccount();
+      await store.addKeyPackages(device, { keyPackages: [aKeyPackage()], limit: 9, now: NOW });
+      expect(await store.claimKeyPackages(accountId, [1], NOW, 3)).toHaveLength(1);
+      expect(await store.claimKeyPackages(accountId, [1], NOW, 3)).toEqual([]);
+    });
+
+    it("are read by their owner", async () => {
+      const { device } = await anAccount();
+      const [one, last] = [aKeyPackage(), aKeyPackage()];
+      const added = { keyPackages: [one], lastResort: last, limit: 9, now: NOW };
+      await store.addKeyPackages(device, added);
+      const held = [
+        { ...one, lastResort: false },
+        { ...last, lastResort: true },
+      ].toSorted((a, b) => Buffer.compare(a.ref, b.ref));
+      expect(await store.keyPackagesOf(device)).toEqual(held);
+    });
+  });
+
+  describe(`${name}: what is held about an account`, () => {
+    it("has its devices, also those that are revoked", async () => {
+      const held = await anAccount(2);
+      expect(held.devices.map(({ deviceId }) => deviceId)).toEqual(
+        held.account.devices.map(({ deviceId }) => deviceId),
+      );
+      await store.replaceDeviceList(finalList(held));
+      const revoked = (await store.devicesOf(held.accountId)).map((device) => device.revokedAt);
+      expect(revoked).toEqual([SECONDS, SECONDS]);
+      expect(await store.devicesOf(random(32))).toEqual([]);
+    });
+
+    it("has the groups of a device in pages, with its comings and goings", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      const groups: Bytes[] = [];
+      for (let i = 0; i < 3; i++) groups.push(await aGroup(ada.device, ben.device));
+      groups.sort((a, b) => Buffer.compare(a, b));
+      const [first] = groups;
+      if (first === undefined) throw new Error("three groups");
+      await append(first, 1, { removed: [1] });
+      await append(first, 2, { added: [{ leafIndex: 1, device: ben.device }] });
+      const all = await store.membershipsOf(ben.device, { limit: 9 });
+      expect(all).toEqual([
+        { groupId: first, leafIndex: 1, fromSeq: 1, untilSeq: 2 },
+        { groupId: first, leafIndex: 1, fromSeq: 3, untilSeq: undefined },
+        ...groups.slice(1).map((groupId) => ({
+          groupId,
+          leafIndex: 1,
+          fromSeq: 1,
+          untilSeq: undefined,
+        })),
+      ]);
+      expect(await store.membershipsOf(ben.device, { limit: 1 })).toEqual(all.slice(0, 1));
+      const after = { groupId: first, fromSeq: 1 };
+      expect(await store.membershipsOf(ben.device, { after, limit: 2 })).toEqual(all.slice(1, 3));
+    });
+  });
+
+  describe(`${name}: the end of an account`, () => {
+    const ends = async (held: Held, final?: ReturnType<typeof finalList>) =>
+      store.deleteAccount(held.accountId, { ...(final && { final }), now: NOW });
+
+    it("frees its name, and keeps its ids and keys from others", async () => {
+      const held = await anAccount(2);
+      const numbers = held.devices.map(({ device }) => device);
+      expect(await ends(held)).toEqual({ devices: numbers });
+      expect(await ends(held)).toEqual({ devices: [] });
+      expect(await store.deleteAccount(random(32), { now: NOW })).toBe("unknown");
+      expect(await store.register(held.account)).toBe("account-exists");
+      const other = {
+        ...held.account,
+        accountId: random(32),
+        devices: held.account.devices.map((one) => ({ ...one, deviceId: random(16) })),
+      };
+      expect(await store.register(other)).toBe("key-in-use");
+      const successor = { ...other, accountId: random(32), devices: [] };
+      expect(await store.register(successor)).toBe("registered");
+      expect(await store.accountByName(held.account.name)).toMatchObject({
+        accountId: successor.accountId,
+      });
+    });
+
+    it("takes sessions, nonces, key packages, inboxes and what was said between it and others", async () => {
+      const [held, ben] = [await anAccount(), await anAccount()];
+      const token = await aSession(held.device);
+      const keyPackages = [
+        {
+          ref: random(32),
+          suite: 1,
+          notBefore: SECONDS - 10n,
+          notAfter: SECONDS + 10n,
+          keyPackage: random(50),
+        },
+      ];
+      await store.addKeyPackages(held.device, { keyPackages, limit: 9, now: NOW });
+      const groupId = await aGroup(ben.device);
+      const welcome = { message: random(9), devices: [held.device], limit: 9 };
+      await append(groupId, 1, { added: [{ leafIndex: 1, device: held.device }], welcome });
+      const said = { state: "allowed", changedAt: NOW, limit: 9 } as const;
+      await store.setContact(held.accountId, { ...said, accountId: ben.accountId });
+      await store.setContact(ben.accountId, { ...said, accountId: held.accountId });
+      await ends(held);
+      expect(await store.sessionsLive([token], NOW)).toEqual([false]);
+      expect(await store.keyPackagesOf(held.device)).toEqual([]);
+      expect(await store.claimKeyPackages(held.accountId, [1], NOW)).toEqual([]);
+      expect(await store.inbox(held.device, PAGE)).toEqual([]);
+      expect(await store.hasWelcome(held.device, groupId, 2n)).toBe(false);
+      for (const { accountId } of [held, ben]) {
+        expect(await store.contactsOf(accountId, { limit: 9 })).toEqual([]);
+      }
+      const [device] = await store.devicesOf(held.accountId);
+      expect(device?.revokedAt).toBe(SECONDS);
+      expect(
+        await store.reach(ben.accountId, { accountId: held.accountId }, "open"),
+      ).toBeUndefined();
+      expect(await store.reach(ben.accountId, { name: held.account.name }, "open")).toBeUndefined();
+      const asked = {
+        from: ben.accountId,
+        target: { accountId: held.accountId },
+        now: NOW,
+        askedSince: 0,
+        refusedSince: 0,
+        limit: 9,
+      };
+      expect(await store.askContact(asked)).toEqual([]);
+    });
+
+    it("takes the groups in which nobody else ever was, and leaves what others have", async () => {
+      const [held, ben] = [await anAccount(), await anAccount()];
+      const alone = await aGroup(held.device);
+      const shared = await aGroup(held.device, ben.device);
+      await ends(held);
+      expect(await store.group(alone)).toBeUndefined();
+      expect((await store.log(alone, held.device, PAGE))?.entries ?? []).toEqual([]);
+      const taken = { groupId: alone, device: ben.device, leafIndex: 0, now: NOW };
+      const parts = { state: random(9), groupInfo: random(9), nodes: [] };
+      expect(await store.createGroup({ ...taken, ...parts })).toBe("group-exists");
+      expect((await store.log(shared, ben.device, PAGE))?.entries).toHaveLength(1);
+      expect(await store.group(shared)).toMatchObject({ epoch: 1n });
+    });
+
+    it("leaves the device list where others judge by it, the final one if there is one", async () => {
+      const [held, ben] = [await anAccount(), await anAccount()];
+      await aGroup(held.device, ben.device);
+      const final = finalList(held);
+      const wrong = { ...final, previousHash: random(32) };
+      expect(await ends(held, wrong)).toBe("device-list-conflict");
+      const early = finalList(held, SECONDS - 100n);
+      expect(await ends(held, early)).toBe("entered-later");
+      expect(await store.account(held.accountId)).toMatchObject({ name: held.account.name });
+      expect(await ends(held, final)).toEqual({ devices: [held.device] });
+      const { accountId, deviceList, version, hash, expiresAt } = final;
+      const left = { accountId, name: "", deviceList, version, hash, expiresAt, deletedAt: NOW };
+      expect(await store.account(accountId)).toEqual(left);
+      expect(await store.replaceDeviceList({ ...final, version: 3n, previousHash: hash })).toBe(
+        "device-list-conflict",
+      );
+    });
+
+    it("takes the device list too where it shared a group with nobody", async () => {
+      const held = await anAccount();
+      await aGroup(held.device);
+      await ends(held, finalList(held));
+      expect(await store.account(held.accountId)).toBeUndefined();
+    });
+  });
+}
