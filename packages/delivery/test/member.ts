@@ -43,7 +43,7 @@ import {
   register,
 } from "./world.ts";
 
-const SUITE = 1;
+export const SUITE = 1;
 
 /** A type of proposals that all devices here know, and that has no place in a conversation. */
 export const CUSTOM_PROPOSAL = 0xf0c9;

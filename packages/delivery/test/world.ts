@@ -181,12 +181,18 @@ export async function call(
   world: { readonly url: string },
   method: string,
   path: string,
-  options: { token?: string; body?: unknown; headers?: Record<string, string> } = {},
+  options: {
+    token?: string;
+    body?: unknown;
+    headers?: Record<string, string>;
+    signal?: AbortSignal;
+  } = {},
 ): Promise<Answer> {
-  const { token, body } = options;
+  const { token, body, signal } = options;
   const isMessage = body instanceof Uint8Array;
   const response = await fetch(world.url + path, {
     method,
+    ...(signal && { signal }),
     headers: {
       ...(body !== undefined && { "content-type": isMessage ? "message/mls" : "application/json" }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),

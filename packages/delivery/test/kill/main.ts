@@ -1,0 +1,63 @@
+/**
+ * `npm run delivery:kill -- --store sqlite [--seconds 60] [--writers 32] [--groups 20] [--each 8] [--seed N]`: writers commit
+ * and send while processes are killed. Prints what became of it; exits with 1 where anything was lost, forked or stuck.
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import type { Deployment } from "./deployment.ts";
+import { run } from "./run.ts";
+import { deployOnSqlite } from "./sqlite.ts";
+
+const STORES: Readonly<Record<string, () => Promise<Deployment>>> = {
+  sqlite: deployOnSqlite,
+};
+
+const { values } = parseArgs({
+  options: {
+    store: { type: "string", default: "sqlite" },
+    seconds: { type: "string", default: "60" },
+    writers: { type: "string", default: "32" },
+    groups: { type: "string", default: "20" },
+    each: { type: "string", default: "8" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  },
+});
+const deploy = STORES[values.store];
+if (deploy === undefined)
+  throw new TypeError(`--store is one of ${Object.keys(STORES).join(", ")}`);
+const settings = {
+  seconds: Number(values.seconds),
+  writers: Number(values.writers),
+  groups: Number(values.groups),
+  each: Number(values.each),
+  seed: Number(values.seed),
+};
+console.log(`store ${values.store}, seed ${settings.seed}, ${settings.seconds} s`);
+const deployment = await deploy();
+try {
+  const report = await run(deployment, settings);
+  const list = (counts: ReadonlyMap<string, number>) =>
+    [...counts].map(([name, n]) => `${name} ${n}`).join(", ") || "none";
+  const broken = new Map<string, number>();
+  for (const { rule } of report.findings) broken.set(rule, (broken.get(rule) ?? 0) + 1);
+  for (const { rule, what } of report.findings.slice(0, 50)) console.error(`${rule}: ${what}`);
+  console.log(
+    [
+      `acknowledged ${report.acknowledged}`,
+      `lost ${broken.get("lost") ?? 0}`,
+      `forked ${broken.get("forked") ?? 0}`,
+      `stuck ${broken.get("stuck") ?? 0}`,
+      `epochs ${report.epochs}`,
+      `messages ${report.messages}`,
+      `Welcomes ${report.welcomes}`,
+      `kills: ${list(report.kills)}`,
+      `attempts without an answer: ${list(report.retries)}`,
+      `refused: ${list(report.refusals)}`,
+      `broken: ${list(broken)}`,
+    ].join("\n"),
+  );
+  process.exitCode = report.findings.length === 0 ? 0 : 1;
+} finally {
+  await deployment.close();
+}
