@@ -3,6 +3,7 @@
  * @module
  */
 import type { CspList, Policy } from "../policy/policy.ts";
+import type { Span } from "../policy/source-list.ts";
 import { doesAttackPass } from "./attack.ts";
 import { judgeContent } from "./content.ts";
 import { judgeDocument } from "./document.ts";
@@ -133,28 +134,49 @@ function standingOf(
 }
 
 function toFinding(draft: Draft, policy: number, standing: Standing): Finding {
-  const { type, directive, span, message, payload } = draft;
-  const { why, mend, severity } = describeFinding(type);
-  const { offset, length } = span;
-  let mended: string | undefined;
-  const finding: Finding & { payload?: Payload } = {
-    type,
-    severity: standing.type === "closed" ? "info" : (draft.severity ?? severity),
-    policy,
-    directive,
-    span: { offset, length },
-    message,
-    why,
-    mend,
-    // Most are never read, and a policy written anew for each of its sources adds up.
-    get mended() {
-      mended ??= draft.mended?.();
-      return mended;
-    },
-    standing,
-  };
-  if (payload !== undefined) finding.payload = payload;
-  return finding;
+  return new JudgedFinding(draft, policy, standing);
+}
+
+class JudgedFinding implements Finding {
+  readonly type: Finding["type"];
+  readonly severity: Severity;
+  readonly policy: number;
+  readonly directive: string;
+  readonly span: Span;
+  readonly message: string;
+  readonly why: string;
+  readonly mend: string;
+  readonly standing: Standing;
+  readonly payload?: Payload;
+  #mended: Draft["mended"];
+  #text: string | undefined;
+
+  constructor(draft: Draft, policy: number, standing: Standing) {
+    const { why, mend, severity } = describeFinding(draft.type);
+    this.type = draft.type;
+    this.severity = standing.type === "closed" ? "info" : (draft.severity ?? severity);
+    this.policy = policy;
+    this.directive = draft.directive;
+    this.span = { offset: draft.span.offset, length: draft.span.length };
+    this.message = draft.message;
+    this.why = why;
+    this.mend = mend;
+    this.standing = standing;
+    if (draft.payload !== undefined) this.payload = draft.payload;
+    this.#mended = draft.mended;
+  }
+
+  /** Most are never read, and a policy written anew for each of its sources adds up. */
+  get mended(): string | undefined {
+    this.#text ??= this.#mended?.();
+    this.#mended = undefined;
+    return this.#text;
+  }
+
+  /** What is read of it, for `JSON.stringify`. */
+  toJSON(): Finding {
+    return { ...this, mended: this.mended };
+  }
 }
 
 /**

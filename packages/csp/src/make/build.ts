@@ -8,7 +8,6 @@ import { CspError } from "../errors.ts";
 import {
   type Directive,
   type DirectiveName,
-  directiveGrammars,
   isDirectiveName,
   type SandboxKeyword,
 } from "../policy/directives.ts";
@@ -56,31 +55,38 @@ export function buildPolicy(
   directives: PolicyDirectives,
   disposition: Disposition = "enforce",
 ): Policy {
-  const parts: string[] = [];
-  const unfamiliar: DirectiveName[] = [];
-  for (const [name, value] of Object.entries(directives)) {
-    if (!isDirectiveName(name)) {
-      throw new CspError("unknown-directive", `there is no directive ${JSON.stringify(name)}`);
-    }
+  let text = "";
+  let unfamiliar: Map<DirectiveName, readonly string[]> | undefined;
+  for (const name of Object.keys(directives) as (keyof PolicyDirectives)[]) {
+    const value = directives[name];
     // Plain JavaScript writes `condition ? value : undefined`.
     if (value === false || value === undefined) continue;
     const words = wordsOf(value);
-    if (!areFamiliar(name, words)) {
+    let part = familiarText(name, words);
+    if (part === undefined) {
+      if (!isDirectiveName(name)) {
+        throw new CspError("unknown-directive", `there is no directive ${JSON.stringify(name)}`);
+      }
       for (const word of words) checkCharacters(name, word);
-      unfamiliar.push(name);
+      unfamiliar ??= new Map();
+      unfamiliar.set(name, words);
+      part = textOf(name, words);
     }
-    parts.push(words.length === 0 ? name : `${name} ${words.join(" ")}`);
+    text = text === "" ? part : `${text}; ${part}`;
   }
-  const text = parts.join("; ");
-  if (unfamiliar.length === 0) return parseLater(text, disposition);
+  if (!unfamiliar) return parseLater(text, disposition);
   const policy = parsePolicy(text, "header", disposition);
-  for (const name of unfamiliar) {
+  for (const [name, words] of unfamiliar) {
     const directive = getDirective(policy, name);
     if (!directive) continue;
     checkDirective(directive);
-    remember(name, directive);
+    remember(name, words, directive);
   }
   return policy;
+}
+
+function textOf(name: string, words: readonly string[]): string {
+  return words.length === 0 ? name : `${name} ${words.join(" ")}`;
 }
 
 /** A policy that is known to be good: most often its text is all that is asked for. */
@@ -103,32 +109,54 @@ function wordsOf(value: string | true | readonly string[]): readonly string[] {
   return typeof value === "string" ? [value] : value;
 }
 
-/** Words that were accepted before. A header is made for each response, and all but its nonce is the same as in the last one. */
-const familiar = new Map<DirectiveName, Set<string>>();
-/** Words of one directive. */
-const mostFamiliar = 200;
+/**
+ * Values that were accepted before, a nonce in them left out. A header is made for each response, and all but its nonce is
+ * the same as in the last one: to see that is much less than to read it anew.
+ */
+interface Familiar {
+  readonly words: readonly (string | undefined)[];
+  /** Of the whole directive, where it has no nonce. */
+  readonly text: string | undefined;
+}
+const familiar = new Map<string, Familiar[]>();
+/** Values of one directive: a page's own, another route's, one that is tried. The oldest makes room. */
+const mostFamiliar = 8;
+/** Words of one value. */
+const longestFamiliar = 200;
 
-function areFamiliar(name: DirectiveName, words: readonly string[]): boolean {
-  const accepted = familiar.get(name);
-  if (!accepted || words.length === 0) return false;
-  for (const word of words) {
-    const isNonce = word.startsWith("'nonce-") && directiveGrammars[name] === "source-list";
-    if (!(isNonce ? nonceExpression.test(word) : accepted.has(word))) return false;
-    // `'none'` is accepted alone.
-    if (word.length === 6 && words.length > 1 && word.toLowerCase() === "'none'") return false;
+function familiarText(name: string, words: readonly string[]): string | undefined {
+  const values = familiar.get(name);
+  if (values === undefined) return undefined;
+  for (const value of values) {
+    if (areTheSame(value.words, words)) return value.text ?? textOf(name, words);
+  }
+  return undefined;
+}
+
+function areTheSame(known: Familiar["words"], words: readonly string[]): boolean {
+  if (known.length !== words.length) return false;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    if (word === known[i]) continue;
+    if (known[i] !== undefined || word === undefined || !nonceExpression.test(word)) return false;
   }
   return true;
 }
 
 const nonceExpression = /^'nonce-[A-Za-z0-9+/_-]+={0,2}'$/;
 
-function remember(name: DirectiveName, directive: Directive): void {
-  const words = familiar.get(name) ?? new Set();
-  familiar.set(name, words);
-  for (const { type, text } of directive.value as readonly { type: string; text: string }[]) {
-    // Nonces are never kept.
-    if (type !== "nonce-source" && words.size < mostFamiliar) words.add(text);
+function remember(name: DirectiveName, words: readonly string[], directive: Directive): void {
+  if (words.length > longestFamiliar) return;
+  const nonces = new Set<string>();
+  for (const token of directive.value) {
+    if ("type" in token && token.type === "nonce-source") nonces.add(token.text);
   }
+  const kept = words.map((word) => (nonces.has(word) ? undefined : word));
+  const text = kept.includes(undefined) ? undefined : textOf(name, words);
+  const values = familiar.get(name) ?? [];
+  familiar.set(name, values);
+  values.unshift({ words: kept, text });
+  values.length = Math.min(values.length, mostFamiliar);
 }
 
 /**
