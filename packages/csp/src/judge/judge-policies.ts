@@ -175,7 +175,7 @@ class JudgedFinding implements Finding {
 
   /** What is read of it, for `JSON.stringify`. */
   toJSON(): Finding {
-    return { ...this, mended: this.mended };
+    return Object.assign({}, this, { mended: this.mended });
   }
 }
 
