@@ -68,6 +68,7 @@ export type MlsErrorCode =
   | "pending-proposals"
   | "too-many-proposals"
   | "no-pending-commit"
+  | "report"
   // Welcome and GroupInfo (§12.4.3)
   | "welcome"
   | "group-info-signature"

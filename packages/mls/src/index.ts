@@ -78,6 +78,7 @@ export type {
   PublicState,
 } from "./group/public-state.ts";
 export type { Received } from "./group/receiving.ts";
+export { reportCommit } from "./group/reporting.ts";
 export type { GroupStatus } from "./group/stored-group.ts";
 export { joinGroup } from "./group/welcome-join.ts";
 // §5.3: credentials

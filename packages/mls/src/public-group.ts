@@ -25,6 +25,7 @@ import { MlsError } from "./errors.ts";
 import {
   AuthenticatedContent,
   type ContentType,
+  type HandshakeContent,
   type Sender,
   verifyContent,
   type WireFormat,
@@ -50,6 +51,7 @@ import {
   pendingProposal,
   withProposal,
 } from "./group/public-state.ts";
+import { checkReport, type ProvenReport } from "./group/report.ts";
 import { judgeProposal, stageCommit } from "./group/staged-commit.ts";
 import { storedProposal } from "./group/stored-group.ts";
 import type { Extension } from "./key/extension.ts";
@@ -92,6 +94,7 @@ export type {
   ProposalPolicy,
   PublicContext,
 } from "./group/public-state.ts";
+export type { ProvenReport } from "./group/report.ts";
 export type { AuthenticationService, Credential, Credentialed } from "./key/credential.ts";
 export { type Extension, findExtension } from "./key/extension.ts";
 export { EXTENSION, PROPOSAL } from "./registry.ts";
@@ -266,25 +269,9 @@ export class PublicGroup {
     readonly event: PublicEvent;
     readonly changes: readonly NodeChange[];
   }> {
-    const { publicMessage } = decodeMessageOf(message, "mls_public_message");
-    const authenticated = readPublic(publicMessage);
+    const { suite } = this.#state;
+    const authenticated = await this.#verified(message);
     const { content } = authenticated;
-    const { groupContext } = this.#state;
-    if (!bytesEqual(content.groupId, groupContext.groupId)) {
-      throw new MlsError("wrong-group", "6.1", "a message of another group");
-    }
-    if (content.epoch !== groupContext.epoch) {
-      throw new MlsError(
-        "wrong-epoch",
-        "6.1",
-        `a message of epoch ${content.epoch}, the group is at ${groupContext.epoch}`,
-      );
-    }
-    if (this.#state.reinit) throw new MlsError("group-closed", "11.2", "the group is over");
-    const { suite, tree } = this.#state;
-    const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
-    await verifyContent(suite, authenticated, leafOf, groupContext);
-    checkAuthenticatedData(this.#context, groupContext, content.authenticatedData);
     const { content: inner, sender } = content;
     if (inner.contentType === "commit") {
       const staged = await stageCommit(
@@ -310,6 +297,43 @@ export class PublicGroup {
       event: { type: "proposal", ref: pending.ref, proposal: pending.proposal, sender },
       changes: [],
     };
+  }
+
+  /** A message of this state whose signature was verified (§6.1). Throws `MlsError`. */
+  async #verified(message: Bytes): Promise<AuthenticatedContent<HandshakeContent>> {
+    const { publicMessage } = decodeMessageOf(message, "mls_public_message");
+    const authenticated = readPublic(publicMessage);
+    const { content } = authenticated;
+    const { groupContext, suite, tree } = this.#state;
+    if (!bytesEqual(content.groupId, groupContext.groupId)) {
+      throw new MlsError("wrong-group", "6.1", "a message of another group");
+    }
+    if (content.epoch !== groupContext.epoch) {
+      throw new MlsError(
+        "wrong-epoch",
+        "6.1",
+        `a message of epoch ${content.epoch}, the group is at ${groupContext.epoch}`,
+      );
+    }
+    if (this.#state.reinit) throw new MlsError("group-closed", "11.2", "the group is over");
+    const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
+    await verifyContent(suite, authenticated, leafOf, groupContext);
+    checkAuthenticatedData(this.#context, groupContext, content.authenticatedData);
+    return authenticated;
+  }
+
+  /**
+   * Whom a commit of this epoch (an MLSMessage with a PublicMessage) shuts out, by what a member reveals (`reportCommit`): the leaf indices of
+   * all that had to follow it by the same ciphertext. Whether the application would still accept the commit is not asked. Throws
+   * `MlsError`: `report` where the report doesn't hold, `decode` or `unsupported-version` for what is none.
+   */
+  async checkReport(commit: Bytes, report: Bytes): Promise<ProvenReport> {
+    const authenticated = await this.#verified(commit);
+    const { content } = authenticated.content;
+    if (content.contentType !== "commit") {
+      throw new MlsError("report", "12.4.2", "a report on what is no commit");
+    }
+    return checkReport(this.#context, this.#state, authenticated, content.commit, report);
   }
 
   /** Every rule that a commit by this member with these proposals by value would break, but for those on its path. */

@@ -8,6 +8,7 @@ import type { MLSMessage } from "../src/framing/message.ts";
 import type { PrivateMessage } from "../src/framing/private-message.ts";
 import type { Commit, Proposal, ProposalOrRef } from "../src/framing/proposal.ts";
 import type { PublicMessage } from "../src/framing/public-message.ts";
+import type { CommitReport } from "../src/group/report.ts";
 import type { Credential } from "../src/key/credential.ts";
 import type { Extension, RequiredCapabilities } from "../src/key/extension.ts";
 import type { GroupContext } from "../src/key/group-context.ts";
@@ -102,6 +103,12 @@ export const preSharedKeyId: Arbitrary<PreSharedKeyID> = fc.oneof(
     pskNonce: bytes,
   }),
 );
+
+export const commitReport: Arbitrary<CommitReport> = fc.record({
+  version: fc.nat({ max: 255 }),
+  nodeIndex: uint32,
+  privateKey: bytes,
+});
 
 export const hpkeCiphertext: Arbitrary<HpkeCiphertext> = fc.record({
   kemOutput: bytes,

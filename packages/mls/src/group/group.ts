@@ -25,8 +25,18 @@ import { type Received, receive } from "./receiving.ts";
 import { propose, proposeUpdate, send } from "./sending.ts";
 import type { GroupStatus } from "./stored-group.ts";
 
+let partsOf: (group: Group) => LiveGroup;
+
+/** For operations that stand beside the class, so that an application which has no use for them need not load them. */
+export function liveGroupOf(group: Group): LiveGroup {
+  return partsOf(group);
+}
+
 /** A member's group: see the top of this module. */
 export class Group {
+  static {
+    partsOf = (group) => group.#group;
+  }
   readonly #group: LiveGroup;
 
   /** Not for applications: see `createGroup`, `joinGroup`, `joinExternally`, `loadGroup`. */

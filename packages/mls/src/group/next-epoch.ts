@@ -25,7 +25,7 @@ import { decryptPath } from "../tree/update-path.ts";
 import { keysAfterPath, type MlsContext, type NextEpoch, zeroSecret } from "./epoch.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
-import type { StagedCommit } from "./staged-commit.ts";
+import { receivedPath, type StagedCommit } from "./staged-commit.ts";
 
 /** A member's epoch, alive. */
 export interface LiveEpoch {
@@ -36,6 +36,23 @@ export interface LiveEpoch {
   readonly secretTree: SecretTree;
   /** Undefined where a version without it stored the epoch. */
   readonly exporter: ExporterTree | undefined;
+}
+
+/** The private keys of the provisional tree: ours, and that of an Update of ours which the commit takes along. Throws `MlsError` with `path-secret`. */
+export function keysForPath(
+  live: Pick<LiveEpoch, "keys" | "ownLeaf">,
+  updates: ReadonlyMap<string, KeyPair>,
+  { summary }: Pick<StagedCommit, "summary">,
+): ReadonlyMap<number, KeyPair> {
+  const keys = new Map(live.keys);
+  const updated = summary.updated.find(({ leafIndex }) => leafIndex === live.ownLeaf);
+  if (updated) {
+    const keyPair = updates.get(toHex(updated.next.encryptionKey));
+    if (!keyPair)
+      throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
+    keys.set(2 * live.ownLeaf, keyPair);
+  }
+  return keys;
 }
 
 /**
@@ -54,29 +71,15 @@ export async function nextEpoch(
   const { commit, staged } = received;
   const { state, ownLeaf, secrets } = live;
   const { suite } = state;
-  const { applied, next, provisionalTree, summary } = staged;
-  const keys = new Map(live.keys);
-  const updated = summary.updated.find(({ leafIndex }) => leafIndex === ownLeaf);
-  if (updated) {
-    const keyPair = updates.get(toHex(updated.next.encryptionKey));
-    if (!keyPair)
-      throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
-    keys.set(2 * ownLeaf, keyPair);
-  }
+  const { applied, next, provisionalTree } = staged;
+  const keys = keysForPath(live, updates, staged);
   // §12.4.2: all of them are there before anything is done with them.
   const pskSecret = await resolvePsks(context, suite, applied.psks);
   const opened = commit.path
-    ? await decryptPath(
-        suite,
-        provisionalTree,
-        {
-          leafIndex: summary.committer,
-          path: commit.path,
-          added: staged.newLeaves,
-          groupContext: staged.provisionalContext,
-        },
-        { leafIndex: ownLeaf, keys },
-      )
+    ? await decryptPath(suite, provisionalTree, receivedPath(staged, commit.path), {
+        leafIndex: ownLeaf,
+        keys,
+      })
     : undefined;
   const initSecret = applied.externalInit
     ? await externalInitSecret(live, applied.externalInit)

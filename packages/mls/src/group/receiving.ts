@@ -122,11 +122,11 @@ function isPublic(group: LiveGroup, proposal: Proposal): boolean {
   return rulesFor(group.context, proposalTypeOf(proposal))?.publicMessage === true;
 }
 
-async function receivePublic(
+/** A PublicMessage of this epoch that was verified (§6.1, §6.2). Throws `MlsError`. */
+export async function openPublic(
   group: LiveGroup,
   message: PublicMessage,
-  and: And<Received> | undefined,
-): Promise<Received> {
+): Promise<AuthenticatedContent<HandshakeContent>> {
   checkAddress(group, message.content.groupId, message.content.epoch);
   const { state, secrets } = group.live;
   const authenticated = readPublic(message);
@@ -144,6 +144,15 @@ async function receivePublic(
   await verifyContent(state.suite, authenticated, leafOf, state.groupContext);
   const { authenticatedData } = message.content;
   checkAuthenticatedData(group.context, state.groupContext, authenticatedData);
+  return authenticated;
+}
+
+async function receivePublic(
+  group: LiveGroup,
+  message: PublicMessage,
+  and: And<Received> | undefined,
+): Promise<Received> {
+  const authenticated = await openPublic(group, message);
   return handleHandshake(group, authenticated, authenticated.content.content, undefined, and);
 }
 

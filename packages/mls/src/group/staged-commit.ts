@@ -28,7 +28,7 @@ import {
 import { addLeaf, leafAt, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
-import { mergePath } from "../tree/update-path.ts";
+import { mergePath, type ReceivedPath, type UpdatePath } from "../tree/update-path.ts";
 import { checkGroup } from "./group-rules.ts";
 import {
   type AppliedProposals,
@@ -49,6 +49,17 @@ export interface StagedCommit {
   readonly provisionalContext: Bytes;
   /** The public state of the next epoch. */
   readonly next: PublicState;
+}
+
+/** A commit's path, with what it was encrypted under and for whom (§7.6, §12.4.1). */
+export function receivedPath(staged: StagedCommit, path: UpdatePath): ReceivedPath {
+  const { summary, newLeaves, provisionalContext } = staged;
+  return {
+    leafIndex: summary.committer,
+    path,
+    added: newLeaves,
+    groupContext: provisionalContext,
+  };
 }
 
 /** Epochs are counted in 64 bits (§8.1). */

@@ -177,7 +177,7 @@ export interface Member {
 }
 
 /** The members, by leaf index. */
-export function membersOf(tree: RatchetTree): Member[] {
+export function membersOf(tree: Pick<RatchetTree, "root">): Member[] {
   const members: Member[] = [];
   const pending: TreeNode[] = [tree.root];
   for (let node = pending.pop(); node; node = pending.pop()) {

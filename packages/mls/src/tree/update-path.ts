@@ -225,6 +225,97 @@ function heldKey(tree: RatchetTree, keys: PrivateKeys, index: number): KeyPair |
   return held && bytesEqual(held.publicKey, encryptionKeyAt(tree, index)) ? held : undefined;
 }
 
+/** A path from outside, and what it was made on. */
+export interface ReceivedPath {
+  /** The sender's. */
+  readonly leafIndex: number;
+  readonly path: UpdatePath;
+  /** The leaves that the commit adds: the path is not for them. */
+  readonly added: ReadonlySet<number>;
+  /** The encoded provisional GroupContext (§12.4.1). */
+  readonly groupContext: Bytes;
+}
+
+/** One of the ciphertexts of a path, and for whom it is. */
+export interface Recipient {
+  /** The node of a copath node's resolution to whose key the path secret was encrypted. */
+  readonly index: number;
+  /** Whose path secret: the first of these nodes of the path, upwards. */
+  readonly nodes: readonly { readonly index: number; readonly encryptionKey: Bytes }[];
+  readonly sealed: HpkeCiphertext;
+}
+
+/** The ciphertexts for those below the copath node that is this node or above it. `tree` has the proposals applied and not yet the path. */
+function recipientsAbove(
+  tree: RatchetTree,
+  { leafIndex, path, added }: ReceivedPath,
+  index: number,
+): readonly Recipient[] {
+  const steps = filteredDirectPath(tree, leafIndex);
+  const at = steps.findIndex(({ copath }) => isBelow(index, copath.index));
+  const step = steps[at];
+  if (!step) return [];
+  const nodes = steps.slice(at).map(({ node }, j) => ({
+    index: node.index,
+    encryptionKey: path.nodes[at + j]?.encryptionKey ?? EMPTY,
+  }));
+  const sealed = path.nodes[at]?.encryptedPathSecret ?? [];
+  return recipients(step.copath, added).flatMap((to, i) => {
+    const one = sealed[i];
+    return one ? [{ index: to, nodes, sealed: one }] : [];
+  });
+}
+
+/** What of a path is encrypted to the key of this node (§7.6); undefined where nothing is. */
+export function recipientAt(
+  tree: RatchetTree,
+  received: ReceivedPath,
+  index: number,
+): Recipient | undefined {
+  return recipientsAbove(tree, received, index).find((one) => one.index === index);
+}
+
+/**
+ * What of a path is for the member at `ownLeaf`, with the key that opens it (§7.5). `tree` has the proposals applied and not yet the path.
+ * Throws `MlsError` with `path-secret` where nothing is.
+ */
+export function ownRecipient(
+  tree: RatchetTree,
+  received: ReceivedPath,
+  own: { readonly leafIndex: number; readonly keys: PrivateKeys },
+): { readonly recipient: Recipient; readonly keyPair: KeyPair } {
+  for (const recipient of recipientsAbove(tree, received, 2 * own.leafIndex)) {
+    const keyPair = heldKey(tree, own.keys, recipient.index);
+    if (keyPair) return { recipient, keyPair };
+  }
+  throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
+}
+
+/**
+ * What one ciphertext of a path tells whoever has the key (§7.5, §12.4.2): the keys of the nodes above, and the commit secret.
+ * Throws `MlsError` with `path-secret` or `hpke-open`.
+ */
+export async function openPathSecret(
+  suite: Suite,
+  { groupContext }: Pick<ReceivedPath, "groupContext">,
+  { sealed, nodes }: Recipient,
+  keyPair: KeyPair,
+): Promise<{ readonly path: readonly PathSecret[]; readonly commitSecret: Bytes }> {
+  const secret = await decryptWithLabel(suite, keyPair, "UpdatePathNode", groupContext, sealed);
+  const indices = nodes.map(({ index }) => index);
+  const derived = await derivePathSecrets(suite, secret, indices);
+  for (const [j, { keyPair: made }] of derived.path.entries()) {
+    if (!bytesEqual(made.publicKey, nodes[j]?.encryptionKey ?? EMPTY)) {
+      throw new MlsError(
+        "path-secret",
+        "7.5",
+        "a path secret does not lead to the path's public key",
+      );
+    }
+  }
+  return derived;
+}
+
 /**
  * What a path tells the member at `ownLeaf` (§7.5, §12.4.2): the keys of the nodes above both, and the commit secret.
  * `tree` has the proposals applied and not yet the path. Throws `MlsError` with `path-secret` or `hpke-open`.
@@ -232,39 +323,11 @@ function heldKey(tree: RatchetTree, keys: PrivateKeys, index: number): KeyPair |
 export async function decryptPath(
   suite: Suite,
   tree: RatchetTree,
-  received: {
-    readonly leafIndex: number;
-    readonly path: UpdatePath;
-    readonly added: ReadonlySet<number>;
-    readonly groupContext: Bytes;
-  },
+  received: ReceivedPath,
   own: { readonly leafIndex: number; readonly keys: PrivateKeys },
 ): Promise<{ readonly path: readonly PathSecret[]; readonly commitSecret: Bytes }> {
-  const steps = filteredDirectPath(tree, received.leafIndex);
-  const at = steps.findIndex(({ node }) => isBelow(2 * own.leafIndex, node.index));
-  const step = steps[at];
-  if (!step) throw new MlsError("path-secret", "7.5", "the path has no node above this member");
-  const among = recipients(step.copath, received.added);
-  for (const [i, index] of among.entries()) {
-    const keyPair = heldKey(tree, own.keys, index);
-    const sealed = received.path.nodes[at]?.encryptedPathSecret[i];
-    if (!keyPair || !sealed) continue;
-    const context = received.groupContext;
-    const secret = await decryptWithLabel(suite, keyPair, "UpdatePathNode", context, sealed);
-    const indices = steps.slice(at).map(({ node }) => node.index);
-    const derived = await derivePathSecrets(suite, secret, indices);
-    for (const [j, { keyPair: made }] of derived.path.entries()) {
-      if (!bytesEqual(made.publicKey, received.path.nodes[at + j]?.encryptionKey ?? EMPTY)) {
-        throw new MlsError(
-          "path-secret",
-          "7.5",
-          "a path secret does not lead to the path's public key",
-        );
-      }
-    }
-    return derived;
-  }
-  throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
+  const { recipient, keyPair } = ownRecipient(tree, received, own);
+  return openPathSecret(suite, received, recipient, keyPair);
 }
 
 /**

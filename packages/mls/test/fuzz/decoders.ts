@@ -10,6 +10,7 @@ import { decodeMessage, encodeMessage } from "../../src/framing/message.ts";
 import { PrivateMessage } from "../../src/framing/private-message.ts";
 import { Commit, Proposal } from "../../src/framing/proposal.ts";
 import { PublicMessage } from "../../src/framing/public-message.ts";
+import { CommitReport } from "../../src/group/report.ts";
 import {
   decodePending,
   decodeSecrets,
@@ -138,6 +139,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     struct("Welcome", Welcome, arbitrary.welcome),
     struct("PreSharedKeyID", PreSharedKeyID, arbitrary.preSharedKeyId),
     struct("HPKECiphertext", HpkeCiphertext, arbitrary.hpkeCiphertext),
+    struct("CommitReport", CommitReport, arbitrary.commitReport),
     struct("required_capabilities", RequiredCapabilities, arbitrary.requiredCapabilities),
     {
       name: "extensions of the GroupContext",
