@@ -227,7 +227,9 @@ describe("a report is refused", () => {
       ...REFUSED,
       message: expect.stringContaining("what it should be") as string,
     });
-    await expect(observer.checkReport(bad, changed(report, of))).rejects.toThrow();
+    await expect(observer.checkReport(bad, changed(report, of))).rejects.toMatchObject({
+      name: "MlsError",
+    });
   });
 
   it("with another key, one of another node, or of another size", async () => {
@@ -287,7 +289,7 @@ describe("a report is refused", () => {
     // A ciphertext that is spoiled on its way was not the committer's doing.
     const fine = await forgeCommit(mallory);
     const spoiled = fine.map((byte, i) => (i === fine.length - 200 ? byte ^ 1 : byte)) as Bytes;
-    await expect(observer.checkReport(spoiled, report)).rejects.toThrow();
+    await expect(observer.checkReport(spoiled, report)).rejects.toMatchObject({ name: "MlsError" });
     const { group } = await observer.process(bad);
     await expect(group.checkReport(bad, report)).rejects.toMatchObject({ code: "wrong-epoch" });
   });
