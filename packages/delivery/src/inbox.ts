@@ -28,7 +28,7 @@ export function createInbox(service: {
 
   async function acknowledge({ device, body }: Call<"acknowledge">): Promise<undefined> {
     const { upTo } = await body();
-    const acknowledged = upTo >= 0 ? await store.acknowledge(device.device, upTo) : "beyond-end";
+    const acknowledged = await store.acknowledge(device.device, upTo);
     if (acknowledged === "beyond-end") {
       throw new Refusal("bad-request", "the inbox does not reach that far");
     }

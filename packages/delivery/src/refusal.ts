@@ -29,7 +29,7 @@ export class Refusal extends Error {
 }
 
 export function problemResponse({ code, message, members, headers }: Refusal): Response {
-  const status = PROBLEMS[code];
+  const [status] = PROBLEMS[code];
   const problem = {
     ...members,
     type: `urn:conclave:problem:${code}`,

@@ -18,7 +18,14 @@ import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
-import { PROBLEMS, ROUTES, type Route, type RouteName } from "./protocol/index.ts";
+import { openApiDocument } from "./openapi.ts";
+import {
+  type OpenApiDocument,
+  PROBLEMS,
+  ROUTES,
+  type Route,
+  type RouteName,
+} from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createSockets } from "./sockets.ts";
@@ -103,6 +110,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   let closing = false;
+  let document: OpenApiDocument | undefined;
 
   const handlers: Handlers<RouteName> = {
     ...accounts.handlers,
@@ -116,6 +124,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       });
     },
     health: async () => ({ status: "ok" }),
+    openapi: async () => (document ??= openApiDocument()),
   };
 
   /** Whether a page of this origin may use the service; what is no page has no origin. */
@@ -225,7 +234,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         options.log?.({ ...line, status: 101 });
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        const status = PROBLEMS[error.code];
+        const [status] = PROBLEMS[error.code];
         refuseUpgrade(stream, status);
         options.log?.({ ...line, status, code: error.code });
       }

@@ -30,6 +30,8 @@ import {
   toJson,
 } from "@conclave/delivery/protocol";
 
+import { checkDescribed } from "./openapi/described.ts";
+
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 export const ORIGIN = "https://delivery.example";
@@ -176,7 +178,7 @@ export interface Answer {
   readonly problem: Problem;
 }
 
-/** A request with a JSON body, or with the bytes of an MLSMessage. */
+/** A request with a JSON body, or with the bytes of an MLSMessage. What it answers has to be as described. */
 export async function call(
   world: { readonly url: string },
   method: string,
@@ -205,6 +207,7 @@ export async function call(
     ? await response.json()
     : new Uint8Array(await response.arrayBuffer());
   const { status, headers } = response;
+  checkDescribed(method, path, { status, type: headers.get("content-type"), body: content });
   return { status, headers, body: content, problem: content as Problem };
 }
 

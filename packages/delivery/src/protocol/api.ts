@@ -37,6 +37,12 @@ export const uint64: z.ZodType<bigint, string> = z
   .regex(/^(0|[1-9][0-9]{0,19})$/)
   .transform((text) => BigInt(text));
 
+/** How many, or the how manieth. */
+const count = z.number().int().min(0);
+
+/** Milliseconds since the Unix epoch. */
+const time = z.number().min(0);
+
 /** In a query: decimal digits. */
 export const wholeNumber: z.ZodType<number, string> = z
   .string()
@@ -69,7 +75,7 @@ export type RegisterRequest = Body<typeof RegisterRequest>;
 export const SignInRequest = z.object({ signIn: bytes });
 export type SignInRequest = Body<typeof SignInRequest>;
 
-export const SignInResponse = z.object({ token: z.string(), expiresAt: z.number() });
+export const SignInResponse = z.object({ token: z.string(), expiresAt: time });
 export type SignInResponse = Body<typeof SignInResponse>;
 
 /** `lookUp`: by exact name. Unknown and unwilling are answered alike: `not-found`. */
@@ -92,12 +98,12 @@ export const UploadKeyPackagesRequest = z.object({
 export type UploadKeyPackagesRequest = Body<typeof UploadKeyPackagesRequest>;
 
 /** `uploadKeyPackages`, `countKeyPackages`: how many are left, the last resort apart. */
-export const KeyPackageCount = z.object({ available: z.number().int(), lastResort: z.boolean() });
+export const KeyPackageCount = z.object({ available: count, lastResort: z.boolean() });
 export type KeyPackageCount = Body<typeof KeyPackageCount>;
 
 export const ClaimKeyPackagesRequest = z.object({
   accountId: bytes,
-  suites: z.array(z.number().int()).min(1).max(16),
+  suites: z.array(z.number().int().min(0).max(0xffff)).min(1).max(16),
 });
 export type ClaimKeyPackagesRequest = Body<typeof ClaimKeyPackagesRequest>;
 
@@ -129,30 +135,28 @@ export const CommitRequest = z.object({
 export type CommitRequest = Body<typeof CommitRequest>;
 
 /** `commit`, `message`: where the log has it. The same bytes again get the same answer. */
-export const Accepted = z.object({ seq: z.number().int(), acceptedAt: z.number() });
+export const Accepted = z.object({ seq: count, acceptedAt: time });
 export type Accepted = Body<typeof Accepted>;
 
 export const LogEntry = z.object({
   /** From 1 on, without gaps, in each group. */
-  seq: z.number().int(),
+  seq: count,
   /** The epoch the message belongs to (a commit: the one it ends). */
   epoch: uint64,
   kind: z.enum(["commit", "proposal", "application"]),
   /** The MLSMessage. */
   message: bytes,
-  acceptedAt: z.number(),
+  acceptedAt: time,
 });
 export type LogEntry = Body<typeof LogEntry>;
 
 /** `log`: what follows `after`, in order; `head` is the last sequence number the device may read. */
-export const LogResponse = z.object({ entries: z.array(LogEntry), head: z.number().int() });
+export const LogResponse = z.object({ entries: z.array(LogEntry), head: count });
 export type LogResponse = Body<typeof LogResponse>;
 
 /** `groups`: those the device is or was in. */
 export const GroupsResponse = z.object({
-  groups: z.array(
-    z.object({ groupId: bytes, head: z.number().int(), epoch: uint64, member: z.boolean() }),
-  ),
+  groups: z.array(z.object({ groupId: bytes, head: count, epoch: uint64, member: z.boolean() })),
 });
 export type GroupsResponse = Body<typeof GroupsResponse>;
 
@@ -161,16 +165,16 @@ export const LinkResponse = z.object({
   epoch: uint64,
   sealedGroupInfo: bytes,
   ratchetTree: bytes,
-  usesLeft: z.number().int(),
+  usesLeft: count,
 });
 export type LinkResponse = Body<typeof LinkResponse>;
 
 /** A Welcome, and the log entry of the commit that made it: reading starts behind that. */
 export const InboxEntry = z.object({
-  seq: z.number().int(),
+  seq: count,
   groupId: bytes,
   epoch: uint64,
-  commitSeq: z.number().int(),
+  commitSeq: count,
   welcome: bytes,
 });
 export type InboxEntry = Body<typeof InboxEntry>;
@@ -178,11 +182,15 @@ export type InboxEntry = Body<typeof InboxEntry>;
 export const InboxResponse = z.object({ entries: z.array(InboxEntry) });
 export type InboxResponse = Body<typeof InboxResponse>;
 
-export const AcknowledgeRequest = z.object({ upTo: z.number().int() });
+export const AcknowledgeRequest = z.object({ upTo: count });
 export type AcknowledgeRequest = Body<typeof AcknowledgeRequest>;
 
 export const HealthResponse = z.object({ status: z.literal("ok") });
 export type HealthResponse = Body<typeof HealthResponse>;
+
+/** OpenAPI 3.1. */
+export const OpenApiDocument = z.looseObject({ openapi: z.string() });
+export type OpenApiDocument = Body<typeof OpenApiDocument>;
 
 /** The socket's first frame, from the device; within 10 seconds. */
 export const SocketHello = z.object({ type: z.literal("hello"), token: z.string() });
@@ -191,7 +199,7 @@ export type SocketHello = Body<typeof SocketHello>;
 /** Frames from the service: doorbells. They may be lost or come twice; the log is the truth. */
 export const SocketFrame = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
-  z.object({ type: z.literal("group"), groupId: bytes, head: z.number().int() }),
+  z.object({ type: z.literal("group"), groupId: bytes, head: count }),
   z.object({ type: z.literal("inbox") }),
 ]);
 export type SocketFrame = Body<typeof SocketFrame>;

@@ -5,45 +5,48 @@
 
 import { z } from "zod";
 
-/** Each code with its HTTP status. */
+/** Each code with its HTTP status and when it is said. */
 export const PROBLEMS = {
-  "bad-request": 400,
-  "invalid-signature": 401,
-  "not-signed-in": 401,
-  /** Carries `now`, the service's, in milliseconds since the Unix epoch. */
-  "clock-skew": 401,
-  "not-allowed": 403,
-  "origin-not-allowed": 403,
-  "not-found": 404,
-  "method-not-allowed": 405,
-  "name-taken": 409,
-  "account-exists": 409,
-  /** A signature key of the list is another device's. */
-  "key-in-use": 409,
-  "group-exists": 409,
-  /** A device that the commit adds has not read its inbox for too long. */
-  "inbox-full": 409,
-  /**
-   * For members it carries `currentEpoch`, and `winner` (seq and hash) where a commit won that epoch; for
-   * others it does not.
-   */
-  "wrong-epoch": 409,
-  /** The device list does not follow the one that is held. Carries `currentVersion`. */
-  "device-list-conflict": 409,
-  "link-closed": 410,
-  "too-large": 413,
-  "unsupported-media-type": 415,
-  /** The message breaks a rule of MLS. Carries `rule`, the code of the MlsError. */
-  "invalid-message": 422,
-  /** `GET /v1/socket` without an upgrade. */
-  "upgrade-required": 426,
-  /** With `Retry-After`, in seconds. */
-  "too-many-requests": 429,
-  internal: 500,
-  "shutting-down": 503,
-  /** The store failed: whether the change was made isn't known, and the same request again finds out. With `Retry-After`. */
-  unavailable: 503,
-} as const;
+  "bad-request": [400, "The request has not the form it should have."],
+  "invalid-signature": [401, "The proof of who asks does not hold."],
+  "not-signed-in": [401, "The token is missing, unknown, or its session is over."],
+  "clock-skew": [401, "The clocks differ too much. Carries `now`, the service's, in milliseconds."],
+  "not-allowed": [403, "It is understood, and not this device's to do."],
+  "origin-not-allowed": [403, "Pages of this origin may not use the service."],
+  "not-found": [404, "There is nothing by that name, or nothing that this device may know of."],
+  "method-not-allowed": [
+    405,
+    "The path is known, the method is not. `Allow` lists those that are.",
+  ],
+  "name-taken": [409, "Another account has this name."],
+  "account-exists": [409, "The account exists already."],
+  "key-in-use": [409, "A signature key of the list is another device's."],
+  "group-exists": [409, "Another group has this id."],
+  "inbox-full": [409, "A device that the commit adds has not read its inbox for too long."],
+  "wrong-epoch": [
+    409,
+    "The group is in another epoch. For members it carries `currentEpoch`, and `winner` (seq and hash) where a commit won the epoch that was given.",
+  ],
+  "device-list-conflict": [
+    409,
+    "The device list does not follow the one that is held. Carries `currentVersion`.",
+  ],
+  "link-closed": [410, "The link has expired, was used up or was revoked."],
+  "too-large": [413, "More than is taken. Carries `limit`."],
+  "unsupported-media-type": [415, "The body has another media type than this route takes."],
+  "invalid-message": [
+    422,
+    "The message breaks a rule of MLS. Carries `rule`, the code of the MlsError, and `section`, that of RFC 9420.",
+  ],
+  "upgrade-required": [426, "This is a WebSocket."],
+  "too-many-requests": [429, "Asked too often. `Retry-After` says for how many seconds."],
+  internal: [500, "The service failed at this."],
+  "shutting-down": [503, "The service is about to end."],
+  unavailable: [
+    503,
+    "The store failed: whether the change was made isn't known, and the same request again finds out. `Retry-After` says when.",
+  ],
+} as const satisfies Readonly<Record<string, readonly [status: number, says: string]>>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
 

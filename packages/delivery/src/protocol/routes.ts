@@ -23,6 +23,7 @@ import {
   LinkResponse,
   LogResponse,
   LookUpRequest,
+  OpenApiDocument,
   RegisterRequest,
   ReplaceDeviceListRequest,
   SignInRequest,
@@ -246,6 +247,14 @@ export const ROUTES = {
     answer: { status: 200, schema: HealthResponse },
     problems: [],
   },
+  openapi: {
+    method: "GET",
+    path: "/v1/openapi.json",
+    summary: "This description: an OpenAPI 3.1 document.",
+    signIn: false,
+    answer: { status: 200, schema: OpenApiDocument },
+    problems: [],
+  },
 } as const satisfies Readonly<Record<string, Route>>;
 
 export type RouteName = keyof typeof ROUTES;
@@ -308,6 +317,7 @@ export function problemsOf(route: Route): readonly ProblemCode[] {
   if (route.path.includes("{")) codes.add("not-found");
   if (route.query ?? route.body) codes.add("bad-request");
   if (route.body) codes.add("too-large").add("unsupported-media-type");
-  codes.add("origin-not-allowed").add("too-many-requests").add("internal").add("shutting-down");
+  codes.add("origin-not-allowed").add("too-many-requests").add("internal");
+  codes.add("shutting-down").add("unavailable");
   return [...codes];
 }
