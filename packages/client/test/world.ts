@@ -59,6 +59,7 @@ export async function createWorld(
       store,
       publicOrigin: origin,
       allowedOrigins,
+      contact: "open",
       limits: LIMITS,
     });
     running = { store, service, server: await serve(service, { port }) };

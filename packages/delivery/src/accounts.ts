@@ -3,7 +3,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
 import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -17,101 +16,36 @@ import {
   normalizeName,
   openDeviceList,
   readSignIn,
-  SIGN_IN_WINDOW,
-  type SignIn,
   type SignInResponse,
   sha256,
-  verifySignIn,
 } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
-import { Refusal } from "./refusal.ts";
-import type { Account, ListedDevice, Store } from "./store/store.ts";
-
-/** How long a token is good for, in milliseconds. */
-const SESSION_LIFETIME = 60 * 60 * 1000;
-
-export interface Session {
-  readonly device: ListedDevice;
-  readonly tokenHash: Bytes;
-  readonly startedAt: number;
-  readonly expiresAt: number;
-}
-
-export interface Accounts {
-  /** Whose token this is. Throws `Refusal` with `not-signed-in`. */
-  readonly session: (token: string) => Promise<Session>;
-  readonly handlers: Handlers<
-    "register" | "signIn" | "signOut" | "lookUp" | "deviceList" | "replaceDeviceList"
-  >;
-}
-
-/** The token of a request, from `Authorization: Bearer`. */
-export function bearerOf(request: Request): string {
-  return (
-    /^Bearer ([A-Za-z0-9_-]{1,128})$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? ""
-  );
-}
-
-/** Tokens are stored as their hashes alone: who reads the store can sign in as nobody. */
-function hashToken(token: string): Bytes {
-  return new Uint8Array(createHash("sha256").update(token).digest());
-}
+import { notFound, Refusal } from "./refusal.ts";
+import { nonceOf, type Sessions } from "./sessions.ts";
+import type { Account, ContactRule, Store } from "./store/store.ts";
 
 function same(a: Bytes, b: Bytes): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
+/** A list and the one it follows. */
+interface NextList {
+  readonly before: DeviceList;
+  readonly list: DeviceList;
+  readonly next: Account & Pick<DeviceList, "previousHash" | "devices">;
+}
+
 export function createAccounts(service: {
   readonly store: Store;
+  readonly sessions: Sessions;
   readonly doorbell: Doorbell;
   readonly limits: Limits;
-  readonly publicOrigin: string;
+  readonly contact: ContactRule;
   readonly now: () => number;
-}): Accounts {
-  const { store, doorbell, limits, publicOrigin, now } = service;
+}): Handlers<"register" | "lookUp" | "deviceList" | "replaceDeviceList" | "deleteAccount"> {
+  const { store, sessions, doorbell, limits, now } = service;
   const registrations = createRateLimiter(limits.registration, now);
-  const signIns = createRateLimiter(limits.signIn, now);
   const lookUps = createRateLimiter(limits.lookUp, now);
-  const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
-
-  /** Checks all of a proof but its nonce: its service, its time, and its signature by this device. */
-  async function checkSignIn(signed: Bytes, claim: SignIn, signInKey: Bytes): Promise<void> {
-    const seconds = BigInt(Math.floor(now() / 1000));
-    const window = BigInt(SIGN_IN_WINDOW);
-    if (claim.issuedAt > seconds + window || claim.issuedAt < seconds - window) {
-      throw new Refusal("clock-skew", "the clocks of device and service differ too much", {
-        members: { now: now() },
-      });
-    }
-    if (claim.service !== publicOrigin || !(await verifySignIn(signed, signInKey))) {
-      throw new Refusal("invalid-signature", "the proof does not hold");
-    }
-  }
-
-  /** A proof is remembered for as long as its time would be accepted. */
-  function nonceOf(claim: SignIn): { nonce: Bytes; expiresAt: number } {
-    return {
-      nonce: claim.nonce,
-      expiresAt: (Number(claim.issuedAt) + SIGN_IN_WINDOW + 1) * 1000,
-    };
-  }
-
-  async function startSession(device: number, claim: SignIn | undefined): Promise<SignInResponse> {
-    const token = bytesToText(crypto.getRandomValues(new Uint8Array(32)));
-    const at = now();
-    const expiresAt = at + SESSION_LIFETIME;
-    const started = await store.startSession({
-      device,
-      ...(claim && { nonce: nonceOf(claim) }),
-      tokenHash: hashToken(token),
-      expiresAt,
-      now: at,
-    });
-    if (started === "nonce-used") {
-      throw new Refusal("invalid-signature", "the proof was used before");
-    }
-    return { token, expiresAt };
-  }
 
   /** A list that may be held: well-formed, signed, current and of bounded size. */
   async function readDeviceList(signed: Bytes): Promise<{ list: DeviceList; account: Account }> {
@@ -155,7 +89,7 @@ export function createAccounts(service: {
     ) {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
-    await checkSignIn(given.signIn, claim, signer.signInKey);
+    await sessions.checkSignIn(given.signIn, claim, signer.signInKey);
     const registered = await store.register({
       ...account,
       devices: list.devices,
@@ -168,42 +102,51 @@ export function createAccounts(service: {
     if (registered !== "registered") throw new Refusal(registered, REGISTRATION_TITLES[registered]);
     const device = await store.device(account.accountId, claim.deviceId);
     if (device === undefined) throw new Refusal("account-exists", "the account exists already");
-    return startSession(device.device, undefined);
-  }
-
-  async function signIn({ address, body }: Call<"signIn">): Promise<SignInResponse> {
-    signIns.take(addressKey(address));
-    const { signIn: proof } = await body();
-    const claim = await readStructure(() => readSignIn(proof), "this is no sign-in");
-    const device = await store.device(claim.accountId, claim.deviceId);
-    if (device === undefined || device.revokedAt !== 0n) {
-      throw new Refusal("invalid-signature", "the proof does not hold");
-    }
-    await checkSignIn(proof, claim, device.signInKey);
-    return startSession(device.device, claim);
-  }
-
-  async function signOut({ request, device }: Call<"signOut">): Promise<undefined> {
-    const tokenHash = hashToken(bearerOf(request));
-    await store.endSession(device.accountId, tokenHash);
-    doorbell.ring({ type: "signed-out", tokenHash });
+    return sessions.start(device.device);
   }
 
   async function lookUp({ address, device, body }: Call<"lookUp">): Promise<DeviceListResponse> {
     lookUps.take(`device ${device.device}`);
     lookUps.take(`address ${addressKey(address)}`);
-    const { name } = await body();
-    const account = await store.accountByName(
-      await readStructure(() => normalizeName(name), "this is no name"),
-    );
-    if (account === undefined) throw notFound();
-    return { deviceList: account.deviceList };
+    const given = await body();
+    const name = await readStructure(() => normalizeName(given.name), "this is no name");
+    // Of the unknown and of the unwilling, the same.
+    const reached = await store.reach(device.accountId, { name }, service.contact);
+    if (reached === undefined) throw notFound();
+    return { deviceList: reached.account.deviceList };
   }
 
   async function deviceList({ params }: Call<"deviceList">): Promise<DeviceListResponse> {
     const account = await store.account(params.accountId);
     if (account === undefined) throw notFound();
     return { deviceList: account.deviceList };
+  }
+
+  function conflict(currentVersion: bigint): Refusal {
+    return new Refusal("device-list-conflict", "the list does not follow the one that is held", {
+      members: { currentVersion },
+    });
+  }
+
+  /** The list, if it may take the place of the account's; "held" where it has done so. Throws `Refusal`. */
+  async function readNextList(accountId: Bytes, signed: Bytes): Promise<NextList | "held"> {
+    const { list, account } = await readDeviceList(signed);
+    // The account is named by its root key, so the right account means the right root.
+    const held = await store.account(accountId);
+    if (held === undefined || !same(account.accountId, accountId) || list.name !== held.name) {
+      throw new Refusal("not-allowed", "root key and name of an account stay");
+    }
+    if (same(account.hash, held.hash)) return "held";
+    const { previousHash, devices } = list;
+    if (!same(previousHash, held.hash) || list.version !== held.version + 1n) {
+      throw conflict(held.version);
+    }
+    // Who reads the log later judges by the newest list what was accepted by an older one.
+    const before = await openDeviceList(held.deviceList);
+    if (!keepsDevices(before, list) || list.expiresAt < before.expiresAt) {
+      throw new Refusal("not-allowed", "the list takes back what the one before said");
+    }
+    return { before, list, next: { ...account, previousHash, devices } };
   }
 
   async function replaceDeviceList({
@@ -215,43 +158,58 @@ export function createAccounts(service: {
     if (!same(device.accountId, accountId)) {
       throw new Refusal("not-allowed", "this is another account's list");
     }
-    const given = await body();
-    const { list, account } = await readDeviceList(given.deviceList);
-    // The account is named by its root key, so the right account means the right root.
-    const held = await store.account(accountId);
-    if (held === undefined || !same(account.accountId, accountId) || list.name !== held.name) {
-      throw new Refusal("not-allowed", "root key and name of an account stay");
-    }
-    if (same(account.hash, held.hash)) return;
-    const { previousHash, devices } = list;
-    const conflict = (): Refusal =>
-      new Refusal("device-list-conflict", "the list does not follow the one that is held", {
-        members: { currentVersion: held.version },
-      });
-    if (!same(previousHash, held.hash) || list.version !== held.version + 1n) throw conflict();
-    // Who reads the log later judges by the newest list what was accepted by an older one.
-    const before = await openDeviceList(held.deviceList);
-    if (!keepsDevices(before, list) || list.expiresAt < before.expiresAt) {
-      throw new Refusal("not-allowed", "the list takes back what the one before said");
-    }
-    const replaced = await store.replaceDeviceList({ ...account, previousHash, devices });
-    if (replaced === "device-list-conflict") throw conflict();
-    if (replaced === "entered-later") {
-      throw new Refusal("not-allowed", "a device entered a group after it is said to be revoked");
-    }
+    const given = await readNextList(accountId, (await body()).deviceList);
+    if (given === "held") return;
+    const replaced = await store.replaceDeviceList(given.next);
+    if (replaced === "device-list-conflict") throw conflict(given.before.version);
+    if (replaced === "entered-later") throw enteredLater();
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
   }
 
-  return {
-    async session(token) {
-      const tokenHash = hashToken(token);
-      const session = await store.session(tokenHash, now());
-      if (session === undefined) throw new Refusal("not-signed-in", "sign in first");
-      return { ...session, tokenHash };
-    },
-    handlers: { register, signIn, signOut, lookUp, deviceList, replaceDeviceList },
-  };
+  /** The list that revokes every device of the account, and names no other. */
+  async function readFinalList(accountId: Bytes, signed: Bytes): Promise<NextList["next"]> {
+    const given = await readNextList(accountId, signed);
+    const revoked = (list: DeviceList): boolean =>
+      list.devices.every(({ revokedAt }) => revokedAt !== 0n);
+    if (
+      given === "held" ||
+      !revoked(given.list) ||
+      given.list.devices.length !== given.before.devices.length
+    ) {
+      throw new Refusal("not-allowed", "a last list revokes every device, and names no new one");
+    }
+    return given.next;
+  }
+
+  async function deleteAccount({
+    device,
+    session,
+    params,
+    body,
+  }: Call<"deleteAccount">): Promise<undefined> {
+    const { accountId } = params;
+    if (!same(device.accountId, accountId)) {
+      throw new Refusal("not-allowed", "this is another account");
+    }
+    const { deviceList } = await body();
+    const final = deviceList && (await readFinalList(accountId, deviceList));
+    // A token may have been stolen: the root key or the device's own has to have said it just now.
+    if (final === undefined && session.startedAt + limits.freshSignIn <= now()) {
+      throw new Refusal("sign-in-again", "this takes a session that has just begun");
+    }
+    const deleted = await store.deleteAccount(accountId, { ...(final && { final }), now: now() });
+    if (deleted === "unknown") throw notFound();
+    if (deleted === "device-list-conflict") throw conflict((final?.version ?? 1n) - 1n);
+    if (deleted === "entered-later") throw enteredLater();
+    doorbell.ring({ type: "revoked", devices: deleted.devices });
+  }
+
+  return { register, lookUp, deviceList, replaceDeviceList, deleteAccount };
+}
+
+function enteredLater(): Refusal {
+  return new Refusal("not-allowed", "a device entered a group after it is said to be revoked");
 }
 
 const REGISTRATION_TITLES = {

@@ -18,6 +18,7 @@ import {
   toJson,
 } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
+import type { Session } from "./sessions.ts";
 import type { ListedDevice } from "./store/store.ts";
 
 export interface Call<N extends RouteName> {
@@ -26,6 +27,8 @@ export interface Call<N extends RouteName> {
   readonly address: string;
   /** Who is signed in, where the route asks for that. */
   readonly device: (typeof ROUTES)[N]["signIn"] extends true ? ListedDevice : undefined;
+  /** By which session. */
+  readonly session: (typeof ROUTES)[N]["signIn"] extends true ? Session : undefined;
   readonly params: ParametersOf<N>;
   /** Read when this is called. Throws `Refusal` where it is not what the route takes. */
   readonly body: () => Promise<BodyOf<N>>;
@@ -42,6 +45,7 @@ export type AnyHandler = (call: {
   readonly request: Request;
   readonly address: string;
   readonly device: ListedDevice | undefined;
+  readonly session: Session | undefined;
   readonly params: object;
   readonly body: () => Promise<unknown>;
 }) => Promise<unknown>;

@@ -17,6 +17,18 @@ export type Ring =
     }
   /** There is a Welcome for these devices. */
   | { readonly type: "inbox"; readonly devices: readonly number[] }
+  /** Somebody asks to reach their account, or one that they asked allowed it. */
+  | { readonly type: "contacts"; readonly devices: readonly number[] }
+  /** They have few key packages left, or their last resort was served. */
+  | { readonly type: "key-packages"; readonly devices: readonly number[] }
+  /** A member of the group says this, for the moment: at most 1 KB, which goes to all others that listen and is stored nowhere. */
+  | {
+      readonly type: "signal";
+      readonly groupId: Bytes;
+      /** The device that says it. */
+      readonly from: number;
+      readonly body: Bytes;
+    }
   /** The sessions of these devices are over. */
   | { readonly type: "revoked"; readonly devices: readonly number[] }
   /** One session is over. */

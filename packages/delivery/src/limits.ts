@@ -14,12 +14,41 @@ export interface Limits {
   readonly registration: Rate;
   /** Attempts to sign in from one address. */
   readonly signIn: Rate;
+  /** How long a token is good for, in milliseconds. */
+  readonly sessionLifetime: number;
+  /** How long ago the session began by which an account is deleted, in milliseconds. */
+  readonly freshSignIn: number;
+  /** Requests of all devices of one account. */
+  readonly account: Rate;
   /** Names that one device looks up; also one address. */
   readonly lookUp: Rate;
   /** Times that one device claims key packages. */
   readonly claim: Rate;
   /** Times that key packages of one account are claimed, by whomever. */
   readonly claimed: Rate;
+  /** Times that one account claims key packages of another that does not know it. */
+  readonly strangerClaim: Rate;
+  /** Key packages of one account that go to accounts it does not know; more get the last resort. */
+  readonly strangerClaimed: Rate;
+  /** Key packages of a device that strangers leave, where it has a last resort. */
+  readonly reserve: number;
+  /** Times that one account asks to reach others. */
+  readonly ask: Rate;
+  /** Accounts that wait for one's answer, how long they do, and how long a refusal stands, in milliseconds. */
+  readonly requests: number;
+  readonly requestLifetime: number;
+  readonly refusalLifetime: number;
+  /** Accounts that one allows or blocks. */
+  readonly contacts: number;
+  /** Times that one account reads all that is held about it. */
+  readonly export: Rate;
+  /** Signals of one device. */
+  readonly signal: Rate;
+  /** Signals in one group, and the frames that they make for the sockets of one process. */
+  readonly groupSignal: Rate;
+  readonly signalFrames: Rate;
+  /** Signals that wait for one socket; more are dropped. */
+  readonly signalQueue: number;
   /** Groups that one device makes. */
   readonly group: Rate;
   /** Devices in one account's list, with those that were revoked. */
@@ -50,9 +79,25 @@ export const DEFAULT_LIMITS: Limits = {
   device: { burst: 1000, perSecond: 100 },
   registration: { burst: 100, perSecond: 0.1 },
   signIn: { burst: 200, perSecond: 2 },
+  sessionLifetime: 30 * 60 * 1000,
+  freshSignIn: 5 * 60 * 1000,
+  account: { burst: 2000, perSecond: 200 },
   lookUp: { burst: 60, perSecond: 1 },
   claim: { burst: 120, perSecond: 1 },
   claimed: { burst: 120, perSecond: 1 },
+  strangerClaim: { burst: 10, perSecond: 0.01 },
+  strangerClaimed: { burst: 20, perSecond: 0.01 },
+  reserve: 10,
+  ask: { burst: 20, perSecond: 0.001 },
+  requests: 100,
+  requestLifetime: 30 * 24 * 60 * 60 * 1000,
+  refusalLifetime: 7 * 24 * 60 * 60 * 1000,
+  contacts: 10_000,
+  export: { burst: 4, perSecond: 0.002 },
+  signal: { burst: 30, perSecond: 5 },
+  groupSignal: { burst: 200, perSecond: 50 },
+  signalFrames: { burst: 20_000, perSecond: 10_000 },
+  signalQueue: 8,
   group: { burst: 60, perSecond: 0.1 },
   devices: 64,
   keyPackageLifetime: 366 * 24 * 60 * 60,

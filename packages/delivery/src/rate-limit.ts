@@ -16,6 +16,8 @@ export interface Rate {
 export interface RateLimiter {
   /** Takes one from the bucket of `key`. Throws `Refusal` with `too-many-requests` where it is empty. */
   readonly take: (key: string) => void;
+  /** Takes so many, if they are there; otherwise none. */
+  readonly tryTake: (key: string, count?: number) => boolean;
 }
 
 interface Bucket {
@@ -29,15 +31,26 @@ const BUCKETS = 50_000;
 /** `now` in milliseconds. */
 export function createRateLimiter({ burst, perSecond }: Rate, now: () => number): RateLimiter {
   const buckets = createRecent<Bucket>(BUCKETS);
+
+  function look(key: string): Bucket {
+    const at = now();
+    const held = buckets.get(key) ?? { left: burst, at };
+    const elapsed = Math.max(0, at - held.at) / 1000;
+    return { left: Math.min(burst, held.left + elapsed * perSecond), at };
+  }
+
+  function tryTake(key: string, count = 1): boolean {
+    const { left, at } = look(key);
+    const enough = left >= count;
+    buckets.set(key, { left: enough ? left - count : left, at });
+    return enough;
+  }
+
   return {
+    tryTake,
     take(key) {
-      const at = now();
-      const held = buckets.get(key) ?? { left: burst, at };
-      const elapsed = Math.max(0, at - held.at) / 1000;
-      const left = Math.min(burst, held.left + elapsed * perSecond);
-      buckets.set(key, { left: left < 1 ? left : left - 1, at });
-      if (left >= 1) return;
-      const seconds = Math.max(1, Math.ceil((1 - left) / perSecond));
+      if (tryTake(key)) return;
+      const seconds = Math.max(1, Math.ceil((1 - look(key).left) / perSecond));
       throw new Refusal("too-many-requests", "too many requests", {
         headers: { "retry-after": String(seconds) },
       });

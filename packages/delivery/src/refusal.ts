@@ -28,6 +28,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Of what does not exist and of what is none of the caller's, the same. */
+export function notFound(): Refusal {
+  return new Refusal("not-found", "there is nothing here");
+}
+
 export function problemResponse({ code, message, members, headers }: Refusal): Response {
   const [status] = PROBLEMS[code];
   const problem = {

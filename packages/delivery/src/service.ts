@@ -9,8 +9,10 @@ import { nodeCrypto } from "@conclave/mls/node";
 import type { PublicContext } from "@conclave/mls/public-group";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
-import { bearerOf, createAccounts } from "./accounts.ts";
+import { createAccountExport } from "./account-export.ts";
+import { createAccounts } from "./accounts.ts";
 import { type AnyHandler, bodyOf, type Handlers, parametersOf, responseOf } from "./call.ts";
+import { createConsent } from "./consent.ts";
 import { deviceAuthentication } from "./device-authentication.ts";
 import { type Doorbell, localDoorbell } from "./doorbell.ts";
 import { createGroupLog } from "./group-log.ts";
@@ -20,6 +22,7 @@ import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import {
+  bytesToText,
   type OpenApiDocument,
   PROBLEMS,
   ROUTES,
@@ -28,8 +31,10 @@ import {
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
+import { bearerOf, createSessions, type Session } from "./sessions.ts";
+import { createSignals } from "./signals.ts";
 import { createSockets } from "./sockets.ts";
-import { type ListedDevice, type Store, StoreUnavailable } from "./store/store.ts";
+import { type ContactRule, type Store, StoreUnavailable } from "./store/store.ts";
 
 export interface DeliveryServiceOptions {
   /** Stays the caller's to close, after the service. */
@@ -46,6 +51,11 @@ export interface DeliveryServiceOptions {
   /** Milliseconds since the Unix epoch. */
   readonly now?: () => number;
   readonly limits?: Partial<Limits>;
+  /**
+   * Whether anybody signed in may look an account up by its name and add its devices to groups ("open"), or has to ask first, where
+   * the account itself decided nothing. "ask" unless given.
+   */
+  readonly contact?: ContactRule;
   /** One that reaches the other processes, where several share a store. */
   readonly doorbell?: Doorbell;
   /** Takes one line a request. Nothing in it says who, which group, or what. */
@@ -104,20 +114,26 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     authentication: deviceAuthentication(store),
     now,
   };
-  const service = { store, publicOrigin, limits, now, doorbell, context };
-  const accounts = createAccounts(service);
-  const sockets = createSockets({ ...service, accounts });
+  const { contact = "ask" } = options;
+  const service = { store, publicOrigin, limits, contact, now, doorbell, context };
+  const sessions = createSessions(service);
+  const sockets = createSockets({ ...service, sessions });
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
+  const perAccount = createRateLimiter(limits.account, now);
   let closing = false;
   let document: OpenApiDocument | undefined;
 
   const handlers: Handlers<RouteName> = {
-    ...accounts.handlers,
+    ...sessions.handlers,
+    ...createAccounts({ ...service, sessions }),
+    ...createAccountExport(service),
+    ...createConsent(service),
     ...createKeyPackages(service),
     ...createGroupLog(service),
     ...createGroups(service),
     ...createInbox(service),
+    ...createSignals(service),
     socket: async () => {
       throw new Refusal("upgrade-required", "this is a WebSocket", {
         headers: { upgrade: "websocket" },
@@ -171,11 +187,13 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     await next();
   });
 
-  /** Who is signed in, if the limit for the device lets it. */
-  async function callerOf(request: Request): Promise<ListedDevice> {
-    const { device } = await accounts.session(bearerOf(request));
-    perDevice.take(String(device.device));
-    return device;
+  /** Who is signed in, if the limits for the device and its account let it. */
+  async function callerOf(request: Request): Promise<Session> {
+    const session = await sessions.session(bearerOf(request));
+    const { device, accountId } = session.device;
+    perDevice.take(String(device));
+    perAccount.take(bytesToText(accountId));
+    return session;
   }
 
   const methods = new Map<string, string[]>();
@@ -187,7 +205,8 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     app.on(route.method, path, async (c) => {
       c.set("route", name);
       const { raw: request } = c.req;
-      const device = route.signIn ? await callerOf(request) : undefined;
+      const session = route.signIn ? await callerOf(request) : undefined;
+      const device = session?.device;
       const params = parametersOf(
         route,
         (segment) => c.req.param(segment),
@@ -195,7 +214,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       );
       const { address } = c.env;
       const body = () => bodyOf(route, request);
-      return responseOf(route, await handler({ request, address, device, params, body }));
+      return responseOf(route, await handler({ request, address, device, session, params, body }));
     });
   }
   for (const [path, allowed] of methods) {

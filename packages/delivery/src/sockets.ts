@@ -8,12 +8,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { Accounts, Session } from "./accounts.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
+import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
 
 /** Close codes of our own, beside those of RFC 6455. */
@@ -31,6 +31,8 @@ const BROKE_A_RULE = 1008;
 const FRAME_LIMIT = 1024;
 /** Frames from one device; after its hello it has nothing to say. */
 const FRAMES = { burst: 20, perSecond: 1 };
+/** Sessions that are looked for in the store at a time. */
+const SESSIONS = 200;
 
 interface Connection {
   readonly socket: WebSocket;
@@ -45,8 +47,14 @@ interface Connection {
   sending: boolean;
   /** What is to be said once the frame under way has left. */
   readonly heads: Map<string, number>;
-  inbox: boolean;
+  readonly notices: Set<Notice>;
+  /** What members said meanwhile; undefined where it wants to hear none of that. */
+  signals: Signal[] | undefined;
 }
+
+/** What a device is told without more. */
+type Notice = Extract<Ring, { readonly devices: readonly number[] }>["type"] & SocketFrame["type"];
+type Signal = Extract<SocketFrame, { readonly type: "signal" }>;
 
 export interface Sockets {
   /** Takes over a request to upgrade that was let in. */
@@ -61,12 +69,12 @@ export interface Sockets {
 
 export function createSockets(service: {
   readonly store: Store;
-  readonly accounts: Accounts;
+  readonly sessions: Sessions;
   readonly doorbell: Doorbell;
   readonly limits: Limits;
   readonly now: () => number;
 }): Sockets {
-  const { store, accounts, doorbell, limits, now } = service;
+  const { store, sessions, doorbell, limits, now } = service;
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: FRAME_LIMIT,
@@ -77,6 +85,8 @@ export function createSockets(service: {
   const perAddress = new Map<string, number>();
   const byDevice = new Map<number, Set<Connection>>();
   const byGroup = new Map<string, Set<Connection>>();
+  const signalFrames = createRateLimiter(limits.signalFrames, now);
+  let looking = false;
 
   function listen(connection: Connection, group: string): void {
     connection.groups.add(group);
@@ -113,15 +123,15 @@ export function createSockets(service: {
   }
 
   function nextFrame(connection: Connection): SocketFrame | undefined {
-    if (connection.inbox) {
-      connection.inbox = false;
-      return { type: "inbox" };
+    for (const type of connection.notices) {
+      connection.notices.delete(type);
+      return { type };
     }
     for (const [group, head] of connection.heads) {
       connection.heads.delete(group);
       return { type: "group", groupId: bytesFromText(group), head };
     }
-    return undefined;
+    return connection.signals?.shift();
   }
 
   /** Says the next thing, if nothing is under way: a slow reader costs one frame and its groups' heads. */
@@ -154,6 +164,19 @@ export function createSockets(service: {
     unlisten(connection, bytesToText(ring.groupId));
   }
 
+  /** Signals are for the moment: where they come faster than they leave, they are dropped. */
+  function passOn({ groupId, from, body }: Extract<Ring, { type: "signal" }>): void {
+    const listeners = byGroup.get(bytesToText(groupId));
+    if (listeners === undefined || !signalFrames.tryTake("", listeners.size)) return;
+    for (const connection of listeners) {
+      const { signals, session } = connection;
+      if (signals === undefined || session?.device.device === from) continue;
+      if (connection.missed !== undefined || signals.length >= limits.signalQueue) continue;
+      signals.push({ type: "signal", groupId, body });
+      flush(connection);
+    }
+  }
+
   const stopListening = doorbell.listen((ring) => {
     switch (ring.type) {
       case "group": {
@@ -174,10 +197,14 @@ export function createSockets(service: {
         }
         return;
       }
+      case "signal":
+        return passOn(ring);
       case "inbox":
+      case "contacts":
+      case "key-packages":
         for (const device of ring.devices) {
           for (const connection of byDevice.get(device) ?? []) {
-            connection.inbox = true;
+            connection.notices.add(ring.type);
             if (connection.missed === undefined) flush(connection);
           }
         }
@@ -199,18 +226,46 @@ export function createSockets(service: {
     }
   });
 
+  /** Ends those whose session is over. */
+  async function endThoseOver(some: readonly Connection[]): Promise<void> {
+    const hashes = some.map(({ session }) => session?.tokenHash ?? new Uint8Array(0));
+    const live = await store.sessionsLive(hashes, now());
+    for (const [i, connection] of some.entries()) {
+      if (live[i] === false) end(connection, SOCKET_CLOSED.notSignedIn);
+    }
+  }
+
+  /** Sessions end in other processes too, and a ring may be lost: what the store says holds. */
+  async function endAllThoseOver(): Promise<void> {
+    if (looking) return;
+    looking = true;
+    try {
+      const signedIn = [...connections].filter(({ session }) => session !== undefined);
+      for (let i = 0; i < signedIn.length; i += SESSIONS) {
+        await endThoseOver(signedIn.slice(i, i + SESSIONS).filter((one) => connections.has(one)));
+      }
+    } catch {
+      // The store does not answer: the next time it may.
+    } finally {
+      looking = false;
+    }
+  }
+
   async function greet(connection: Connection, text: string): Promise<void> {
     const hello = SocketHello.safeParse(parse(text));
     if (!hello.success) return end(connection, BROKE_A_RULE);
-    const session = await accounts.session(hello.data.token);
+    const session = await sessions.session(hello.data.token);
     if (!connections.has(connection)) return;
     const { device } = session.device;
     const ofDevice = byDevice.get(device) ?? new Set();
     if (ofDevice.size >= limits.socketsPerDevice) return end(connection, SOCKET_CLOSED.tooMany);
     connection.session = session;
     connection.missed = [];
+    connection.signals = hello.data.signals === false ? undefined : [];
     byDevice.set(device, ofDevice.add(connection));
     const groups = await store.groupsOf(device);
+    // Looked for again now that its end would be heard of: it may have come in between.
+    await endThoseOver([connection]);
     if (!connections.has(connection)) return;
     for (const { groupId, member } of groups) {
       if (member) listen(connection, bytesToText(groupId));
@@ -236,7 +291,8 @@ export function createSockets(service: {
       missed: undefined,
       sending: false,
       heads: new Map(),
-      inbox: false,
+      notices: new Set(),
+      signals: undefined,
     };
     connections.add(connection);
     perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
@@ -270,6 +326,7 @@ export function createSockets(service: {
   }
 
   const heartbeat = setInterval(() => {
+    void endAllThoseOver();
     for (const connection of connections) {
       const { session, socket } = connection;
       if (session !== undefined && session.expiresAt <= now()) {

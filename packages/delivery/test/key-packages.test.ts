@@ -1,3 +1,4 @@
+import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { aKeyPackage, type Member, newMember } from "./member.ts";
 import { type Answer, call, newKey, random, startWorld, type World } from "./world.ts";
@@ -18,9 +19,16 @@ const claim = (by: Member, of: Member, suites = [1]): Promise<Answer> =>
     body: { accountId: of.person.accountId, suites },
   });
 
+/** The first lets the second reach its account. */
+async function allow(at: World, by: Member, other: Member): Promise<void> {
+  const path = `/v1/contacts/${bytesToText(other.person.accountId)}`;
+  await call(at, "PUT", path, { token: by.token, body: { state: "allowed" } });
+}
+
 describe("key packages", () => {
   it("are claimed once each by whoever asks at once, then the last resort", async () => {
     const [ada, ben] = [await aMember(), await aMember()];
+    await allow(world, ben, ada);
     const keyPackages = [await aKeyPackage(ben), await aKeyPackage(ben)];
     const lastResort = await aKeyPackage(ben);
     const uploaded = await upload(ben, { keyPackages, lastResort });
@@ -74,7 +82,9 @@ describe("key packages", () => {
   });
 
   it("are refused after their time, and when it is too long; and are not served after it", async () => {
-    const short = await startWorld({ limits: { keyPackageLifetime: 3600 } });
+    const short = await startWorld({
+      limits: { keyPackageLifetime: 3600, sessionLifetime: 7200_000 },
+    });
     const ada = await newMember(short, "Ada");
     const post = async (seconds: bigint): Promise<Answer> =>
       call(short, "POST", "/v1/key-packages", {
@@ -119,6 +129,7 @@ describe("key packages", () => {
           body: { accountId: ada.person.accountId, suites: [1] },
         })
       ).status;
+    await allow(limited, ada, ben);
     expect([await ask(ada), await ask(ada), await ask(ada)]).toEqual([200, 200, 429]);
     expect([await ask(ben), await ask(ben)]).toEqual([200, 429]);
     await limited.close();

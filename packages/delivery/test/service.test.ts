@@ -80,7 +80,7 @@ describe("requests that are none", () => {
     const answer = await call(world, "PATCH", "/v1/sessions", { body: {} });
     expect(answer.status).toBe(405);
     expect(answer.problem.code).toBe("method-not-allowed");
-    expect(answer.headers.get("allow")).toBe("POST, DELETE");
+    expect(answer.headers.get("allow")).toBe("POST, DELETE, GET");
   });
 
   it("have another content type", async () => {

@@ -1,7 +1,8 @@
 import { localDoorbell } from "@conclave/delivery";
-import { bytesToText, SocketFrame } from "@conclave/delivery/protocol";
+import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { greet, type Listener, listen, listenReady } from "./listener.ts";
 import {
   addAll,
   addOf,
@@ -32,42 +33,6 @@ beforeAll(async () => {
   world = await startWorld({ limits: { socketsPerDevice: 2 } });
 });
 afterAll(() => world.close());
-
-interface Listener {
-  readonly socket: WebSocket;
-  readonly frames: SocketFrame[];
-  readonly closed: Promise<number>;
-}
-
-function listen(at: World, options: { origin?: string; path?: string } = {}): Listener {
-  const url = at.url.replace("http", "ws") + (options.path ?? "/v1/socket");
-  const socket = new WebSocket(url, options.origin === undefined ? {} : { origin: options.origin });
-  const frames: SocketFrame[] = [];
-  socket.on("message", (data: Buffer) =>
-    frames.push(SocketFrame.parse(JSON.parse(data.toString()))),
-  );
-  const closed = new Promise<number>((resolve) => {
-    socket.on("close", resolve);
-    socket.on("error", () => undefined);
-  });
-  return { socket, frames, closed };
-}
-
-async function greet(listener: Listener, token: string): Promise<void> {
-  const { socket } = listener;
-  if (socket.readyState !== WebSocket.OPEN) {
-    await new Promise((resolve) => socket.once("open", resolve));
-  }
-  socket.send(JSON.stringify({ type: "hello", token }));
-}
-
-/** A listener that was told it is ready. */
-async function listenReady(at: World, token: string): Promise<Listener> {
-  const listener = listen(at);
-  await greet(listener, token);
-  await eventually(() => listener.frames.some((frame) => frame.type === "ready"));
-  return listener;
-}
 
 async function refusedWith(listener: Listener): Promise<number> {
   return new Promise((resolve) =>
@@ -176,6 +141,24 @@ describe("a socket", () => {
     });
     expect(await revoked.closed).toBe(4401);
     await short.close();
+  });
+
+  it("ends with its session although nobody rang: the store is asked", async () => {
+    // Another process, whose rings are lost.
+    const other = await startWorld({ store: world.store, keepStore: true });
+    const short = await startWorld({
+      store: world.store,
+      keepStore: true,
+      limits: { heartbeat: 20 },
+    });
+    const token = await aToken(other);
+    const listener = await listenReady(short, token);
+    const staying = await listenReady(short, await aToken(other));
+    await call(other, "DELETE", "/v1/sessions", { token });
+    expect(await listener.closed).toBe(4401);
+    expect(staying.socket.readyState).toBe(WebSocket.OPEN);
+    await short.close();
+    await other.close();
   });
 
   it("is given up when it does not answer pings", async () => {

@@ -65,7 +65,10 @@ export interface World {
   readonly close: () => Promise<void>;
 }
 
-export async function startWorld(options: Partial<DeliveryServiceOptions> = {}): Promise<World> {
+/** `keepStore`: the store is another's, who closes it. */
+export async function startWorld(
+  options: Partial<DeliveryServiceOptions> & { readonly keepStore?: boolean } = {},
+): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "delivery-"));
   const file = join(folder, "store.sqlite");
   const store = options.store ?? openSqliteStore(file);
@@ -75,6 +78,7 @@ export async function startWorld(options: Partial<DeliveryServiceOptions> = {}):
     store,
     publicOrigin: ORIGIN,
     allowedOrigins: [PAGE],
+    contact: "open",
     now: () => clock.now,
     log: (line) => void lines.push(line),
     ...options,
@@ -90,7 +94,7 @@ export async function startWorld(options: Partial<DeliveryServiceOptions> = {}):
     file,
     async close() {
       await server.close();
-      await store.close();
+      if (options.keepStore !== true) await store.close();
       await rm(folder, { recursive: true });
     },
   };

@@ -54,6 +54,8 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
       store,
       publicOrigin: serviceOrigin,
       allowedOrigins: [pageOrigin],
+      // The page has no place for requests yet.
+      contact: "open",
       log(line) {
         counters.count(line);
         if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);

@@ -18,9 +18,10 @@ export const LIMITS = {
   message: 256 * 1024,
   keyPackages: 100,
   logPage: 200,
+  signal: 1024,
 } as const;
 
-const bytes: z.ZodType<Bytes, string> = z
+export const bytes: z.ZodType<Bytes, string> = z
   .string()
   .meta({ contentEncoding: "base64url" })
   .transform((text, context): Bytes => {
@@ -77,6 +78,131 @@ export type SignInRequest = Body<typeof SignInRequest>;
 
 export const SignInResponse = z.object({ token: z.string(), expiresAt: time });
 export type SignInResponse = Body<typeof SignInResponse>;
+
+/** What an account said to another. */
+const contactState = z.enum(["allowed", "refused", "blocked"]);
+/** Who may add an account's devices to groups: everybody, or whom it allows; `default`: as the service has it. */
+const contactRule = z.enum(["open", "ask", "default"]);
+
+/** `sessions`: those of the account's devices that go on, in the order of their starts. */
+export const SessionsResponse = z.object({
+  sessions: z.array(
+    z.object({
+      sessionId: bytes,
+      deviceId: bytes,
+      startedAt: time,
+      expiresAt: time,
+      /** The one by which this was asked. */
+      current: z.boolean(),
+    }),
+  ),
+});
+export type SessionsResponse = Body<typeof SessionsResponse>;
+
+/** `endSessions`: of one device of the account, or of all. */
+export const EndSessionsRequest = z.object({ deviceId: bytes.optional() });
+export type EndSessionsRequest = Body<typeof EndSessionsRequest>;
+
+/** `deleteAccount`: with the list that revokes every device, or by a session that has just begun. */
+export const DeleteAccountRequest = z.object({ deviceList: bytes.optional() });
+export type DeleteAccountRequest = Body<typeof DeleteAccountRequest>;
+
+/** `exportAccount`: all that the service holds about the account. */
+export const AccountExport = z.object({
+  exportedAt: time,
+  accountId: bytes,
+  name: z.string(),
+  deviceList: bytes,
+  contact: contactRule,
+  sessions: z.array(
+    z.object({
+      sessionId: bytes,
+      deviceId: bytes,
+      startedAt: time,
+      expiresAt: time,
+    }),
+  ),
+  /** Who asked to reach the account and waits for its answer. */
+  requests: z.array(z.object({ accountId: bytes, askedAt: time })),
+  /** What the account said to others. */
+  contacts: z.array(
+    z.object({
+      accountId: bytes,
+      state: contactState,
+      changedAt: time,
+    }),
+  ),
+  devices: z.array(
+    z.object({
+      deviceId: bytes,
+      signatureKey: bytes,
+      signInKey: bytes,
+      revokedAt: uint64,
+      keyPackages: z.array(
+        z.object({
+          ref: bytes,
+          suite: count,
+          notBefore: uint64,
+          notAfter: uint64,
+          lastResort: z.boolean(),
+          keyPackage: bytes,
+        }),
+      ),
+      /** From the log entry that let it in to the one that removed it. */
+      groups: z.array(
+        z.object({
+          groupId: bytes,
+          leafIndex: count,
+          fromSeq: count,
+          untilSeq: count.optional(),
+        }),
+      ),
+      inbox: z.array(
+        z.object({
+          seq: count,
+          groupId: bytes,
+          epoch: uint64,
+          commitSeq: count,
+          welcome: bytes,
+        }),
+      ),
+    }),
+  ),
+});
+export type AccountExport = Body<typeof AccountExport>;
+
+/** `askContact`: whom to reach, by exact name or by id. */
+export const AskContactRequest = z.union([
+  z.strictObject({ name: z.string() }),
+  z.strictObject({ accountId: bytes }),
+]);
+export type AskContactRequest = Body<typeof AskContactRequest>;
+
+/** `contactRequests`: who waits for an answer, in the order of asking. */
+export const ContactRequestsResponse = z.object({
+  requests: z.array(z.object({ accountId: bytes, deviceList: bytes, askedAt: time })),
+});
+export type ContactRequestsResponse = Body<typeof ContactRequestsResponse>;
+
+/** `contacts`: what the account said to others, in the order of their ids; `next`: what to ask for as `after`, where there is more. */
+export const ContactsResponse = z.object({
+  contact: contactRule,
+  contacts: z.array(
+    z.object({
+      accountId: bytes,
+      state: contactState,
+      changedAt: time,
+    }),
+  ),
+  next: bytes.optional(),
+});
+export type ContactsResponse = Body<typeof ContactsResponse>;
+
+export const SetContactRequest = z.object({ state: contactState });
+export type SetContactRequest = Body<typeof SetContactRequest>;
+
+export const SetContactRuleRequest = z.object({ contact: contactRule });
+export type SetContactRuleRequest = Body<typeof SetContactRuleRequest>;
 
 /** `lookUp`: by exact name. Unknown and unwilling are answered alike: `not-found`. */
 export const LookUpRequest = z.object({ name: z.string() });
@@ -192,14 +318,26 @@ export type HealthResponse = Body<typeof HealthResponse>;
 export const OpenApiDocument = z.looseObject({ openapi: z.string() });
 export type OpenApiDocument = Body<typeof OpenApiDocument>;
 
-/** The socket's first frame, from the device; within 10 seconds. */
-export const SocketHello = z.object({ type: z.literal("hello"), token: z.string() });
+/** The socket's first frame, from the device; within 10 seconds. `signals`: whether it wants any; it does where it doesn't say. */
+export const SocketHello = z.object({
+  type: z.literal("hello"),
+  token: z.string(),
+  signals: z.boolean().optional(),
+});
 export type SocketHello = Body<typeof SocketHello>;
 
-/** Frames from the service: doorbells. They may be lost or come twice; the log is the truth. */
+/**
+ * Frames from the service. Doorbells may be lost or come twice; the log is the truth. A signal is what a member says for the moment,
+ * and comes once or never.
+ */
 export const SocketFrame = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
   z.object({ type: z.literal("group"), groupId: bytes, head: count }),
   z.object({ type: z.literal("inbox") }),
+  /** Somebody asks to reach the account, or one that was asked allowed it. */
+  z.object({ type: z.literal("contacts") }),
+  /** Few key packages are left, or the last resort was served. */
+  z.object({ type: z.literal("key-packages") }),
+  z.object({ type: z.literal("signal"), groupId: bytes, body: bytes }),
 ]);
 export type SocketFrame = Body<typeof SocketFrame>;

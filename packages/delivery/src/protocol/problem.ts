@@ -10,6 +10,10 @@ export const PROBLEMS = {
   "bad-request": [400, "The request has not the form it should have."],
   "invalid-signature": [401, "The proof of who asks does not hold."],
   "not-signed-in": [401, "The token is missing, unknown, or its session is over."],
+  "sign-in-again": [
+    401,
+    "The session began too long ago for this: sign in, and ask again with the new token.",
+  ],
   "clock-skew": [401, "The clocks differ too much. Carries `now`, the service's, in milliseconds."],
   "not-allowed": [403, "It is understood, and not this device's to do."],
   "origin-not-allowed": [403, "Pages of this origin may not use the service."],
@@ -32,6 +36,7 @@ export const PROBLEMS = {
     "The device list does not follow the one that is held. Carries `currentVersion`.",
   ],
   "link-closed": [410, "The link has expired, was used up or was revoked."],
+  "account-deleted": [410, "The account of the device that signs in was deleted."],
   "too-large": [413, "More than is taken. Carries `limit`."],
   "unsupported-media-type": [415, "The body has another media type than this route takes."],
   "invalid-message": [

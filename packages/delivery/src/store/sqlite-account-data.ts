@@ -49,6 +49,11 @@ export function sqliteAccountData(db: Database): AccountDataStore {
   }
 
   return {
+    async isDeleted(accountId) {
+      const where = "account_id = ? AND deleted_at IS NOT NULL";
+      return db.one(`SELECT 1 FROM accounts WHERE ${where}`, accountId) !== undefined;
+    },
+
     async devicesOf(accountId) {
       return devicesOf(accountId).map(toDevice);
     },

@@ -119,6 +119,8 @@ export interface StoredSession {
 
 /** All that is held about an account: to be read, and to be deleted. */
 export interface AccountDataStore {
+  /** Whether there was such an account, and it was deleted. */
+  isDeleted(accountId: Bytes): Promise<boolean>;
   /** In the order of their numbers, also those that are revoked. */
   devicesOf(accountId: Bytes): Promise<readonly ListedDevice[]>;
   /** Of one device, the last resort among them. */

@@ -415,7 +415,10 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     it("frees its name, and keeps its ids and keys from others", async () => {
       const held = await anAccount(2);
       const numbers = held.devices.map(({ device }) => device);
+      expect(await store.isDeleted(held.accountId)).toBe(false);
       expect(await ends(held)).toEqual({ devices: numbers });
+      expect(await store.isDeleted(held.accountId)).toBe(true);
+      expect(await store.isDeleted(random(32))).toBe(false);
       expect(await ends(held)).toEqual({ devices: [] });
       expect(await store.deleteAccount(random(32), { now: NOW })).toBe("unknown");
       expect(await store.register(held.account)).toBe("account-exists");

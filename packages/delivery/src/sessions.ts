@@ -1,0 +1,161 @@
+/**
+ * Sessions: a device proves its sign-in key, and has a token for a while.
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import type { Bytes } from "@conclave/mls/codec";
+import { type Call, type Handlers, readStructure } from "./call.ts";
+import type { Doorbell } from "./doorbell.ts";
+import type { Limits } from "./limits.ts";
+import {
+  bytesToText,
+  readSignIn,
+  type SessionsResponse,
+  SIGN_IN_WINDOW,
+  type SignIn,
+  type SignInResponse,
+  verifySignIn,
+} from "./protocol/index.ts";
+import { addressKey, createRateLimiter } from "./rate-limit.ts";
+import { Refusal } from "./refusal.ts";
+import type { ListedDevice, Nonce, Store } from "./store/store.ts";
+
+export interface Session {
+  readonly device: ListedDevice;
+  readonly tokenHash: Bytes;
+  /** When the device signed in, and until when the token is good: milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+  readonly expiresAt: number;
+}
+
+export interface Sessions {
+  /** Whose token this is. Throws `Refusal` with `not-signed-in`. */
+  readonly session: (token: string) => Promise<Session>;
+  /** Checks all of a proof but its nonce: its service, its time, and its signature by this device. Throws `Refusal`. */
+  readonly checkSignIn: (signed: Bytes, claim: SignIn, signInKey: Bytes) => Promise<void>;
+  /** Starts a session. Without a claim: the nonce was taken with the registration. */
+  readonly start: (device: number, claim?: SignIn) => Promise<SignInResponse>;
+  readonly handlers: Handlers<"signIn" | "signOut" | "sessions" | "endSession" | "endSessions">;
+}
+
+/** The token of a request, from `Authorization: Bearer`. */
+export function bearerOf(request: Request): string {
+  return (
+    /^Bearer ([A-Za-z0-9_-]{1,128})$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? ""
+  );
+}
+
+/** A proof is remembered for as long as its time would be accepted. */
+export function nonceOf({ nonce, issuedAt }: SignIn): Nonce {
+  return { nonce, expiresAt: (Number(issuedAt) + SIGN_IN_WINDOW + 1) * 1000 };
+}
+
+export function createSessions(service: {
+  readonly store: Store;
+  readonly doorbell: Doorbell;
+  readonly limits: Limits;
+  readonly publicOrigin: string;
+  readonly now: () => number;
+}): Sessions {
+  const { store, doorbell, limits, publicOrigin, now } = service;
+  const signIns = createRateLimiter(limits.signIn, now);
+
+  /**
+   * Tokens are stored as hashes alone: who reads the store can sign in as nobody. The origin is in the hash, so that a token is none
+   * at another service that has the same store.
+   */
+  function hashToken(token: string): Bytes {
+    return new Uint8Array(createHash("sha256").update(`${publicOrigin}\n`).update(token).digest());
+  }
+
+  async function checkSignIn(signed: Bytes, claim: SignIn, signInKey: Bytes): Promise<void> {
+    const seconds = BigInt(Math.floor(now() / 1000));
+    const window = BigInt(SIGN_IN_WINDOW);
+    if (claim.issuedAt > seconds + window || claim.issuedAt < seconds - window) {
+      throw new Refusal("clock-skew", "the clocks of device and service differ too much", {
+        members: { now: now() },
+      });
+    }
+    if (claim.service !== publicOrigin || !(await verifySignIn(signed, signInKey))) {
+      throw new Refusal("invalid-signature", "the proof does not hold");
+    }
+  }
+
+  async function start(device: number, claim?: SignIn): Promise<SignInResponse> {
+    const token = bytesToText(crypto.getRandomValues(new Uint8Array(32)));
+    const at = now();
+    const expiresAt = at + limits.sessionLifetime;
+    const started = await store.startSession({
+      device,
+      ...(claim && { nonce: nonceOf(claim) }),
+      tokenHash: hashToken(token),
+      expiresAt,
+      now: at,
+    });
+    if (started === "nonce-used") {
+      throw new Refusal("invalid-signature", "the proof was used before");
+    }
+    return { token, expiresAt };
+  }
+
+  async function signIn({ address, body }: Call<"signIn">): Promise<SignInResponse> {
+    signIns.take(addressKey(address));
+    const { signIn: proof } = await body();
+    const claim = await readStructure(() => readSignIn(proof), "this is no sign-in");
+    const device = await store.device(claim.accountId, claim.deviceId);
+    if (device === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
+    await checkSignIn(proof, claim, device.signInKey);
+    if (device.revokedAt === 0n) return start(device.device, claim);
+    // Only the device itself learns what became of its account.
+    if (await store.isDeleted(claim.accountId)) {
+      throw new Refusal("account-deleted", "the account was deleted");
+    }
+    throw new Refusal("invalid-signature", "the proof does not hold");
+  }
+
+  async function signOut({ session }: Call<"signOut">): Promise<undefined> {
+    await end(session.device, session.tokenHash);
+  }
+
+  async function sessions({ session }: Call<"sessions">): Promise<SessionsResponse> {
+    const { accountId } = session.device;
+    const held = await store.sessionsOf(accountId, now());
+    return {
+      sessions: held.map(({ tokenHash, deviceId, startedAt, expiresAt }) => ({
+        sessionId: tokenHash,
+        deviceId,
+        startedAt,
+        expiresAt,
+        current: Buffer.compare(tokenHash, session.tokenHash) === 0,
+      })),
+    };
+  }
+
+  async function end({ accountId }: ListedDevice, tokenHash: Bytes): Promise<void> {
+    if (!(await store.endSession(accountId, tokenHash))) return;
+    doorbell.ring({ type: "signed-out", tokenHash });
+  }
+
+  async function endSession({ device, params }: Call<"endSession">): Promise<undefined> {
+    await end(device, params.sessionId);
+  }
+
+  async function endSessions({ device, body }: Call<"endSessions">): Promise<undefined> {
+    const { deviceId } = await body();
+    const devices = await store.endSessions(device.accountId, deviceId);
+    if (devices.length > 0) doorbell.ring({ type: "revoked", devices });
+  }
+
+  return {
+    async session(token) {
+      const tokenHash = hashToken(token);
+      const session = await store.session(tokenHash, now());
+      if (session === undefined) throw new Refusal("not-signed-in", "sign in first");
+      return { ...session, tokenHash };
+    },
+    checkSignIn,
+    start,
+    handlers: { signIn, signOut, sessions, endSession, endSessions },
+  };
+}
