@@ -3,9 +3,9 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { ClientError } from "./api.ts";
 import { causeOf, refusalOf } from "./refusal.ts";
-import { ServiceError } from "./service.ts";
 
 /** Rejects with a `ClientError`, whatever went wrong. */
 export async function attempt<T>(work: () => Promise<T>): Promise<T> {

@@ -4,6 +4,12 @@
  * @module
  */
 
+import {
+  createDeliveryClient,
+  type DeliveryClient,
+  type Fetch,
+  ServiceError,
+} from "@conclave/delivery/client";
 import { type Device as ListedDevice, MAX_LINKS } from "@conclave/delivery/protocol";
 import type { CryptoProvider } from "@conclave/mls";
 import { type Account, credentialOf, nameOf, nextDeviceList } from "./account.ts";
@@ -32,7 +38,6 @@ import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitatio
 import { refusalOf } from "./refusal.ts";
 import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
 import { safetyNumber } from "./safety-number.ts";
-import { type Fetch, Service, ServiceError } from "./service.ts";
 import { type ClientStorage, changes } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
 import { Warnings } from "./warnings.ts";
@@ -79,7 +84,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 class Engine implements Client {
   readonly #options: ClientOptions;
   readonly #now: () => number;
-  readonly #service: Service;
+  readonly #service: DeliveryClient;
   readonly #warnings: Warnings;
   readonly #directory: Directory;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
@@ -93,9 +98,9 @@ class Engine implements Client {
     const { storage, service } = options;
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#service = new Service({
+    this.#service = createDeliveryClient({
       origin: service.origin,
-      fetch: service.fetch ?? ((url, init) => fetch(url, init)),
+      ...(service.fetch && { fetch: service.fetch }),
       now: this.#now,
     });
     this.#warnings = new Warnings(storage);
@@ -311,7 +316,8 @@ class Engine implements Client {
       const { signed } = await this.#directory.fetch(account.accountId);
       const held = { ...account, deviceList: signed };
       const deviceList = await nextDeviceList(held, recoveryPhrase, change, this.#now());
-      await this.#service.replaceDeviceList(account.accountId, deviceList);
+      const { accountId } = account;
+      await this.#service.replaceDeviceList({ accountId, body: { deviceList } });
       await this.#directory.accept(deviceList, { accountId: account.accountId });
       this.#account = { ...account, deviceList };
       await keepAccount(this.#options.storage, this.#account);

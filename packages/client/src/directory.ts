@@ -7,6 +7,7 @@
  * @module
  */
 
+import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import {
   accountIdOf,
   type DeviceIdentity,
@@ -25,7 +26,6 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { AccountId, Warning } from "./api.ts";
 import { equal, hex, utf8Bytes } from "./bytes.ts";
 import { Refusal } from "./refusal.ts";
-import { ServiceError } from "./service.ts";
 
 /** How many device lists are fetched at a time. */
 const FETCHES = 8;
@@ -44,10 +44,7 @@ export interface KnownList {
 
 export interface DirectoryOptions {
   readonly storage: Storage;
-  readonly service: {
-    readonly deviceList: (accountId: Bytes) => Promise<Bytes>;
-    readonly lookUp: (name: string) => Promise<Bytes>;
-  };
+  readonly service: Pick<DeliveryClient, "deviceList" | "lookUp">;
   readonly warn: (warning: Omit<Warning, "at">) => void;
 }
 
@@ -99,12 +96,14 @@ export class Directory {
 
   /** As the service has it now. Throws `Refusal`, `ServiceError`. */
   async fetch(accountId: Bytes): Promise<KnownList> {
-    return this.accept(await this.#options.service.deviceList(accountId), { accountId });
+    const { deviceList } = await this.#options.service.deviceList({ accountId });
+    return this.accept(deviceList, { accountId });
   }
 
   /** The account that has this name now. Throws `Refusal` (`root-key-changed`), `ServiceError`. */
   async lookUp(name: string): Promise<KnownList> {
-    return this.accept(await this.#options.service.lookUp(name), { name });
+    const { deviceList } = await this.#options.service.lookUp({ body: { name } });
+    return this.accept(deviceList, { name });
   }
 
   /**

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import { commitPolicy, LINKS_EXTENSION, type SigningKey } from "@conclave/delivery/protocol";
 import {
   type Capabilities,
@@ -17,7 +18,6 @@ import type { Bytes } from "@conclave/mls/codec";
 import { type AccountId, ClientError, type ClientEvent } from "./api.ts";
 import type { Directory } from "./directory.ts";
 import { causeOf } from "./refusal.ts";
-import { type Service, ServiceError } from "./service.ts";
 import type { ClientStorage } from "./storage.ts";
 import type { Warnings } from "./warnings.ts";
 
@@ -55,7 +55,7 @@ export interface Self {
 export interface Environment {
   readonly storage: ClientStorage;
   readonly crypto: CryptoProvider;
-  readonly service: Service;
+  readonly service: DeliveryClient;
   readonly directory: Directory;
   readonly warnings: Warnings;
   readonly self: Self;

@@ -4,13 +4,13 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import type { InboxEntry } from "@conclave/delivery/protocol";
 import { MlsError } from "@conclave/mls";
 import type { Warning } from "./api.ts";
 import type { Environment } from "./environment.ts";
 import { refillKeyPackages } from "./key-packages.ts";
 import { causeOf, refusalOf } from "./refusal.ts";
-import { ServiceError } from "./service.ts";
 
 export interface InboxOptions {
   readonly environment: Environment;
@@ -24,7 +24,7 @@ export async function readInbox({ environment, join, warn }: InboxOptions): Prom
   const { service } = environment;
   let after = 0;
   for (;;) {
-    const { entries } = await service.inbox(after);
+    const { entries } = await service.inbox({ after });
     for (const entry of entries) {
       try {
         await join(entry);
@@ -35,7 +35,7 @@ export async function readInbox({ environment, join, warn }: InboxOptions): Prom
         environment.log("welcome refused", error);
         warn({ code: refusal?.code ?? "message-refused", ...refusal?.about });
       }
-      await service.acknowledge({ upTo: entry.seq });
+      await service.acknowledge({ body: { upTo: entry.seq } });
       after = entry.seq;
     }
     if (entries.length === 0) break;

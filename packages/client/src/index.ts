@@ -4,9 +4,9 @@
  * @module
  */
 
+export type { Fetch } from "@conclave/delivery/client";
 export * from "./api.ts";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { Timing } from "./environment.ts";
-export type { Fetch } from "./service.ts";
 export type { ClientStorage, KeyRange } from "./storage.ts";
 export type { KeyName, KeyVault } from "./vault.ts";

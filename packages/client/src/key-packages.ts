@@ -51,7 +51,8 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
     for (let i = available; i < FULL; i++) keyPackages.push(await make(false));
   }
   const fresh = replace ? await make(true) : undefined;
-  await service.uploadKeyPackages({ keyPackages, ...(fresh && { lastResort: fresh }) });
+  const body = { keyPackages, ...(fresh && { lastResort: fresh }) };
+  await service.uploadKeyPackages({ body });
   if (fresh) {
     const madeAt = encode(LastResort, { madeAt: now() });
     await storage.apply({ put: new Map([[LAST_RESORT_RECORD, madeAt]]) });

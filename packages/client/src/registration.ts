@@ -4,19 +4,19 @@
  * @module
  */
 
+import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import type { SigningKey } from "@conclave/delivery/protocol";
 import { encode } from "@conclave/mls/codec";
 import { ACCOUNT_RECORD, Account, nameOf, newAccount, registered } from "./account.ts";
 import { ClientError } from "./api.ts";
 import { clientError } from "./client-error.ts";
-import { type Service, ServiceError } from "./service.ts";
 import { type ClientStorage, read } from "./storage.ts";
 import type { KeyName, KeyVault } from "./vault.ts";
 
 export interface Registry {
   readonly storage: ClientStorage;
   readonly vault: KeyVault;
-  readonly service: Service;
+  readonly service: DeliveryClient;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }

@@ -1,3 +1,4 @@
+import { ServiceError } from "@conclave/delivery/client";
 import {
   accountIdOf,
   encodeDeviceIdentity,
@@ -11,7 +12,6 @@ import { describe, expect, it } from "vitest";
 import { hex, randomBytes } from "../src/bytes.ts";
 import { Directory } from "../src/directory.ts";
 import { signerOfSeed } from "../src/phrase.ts";
-import { ServiceError } from "../src/service.ts";
 
 const SECONDS = 1_000n;
 const NOW = Number(SECONDS) * 1000;
@@ -53,8 +53,8 @@ function directory(storage = memoryStorage()) {
   const made = new Directory({
     storage,
     service: {
-      deviceList: async (id) => find(lists, hex(id)),
-      lookUp: async (name) => find(names, name),
+      deviceList: async ({ accountId }) => ({ deviceList: find(lists, hex(accountId)) }),
+      lookUp: async ({ body }) => ({ deviceList: find(names, body.name) }),
     },
     warn: ({ code }) => warned.push(code),
   });
@@ -284,9 +284,9 @@ describe("a device list", () => {
     const at = new Directory({
       storage: memoryStorage(),
       service: {
-        deviceList: () => {
+        deviceList: async () => {
           asked++;
-          return answer();
+          return { deviceList: await answer() };
         },
         lookUp: () => Promise.reject(new TypeError("not asked")),
       },

@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/client";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
 import { openProfile } from "../src/node/index.ts";
-import { Service } from "../src/service.ts";
 import { read } from "../src/storage.ts";
 import { createWorld, until, untilMembers, type World } from "./world.ts";
 
@@ -15,12 +15,12 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 /** The service, signed in as the device of a profile that is not open now. */
-async function serviceAs(name: string): Promise<Service> {
+async function serviceAs(name: string): Promise<DeliveryClient> {
   const { storage, vault } = openProfile(join(world.folder, `${name}.db`));
   const account = await read(storage, Account, ACCOUNT_RECORD);
   const key = await vault.open("sign-in");
   if (!account || !key) throw new Error("no account");
-  const service = new Service({ origin: world.origin, fetch, now: Date.now });
+  const service = createDeliveryClient({ origin: world.origin, fetch, now: Date.now });
   service.signInAs({ ...account, key });
   return service;
 }
@@ -42,7 +42,8 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
 
   const { accountId } = (await (await world.device("Ben")).snapshot()).account ?? {};
   const id = Uint8Array.from(Buffer.from(accountId ?? "", "hex"));
-  for (let i = 0; i < 22; i++) await service.claimKeyPackages(id, [3]);
+  for (let i = 0; i < 22; i++)
+    await service.claimKeyPackages({ body: { accountId: id, suites: [3] } });
   expect(await service.countKeyPackages()).toEqual({ available: 18, lastResort: true });
   const again = await world.device("Ben");
   await expect

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { type Accepted, type CommitRequest, type Link, linksOf } from "@conclave/delivery/protocol";
 import {
   type CommitBundle,
@@ -20,7 +21,6 @@ import { equal, hex, utf8Bytes } from "../bytes.ts";
 import { SUITE } from "../environment.ts";
 import { sealToLinks, titleExtension, withLinks } from "../invitation.ts";
 import { causeOf, refusalOf } from "../refusal.ts";
-import { ServiceError } from "../service.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import { type Intent, KEYS } from "./records.ts";
@@ -145,7 +145,9 @@ async function addition(
   if (state.roster.some(({ accountId }) => accountId === account)) return undefined;
   let { keyPackages } = intent;
   if (keyPackages.length === 0) {
-    const claimed = await state.environment.service.claimKeyPackages(intent.accountId, [SUITE]);
+    const claimed = await state.environment.service.claimKeyPackages({
+      body: { accountId: intent.accountId, suites: [SUITE] },
+    });
     keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
     const step = state.step();
     step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
@@ -228,7 +230,10 @@ export async function push(state: ConversationState, group: Group): Promise<Outc
   let accepted: Accepted;
   try {
     const request = await requestOf(state, bundle);
-    accepted = await state.environment.service.commit(state.groupId, request);
+    accepted = await state.environment.service.commit({
+      groupId: state.groupId,
+      body: request,
+    });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
     if (error.code === "wrong-epoch") {

@@ -45,7 +45,8 @@ export async function createConversation(
   });
   try {
     const groupInfo = await group.groupInfo({ externalPub: false });
-    await service.createGroup({ groupInfo, ratchetTree: group.ratchetTree() });
+    const body = { groupInfo, ratchetTree: group.ratchetTree() };
+    await service.createGroup({ body });
   } catch (error) {
     await group.remove();
     throw error;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readBounded, ServiceError } from "@conclave/delivery/client";
 import { type InboxEntry, type LinkResponse, proveLink } from "@conclave/delivery/protocol";
 import {
   type Batch,
@@ -28,7 +29,6 @@ import {
   titleExtension,
 } from "../invitation.ts";
 import { causeOf, Refusal, refusalOf } from "../refusal.ts";
-import { ServiceError } from "../service.ts";
 import { ordinal } from "../storage.ts";
 import { failureOf, type Outcome, requestOf } from "./committing.ts";
 import { catchUp } from "./reading.ts";
@@ -52,7 +52,7 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
   const keys = await linkKeysOf(secret.seed);
   let link: LinkResponse;
   try {
-    link = await environment.service.link(keys.linkId);
+    link = await environment.service.link({ linkId: keys.linkId });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
     const code = error.code === "link-closed" ? "link-closed" : "link-invalid";
@@ -94,7 +94,10 @@ export async function joinByLink(state: ConversationState): Promise<Outcome> {
   if (!bundle) throw new TypeError("a group that is being joined has a commit");
   try {
     const request = await requestOf(state, bundle);
-    const { seq, acceptedAt } = await state.environment.service.commit(state.groupId, request);
+    const { seq, acceptedAt } = await state.environment.service.commit({
+      groupId: state.groupId,
+      body: request,
+    });
     await enter(state, group, seq, acceptedAt);
     return "accepted";
   } catch (error) {
@@ -171,7 +174,9 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
     }
   }
   const { environment, groupId } = state;
-  const ratchetTree = await environment.service.tree(groupId, entry.epoch);
+  const ratchetTree = await readBounded(
+    await environment.service.tree({ groupId, epoch: entry.epoch }),
+  );
   state.judgeNow();
   const step = state.step();
   const join = () =>

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { checkProposal, type LogEntry, sha256 } from "@conclave/delivery/protocol";
 import { type Batch, type Group, MlsError, type Received } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
@@ -15,7 +16,6 @@ import { CHAIN_MEMORY, type ChainPosition, chainNext, chainStart } from "../chai
 import { ContentError, decodeContent, textOf } from "../content/content.ts";
 import { decodeFrame, type Envelope, messageIdOf } from "../content/frame.ts";
 import { causeOf, refusalOf } from "../refusal.ts";
-import { ServiceError } from "../service.ts";
 import { count, put } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
 import { messagesBetween, messageView } from "./history.ts";
@@ -33,7 +33,11 @@ const PAGE = 200;
 export async function catchUp(state: ConversationState): Promise<void> {
   while (state.group?.status === "active") {
     const { cursor } = state.position;
-    const page = await state.environment.service.log(state.groupId, cursor, PAGE);
+    const page = await state.environment.service.log({
+      groupId: state.groupId,
+      after: cursor,
+      limit: PAGE,
+    });
     for (const entry of page.entries) await readEntry(state, entry);
     // A service that claims more than it shows would keep us here.
     if (state.position.cursor === cursor || state.position.cursor >= page.head) break;

@@ -4,10 +4,10 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { type Accepted, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
 import { encodeFrame } from "../content/frame.ts";
-import { ServiceError } from "../service.ts";
 import { loseStep } from "./out-of-step.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import type { OutboxEntry } from "./records.ts";
@@ -24,7 +24,10 @@ export async function sendEntry(
   const { epoch } = group;
   let accepted: Accepted;
   try {
-    accepted = await state.environment.service.message(state.groupId, message);
+    accepted = await state.environment.service.message({
+      groupId: state.groupId,
+      body: message,
+    });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
     if (error.code === "wrong-epoch") await nextEpoch(state, group, epoch);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { linksOf } from "@conclave/delivery/protocol";
 import { type Batch, type Group, loadGroup, type MlsContext } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
@@ -11,7 +12,6 @@ import type { ConversationId, ConversationSummary, Member, Warning } from "../ap
 import { fromHex } from "../bytes.ts";
 import { type ChainPosition, chainStart } from "../chain.ts";
 import { type Environment, mlsContext } from "../environment.ts";
-import { ServiceError } from "../service.ts";
 import { type Changes, changes, count, put, read } from "../storage.ts";
 import { type History, messagesBefore, messageView, putMessages, waitingView } from "./history.ts";
 import { Intents } from "./intents.ts";

@@ -1,9 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createDeliveryClient, readBounded } from "@conclave/delivery/client";
 import { readSignIn, verifySignIn } from "@conclave/delivery/protocol";
 import { afterEach, describe, expect, it } from "vitest";
-import { randomBytes } from "../src/bytes.ts";
-import { signerOfSeed } from "../src/phrase.ts";
-import { Service } from "../src/service.ts";
+import { newKey, random } from "./world.ts";
 
 interface Asked {
   readonly route: string;
@@ -21,9 +20,9 @@ afterEach(() => {
   }
 });
 
-const key = signerOfSeed(randomBytes(32));
-const accountId = randomBytes(32);
-const deviceId = randomBytes(16);
+const key = await newKey();
+const accountId = random(32);
+const deviceId = random(16);
 const NOW = 1_700_000_000_000;
 
 /** A service that answers as the test says, and a client of it. */
@@ -48,7 +47,7 @@ async function service(answer: Answer) {
   const address = server.address();
   const port = typeof address === "object" ? address?.port : 0;
   const origin = `http://127.0.0.1:${port}`;
-  const client = new Service({ origin, fetch, now: () => NOW });
+  const client = createDeliveryClient({ origin, now: () => NOW });
   client.signInAs({ accountId, deviceId, key });
   return { client, asked, origin };
 }
@@ -102,6 +101,26 @@ describe("signing in", () => {
     expect(tokens).toBe(2);
   });
 
+  it("comes with registering, which sends both", async () => {
+    const { client, asked } = await service((asked, response) =>
+      asked.route === "POST /v1/accounts"
+        ? send(response, 201, session())
+        : send(response, 200, { groups: [] }),
+    );
+    await client.register(Uint8Array.of(1, 2, 3));
+    await client.groups();
+    expect(asked.map(({ route }) => route)).toEqual(["POST /v1/accounts", "GET /v1/groups"]);
+    expect(JSON.parse(String(asked[0]?.body))).toMatchObject({ deviceList: "AQID" });
+  });
+
+  it("needs somebody", async () => {
+    const { client, asked } = await service((_, response) => send(response, 200, {}));
+    client.signInAs(undefined);
+    await expect(client.groups()).rejects.toMatchObject({ code: "not-signed-in" });
+    expect(await client.health().catch(String)).toContain("form");
+    expect(asked.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
   it("goes by the service's clock where ours is wrong", async () => {
     const theirs = NOW + 3 * 3_600_000;
     const { client } = await service((asked, response) => {
@@ -122,13 +141,16 @@ describe("a request", () => {
       signedIn((_, response) => send(response, 200, { seq: 4, acceptedAt: 5 })),
     );
     const groupId = Uint8Array.of(255, 254, 253);
-    expect(await client.message(groupId, Uint8Array.of(1, 2))).toEqual({ seq: 4, acceptedAt: 5 });
+    expect(await client.message({ groupId, body: Uint8Array.of(1, 2) })).toEqual({
+      seq: 4,
+      acceptedAt: 5,
+    });
     expect(asked.at(-1)).toMatchObject({
       route: "POST /v1/groups/__79/messages",
       contentType: "message/mls",
       body: Buffer.from([1, 2]),
     });
-    await client.log(groupId, 7, 9).catch(() => {});
+    await client.log({ groupId, after: 7, limit: 9 }).catch(() => {});
     expect(asked.at(-1)?.route).toBe("GET /v1/groups/__79/log?after=7&limit=9");
   });
 
@@ -160,10 +182,31 @@ describe("a request", () => {
     ]);
   });
 
+  it("ends with the caller's signal, for its reason, and after the time it is given", async () => {
+    const { client, asked } = await service(signedIn(() => {}));
+    const ending = new AbortController();
+    const waiting = client.groups({}, { signal: ending.signal });
+    await expect.poll(() => asked.length).toBe(2);
+    const reason = new Error("not needed any more");
+    ending.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    const late = client.groups({}, { timeout: 50 });
+    await expect(late).rejects.toMatchObject({ code: "offline", transient: true });
+  });
+
+  it("for something else than JSON has the response, to be read or streamed within bounds", async () => {
+    const { client, asked } = await service(signedIn((_, response) => response.end("a tree")));
+    const answer = await client.tree({ groupId: random(16), epoch: 2n ** 60n });
+    expect(new TextDecoder().decode(await readBounded(answer))).toBe("a tree");
+    expect(asked.at(-1)?.route).toContain("?epoch=1152921504606846976");
+    const again = await client.tree({ groupId: random(16) });
+    await expect(readBounded(again, 5)).rejects.toMatchObject({ code: "bad-answer" });
+  });
+
   it("without an answer is offline", async () => {
     const { client } = await service(signedIn((_, response) => response.destroy()));
     await expect(client.groups()).rejects.toMatchObject({ code: "offline", transient: true });
-    const nobody = new Service({ origin: "http://127.0.0.1:1", fetch, now: () => NOW });
+    const nobody = createDeliveryClient({ origin: "http://127.0.0.1:1", now: () => NOW });
     nobody.signInAs({ accountId, deviceId, key });
     await expect(nobody.groups()).rejects.toMatchObject({ code: "offline" });
   });
@@ -189,7 +232,7 @@ describe("a request", () => {
         pour();
       }),
     );
-    await expect(client.log(accountId, 0, 1)).rejects.toMatchObject({ code: "bad-answer" });
+    await expect(client.log({ groupId: accountId })).rejects.toMatchObject({ code: "bad-answer" });
     await expect(client.groups()).rejects.toMatchObject({ code: "bad-answer" });
   });
 });

@@ -1,0 +1,56 @@
+/**
+ * What a service answers, read within bounds.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import { Problem } from "../protocol/index.ts";
+import { ServiceError } from "./service-error.ts";
+
+/** The largest answer that is read, in bytes: the tree of a group of 50,000 is below it. */
+const MAX_ANSWER = 64 * 1024 * 1024;
+
+/** The body, of at most `limit` bytes. Throws `ServiceError`: `bad-answer` for a larger one, `offline` for one that broke off. */
+export async function readBounded(response: Response, limit: number = MAX_ANSWER): Promise<Bytes> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      length += chunk.length;
+      if (length > limit) throw new ServiceError("bad-answer", "the answer is too large");
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    throw new ServiceError("offline", "the answer broke off", { cause, transient: true });
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+export async function readJson(response: Response): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBounded(response));
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ServiceError("bad-answer", "the answer is not JSON", { cause });
+  }
+}
+
+/** What an answer that is no success says. */
+export async function readProblem(response: Response): Promise<ServiceError> {
+  const transient = response.status >= 500 || response.status === 429;
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  const retryAfter = Number.isFinite(seconds) ? seconds * 1000 : undefined;
+  const parsed = Problem.safeParse(await readJson(response).catch(() => undefined));
+  if (!parsed.success) {
+    return new ServiceError("bad-answer", `status ${response.status}`, { transient, retryAfter });
+  }
+  const problem = parsed.data;
+  return new ServiceError(problem.code, problem.title, { transient, retryAfter, problem });
+}
