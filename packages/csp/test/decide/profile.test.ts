@@ -8,7 +8,8 @@ const head = `# Where the text and Chromium differ
 Decisions follow a profile: \`specification\`, or \`chromium\`. Each difference has a name in
 [profile.ts](../packages/csp/src/decide/profile.ts), from which this page is made. They were found by asking a Chromium 156
 the same as the engine, some ten thousand times: \`npm run csp:oracle\` does it again, and any difference that has no name
-here makes it fail.
+here makes it fail. Each has a case of its own, which a Chromium is asked about in
+[shown.test.ts](../packages/csp/test/oracle/shown.test.ts).
 
 | name | algorithm | the text | Chromium |
 | --- | --- | --- | --- |

@@ -1,9 +1,11 @@
 /**
  * `npm run csp:oracle -- --probes 20000 [--seed S] [--size 40] [--tabs 3]`: policies and pages at random, decided by the
  * engine and by a Chromium. What differs is printed, made as small as still differs, with the seed that leads to it.
+ * `--shown N` asks no Chromium: it prints in which of the first N pages each known difference shows.
  */
 import { parseArgs } from "node:util";
 import { Oracle } from "./run.ts";
+import { findShown } from "./shown.ts";
 
 const { values } = parseArgs({
   options: {
@@ -11,8 +13,15 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 2 ** 31) },
     size: { type: "string", default: "40" },
     tabs: { type: "string", default: "3" },
+    shown: { type: "string" },
   },
 });
+if (values.shown !== undefined) {
+  for (const { difference, page } of await findShown(Number(values.shown), Number(values.size))) {
+    console.log(difference, ...page.probes.map(({ id, kind }) => `${id}: ${kind}`));
+  }
+  process.exit();
+}
 const seed = Number(values.seed);
 const wanted = Number(values.probes);
 console.log(`seed ${seed}, ${wanted} probes`);

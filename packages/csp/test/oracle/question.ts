@@ -15,6 +15,7 @@ import {
   inlineSource,
   isBaseAllowedForDocument,
   type Policy,
+  type Profile,
   parseMetaPolicy,
   parsePolicyList,
   processIntegrityPolicy,
@@ -47,16 +48,17 @@ export interface Place {
 }
 
 /** The place as the engine has it. Policies of headers come first. */
-export function clientOf({ url, policies }: Place): Client {
+export function clientOf({ url, policies }: Place, profile: Profile = chromium): Client {
+  const shadowed = profile.has("not-ascii-shadows") ? withoutShadowed : (policy: Policy) => policy;
   const delivered = (delivery: DeliveredPolicy["delivery"]): readonly Policy[] =>
     policies
       .filter((policy) => policy.delivery === delivery)
       .flatMap(({ text }) => {
-        if (delivery === "meta") return [withoutShadowed(parseMetaPolicy(text))];
+        if (delivery === "meta") return [shadowed(parseMetaPolicy(text))];
         // Headers carry bytes, which are read one to one.
         const bytes = Buffer.from(text).toString("latin1");
         const disposition = delivery === "header" ? "enforce" : "report";
-        return parsePolicyList(bytes, disposition).map(withoutShadowed);
+        return parsePolicyList(bytes, disposition).map(shadowed);
       });
   const all = [...delivered("header"), ...delivered("report-only header"), ...delivered("meta")];
   return { url, cspList: { policies: all, selfOrigin: new URL(url).origin } };
@@ -137,35 +139,33 @@ export type Question =
     };
 
 /** The engine's answer. */
-export async function decideQuestion(question: Question, place: Place): Promise<Decision> {
-  const client = clientOf(place);
+export async function decideQuestion(
+  question: Question,
+  place: Place,
+  profile: Profile = chromium,
+): Promise<Decision> {
+  const client = clientOf(place, profile);
   switch (question.type) {
     case "fetches":
-      return decideFetches(question, place, client);
+      return decideFetches(question, place, client, profile);
     case "inline": {
       const { inline, element, text } = question;
       const source = await inlineSource(text);
-      return shouldInlineBehaviorBeBlocked(
-        inlineElement(element),
-        inline,
-        source,
-        client,
-        chromium,
-      );
+      return shouldInlineBehaviorBeBlocked(inlineElement(element), inline, source, client, profile);
     }
     case "javascript":
       return shouldNavigationRequestBeBlocked(
-        createRequest({ url: question.url, destination: "document", mode: "navigate" }, chromium),
+        createRequest({ url: question.url, destination: "document", mode: "navigate" }, profile),
         "other",
         client,
-        { profile: chromium },
+        { profile },
       );
     case "compile": {
       const { compilationType, text } = question;
       return ensureCspDoesNotBlockStringCompilation(
         { compilationType, codeString: text },
         client,
-        chromium,
+        profile,
       );
     }
     case "wasm":
@@ -173,43 +173,42 @@ export async function decideQuestion(question: Question, place: Place): Promise<
     case "cssom":
       return allow;
     case "base":
-      return isBaseAllowedForDocument(question.url, client, chromium);
+      return isBaseAllowedForDocument(question.url, client, profile);
     case "form":
-      return decideForm(question.urls, client);
+      return decideForm(question.urls, client, profile);
     case "sequence": {
       let decision = allow;
       for (const next of question.questions) {
         if (decision.result === "Blocked") break;
-        decision = join(decision, await decideQuestion(next, place));
+        decision = join(decision, await decideQuestion(next, place, profile));
       }
       return decision;
     }
     case "elsewhere":
-      return decideQuestion(question.question, question.place);
+      return decideQuestion(question.question, question.place, profile);
     case "framing": {
       const { place: framed, xFrameOptions, ancestors } = question;
-      const response = { url: framed.url, cspList: clientOf(framed).cspList, ancestors };
-      const decision = shouldNavigationResponseBeBlocked(response, chromium);
+      const response = { url: framed.url, cspList: clientOf(framed, profile).cspList, ancestors };
+      const decision = shouldNavigationResponseBeBlocked(response, profile);
       const adheres = doesResponseAdhereToXFrameOptions(xFrameOptions, response);
       // No page hears of these violations.
       return { ...decision, violations: [], result: adheres ? decision.result : "Blocked" };
     }
     case "sandbox": {
-      const flags = getCspDerivedSandboxingFlags(clientOf(question.place).cspList);
+      const flags = getCspDerivedSandboxingFlags(clientOf(question.place, profile).cspList);
       const isBlocked = question.needs.some((flag) => flags.has(flag));
       return { ...allow, result: isBlocked ? "Blocked" : "Allowed" };
     }
     case "sink": {
       const { sink, expectedType, input } = question;
-      return getTrustedTypeCompliantString({ sink, expectedType, input }, client, chromium)
-        .decision;
+      return getTrustedTypeCompliantString({ sink, expectedType, input }, client, profile).decision;
     }
     case "policy creation":
       return shouldTrustedTypePolicyCreationBeBlocked(
         question.name,
         question.created,
         client,
-        chromium,
+        profile,
       );
   }
 }
@@ -221,27 +220,29 @@ function decideFetches(
   { inits, preload }: Extract<Question, { type: "fetches" }>,
   { integrity = {} }: Place,
   client: Client,
+  profile: Profile,
 ): Decision {
   const integrityPolicies = {
     url: client.url,
     ...(integrity.enforce
-      ? { integrityPolicy: processIntegrityPolicy(integrity.enforce, chromium) }
+      ? { integrityPolicy: processIntegrityPolicy(integrity.enforce, profile) }
       : {}),
     ...(integrity.report
-      ? { reportOnlyIntegrityPolicy: processIntegrityPolicy(integrity.report, chromium) }
+      ? { reportOnlyIntegrityPolicy: processIntegrityPolicy(integrity.report, profile) }
       : {}),
   };
   let decision = allow;
   for (const init of inits) {
-    let request = createRequest(init, chromium);
-    const first = decideRequest(request, client);
+    let request = createRequest(init, profile);
+    const first = decideRequest(request, client, profile);
     decision = join(decision, first);
     for (const to of init.redirects ?? []) {
       if (decision.result === "Blocked") break;
-      request = redirect(upgrade(request, client), to, chromium);
-      decision = join(decision, decideRequest(request, client));
+      request = redirect(upgrade(request, client, profile), to, profile);
+      decision = join(decision, decideRequest(request, client, profile));
     }
-    if (preload) decision = { ...decision, violations: first.violations };
+    if (preload && profile.has("preload-redirect-unreported"))
+      decision = { ...decision, violations: first.violations };
     const { result } = shouldRequestBeBlockedByIntegrityPolicy(request, integrityPolicies);
     if (result === "Blocked") decision = { ...decision, result };
     if (decision.result === "Blocked") break;
@@ -250,25 +251,27 @@ function decideFetches(
 }
 
 /** The request after "upgrade a request to a potentially trustworthy URL, if appropriate". */
-function upgrade(request: Request, { cspList }: Client): Request {
+function upgrade(request: Request, { cspList }: Client, profile: Profile): Request {
   const { url: first, currentUrl: url, destination } = request;
   const isRedirected = request.redirectCount > 0;
-  const currentUrl = upgradeRequest({ url, destination, isRedirected }, cspList, chromium);
+  const currentUrl = upgradeRequest({ url, destination, isRedirected }, cspList, profile);
   if (currentUrl === url) return request;
   return { ...request, currentUrl, url: first === url ? currentUrl : first };
 }
 
 /** Fetch, "main fetch": policies that only report see the URL before it is upgraded, the others after. */
-function decideRequest(request: Request, client: Client): Decision {
-  const upgraded = upgrade(request, client);
-  if (upgraded === request) return shouldRequestBeBlocked(request, client, chromium);
+function decideRequest(request: Request, client: Client, profile: Profile): Decision {
+  const upgraded = upgrade(request, client, profile);
+  if (upgraded === request || !profile.has("asked-before-upgrade")) {
+    return shouldRequestBeBlocked(upgraded, client, profile);
+  }
   const under = (disposition: "enforce" | "report"): Client => {
     const policies = client.cspList.policies.filter((policy) => policy.disposition === disposition);
     return { ...client, cspList: { ...client.cspList, policies } };
   };
   return join(
-    shouldRequestBeBlocked(request, under("report"), chromium),
-    shouldRequestBeBlocked(upgraded, under("enforce"), chromium),
+    shouldRequestBeBlocked(request, under("report"), profile),
+    shouldRequestBeBlocked(upgraded, under("enforce"), profile),
   );
 }
 
@@ -276,38 +279,47 @@ function decideRequest(request: Request, client: Client): Decision {
  * A form's submission into a frame: `form-action` and `frame-src` are asked about each URL. Chromium asks the second
  * even where the first has blocked (`form-asks-both`).
  */
-async function decideForm(urls: readonly string[], client: Client): Promise<Decision> {
+async function decideForm(
+  urls: readonly string[],
+  client: Client,
+  profile: Profile,
+): Promise<Decision> {
   const [url = "", ...redirects] = urls;
-  let request = createRequest({ url, destination: "iframe", mode: "navigate" }, chromium);
+  let request = createRequest({ url, destination: "iframe", mode: "navigate" }, profile);
   const ask = async (): Promise<Decision> => {
-    const options = { profile: chromium };
+    const options = { profile };
     const action = await shouldNavigationRequestBeBlocked(
       request,
       "form-submission",
       client,
       options,
     );
-    const framing = decideRequest(request, client);
+    if (action.result === "Blocked" && !profile.has("form-asks-both")) return action;
+    const framing = decideRequest(request, client, profile);
     return join(action, framing);
   };
   let decision = await ask();
   for (const to of redirects) {
     if (decision.result === "Blocked") break;
-    request = redirect(upgrade(request, client), to, chromium);
+    request = redirect(upgrade(request, client, profile), to, profile);
     decision = join(decision, await ask());
   }
   return decision;
 }
 
 /** The scheme that the last fetch of a question ends up with. */
-export function fetchedScheme(question: Question, place: Place): string | undefined {
+export function fetchedScheme(
+  question: Question,
+  place: Place,
+  profile: Profile = chromium,
+): string | undefined {
   switch (question.type) {
     case "sequence": {
       const last = question.questions.at(-1);
-      return last && fetchedScheme(last, place);
+      return last && fetchedScheme(last, place, profile);
     }
     case "elsewhere":
-      return fetchedScheme(question.question, question.place);
+      return fetchedScheme(question.question, question.place, profile);
     case "form":
     case "fetches": {
       const last = question.type === "form" ? null : question.inits.at(-1);
@@ -316,8 +328,8 @@ export function fetchedScheme(question: Question, place: Place): string | undefi
       const url = new URL(urls.at(-1) ?? "about:blank");
       const destination = last?.destination ?? "";
       const isRedirected = urls.length > 1;
-      const { cspList } = clientOf(place);
-      return upgradeRequest({ url, destination, isRedirected }, cspList, chromium).protocol;
+      const { cspList } = clientOf(place, profile);
+      return upgradeRequest({ url, destination, isRedirected }, cspList, profile).protocol;
     }
     case "inline":
     case "javascript":

@@ -1,5 +1,5 @@
 /** Pages in Chromium, beside what the engine says of them. */
-import { chromium, violationReportBody } from "@conclave/csp";
+import { chromium, type Profile, violationReportBody } from "@conclave/csp";
 import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "../chromium.ts";
 import { documentKinds } from "./documents.ts";
@@ -317,19 +317,7 @@ export class Oracle {
     const done = new Set(seen.done);
     const found: Difference[] = [];
     for (const probe of page.probes) {
-      const decision = await decideQuestion(probe.question, page);
-      const expected: Outcome = {
-        happened: decision.result === "Allowed",
-        scheme:
-          probe.measure === "hit" && decision.result === "Allowed"
-            ? fetchedScheme(probe.question, page)
-            : undefined,
-        events: eventTexts(
-          decision.violations
-            .map((violation) => violationReportBody(violation, chromium))
-            .map((body) => ({ ...body, blockedURI: body.blockedURL })),
-        ),
-      };
+      const expected = await expectedOutcome(probe, page);
       const observed: Outcome = {
         happened: (probe.measure === "hit" ? hits : done).has(probe.id),
         scheme:
@@ -349,6 +337,22 @@ export class Oracle {
     }
     return found;
   }
+}
+
+/** What the engine says of a probe. */
+export async function expectedOutcome(
+  { question, measure }: Probe,
+  page: Case,
+  profile: Profile = chromium,
+): Promise<Outcome> {
+  const decision = await decideQuestion(question, page, profile);
+  const happened = decision.result === "Allowed";
+  const bodies = decision.violations.map((violation) => violationReportBody(violation, profile));
+  return {
+    happened,
+    scheme: measure === "hit" && happened ? fetchedScheme(question, page, profile) : undefined,
+    events: eventTexts(bodies.map((body) => ({ ...body, blockedURI: body.blockedURL }))),
+  };
 }
 
 /** What the parser has preloaded says nothing of a redirect to policies that only report. */
