@@ -14,5 +14,9 @@ export {
   type DeliveryServiceOptions,
   type LogLine,
 } from "./service.ts";
+export { openStore } from "./store/open.ts";
+export { openPostgresStore } from "./store/postgres.ts";
+export type { PostgresOptions } from "./store/postgres-database.ts";
 export { openSqliteStore } from "./store/sqlite.ts";
 export type * from "./store/store.ts";
+export { StoreUnavailable } from "./store/store.ts";

@@ -5,9 +5,10 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { type Device, nameKey } from "../protocol/index.ts";
-import { type Database, Undo } from "./sqlite-database.ts";
+import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
 import type { Account, AccountStore, ListedDevice } from "./store.ts";
+import { Undo } from "./undo.ts";
 
 /** How many sessions a device has at most; the oldest go first. */
 const SESSIONS = 16;

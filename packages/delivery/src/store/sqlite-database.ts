@@ -6,6 +6,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { StoreUnavailable } from "./store.ts";
+import { Undo } from "./undo.ts";
 
 /** How long a batch may take before its COMMIT, in milliseconds: what waits longer goes into the next. */
 const BATCH_TIME = 4;
@@ -150,15 +151,5 @@ export class Database {
   close(): void {
     while (this.#waiting.length > 0) this.#writeBatch();
     if (this.#connection.isOpen) this.#connection.close();
-  }
-}
-
-/** Thrown in a transaction: undoes it, and `result` is its answer. */
-export class Undo extends Error {
-  readonly result: unknown;
-
-  constructor(result: unknown) {
-    super("the transaction is undone");
-    this.result = result;
   }
 }

@@ -5,8 +5,9 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
-import { type Database, Undo } from "./sqlite-database.ts";
+import type { Database } from "./sqlite-database.ts";
 import type { AppendCommit, AppendMessage, EntryKind, GroupStore, StoredNode } from "./store.ts";
+import { Undo } from "./undo.ts";
 
 interface GroupRow {
   readonly epoch: number;

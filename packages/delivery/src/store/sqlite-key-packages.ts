@@ -5,8 +5,9 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { KeyPackageCount } from "../protocol/index.ts";
-import { type Database, Undo } from "./sqlite-database.ts";
+import type { Database } from "./sqlite-database.ts";
 import type { ClaimedKeyPackage, KeyPackageStore, StoredKeyPackage } from "./store.ts";
+import { Undo } from "./undo.ts";
 
 export function sqliteKeyPackages(db: Database): KeyPackageStore {
   function count(device: number, now: number): KeyPackageCount {

@@ -25,6 +25,7 @@ export function openSqliteStore(path: string): Store {
     ...sqliteKeyPackages(db),
     ...sqliteGroups(db),
     ...sqliteInbox(db),
+    async settle() {},
     async close() {
       db.close();
     },

@@ -17,6 +17,11 @@ export interface Store
     KeyPackageStore,
     GroupStore,
     InboxStore {
+  /**
+   * Resolves when all that was read before is as durable as what was changed: for whoever acknowledges something because
+   * it is there already. Where a store has replicas, what can be read may not have reached them.
+   */
+  settle(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Database, Undo } from "../../src/store/sqlite-database.ts";
+import { Database } from "../../src/store/sqlite-database.ts";
+import { Undo } from "../../src/store/undo.ts";
 import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
 

@@ -1,0 +1,346 @@
+/**
+ * A PostgreSQL database: its connections, statements and transactions, and what they say when they fail.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import pg from "pg";
+import { MIGRATIONS } from "./postgres-schema.ts";
+import { StoreUnavailable } from "./store.ts";
+import { Undo } from "./undo.ts";
+
+export type SqlValue = Bytes | string | number | bigint | null | readonly SqlValue[];
+
+/** What runs statements: each in a transaction of its own, or all in one. */
+export interface Queries {
+  /** The first row. `Row` is what the statement selects: the schema is the proof. */
+  readonly one: <Row>(sql: string, ...values: readonly SqlValue[]) => Promise<Row | undefined>;
+  readonly all: <Row>(sql: string, ...values: readonly SqlValue[]) => Promise<readonly Row[]>;
+}
+
+export interface PostgresOptions {
+  /** How many connections the process has at most: 10 unless given. The doorbell has one more. */
+  readonly connections?: number;
+}
+
+type Patience = Pick<
+  pg.ClientConfig,
+  "statement_timeout" | "idle_in_transaction_session_timeout" | "query_timeout"
+>;
+
+/**
+ * In milliseconds. A statement that takes longer is ended by the server, and so is a transaction that does nothing. A
+ * connection that doesn't answer for longer still is given up: its commit waits for the quorum, or nobody is there.
+ */
+const PATIENCE: Patience = {
+  statement_timeout: 10_000,
+  idle_in_transaction_session_timeout: 10_000,
+  query_timeout: 15_000,
+};
+/** Calls that wait for a connection. */
+const WAITING = 2_000;
+/** Of a transaction that others were in the way of. */
+const ATTEMPTS = 5;
+
+/** What the promises of a store rest on, whatever the server's own settings are. */
+const SETTINGS = "-c default_transaction_isolation=read\\ committed -c synchronous_commit=on";
+
+const BOOL = 16;
+const BYTEA = 17;
+const INT8 = 20;
+const INT2 = 21;
+const INT4 = 23;
+
+function toBytes(text: string): Bytes {
+  const bytes = new Uint8Array(text.length / 2 - 1);
+  Buffer.from(bytes.buffer).write(text.slice(2), "hex");
+  return bytes;
+}
+
+function toNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number)) throw new RangeError("a number in the database is too large");
+  return number;
+}
+
+const PARSERS = new Map<number, (text: string) => unknown>([
+  [BOOL, (text) => text === "t"],
+  [BYTEA, toBytes],
+  [INT8, toNumber],
+  [INT2, Number],
+  [INT4, Number],
+]);
+
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (type: number) => PARSERS.get(type) ?? ((text: string) => text),
+};
+
+/** A database over a pool of connections, which are made again when they were lost. */
+export class Database implements Queries {
+  readonly #pool: pg.Pool;
+  /** Names for statements, so that a connection plans each once. */
+  readonly #names = new Map<string, string>();
+  /** Connections on which a commit was not waited for. */
+  readonly #unacknowledged = new WeakSet<pg.PoolClient>();
+  /** Times there was reason to doubt that what can be read has reached the quorum; and how many of them are dispelled. */
+  #doubts = 1;
+  #dispelled = 0;
+  #settling: Promise<void> = Promise.resolve();
+  #nextSettling: Promise<void> | undefined;
+
+  private constructor(url: string, connections: number, patience: Patience) {
+    this.#pool = new pg.Pool({
+      connectionString: withSettings(url),
+      max: connections,
+      application_name: "conclave-delivery",
+      types: TYPES,
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+      idleTimeoutMillis: 60_000,
+      ...patience,
+      // The pool waits for it; its types don't say so.
+      // oxlint-disable-next-line typescript/no-misused-promises
+      onConnect: checkWritable,
+    });
+    this.#pool.on("connect", (client) => {
+      client.on("notice", (notice) => {
+        if (isUnacknowledged(notice)) this.#unacknowledged.add(client);
+      });
+    });
+    // A connection that was lost while nobody used it.
+    this.#pool.on("error", () => this.#doubt());
+  }
+
+  /** Connects, and brings the schema up to date. Throws for a database of a newer version. */
+  static async open(url: string, options: PostgresOptions = {}): Promise<Database> {
+    // A step may take long.
+    const migrating = new Database(url, 1, {});
+    try {
+      await migrating.#migrate();
+    } finally {
+      await migrating.close();
+    }
+    return new Database(url, options.connections ?? 10, PATIENCE);
+  }
+
+  /** One process at a time takes the steps: whoever comes meanwhile waits, and finds them taken. */
+  async #migrate(): Promise<void> {
+    this.#dispelled = this.#doubts;
+    await this.transaction(async (tx) => {
+      const known = await tx.one<{ found: boolean }>(
+        `SELECT EXISTS (SELECT 1 FROM information_schema.tables
+         WHERE table_schema = current_schema() AND table_name = 'schema_version') AS found`,
+      );
+      if (known?.found === true) return;
+      await tx.all(
+        "CREATE TABLE schema_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)",
+      );
+      await tx.all("INSERT INTO schema_version (one, version) VALUES (1, 0)");
+    });
+    await this.transaction(async (tx) => {
+      const row = await tx.one<{ version: number }>(
+        "SELECT version FROM schema_version FOR UPDATE",
+      );
+      const version = row?.version ?? 0;
+      if (version > MIGRATIONS.length) {
+        throw new Error(
+          `the database has version ${version}, this service knows ${MIGRATIONS.length}`,
+        );
+      }
+      for (const migration of MIGRATIONS.slice(version)) await tx.all(migration);
+      if (version < MIGRATIONS.length) {
+        await tx.all("UPDATE schema_version SET version = $1", MIGRATIONS.length);
+      }
+    });
+  }
+
+  async one<Row>(sql: string, ...values: readonly SqlValue[]): Promise<Row | undefined> {
+    return (await this.all<Row>(sql, ...values))[0];
+  }
+
+  async all<Row>(sql: string, ...values: readonly SqlValue[]): Promise<readonly Row[]> {
+    return this.#often((client) => this.#queries(client).all<Row>(sql, ...values));
+  }
+
+  /**
+   * All or nothing. What `work` throws undoes it; so does an `Undo`, whose result is the answer. It is done again
+   * where others were in the way, so `work` must have no effect but in the database.
+   */
+  async transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
+    return this.#often(async (client) => {
+      const tx = this.#queries(client);
+      await tx.all("BEGIN");
+      let result: T;
+      try {
+        result = await work(tx);
+      } catch (error) {
+        if (!(error instanceof Failure && error.lost)) await tx.all("ROLLBACK");
+        if (error instanceof Undo) return error.result as T;
+        throw error;
+      }
+      await tx.all("COMMIT");
+      return result;
+    });
+  }
+
+  /**
+   * Resolves when all that was read before is as durable as what this store acknowledges: a commit whose wait for
+   * the quorum was cut short can be read, but a fail-over may take it away.
+   */
+  settle(): Promise<void> {
+    this.#nextSettling ??= this.#settling
+      .catch(() => undefined)
+      .then(() => {
+        const doubts = this.#doubts;
+        this.#nextSettling = undefined;
+        this.#settling = this.#run((client) =>
+          // The wait for this commit is one for all before it.
+          this.#queries(client).all("UPDATE settled SET times = times + 1"),
+        ).then(
+          () => {
+            this.#dispelled = Math.max(this.#dispelled, doubts);
+          },
+          (error: unknown) => {
+            throw error instanceof Failure ? error.outward : error;
+          },
+        );
+        return this.#settling;
+      });
+    return this.#nextSettling;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  #doubt(): void {
+    this.#doubts += 1;
+  }
+
+  async #often<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    // Nothing is read, and so nothing shown, that may not have reached the quorum.
+    while (this.#dispelled < this.#doubts) await this.settle();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#run(work);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        if (!error.inTheWay || attempt === ATTEMPTS) throw error.outward;
+      }
+    }
+  }
+
+  async #run<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    if (this.#pool.waitingCount >= WAITING) throw new StoreUnavailable("too many calls wait");
+    const client = await this.#pool.connect().catch((error: unknown) => {
+      this.#doubt();
+      throw new Failure(error);
+    });
+    let lost = false;
+    try {
+      return await work(client);
+    } catch (error) {
+      lost = error instanceof Failure && error.lost;
+      if (lost) this.#doubt();
+      throw error;
+    } finally {
+      client.release(lost);
+    }
+  }
+
+  #queries(client: pg.PoolClient): Queries {
+    const all = async <Row>(sql: string, ...values: readonly SqlValue[]): Promise<Row[]> => {
+      const query =
+        values.length === 0
+          ? { text: sql }
+          : { name: this.#nameOf(sql), text: sql, values: [...values] };
+      const { command, rows } = await client.query(query).catch((error: unknown) => {
+        throw new Failure(error);
+      });
+      if (this.#unacknowledged.delete(client)) {
+        throw new Failure(new StoreUnavailable("the wait for the quorum was cut short"));
+      }
+      if (sql === "COMMIT" && command !== "COMMIT") throw new Error("the transaction was undone");
+      return rows as Row[];
+    };
+    return { all, one: async (sql, ...values) => (await all<never>(sql, ...values))[0] };
+  }
+
+  #nameOf(sql: string): string {
+    const name = this.#names.get(sql) ?? `s${this.#names.size}`;
+    this.#names.set(sql, name);
+    return name;
+  }
+}
+
+function withSettings(url: string): string {
+  const parsed = new URL(url);
+  const given = parsed.searchParams.get("options");
+  parsed.searchParams.set("options", given === null ? SETTINGS : `${given} ${SETTINGS}`);
+  return parsed.toString();
+}
+
+/** A standby can be connected to, but what it shows may be old. */
+async function checkWritable(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ transaction_read_only: string }>(
+    "SHOW transaction_read_only",
+  );
+  if (rows[0]?.transaction_read_only !== "off") {
+    throw new StoreUnavailable("the database is read-only");
+  }
+}
+
+/**
+ * PostgreSQL answers a COMMIT whose wait for a standby was cancelled with success and a warning. Servers translate
+ * messages, but not the names of their routines.
+ */
+function isUnacknowledged(notice: {
+  readonly routine?: string | undefined;
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+}): boolean {
+  return (
+    notice.routine === "SyncRepWaitForLSN" ||
+    (notice.code === "01000" && notice.message?.includes("synchronous replication") === true)
+  );
+}
+
+/** SQLSTATE classes of what may be otherwise in a moment. */
+const PASSING = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
+/** Those in which the server ends the connection, or isn't the one that writes. */
+const LOST = ["08", "25", "57P"];
+/** Rolled back since others did something at the same time: done again it will see what they did. */
+const IN_THE_WAY = ["40", "23505", "42P07"];
+
+/** How a statement failed. */
+class Failure extends Error {
+  /** Nobody knows where its connection is. */
+  readonly lost: boolean;
+  readonly inTheWay: boolean;
+  /** What may be seen of it: the server's messages quote values. */
+  readonly outward: Error;
+
+  constructor(error: unknown) {
+    super("a statement failed");
+    const isOneOf = (states: readonly string[], state: string): boolean =>
+      states.some((start) => state.startsWith(start));
+    if (error instanceof pg.DatabaseError) {
+      const { code = "", constraint } = error;
+      this.lost = isOneOf(LOST, code);
+      this.inTheWay = isOneOf(IN_THE_WAY, code);
+      const where = constraint === undefined ? "" : ` (${constraint})`;
+      this.outward = isOneOf(PASSING, code)
+        ? new StoreUnavailable(`SQLSTATE ${code}`)
+        : new Error(`the database refused with SQLSTATE ${code}${where}`);
+      return;
+    }
+    this.inTheWay = false;
+    // Of the driver's own errors, those from parsing a row leave the connection where it should be.
+    this.lost = !(error instanceof RangeError);
+    if (error instanceof StoreUnavailable || error instanceof RangeError) this.outward = error;
+    else {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "no answer";
+      this.outward = new StoreUnavailable(code);
+    }
+  }
+}

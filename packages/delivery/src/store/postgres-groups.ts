@@ -1,0 +1,451 @@
+/**
+ * Groups in PostgreSQL: their log, their tree, who is in them, their links. Whoever changes a group locks its row first,
+ * and looks at the rest of it in the statements after that: they see all that came before.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import type { Accepted, LogEntry } from "../protocol/index.ts";
+import { createAppender } from "./postgres-append.ts";
+import type { Database, Queries } from "./postgres-database.ts";
+import type { AppendCommit, GroupStore, StoredNode } from "./store.ts";
+import { Undo } from "./undo.ts";
+
+interface GroupRow {
+  readonly epoch: number;
+  readonly version: number;
+  readonly head: number;
+  readonly accepted_at: number;
+}
+
+/** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
+const READABLE = `members.group_id = log.group_id
+  AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
+
+/** The nodes that hold in an epoch. */
+const HOLDS = (epoch: string): string =>
+  `from_epoch <= ${epoch} AND (to_epoch IS NULL OR to_epoch > ${epoch})`;
+
+/** A row of a tree, after one of what it is the tree of: in one statement, so of one moment. */
+interface NodeRow {
+  readonly node_index: number;
+  readonly bytes: Bytes;
+}
+
+function toNodes(rows: readonly NodeRow[]): StoredNode[] {
+  return rows.map((row) => [row.node_index, row.bytes]);
+}
+
+async function lock(tx: Queries, groupId: Bytes): Promise<GroupRow | undefined> {
+  return tx.one<GroupRow>("SELECT * FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", groupId);
+}
+
+async function useLink(
+  tx: Queries,
+  { groupId, linkUsed, acceptedAt }: AppendCommit,
+): Promise<void> {
+  if (linkUsed === undefined) return;
+  const used = await tx.one(
+    `UPDATE links SET uses = uses + 1 WHERE link_id = $1 AND group_id = $2
+     AND uses < max_uses AND expires_at > $3 AND sealed_group_info IS NOT NULL RETURNING 1`,
+    linkUsed,
+    groupId,
+    Math.floor(acceptedAt / 1000),
+  );
+  if (used === undefined) throw new Undo("link-closed");
+}
+
+/** The commit in the log, and the end of all that ends with it. */
+async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Promise<Accepted> {
+  const { groupId, acceptedAt } = commit;
+  const seq = held.head + 1;
+  await tx.all(
+    `WITH moved AS (
+       UPDATE groups SET epoch = epoch + 1, version = version + 1, head = $2, accepted_at = $3
+       WHERE group_id = $1
+     ), followed AS (
+       UPDATE group_states SET state = $4, group_info = $5 WHERE group_id = $1
+     ), replaced AS (
+       UPDATE group_nodes SET to_epoch = $6::bigint + 1
+       WHERE group_id = $1 AND node_index = ANY($7::bigint[]) AND to_epoch IS NULL
+     ), removed AS (
+       UPDATE members SET until_seq = $2
+       WHERE group_id = $1 AND leaf_index = ANY($8::bigint[]) AND until_seq IS NULL
+     ), closed AS (
+       UPDATE links SET sealed_group_info = NULL
+       WHERE group_id = $1 AND sealed_group_info IS NOT NULL AND link_id <> ALL($9::bytea[])
+     )
+     INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
+     VALUES ($1, $2, $6, 'commit', $10, $11, $3)`,
+    groupId,
+    seq,
+    acceptedAt,
+    commit.state,
+    commit.groupInfo,
+    commit.epoch,
+    commit.nodes.map(({ nodeIndex }) => nodeIndex),
+    commit.removed,
+    commit.links.map(({ linkId }) => linkId),
+    commit.hash,
+    commit.message,
+  );
+  return { seq, acceptedAt };
+}
+
+/** What begins with the epoch after the commit's. Replaced nodes stay while a Welcome leads to them. */
+async function beginEpoch(tx: Queries, commit: AppendCommit): Promise<void> {
+  const { groupId } = commit;
+  const epoch = commit.epoch + 1n;
+  const set = commit.nodes.flatMap(({ nodeIndex, node }) => (node ? [{ nodeIndex, node }] : []));
+  const opened = await tx.one<{ opened: number }>(
+    `WITH forgotten AS (
+       DELETE FROM group_nodes WHERE group_id = $1 AND to_epoch = $2 AND NOT EXISTS (
+         SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
+         AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)
+     ), set_nodes AS (
+       INSERT INTO group_nodes (group_id, node_index, from_epoch, node)
+       SELECT $1, node_index, $2, node
+       FROM unnest($3::bigint[], $4::bytea[]) AS given (node_index, node)
+     ), opened AS (
+       INSERT INTO links (link_id, group_id, expires_at, max_uses, sealed_group_info)
+       SELECT link_id, $1, expires_at, max_uses, sealed_group_info
+       FROM unnest($5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[])
+         AS given (link_id, expires_at, max_uses, sealed_group_info)
+       ON CONFLICT (link_id) DO UPDATE SET expires_at = excluded.expires_at,
+         max_uses = excluded.max_uses, sealed_group_info = excluded.sealed_group_info
+       WHERE links.group_id = excluded.group_id
+       RETURNING 1
+     )
+     SELECT count(*) AS opened FROM opened`,
+    groupId,
+    epoch,
+    set.map(({ nodeIndex }) => nodeIndex),
+    set.map(({ node }) => node),
+    commit.links.map(({ linkId }) => linkId),
+    commit.links.map(({ expiresAt }) => expiresAt),
+    commit.links.map(({ maxUses }) => maxUses),
+    commit.links.map(({ sealedGroupInfo }) => sealedGroupInfo),
+  );
+  if (opened?.opened !== commit.links.length) throw new Undo("link-taken");
+}
+
+/** Those who enter, and the Welcome in their inboxes. Their rows are held: none is revoked meanwhile. */
+async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Promise<void> {
+  const { groupId, added, welcome, acceptedAt } = commit;
+  const welcomed = welcome?.devices ?? [];
+  if (added.length === 0 && welcome === undefined) return;
+  const devices = await tx.all<{ device: number; revoked_at: number }>(
+    `SELECT device, revoked_at FROM devices WHERE device = ANY($1::bigint[])
+     ORDER BY device FOR NO KEY UPDATE`,
+    [...added.map(({ device }) => device), ...welcomed],
+  );
+  const mayEnter = new Set(
+    devices.flatMap(({ device, revoked_at: at }) =>
+      at > 0 && at * 1000 <= acceptedAt ? [] : [device],
+    ),
+  );
+  if (!added.every(({ device }) => mayEnter.has(device))) throw new Undo("moved");
+  const delivered = await tx.one<{ delivered: number }>(
+    `WITH entered AS (
+       INSERT INTO members (group_id, leaf_index, device, from_seq)
+       SELECT $1::bytea, leaf_index, device, $2::bigint
+       FROM unnest($3::bigint[], $4::bigint[]) AS given (leaf_index, device)
+     ), kept AS (
+       INSERT INTO welcomes (group_id, epoch, commit_seq, welcome)
+       SELECT $1, $5::bigint, $2, $6::bytea WHERE $6::bytea IS NOT NULL
+     ), numbered AS (
+       UPDATE devices SET inbox_head = inbox_head + 1
+       WHERE device = ANY($7::bigint[])
+         AND (SELECT count(*) FROM inbox WHERE inbox.device = devices.device) < $8
+       RETURNING device, inbox_head
+     ), delivered AS (
+       INSERT INTO inbox (device, seq, group_id, epoch)
+       SELECT device, inbox_head, $1, $5 FROM numbered RETURNING 1
+     )
+     SELECT count(*) AS delivered FROM delivered`,
+    groupId,
+    commitSeq,
+    added.map(({ leafIndex }) => leafIndex),
+    added.map(({ device }) => device),
+    commit.epoch + 1n,
+    welcome?.message ?? null,
+    welcomed,
+    welcome?.limit ?? 0,
+  );
+  if (delivered?.delivered !== welcomed.length) throw new Undo("inbox-full");
+}
+
+export function postgresGroups(db: Database): GroupStore & { close(): Promise<void> } {
+  const appender = createAppender(db);
+
+  return {
+    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now }) {
+      const made = await db.one(
+        `WITH made AS (
+           INSERT INTO groups (group_id, epoch, version, head, accepted_at)
+           VALUES ($1, 0, 0, 0, $2) ON CONFLICT DO NOTHING RETURNING group_id
+         ), followed AS (
+           INSERT INTO group_states (group_id, state, group_info)
+           SELECT group_id, $3::bytea, $4::bytea FROM made
+         ), set_nodes AS (
+           INSERT INTO group_nodes (group_id, node_index, from_epoch, node)
+           SELECT group_id, node_index, 0, node FROM made
+           CROSS JOIN unnest($5::bigint[], $6::bytea[]) AS given (node_index, node)
+         ), entered AS (
+           INSERT INTO members (group_id, leaf_index, device, from_seq)
+           SELECT group_id, $7::bigint, $8::bigint, 1 FROM made
+         )
+         SELECT 1 FROM made`,
+        groupId,
+        now,
+        state,
+        groupInfo,
+        nodes.map(([nodeIndex]) => nodeIndex),
+        nodes.map(([, node]) => node),
+        leafIndex,
+        device,
+      );
+      if (made !== undefined) return "created";
+      const same = await db.one(
+        `SELECT 1 FROM group_states JOIN members USING (group_id) JOIN groups USING (group_id)
+         WHERE group_id = $1 AND group_info = $2 AND device = $3 AND epoch = 0`,
+        groupId,
+        groupInfo,
+        device,
+      );
+      if (same === undefined) return "group-exists";
+      await db.settle();
+      return "created";
+    },
+
+    async group(groupId, heldVersion) {
+      const [held, ...nodes] = await db.all<Partial<GroupRow> & NodeRow>(
+        `SELECT -1 AS node_index, epoch, version, accepted_at,
+           CASE WHEN version IS DISTINCT FROM $2 THEN state END AS bytes
+         FROM groups JOIN group_states USING (group_id) WHERE group_id = $1
+         UNION ALL
+         SELECT node_index, NULL, NULL, NULL, node FROM groups JOIN group_nodes USING (group_id)
+         WHERE group_id = $1 AND version IS DISTINCT FROM $2 AND ${HOLDS("epoch")}
+         ORDER BY node_index`,
+        groupId,
+        heldVersion ?? null,
+      );
+      if (held === undefined) return undefined;
+      const { epoch = 0, version = 0, accepted_at: acceptedAt = 0, bytes: state } = held;
+      const parts = version === heldVersion ? undefined : { state, nodes: toNodes(nodes) };
+      return { epoch: BigInt(epoch), version, acceptedAt, parts };
+    },
+
+    async tree(groupId, epoch) {
+      if (epoch !== undefined) {
+        const rows = await db.all<NodeRow>(
+          `SELECT node_index, node AS bytes FROM group_nodes WHERE group_id = $1 AND ${HOLDS("$2")}
+           ORDER BY node_index`,
+          groupId,
+          epoch,
+        );
+        return { epoch, nodes: toNodes(rows) };
+      }
+      const [held, ...nodes] = await db.all<{ epoch: number } & NodeRow>(
+        `SELECT -1 AS node_index, epoch, NULL AS bytes FROM groups WHERE group_id = $1
+         UNION ALL
+         SELECT node_index, NULL, node FROM groups JOIN group_nodes USING (group_id)
+         WHERE group_id = $1 AND ${HOLDS("epoch")}
+         ORDER BY node_index`,
+        groupId,
+      );
+      return held && { epoch: BigInt(held.epoch), nodes: toNodes(nodes) };
+    },
+
+    async leafOf(groupId, device) {
+      const row = await db.one<{ leaf_index: number }>(
+        "SELECT leaf_index FROM members WHERE device = $1 AND group_id = $2 AND until_seq IS NULL",
+        device,
+        groupId,
+      );
+      return row?.leaf_index;
+    },
+
+    async deviceOfLeaf(groupId, leafIndex) {
+      const row = await db.one<{ device: number }>(
+        "SELECT device FROM members WHERE group_id = $1 AND leaf_index = $2 AND until_seq IS NULL",
+        groupId,
+        leafIndex,
+      );
+      return row?.device;
+    },
+
+    async findEntry(groupId, device, hash) {
+      const row = await db.one<{ seq: number; accepted_at: number }>(
+        `SELECT log.seq, log.accepted_at FROM log JOIN members ON ${READABLE}
+         WHERE log.group_id = $1 AND members.device = $2 AND log.hash = $3 LIMIT 1`,
+        groupId,
+        device,
+        hash,
+      );
+      if (row === undefined) return undefined;
+      await db.settle();
+      return { seq: row.seq, acceptedAt: row.accepted_at };
+    },
+
+    async winner(groupId, epoch) {
+      return db.one<{ seq: number; hash: Bytes }>(
+        "SELECT seq, hash FROM log WHERE group_id = $1 AND epoch = $2 AND kind = 'commit'",
+        groupId,
+        epoch,
+      );
+    },
+
+    async appendCommit(commit) {
+      return db.transaction(async (tx): Promise<Accepted | "moved"> => {
+        const held = await lock(tx, commit.groupId);
+        if (held === undefined || held.version !== commit.version) return "moved";
+        if (BigInt(held.epoch) !== commit.epoch) return "moved";
+        if (held.accepted_at > commit.acceptedAt) return "moved";
+        await useLink(tx, commit);
+        const accepted = await endEpoch(tx, commit, held);
+        await beginEpoch(tx, commit);
+        await letIn(tx, commit, accepted.seq);
+        return accepted;
+      });
+    },
+
+    async appendProposal(proposal) {
+      const { groupId, device, version, limit } = proposal;
+      return db.transaction(async (tx) => {
+        const held = await lock(tx, groupId);
+        if (held === undefined || held.version !== version) return "moved";
+        if (BigInt(held.epoch) !== proposal.epoch) return "moved";
+        const seen = await tx.one<{ member: boolean; waiting: number }>(
+          `SELECT EXISTS (
+             SELECT 1 FROM members WHERE group_id = $1 AND device = $2 AND until_seq IS NULL
+           ) AS member, (
+             SELECT count(*) FROM log WHERE group_id = $1 AND epoch = $3 AND kind = 'proposal'
+           ) AS waiting`,
+          groupId,
+          device,
+          held.epoch,
+        );
+        if (seen?.member !== true) return "not-member";
+        if (seen.waiting >= limit) return "full";
+        const seq = held.head + 1;
+        const acceptedAt = Math.max(proposal.now, held.accepted_at);
+        await tx.all(
+          `WITH moved AS (
+             UPDATE groups SET version = version + 1, head = $2, accepted_at = $3
+             WHERE group_id = $1
+           ), followed AS (
+             UPDATE group_states SET state = $4 WHERE group_id = $1
+           )
+           INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
+           VALUES ($1, $2, $5, 'proposal', $6, $7, $3)`,
+          groupId,
+          seq,
+          acceptedAt,
+          proposal.state,
+          held.epoch,
+          proposal.hash,
+          proposal.message,
+        );
+        return { seq, acceptedAt };
+      });
+    },
+
+    appendApplication: (message) => appender.append(message),
+
+    async log(groupId, device, { after, limit, bytes }) {
+      const rows = await db.all<{
+        readonly last: number | null;
+        readonly seq: number | null;
+        readonly epoch: number;
+        readonly kind: LogEntry["kind"];
+        readonly message: Bytes;
+        readonly accepted_at: number;
+      }>(
+        `SELECT last, page.* FROM (
+           SELECT max(coalesce(until_seq, head)) AS last FROM members JOIN groups USING (group_id)
+           WHERE device = $2 AND group_id = $1) AS reach
+         LEFT JOIN (
+           SELECT seq, epoch, kind, message, accepted_at,
+             row_number() OVER (ORDER BY seq) AS place,
+             sum(octet_length(message)) OVER (ORDER BY seq) AS size
+           FROM log WHERE group_id = $1 AND seq > $3
+             AND EXISTS (SELECT 1 FROM members WHERE members.device = $2 AND ${READABLE})
+           ORDER BY seq LIMIT $4) AS page
+         ON place = 1 OR size <= $5 ORDER BY seq`,
+        groupId,
+        device,
+        after,
+        limit,
+        bytes,
+      );
+      const head = rows[0]?.last ?? undefined;
+      if (head === undefined) return undefined;
+      const entries: LogEntry[] = [];
+      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
+        if (seq !== null) entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
+      }
+      return { entries, head };
+    },
+
+    async groupsOf(device) {
+      const rows = await db.all<{
+        group_id: Bytes;
+        head: number;
+        epoch: number;
+        member: boolean;
+      }>(
+        // A past member is told the epoch that its removal ended, nothing later.
+        `SELECT group_id, max(coalesce(until_seq, head)) AS head, bool_or(until_seq IS NULL) AS member,
+           max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
+             SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
+           ) END) AS epoch
+         FROM members JOIN groups USING (group_id) WHERE device = $1 GROUP BY group_id`,
+        device,
+      );
+      return rows.map((row) => ({
+        groupId: row.group_id,
+        head: row.head,
+        epoch: BigInt(row.epoch),
+        member: row.member,
+      }));
+    },
+
+    async link(linkId, now) {
+      const [row, ...nodes] = await db.all<
+        NodeRow & {
+          readonly group_id: Bytes;
+          readonly epoch: number;
+          readonly accepted_at: number;
+          readonly expires_at: number;
+          readonly uses_left: number;
+        }
+      >(
+        `SELECT -1 AS node_index, sealed_group_info AS bytes, group_id, epoch, accepted_at, expires_at,
+           max_uses - uses AS uses_left
+         FROM links JOIN groups USING (group_id) WHERE link_id = $1
+         UNION ALL
+         SELECT node_index, node, NULL, NULL, NULL, NULL, NULL
+         FROM links JOIN groups USING (group_id) JOIN group_nodes USING (group_id)
+         WHERE link_id = $1 AND sealed_group_info IS NOT NULL AND ${HOLDS("epoch")}
+         ORDER BY node_index`,
+        linkId,
+      );
+      if (row === undefined) return undefined;
+      const { bytes: sealedGroupInfo, uses_left: usesLeft } = row;
+      const at = Math.max(now, row.accepted_at);
+      // Of a closed link the column is NULL.
+      if ((sealedGroupInfo as Bytes | null) === null || usesLeft <= 0) return "closed";
+      if (row.expires_at * 1000 <= at) return "closed";
+      return {
+        groupId: row.group_id,
+        epoch: BigInt(row.epoch),
+        sealedGroupInfo,
+        nodes: toNodes(nodes),
+        usesLeft,
+      };
+    },
+
+    close: () => appender.close(),
+  };
+}

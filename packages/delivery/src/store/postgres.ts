@@ -1,0 +1,38 @@
+/**
+ * The store for several processes: they share one PostgreSQL database, and keep nothing of their own that matters.
+ * @module
+ */
+
+import { postgresAccountData } from "./postgres-account-data.ts";
+import { postgresAccounts } from "./postgres-accounts.ts";
+import { postgresContacts } from "./postgres-contacts.ts";
+import { Database, type PostgresOptions } from "./postgres-database.ts";
+import { postgresGroups } from "./postgres-groups.ts";
+import { postgresInbox } from "./postgres-inbox.ts";
+import { postgresKeyPackages } from "./postgres-key-packages.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * Opens `postgres://user:password@host:port/database`, and makes or updates its tables. Rejects with `StoreUnavailable`
+ * where it can't be reached.
+ */
+export async function openPostgresStore(
+  url: string,
+  options: PostgresOptions = {},
+): Promise<Store> {
+  const db = await Database.open(url, options);
+  const groups = postgresGroups(db);
+  return {
+    ...postgresAccounts(db),
+    ...postgresAccountData(db),
+    ...postgresContacts(db),
+    ...postgresKeyPackages(db),
+    ...groups,
+    ...postgresInbox(db),
+    settle: () => db.settle(),
+    async close() {
+      await groups.close();
+      await db.close();
+    },
+  };
+}
