@@ -150,12 +150,16 @@ export function createGroupLog(service: {
     epochs: { readonly current: bigint; readonly given: bigint },
     isMember: boolean,
   ): Promise<Refusal> {
-    const winner = isMember ? await store.winner(groupId, epochs.given) : undefined;
-    return new Refusal("wrong-epoch", "the group is in another epoch", {
-      members: {
-        ...(isMember && { currentEpoch: epochs.current }),
-        ...(winner && { winner }),
-      },
+    if (!isMember) return new Refusal("wrong-epoch", "the group is in another epoch");
+    const { current: currentEpoch, given } = epochs;
+    if (given > currentEpoch) {
+      return new Refusal("future-epoch", "the group has not come to this epoch yet", {
+        members: { currentEpoch },
+      });
+    }
+    const winner = await store.winner(groupId, given);
+    return new Refusal("wrong-epoch", "the epoch is over", {
+      members: { currentEpoch, ...(winner && { winner }) },
     });
   }
 

@@ -7,6 +7,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { encode, opaque } from "@conclave/mls/codec";
 import type { Call, Handlers } from "./call.ts";
 import type { Limits } from "./limits.ts";
+import type { LongPolls } from "./long-poll.ts";
 import { type AnswerOf, LIMITS } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store, StoredNode } from "./store/store.ts";
@@ -26,21 +27,32 @@ function encodeRatchetTree(nodes: readonly StoredNode[]): Bytes {
 export function createGroups(service: {
   readonly store: Store;
   readonly limits: Limits;
+  readonly longPolls: LongPolls;
   readonly now: () => number;
 }): Handlers<"groups" | "log" | "tree" | "link"> {
-  const { store, limits } = service;
+  const { store, limits, longPolls } = service;
   /** Of a group that does not exist and of one the device has no part in, the same. */
   const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
 
-  async function log({ device, params }: Call<"log">): Promise<AnswerOf<"log">> {
-    const { groupId, after = 0, limit = LIMITS.logPage } = params;
-    const page = await store.log(groupId, device.device, {
+  async function log({ session, params, request }: Call<"log">): Promise<AnswerOf<"log">> {
+    const { groupId, after = 0, limit = LIMITS.logPage, wait: seconds } = params;
+    const { device } = session.device;
+    const page = {
       after,
       limit: Math.max(1, Math.min(limit, LIMITS.logPage)),
       bytes: limits.pageBytes,
-    });
-    if (page === undefined) throw notFound();
-    return page;
+    };
+    return longPolls.until(
+      { on: { groupId }, session, seconds, signal: request.signal },
+      async () => {
+        const read = await store.log(groupId, device, page);
+        if (read === undefined) throw notFound();
+        return read;
+      },
+      // Who is out has nothing to wait for.
+      async ({ entries }) =>
+        entries.length > 0 || (await store.leafOf(groupId, device)) === undefined,
+    );
   }
 
   /** Members read the tree of their epoch; who has a Welcome waiting, that of the epoch it leads into. */

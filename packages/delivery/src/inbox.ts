@@ -5,6 +5,7 @@
 
 import type { Call, Handlers } from "./call.ts";
 import type { Limits } from "./limits.ts";
+import type { LongPolls } from "./long-poll.ts";
 import type { AnswerOf } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store } from "./store/store.ts";
@@ -14,15 +15,19 @@ const PAGE = 100;
 export function createInbox(service: {
   readonly store: Store;
   readonly limits: Limits;
+  readonly longPolls: LongPolls;
 }): Handlers<"inbox" | "acknowledge"> {
-  const { store, limits } = service;
+  const { store, limits, longPolls } = service;
 
-  async function inbox({ device, params }: Call<"inbox">): Promise<AnswerOf<"inbox">> {
-    const entries = await store.inbox(device.device, {
-      after: params.after ?? 0,
-      limit: PAGE,
-      bytes: limits.pageBytes,
-    });
+  async function inbox({ session, params, request }: Call<"inbox">): Promise<AnswerOf<"inbox">> {
+    const { after = 0, wait: seconds } = params;
+    const { device } = session.device;
+    const page = { after, limit: PAGE, bytes: limits.pageBytes };
+    const entries = await longPolls.until(
+      { on: "inbox", session, seconds, signal: request.signal },
+      () => store.inbox(device, page),
+      ({ length }) => length > 0,
+    );
     return { entries };
   }
 
@@ -30,7 +35,7 @@ export function createInbox(service: {
     const { upTo } = await body();
     const acknowledged = await store.acknowledge(device.device, upTo);
     if (acknowledged === "beyond-end") {
-      throw new Refusal("bad-request", "the inbox does not reach that far");
+      throw new Refusal("beyond-end", "the inbox does not reach that far");
     }
   }
 

@@ -63,6 +63,10 @@ export interface Limits {
   readonly pageBytes: number;
   /** Messages that wait for their turn in one group. */
   readonly waiting: number;
+  /** How long a request may wait for something to read, in seconds. */
+  readonly longPoll: number;
+  readonly longPolls: number;
+  readonly longPollsPerDevice: number;
   /** Groups whose public state is kept in memory. */
   readonly groupsInMemory: number;
   readonly sockets: number;
@@ -105,6 +109,9 @@ export const DEFAULT_LIMITS: Limits = {
   proposals: 256,
   pageBytes: 1024 * 1024,
   waiting: 128,
+  longPoll: 30,
+  longPolls: 20_000,
+  longPollsPerDevice: 32,
   groupsInMemory: 256,
   sockets: 20_000,
   socketsPerAddress: 1000,

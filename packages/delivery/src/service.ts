@@ -20,6 +20,7 @@ import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { createLongPolls } from "./long-poll.ts";
 import { openApiDocument } from "./openapi.ts";
 import {
   bytesToText,
@@ -118,6 +119,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const service = { store, publicOrigin, limits, contact, now, doorbell, context };
   const sessions = createSessions(service);
   const sockets = createSockets({ ...service, sessions });
+  const longPolls = createLongPolls(service);
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
@@ -131,8 +133,8 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     ...createConsent(service),
     ...createKeyPackages(service),
     ...createGroupLog(service),
-    ...createGroups(service),
-    ...createInbox(service),
+    ...createGroups({ ...service, longPolls }),
+    ...createInbox({ ...service, longPolls }),
     ...createSignals(service),
     socket: async () => {
       throw new Refusal("upgrade-required", "this is a WebSocket", {
@@ -260,6 +262,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     },
     async close() {
       closing = true;
+      longPolls.close();
       sockets.close();
     },
   };

@@ -607,6 +607,32 @@ describe("messages", () => {
     });
   });
 
+  it("of an epoch that is over and of one that is still to come have codes of their own", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens] = await addAll(world, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    const epoch = group.epoch;
+    // Ahead of the service, which lost what it had.
+    const ahead = await group.commit();
+    await group.receive(ahead.commit);
+    const future = { code: "future-epoch", currentEpoch: String(epoch) };
+    const { message, answer } = await send(world, ada, group, "too early");
+    expect(answer.problem).toMatchObject(future);
+    const later = await bundleBody(group, await group.commit());
+    expect((await postCommit(world, ada, group.groupId, later)).problem).toMatchObject(future);
+    // Others are told nothing of where the group is.
+    const eve = await aMember();
+    expect((await postMessage(world, eve, group.groupId, message)).problem.code).toBe("not-found");
+    const stale = await bundleBody(bens, await bens.commit());
+    await bens.discardPendingCommit();
+    const body = await bundleBody(bens, await bens.commit());
+    expect((await postCommit(world, ben, group.groupId, body)).status).toBe(201);
+    expect((await postCommit(world, ben, group.groupId, body)).status).toBe(201);
+    const problem = { code: "wrong-epoch", currentEpoch: String(epoch + 1n), winner: {} };
+    expect((await postCommit(world, ben, group.groupId, stale)).problem).toMatchObject(problem);
+  });
+
   it("are application data or proposals, and nothing else", async () => {
     const ada = await aMember();
     const group = await startGroup(world, ada);

@@ -18,10 +18,11 @@ it("an inbox holds what its device has not acknowledged, and no more can be ackn
     call(world, "POST", "/v1/inbox/ack", { token, body: { upTo } });
   expect((await readInbox(world, ben)).map(({ seq }) => seq)).toEqual([1, 2, 3]);
   for (const upTo of [4, -1, 1e9]) {
-    expect((await acknowledge(upTo)).problem.code).toBe("bad-request");
+    const code = upTo < 0 ? "bad-request" : "beyond-end";
+    expect((await acknowledge(upTo)).problem.code).toBe(code);
   }
   // Another's acknowledgement is of another's inbox.
-  expect((await acknowledge(1, ada.token)).problem.code).toBe("bad-request");
+  expect((await acknowledge(1, ada.token)).problem.code).toBe("beyond-end");
   expect((await acknowledge(2)).status).toBe(204);
   expect((await readInbox(world, ben)).map(({ seq }) => seq)).toEqual([3]);
   const after = await call(world, "GET", "/v1/inbox?after=3", { token: ben.token });

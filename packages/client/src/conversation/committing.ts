@@ -24,7 +24,7 @@ import { causeOf, refusalOf } from "../refusal.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import { type Intent, KEYS } from "./records.ts";
-import { nextEpoch } from "./sending.ts";
+import { isOfOtherEpoch, nextEpoch } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
 /** How often a commit is composed again before its intent is given up. */
@@ -236,7 +236,7 @@ export async function push(state: ConversationState, group: Group): Promise<Outc
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
-    if (error.code === "wrong-epoch") {
+    if (isOfOtherEpoch(error)) {
       await nextEpoch(state, group, epoch);
       if (group.pendingCommit) await group.discardPendingCommit();
       return "lost";

@@ -30,7 +30,7 @@ export async function sendEntry(
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
-    if (error.code === "wrong-epoch") await nextEpoch(state, group, epoch);
+    if (isOfOtherEpoch(error)) await nextEpoch(state, group, epoch);
     else await giveUp(state, number, error.code);
     return;
   }
@@ -76,6 +76,11 @@ async function encrypt(
   });
   step.done();
   return message;
+}
+
+/** Whether the service has the group in another epoch: behind us it is only if it forgot something. */
+export function isOfOtherEpoch({ code }: ServiceError): boolean {
+  return code === "wrong-epoch" || code === "future-epoch";
 }
 
 /**

@@ -49,7 +49,7 @@ export interface SignInIdentity {
 export interface RequestOptions {
   /** Ends the request, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Milliseconds, until all of the answer is there; 30 seconds unless given. */
+  /** Milliseconds, until all of the answer is there; 30 seconds unless given, and what the service is asked to wait. */
   readonly timeout?: number;
 }
 
@@ -102,7 +102,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
   async function send(
     route: Route,
     given: object,
-    { signal, timeout = TIMEOUT }: RequestOptions = {},
+    { signal, timeout = patienceOf(given) }: RequestOptions = {},
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Response> {
     const signals = [closed.signal, AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
@@ -198,6 +198,10 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     forgetToken,
     close: () => closed.abort(),
   };
+}
+
+function patienceOf({ wait = 0 }: { readonly wait?: number }): number {
+  return TIMEOUT + wait * 1000;
 }
 
 /** Path and query. */

@@ -29,8 +29,13 @@ export const PROBLEMS = {
   "inbox-full": [409, "A device that the commit adds has not read its inbox for too long."],
   "wrong-epoch": [
     409,
-    "The group is in another epoch. For members it carries `currentEpoch`, and `winner` (seq and hash) where a commit won the epoch that was given.",
+    "The epoch is over. For members it carries `currentEpoch` and, where a commit ended it, `winner` (seq and hash).",
   ],
+  "future-epoch": [
+    409,
+    "The group has not come to this epoch yet. Said to members alone, with `currentEpoch`; others are told `wrong-epoch`.",
+  ],
+  "beyond-end": [409, "The inbox never had that much."],
   "device-list-conflict": [
     409,
     "The device list does not follow the one that is held. Carries `currentVersion`.",

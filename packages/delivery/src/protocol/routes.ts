@@ -277,7 +277,14 @@ export const ROUTES = {
     signIn: true,
     body: { schema: CommitRequest, limit: LIMITS.body },
     answer: { status: 201, schema: Accepted },
-    problems: ["wrong-epoch", "invalid-message", "not-allowed", "link-closed", "inbox-full"],
+    problems: [
+      "wrong-epoch",
+      "future-epoch",
+      "invalid-message",
+      "not-allowed",
+      "link-closed",
+      "inbox-full",
+    ],
   },
   message: {
     method: "POST",
@@ -286,7 +293,7 @@ export const ROUTES = {
     signIn: true,
     body: { type: "message/mls", limit: LIMITS.message },
     answer: { status: 201, schema: Accepted },
-    problems: ["wrong-epoch", "invalid-message", "not-allowed"],
+    problems: ["wrong-epoch", "future-epoch", "invalid-message", "not-allowed"],
   },
   signal: {
     method: "POST",
@@ -300,9 +307,14 @@ export const ROUTES = {
   log: {
     method: "GET",
     path: "/v1/groups/{groupId}/log",
-    summary: "What the group's log has behind `after`, as far as this device may read.",
+    summary:
+      "What the group's log has behind `after`, as far as this device may read; if it has nothing, what comes within `wait` seconds.",
     signIn: true,
-    query: { after: wholeNumber.optional(), limit: wholeNumber.optional() },
+    query: {
+      after: wholeNumber.optional(),
+      limit: wholeNumber.optional(),
+      wait: wholeNumber.optional(),
+    },
     answer: { status: 200, schema: LogResponse },
     problems: [],
   },
@@ -327,9 +339,10 @@ export const ROUTES = {
   inbox: {
     method: "GET",
     path: "/v1/inbox",
-    summary: "The Welcomes behind `after` that wait for this device.",
+    summary:
+      "The Welcomes behind `after` for this device; if there are none, what comes within `wait` seconds.",
     signIn: true,
-    query: { after: wholeNumber.optional() },
+    query: { after: wholeNumber.optional(), wait: wholeNumber.optional() },
     answer: { status: 200, schema: InboxResponse },
     problems: [],
   },
@@ -340,7 +353,7 @@ export const ROUTES = {
     signIn: true,
     body: { schema: AcknowledgeRequest, limit: 1024 },
     answer: { status: 204 },
-    problems: [],
+    problems: ["beyond-end"],
   },
   socket: {
     method: "GET",
