@@ -79,6 +79,7 @@ export function createGroupLog(service: {
 }): Handlers<"createGroup" | "commit" | "message"> {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
+  const messages = createRateLimiter(limits.groupMessage, now);
   const turns = createTurns(limits.waiting);
   const cache = createRecent<Held>(limits.groupsInMemory);
 
@@ -142,6 +143,16 @@ export function createGroupLog(service: {
       left: [],
     });
     return {};
+  }
+
+  /**
+   * Members wait where the group is over its rate. Others go on to be refused as ever: they don't learn that there is a group, nor take
+   * from it, since only what was accepted is counted.
+   */
+  async function checkRate(groupId: Bytes, device: number): Promise<void> {
+    const key = bytesToText(groupId);
+    if (messages.has(key) || (await store.leafOf(groupId, device)) === undefined) return;
+    messages.take(key);
   }
 
   /** Where a message of another epoch was refused. Only members learn where the group is. */
@@ -263,12 +274,16 @@ export function createGroupLog(service: {
     const { groupId } = params;
     const bundle = await body();
     const hash = await sha256(bundle.commit);
-    return turns.alone(bytesToText(groupId), () =>
+    await checkRate(groupId, device.device);
+    const key = bytesToText(groupId);
+    const accepted = await turns.alone(key, () =>
       untilSettled(async () => {
         const again = await store.findEntry(groupId, device.device, hash);
         return again ?? tryCommit(device, groupId, bundle, hash);
       }),
     );
+    messages.tryTake(key);
+    return accepted;
   }
 
   async function application(caller: ListedDevice, entry: Entry): Promise<Accepted> {
@@ -310,7 +325,9 @@ export function createGroupLog(service: {
     if (accepted === "moved") return accepted;
     if (accepted === "not-member") throw notFound();
     if (accepted === "full") {
-      throw new Refusal("too-many-requests", "too many proposals wait for a commit");
+      throw new Refusal("too-many-requests", "too many proposals wait for a commit", {
+        headers: { "retry-after": "1" },
+      });
     }
     cache.set(bytesToText(groupId), { version: version + 1, group });
     return accepted;
@@ -325,9 +342,11 @@ export function createGroupLog(service: {
     const entry = { groupId, epoch, message: bytes, hash: await sha256(bytes) };
     // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
     const key = bytesToText(groupId);
+    await checkRate(groupId, device.device);
     const accepted = isProposal
       ? await turns.alone(key, () => untilSettled(() => tryProposal(device, entry)))
       : await turns.together(key, () => application(device, entry));
+    messages.tryTake(key);
     doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
     return accepted;
   }

@@ -49,6 +49,8 @@ export interface Limits {
   readonly signalFrames: Rate;
   /** Signals that wait for one socket; more are dropped. */
   readonly signalQueue: number;
+  /** Commits, proposals and application messages of all members of one group. */
+  readonly groupMessage: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
   /** Devices in one account's list, with those that were revoked. */
@@ -102,6 +104,7 @@ export const DEFAULT_LIMITS: Limits = {
   groupSignal: { burst: 200, perSecond: 50 },
   signalFrames: { burst: 20_000, perSecond: 10_000 },
   signalQueue: 8,
+  groupMessage: { burst: 2000, perSecond: 200 },
   group: { burst: 60, perSecond: 0.1 },
   devices: 64,
   keyPackageLifetime: 366 * 24 * 60 * 60,

@@ -16,6 +16,8 @@ export interface Rate {
 export interface RateLimiter {
   /** Takes one from the bucket of `key`. Throws `Refusal` with `too-many-requests` where it is empty. */
   readonly take: (key: string) => void;
+  /** Whether there is one to take. */
+  readonly has: (key: string) => boolean;
   /** Takes so many, if they are there; otherwise none. */
   readonly tryTake: (key: string, count?: number) => boolean;
 }
@@ -47,6 +49,7 @@ export function createRateLimiter({ burst, perSecond }: Rate, now: () => number)
   }
 
   return {
+    has: (key) => look(key).left >= 1,
     tryTake,
     take(key) {
       if (tryTake(key)) return;

@@ -5,9 +5,11 @@
 
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { addressKey } from "./rate-limit.ts";
 import type { DeliveryService } from "./service.ts";
+import { endSlowReaders, type Patience } from "./slow-readers.ts";
 
 export interface ServeOptions {
   /** 0 for one that is free. */
@@ -16,6 +18,14 @@ export interface ServeOptions {
   readonly host?: string;
   /** PEM. */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** Connections from one address at a time; any number unless given. Behind a proxy all come from its own. */
+  readonly connectionsPerAddress?: number;
+  /** With clients that are slow to send, in milliseconds, and slow to take what they are sent. */
+  readonly patience?: {
+    readonly headers?: number;
+    readonly request?: number;
+    readonly readers?: Patience;
+  };
 }
 
 export interface Server {
@@ -25,14 +35,30 @@ export interface Server {
 }
 
 /** For slow clients: until the headers are there, and until the whole request is, in milliseconds. */
-const PATIENCE = { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 10_000 };
+const PATIENCE = {
+  headersTimeout: 15_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
+};
 const CONNECTIONS = 25_000;
 /** For requests under way when the server is closed, in milliseconds. */
 const GRACE = 1_000;
 
 /** Resolves when the service can be reached. */
 export async function serve(service: DeliveryService, options: ServeOptions): Promise<Server> {
-  const { port, host = "127.0.0.1", tls } = options;
+  const {
+    port,
+    host = "127.0.0.1",
+    tls,
+    connectionsPerAddress = Number.POSITIVE_INFINITY,
+  } = options;
+  const {
+    headers = PATIENCE.headersTimeout,
+    request = PATIENCE.requestTimeout,
+    readers,
+  } = options.patience ?? {};
+  const timeouts = { ...PATIENCE, headersTimeout: headers, requestTimeout: request };
   const listener = getRequestListener(
     (request, { incoming }) =>
       service.fetch(request, { address: incoming.socket.remoteAddress ?? "" }),
@@ -40,9 +66,12 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
   );
   const handle: RequestListener = (incoming, outgoing) => void listener(incoming, outgoing);
   const server = tls
-    ? createSecureServer({ ...PATIENCE, ...tls }, handle)
-    : createServer(PATIENCE, handle);
+    ? createSecureServer({ ...timeouts, ...tls }, handle)
+    : createServer(timeouts, handle);
   server.maxConnections = CONNECTIONS;
+  boundConnections(server, connectionsPerAddress);
+  const slow = endSlowReaders(readers);
+  server.on(tls ? "secureConnection" : "connection", slow.watch);
   server.on("upgrade", (request, stream, head) => {
     service.upgrade(request, stream, head, { address: request.socket.remoteAddress ?? "" });
   });
@@ -55,6 +84,7 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
   return {
     port: address.port,
     async close() {
+      slow.stop();
       const closed = new Promise((resolve) => server.close(resolve));
       await service.close();
       server.closeIdleConnections();
@@ -64,4 +94,23 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
       clearTimeout(grace);
     },
   };
+}
+
+/** Ends connections past so many from one address. */
+function boundConnections(server: NetServer, limit: number): void {
+  const open = new Map<string, number>();
+  server.on("connection", (socket: Socket) => {
+    const key = addressKey(socket.remoteAddress ?? "");
+    const count = open.get(key) ?? 0;
+    if (count >= limit) {
+      socket.destroy();
+      return;
+    }
+    open.set(key, count + 1);
+    socket.once("close", () => {
+      const left = (open.get(key) ?? 1) - 1;
+      if (left === 0) open.delete(key);
+      else open.set(key, left);
+    });
+  });
 }

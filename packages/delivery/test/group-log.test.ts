@@ -219,7 +219,7 @@ describe("joining by a Welcome", () => {
   it("is for devices that are not revoked, and whose list has not expired, when it is accepted", async () => {
     const [ada, ben] = [await aMember(), await newPerson("Listed for an hour")];
     const seconds = BigInt(Math.floor(world.clock.now / 1000));
-    const expiresAt = seconds + 3600n;
+    const expiresAt = seconds + 1200n;
     const deviceList = await signList(ben, { expiresAt });
     const body = { deviceList, signIn: await proveSignIn(ben) };
     const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
@@ -826,5 +826,29 @@ describe("links", () => {
     expect(results.filter((result) => result === "in")).toHaveLength(3);
     expect(results.filter((result) => result === "link-closed")).toHaveLength(3);
     await expect(readLog(world, ada, group.groupId)).resolves.toMatchObject({ head: 4 });
+  });
+});
+
+describe("a group over its rate", () => {
+  it("makes its members wait, and tells others nothing", async () => {
+    const few = await startWorld({ limits: { groupMessage: { burst: 3, perSecond: 0.01 } } });
+    const [ada, eve] = [await newMember(few, "Ada"), await newMember(few, "Eve")];
+    const group = await startGroup(few, ada);
+    const message = await group.send(random(10));
+    // What is refused takes nothing from those who may.
+    for (let i = 0; i < 5; i++) {
+      expect((await postMessage(few, eve, group.groupId, message)).status).toBe(404);
+    }
+    const statuses: number[] = [];
+    for (let i = 0; i < 3; i++) statuses.push((await send(few, ada, group, "x")).answer.status);
+    expect(statuses).toEqual([201, 201, 201]);
+    const { answer } = await send(few, ada, group, "x");
+    expect(answer.problem.code).toBe("too-many-requests");
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await commit(few, ada, group)).status).toBe(429);
+    expect((await postMessage(few, eve, group.groupId, message)).status).toBe(404);
+    const other = await startGroup(few, ada);
+    expect((await send(few, ada, other, "x")).answer.status).toBe(201);
+    await few.close();
   });
 });
