@@ -165,9 +165,9 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const suite = suiteOf(context.crypto, options.suite);
   const extensions = options.extensions ?? [];
   checkNoDuplicateExtension(extensions);
-  const senders = externalSendersOf(extensions);
-  if (senders.length > 0) await context.authentication.validate(senders, "new");
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
+  // The maker's own too (§5.3.1): a group whose first member others will refuse is better not made.
+  await context.authentication.validate([leafNode, ...externalSendersOf(extensions)], "new");
   const tree = treeOf(suite, leafNode);
   checkSupport(tree, extensions);
   const groupContext: GroupContext = {

@@ -11,7 +11,9 @@ import { MlsError } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
-import { confirmationTag, epochSecrets } from "../key/key-schedule.ts";
+import type { GroupInfo, GroupSecrets, Welcome } from "../key/group-info.ts";
+import type { KeyPackage } from "../key/key-package.ts";
+import { confirmationTag, epochSecrets, wipeEpochSecrets } from "../key/key-schedule.ts";
 import type { Batch } from "../storage.ts";
 import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
@@ -25,6 +27,7 @@ import { treeFor, verifiedState } from "./opened-group.ts";
 import { findKeyPackage, keyPackageKey, lastResortKey } from "./own-key-package.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import { checkWelcomePsks } from "./proposal-list.ts";
+import type { PublicState } from "./public-state.ts";
 import { openGroupInfo, openGroupSecrets } from "./welcome.ts";
 
 /** A last resort stays, but brings nobody into an epoch again (§9.1: no message key serves twice). Throws `MlsError` with `welcome`. */
@@ -39,6 +42,51 @@ async function useLastResort(
     throw new MlsError("welcome", "12.4.3.1", "a Welcome into an epoch that we were in before");
   }
   return { put: new Map([[key, encode(uint64, epoch)]]) };
+}
+
+/** The epoch that the Welcome leads into, all of it verified. Throws `MlsError`. */
+async function enterEpoch(
+  context: MlsContext,
+  welcome: Welcome,
+  secrets: GroupSecrets,
+  keyPackage: KeyPackage,
+  { ratchetTree, expected }: Parameters<typeof joinGroup>[1],
+): Promise<{
+  readonly groupInfo: GroupInfo;
+  readonly state: PublicState;
+  readonly ownLeaf: number;
+  readonly derived: ReturnType<typeof epochSecrets>;
+}> {
+  const suite = suiteOf(context.crypto, welcome.cipherSuite);
+  const { joinerSecret, psks } = secrets;
+  checkWelcomePsks(suite, psks);
+  const pskSecret = await resolvePsks(context, suite, psks);
+  try {
+    const groupInfo = await openGroupInfo(suite, welcome, joinerSecret, pskSecret);
+    const { groupId, epoch } = groupInfo.groupContext;
+    if (expected && (!bytesEqual(expected.groupId, groupId) || expected.epoch !== epoch)) {
+      throw new MlsError("welcome", "12.4.3.1", "a Welcome into another group or epoch");
+    }
+    const tree = treeFor(suite, groupInfo, ratchetTree);
+    const state = await verifiedState(context, suite, groupInfo, tree);
+    // No more than once: no key stands in a valid tree twice.
+    const own = membersOf(tree).find(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
+    if (!own) {
+      throw new MlsError("welcome", "12.4.3.1", "our leaf is not in the tree");
+    }
+    const encodedContext = GroupContext.encoded(state.groupContext);
+    const derived = epochSecrets(suite, joinerSecret, pskSecret, encodedContext);
+    const confirmed = state.groupContext.confirmedTranscriptHash;
+    const tag = confirmationTag(suite, derived.secrets.confirmationKey, confirmed);
+    if (!constantTimeEqual(tag, state.confirmationTag)) {
+      wipeEpochSecrets(derived.secrets);
+      wipe(derived.encryptionSecret, derived.applicationExportSecret);
+      throw new MlsError("confirmation-tag", "12.4.3.1", "the confirmation tag does not verify");
+    }
+    return { groupInfo, state, ownLeaf: own.leafIndex, derived };
+  } finally {
+    wipe(pskSecret);
+  }
 }
 
 /** Joins by a Welcome (§12.4.3.1). The key package's private half is deleted in the same batch, a last resort's kept. */
@@ -80,39 +128,19 @@ export async function joinGroup(
   const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair).finally(() => {
     wipe(initKeyPair.privateKey);
   });
-  checkWelcomePsks(suite, secrets.psks);
-  const pskSecret = await resolvePsks(context, suite, secrets.psks);
-  const groupInfo = await openGroupInfo(suite, welcome, secrets.joinerSecret, pskSecret);
-  const { expected } = options;
-  const { groupId, epoch } = groupInfo.groupContext;
-  if (expected && (!bytesEqual(expected.groupId, groupId) || expected.epoch !== epoch)) {
-    throw new MlsError("welcome", "12.4.3.1", "a Welcome into another group or epoch");
-  }
-  const tree = treeFor(suite, groupInfo, options.ratchetTree);
-  const state = await verifiedState(context, suite, groupInfo, tree);
-  // No more than once: no key stands in a valid tree twice.
-  const own = membersOf(tree).find(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));
-  if (!own) {
-    throw new MlsError("welcome", "12.4.3.1", "our leaf is not in the tree");
-  }
-  const ownLeaf = own.leafIndex;
-  const encodedContext = GroupContext.encoded(state.groupContext);
-  const derived = epochSecrets(suite, secrets.joinerSecret, pskSecret, encodedContext);
-  wipe(secrets.joinerSecret, pskSecret);
-  const confirmed = state.groupContext.confirmedTranscriptHash;
-  const tag = confirmationTag(suite, derived.secrets.confirmationKey, confirmed);
-  if (!constantTimeEqual(tag, state.confirmationTag)) {
-    throw new MlsError("confirmation-tag", "12.4.3.1", "the confirmation tag does not verify");
-  }
+  const entered = await enterEpoch(context, welcome, secrets, keyPackage, options).finally(() => {
+    wipe(secrets.joinerSecret);
+  });
+  const { groupInfo, state, ownLeaf, derived } = entered;
   const leafKeyPair: KeyPair = {
     privateKey: stored.encryptionKey,
     publicKey: keyPackage.leafNode.encryptionKey,
   };
-  const path = await welcomePath(suite, tree, secrets.pathSecret?.pathSecret, {
+  const path = await welcomePath(suite, state.tree, secrets.pathSecret?.pathSecret, {
     ownLeaf,
     committer: groupInfo.signer,
   });
-  const keys = keysAfterPath(tree, new Map([[2 * ownLeaf, leafKeyPair]]), path);
+  const keys = keysAfterPath(state.tree, new Map([[2 * ownLeaf, leafKeyPair]]), path);
   wipe(...path.map(({ secret }) => secret));
   const next = { state, ownLeaf, keys, ...derived };
   await checkLink(context, secrets.psks, state);

@@ -6,12 +6,13 @@ import {
   joinGroup,
   type MlsContext,
   preSharedKey,
+  readKeyPackage,
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { forgeCommit, forgeKeyPackage, inside } from "../forge.ts";
+import { forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
-import { addProposal, found, person, room, utf8 } from "../people.ts";
+import { addProposal, found, keyPackageOf, person, room, utf8 } from "../people.ts";
 
 /** Someone whose secrets are looked after. `public`: what the application has, or everybody. */
 async function watched(name: string, context: Partial<MlsContext> = {}) {
@@ -72,6 +73,25 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     if (!welcome) throw new Error("no welcome");
     const { context, signer } = bob;
     await joinGroup(context, { welcome, ratchetTree: group.ratchetTree(), signer });
+    await check();
+  });
+
+  it("when a Welcome is refused: into another epoch, or for its confirmation tag", async () => {
+    const { where } = await three();
+    const mallory = await inside(where.at(2).person);
+    const { who: eve, check } = await watched("eve");
+    const keyPackage = readKeyPackage(await keyPackageOf(eve));
+    const welcome = await forgeWelcome(mallory, keyPackage, {
+      info: () => ({ confirmationTag: new Uint8Array(32) }),
+    });
+    const joining = { welcome, signer: eve.signer };
+    const expected = { groupId: mallory.state.groupContext.groupId, epoch: 7n };
+    const elsewhere = joinGroup(eve.context, { ...joining, expected });
+    await expect(elsewhere).rejects.toMatchObject({ code: "welcome" });
+    await check();
+    await expect(joinGroup(eve.context, joining)).rejects.toMatchObject({
+      code: "confirmation-tag",
+    });
     await check();
   });
 

@@ -170,6 +170,9 @@ rule("L01", () => {
     const extensions = [externalSenders([await person("impostor")])];
     await found(await person("alice", judged), { extensions });
   });
+  refuses("a group that an impostor makes", "authentication §5.3.1", async () => {
+    await found(await person("impostor", judged));
+  });
   accepts("a group without an impostor, by Welcome", async () => {
     const { eve, welcome, ratchetTree } = await welcomed("dan");
     await joinGroup(eve.context, { welcome, ratchetTree, signer: eve.signer });
