@@ -4,6 +4,9 @@
  * @module
  */
 
+export type { BlobBodies } from "./blobs/bodies.ts";
+export { diskBodies } from "./blobs/disk-bodies.ts";
+export { type S3Options, s3Bodies } from "./blobs/s3-bodies.ts";
 export { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 export type { Limits } from "./limits.ts";
 export type { Rate } from "./rate-limit.ts";

@@ -78,6 +78,23 @@ export interface Limits {
   readonly heartbeat: number;
   /** Until a socket has to have said hello, in milliseconds. */
   readonly hello: number;
+  /** Bytes of one blob. */
+  readonly blobSize: number;
+  /** Bytes of all blobs of one account, from when they are begun. */
+  readonly blobQuota: number;
+  /** Blobs of one account. */
+  readonly blobs: number;
+  /** Bytes that are appended to a blob at once, at least; but for the last. */
+  readonly blobAppend: number;
+  /** How long an upload may take, in milliseconds. */
+  readonly blobUpload: number;
+  /** How long a blob is kept, in milliseconds. */
+  readonly blobRetention: number;
+  /** How long a download waits for a client that takes nothing, in milliseconds. */
+  readonly blobPatience: number;
+  /** Uploads and downloads under way in one process: each holds up to a mebibyte. */
+  readonly transfers: number;
+  readonly transfersPerAccount: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -121,4 +138,13 @@ export const DEFAULT_LIMITS: Limits = {
   socketsPerDevice: 8,
   heartbeat: 30_000,
   hello: 10_000,
+  blobSize: 100 * 1024 * 1024,
+  blobQuota: 2 * 1024 * 1024 * 1024,
+  blobs: 10_000,
+  blobAppend: 64 * 1024,
+  blobUpload: 24 * 60 * 60 * 1000,
+  blobRetention: 90 * 24 * 60 * 60 * 1000,
+  blobPatience: 30_000,
+  transfers: 128,
+  transfersPerAccount: 8,
 };

@@ -86,7 +86,7 @@ function schemaOf(schema: z.ZodType): Json {
 }
 
 function operation(operationId: string, route: Route): Json {
-  const { summary, signIn, query = {}, body, answer, frames } = route;
+  const { summary, signIn, query = {}, headers = {}, body, answer, frames } = route;
   const parameters = [
     ...segmentsOf(route.path).map((name) => ({
       name,
@@ -100,7 +100,14 @@ function operation(operationId: string, route: Route): Json {
       required: !schema.safeParse(undefined).success,
       schema: schemaOf(schema instanceof z.ZodOptional ? (schema.unwrap() as z.ZodType) : schema),
     })),
+    ...Object.entries(headers.request ?? {}).map(([name, says]) => ({
+      name,
+      in: "header",
+      description: says,
+      schema: { type: "string" },
+    })),
   ];
+  const done = { ...response(answer), ...answerHeaders(headers.answer) };
   const description = [
     body && `The body has at most ${body.limit} bytes.`,
     frames && FRAMES,
@@ -120,7 +127,11 @@ function operation(operationId: string, route: Route): Json {
             : { [body.type]: {} },
       },
     }),
-    responses: { [answer.status]: response(answer), ...problems(problemsOf(route)) },
+    responses: {
+      [answer.status]: done,
+      ...("ranges" in answer && { 206: { ...done, description: "These bytes." } }),
+      ...problems(problemsOf(route)),
+    },
     ...(frames && {
       "x-frames": {
         fromDevice: frames.fromDevice.map(schemaOf),
@@ -128,6 +139,15 @@ function operation(operationId: string, route: Route): Json {
       },
     }),
   };
+}
+
+function answerHeaders(headers: Readonly<Record<string, string>> | undefined): Json {
+  if (headers === undefined) return {};
+  const described = Object.entries(headers).map(([name, says]) => [
+    name,
+    { description: says, schema: { type: "string" } },
+  ]);
+  return { headers: Object.fromEntries(described) as unknown };
 }
 
 function response(answer: RouteAnswer): Json {

@@ -11,6 +11,8 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { createAccountExport } from "./account-export.ts";
 import { createAccounts } from "./accounts.ts";
+import { createBlobs } from "./blobs/blobs.ts";
+import type { BlobBodies } from "./blobs/bodies.ts";
 import { type AnyHandler, bodyOf, type Handlers, parametersOf, responseOf } from "./call.ts";
 import { createConsent } from "./consent.ts";
 import { deviceAuthentication } from "./device-authentication.ts";
@@ -57,6 +59,8 @@ export interface DeliveryServiceOptions {
    * the account itself decided nothing. "ask" unless given.
    */
   readonly contact?: ContactRule;
+  /** Where blobs are kept; without it there are none. */
+  readonly blobs?: BlobBodies;
   /** One that reaches the other processes, where several share a store. */
   readonly doorbell?: Doorbell;
   /** Takes one line a request. Nothing in it says who, which group, or what. */
@@ -87,6 +91,8 @@ export interface DeliveryService {
     head: Buffer,
     from: { readonly address: string },
   ) => void;
+  /** Removes what has expired or was deleted. Done now and then, by one process or by several. */
+  readonly sweep: () => Promise<void>;
   /** Ends the sockets; later requests are told that the service shuts down. */
   readonly close: () => Promise<void>;
 }
@@ -120,6 +126,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const sessions = createSessions(service);
   const sockets = createSockets({ ...service, sessions });
   const longPolls = createLongPolls(service);
+  const blobs = createBlobs({ ...service, bodies: options.blobs });
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
@@ -136,6 +143,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     ...createGroups({ ...service, longPolls }),
     ...createInbox({ ...service, longPolls }),
     ...createSignals(service),
+    ...blobs.handlers,
     socket: async () => {
       throw new Refusal("upgrade-required", "this is a WebSocket", {
         headers: { upgrade: "websocket" },
@@ -178,9 +186,25 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   app.use(
     cors({
       origin: (origin) => (allowedOrigins.includes(origin) ? origin : null),
-      allowMethods: ["GET", "POST", "PUT", "DELETE"],
-      allowHeaders: ["authorization", "content-type"],
-      exposeHeaders: ["retry-after"],
+      allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+      allowHeaders: [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "range",
+        "upload-complete",
+        "upload-length",
+        "upload-offset",
+      ],
+      exposeHeaders: [
+        "content-range",
+        "location",
+        "retry-after",
+        "upload-complete",
+        "upload-length",
+        "upload-limit",
+        "upload-offset",
+      ],
       maxAge: 600,
     }),
   );
@@ -259,6 +283,9 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         refuseUpgrade(stream, status);
         options.log?.({ ...line, status, code: error.code });
       }
+    },
+    async sweep() {
+      while (await blobs.sweep());
     },
     async close() {
       closing = true;

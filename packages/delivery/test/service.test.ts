@@ -56,7 +56,9 @@ describe("pages of other origins", () => {
     const asked = await call(world, "OPTIONS", "/v1/sessions", { headers });
     expect(asked.status).toBe(204);
     expect(asked.headers.get("access-control-allow-origin")).toBe(PAGE);
-    expect(asked.headers.get("access-control-allow-headers")).toBe("authorization,content-type");
+    expect(asked.headers.get("access-control-allow-headers")).toBe(
+      "authorization,content-type,idempotency-key,range,upload-complete,upload-length,upload-offset",
+    );
     expect(asked.headers.get("access-control-allow-credentials")).toBeNull();
     const answer = await call(world, "GET", "/health", { headers: { origin: PAGE } });
     expect(answer.status).toBe(200);

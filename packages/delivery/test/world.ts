@@ -11,6 +11,7 @@ import {
   createDeliveryService,
   type DeliveryService,
   type DeliveryServiceOptions,
+  diskBodies,
   type LogLine,
   openSqliteStore,
   type Server,
@@ -62,6 +63,8 @@ export interface World {
   /** Milliseconds since the Unix epoch; tests move it. */
   readonly clock: { now: number };
   readonly file: string;
+  /** The folder of the blobs. */
+  readonly blobs: string;
   readonly close: () => Promise<void>;
 }
 
@@ -72,6 +75,7 @@ export async function startWorld(
   const folder = await mkdtemp(join(tmpdir(), "delivery-"));
   const file = join(folder, "store.sqlite");
   const store = options.store ?? openSqliteStore(file);
+  const blobs = join(folder, "blobs");
   const clock = { now: Date.now() };
   const lines: LogLine[] = [];
   const service = createDeliveryService({
@@ -81,6 +85,7 @@ export async function startWorld(
     contact: "open",
     now: () => clock.now,
     log: (line) => void lines.push(line),
+    blobs: diskBodies(blobs),
     ...options,
   });
   const server = await serve(service, { port: 0 });
@@ -92,6 +97,7 @@ export async function startWorld(
     lines,
     clock,
     file,
+    blobs,
     async close() {
       await server.close();
       if (options.keepStore !== true) await store.close();

@@ -16,6 +16,8 @@ z.config({ jitless: true });
 export const LIMITS = {
   body: 8 * 1024 * 1024,
   message: 256 * 1024,
+  /** What a service takes at most, whatever it is set to; its own limit is in `Upload-Limit`. */
+  blob: 16 * 1024 * 1024 * 1024,
   keyPackages: 100,
   logPage: 200,
   signal: 1024,
@@ -317,6 +319,18 @@ export type HealthResponse = Body<typeof HealthResponse>;
 /** OpenAPI 3.1. */
 export const OpenApiDocument = z.looseObject({ openapi: z.string() });
 export type OpenApiDocument = Body<typeof OpenApiDocument>;
+
+/** `createBlob`, `appendBlob`: where the upload is. It is complete when `stored` is `size`. */
+export const BlobResponse = z.object({
+  /** Who knows it can fetch the blob: it belongs into an encrypted message alone. */
+  blobId: bytes,
+  /** Bytes. */
+  size: z.number().int(),
+  stored: z.number().int(),
+  /** Of the upload; when it is complete, of the blob. */
+  expiresAt: z.number(),
+});
+export type BlobResponse = Body<typeof BlobResponse>;
 
 /** The socket's first frame, from the device; within 10 seconds. `signals`: whether it wants any; it does where it doesn't say. */
 export const SocketHello = z.object({

@@ -40,10 +40,19 @@ export const PROBLEMS = {
     409,
     "The device list does not follow the one that is held. Carries `currentVersion`.",
   ],
+  "over-quota": [403, "The account has as many blobs, or bytes in them, as it may have."],
+  "wrong-offset": [
+    409,
+    "The upload is at another offset. Carries `offset`, which `Upload-Offset` says too.",
+  ],
   "link-closed": [410, "The link has expired, was used up or was revoked."],
   "account-deleted": [410, "The account of the device that signs in was deleted."],
   "too-large": [413, "More than is taken. Carries `limit`."],
   "unsupported-media-type": [415, "The body has another media type than this route takes."],
+  "range-not-satisfiable": [
+    416,
+    "The blob has none of these bytes. `Content-Range` says how many it has.",
+  ],
   "invalid-message": [
     422,
     "The message breaks a rule of MLS. Carries `rule`, the code of the MlsError, and `section`, that of RFC 9420.",

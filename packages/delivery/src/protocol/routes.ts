@@ -11,6 +11,7 @@ import {
   AccountExport,
   AcknowledgeRequest,
   AskContactRequest,
+  BlobResponse,
   bytes,
   ClaimKeyPackagesRequest,
   ClaimKeyPackagesResponse,
@@ -47,7 +48,7 @@ import {
 import type { ProblemCode } from "./problem.ts";
 
 export interface Route {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** `{x}` is a segment with the base64url of 1 to 64 bytes. */
   readonly path: string;
   /** One sentence. */
@@ -56,6 +57,11 @@ export interface Route {
   readonly signIn: boolean;
   /** In the query; what need not be there is optional. */
   readonly query?: Readonly<Record<string, z.ZodType>>;
+  /** What its own headers say, in a request and in the answer. */
+  readonly headers?: {
+    readonly request?: Readonly<Record<string, string>>;
+    readonly answer?: Readonly<Record<string, string>>;
+  };
   readonly body?: RouteBody;
   readonly answer: RouteAnswer;
   /** The problems that it may answer, beside those that `problemsOf` adds. */
@@ -74,11 +80,21 @@ export type RouteBody =
 
 export type RouteAnswer =
   | { readonly status: 200 | 201; readonly schema: z.ZodType }
-  | { readonly status: 200; readonly type: string }
+  /** `ranges`: a request for a range of bytes is answered with status 206. */
+  | { readonly status: 200; readonly type: string; readonly ranges?: true }
   | { readonly status: 101 | 202 | 204 };
 
 /** Of JSON in which only ids and signatures come, in bytes: a list of 64 devices is far smaller. */
 const SMALL = 64 * 1024;
+
+/** After draft-ietf-httpbis-resumable-upload. */
+const UPLOAD_STATE = {
+  Location: "The blob.",
+  "Upload-Complete": "`?1` where all of it is stored.",
+  "Upload-Offset": "How many bytes are stored.",
+  "Upload-Length": "How many bytes it has.",
+  "Upload-Limit": "`max-size` and `min-append-size` in bytes, `max-age` in seconds.",
+} as const;
 
 export const ROUTES = {
   register: {
@@ -354,6 +370,58 @@ export const ROUTES = {
     body: { schema: AcknowledgeRequest, limit: 1024 },
     answer: { status: 204 },
     problems: ["beyond-end"],
+  },
+  createBlob: {
+    method: "POST",
+    path: "/v1/blobs",
+    summary:
+      "Begins the upload of a blob of the length in `Upload-Length`, with what the body has.",
+    signIn: true,
+    headers: {
+      request: {
+        "Upload-Length": "How many bytes the blob has.",
+        "Upload-Complete": "`?1` where the body is the whole blob.",
+        "Idempotency-Key":
+          "A quoted string of 16 to 128 characters: with it the request can be repeated.",
+      },
+      answer: UPLOAD_STATE,
+    },
+    body: { type: "application/octet-stream", limit: LIMITS.blob },
+    answer: { status: 201, schema: BlobResponse },
+    problems: ["over-quota", "not-found"],
+  },
+  appendBlob: {
+    method: "PATCH",
+    path: "/v1/blobs/{blobId}",
+    summary: "Appends to an upload of this account, at `Upload-Offset`.",
+    signIn: true,
+    headers: {
+      request: {
+        "Upload-Offset": "Where in the blob the body begins.",
+        "Upload-Complete": "`?1` where it ends with the blob.",
+      },
+      answer: UPLOAD_STATE,
+    },
+    body: { type: "application/partial-upload", limit: LIMITS.blob },
+    answer: { status: 200, schema: BlobResponse },
+    problems: ["wrong-offset"],
+  },
+  blob: {
+    method: "GET",
+    path: "/v1/blobs/{blobId}",
+    summary: "A blob, or the bytes of it that `Range` asks for; with HEAD, where an upload is.",
+    signIn: true,
+    headers: { request: { Range: "One range of bytes." }, answer: UPLOAD_STATE },
+    answer: { status: 200, type: "application/octet-stream", ranges: true },
+    problems: ["range-not-satisfiable"],
+  },
+  deleteBlob: {
+    method: "DELETE",
+    path: "/v1/blobs/{blobId}",
+    summary: "Ends a blob or an upload of this account.",
+    signIn: true,
+    answer: { status: 204 },
+    problems: [],
   },
   socket: {
     method: "GET",

@@ -12,6 +12,7 @@ import {
   refuseLateEntry,
   toDevice,
 } from "./postgres-accounts.ts";
+import { deleteBlobsOf } from "./postgres-blobs.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { clearInbox } from "./postgres-inbox.ts";
 import type { AccountDataStore } from "./store.ts";
@@ -138,6 +139,7 @@ export function postgresAccountData(db: Database): AccountDataStore {
         );
         const { own, shared } = await groupsOf(tx, accountId);
         await clearGroups(tx, own);
+        await deleteBlobsOf(tx, accountId, now);
         await tx.all("DELETE FROM contacts WHERE account_id = $1 OR peer_id = $1", accountId);
         await tx.all(
           // No name has a control character, so none is in the way of this one.

@@ -180,4 +180,36 @@ CREATE TABLE settled (
 INSERT INTO settled (one, times) VALUES (1, 0);
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+const BLOBS = `
+-- A row stays until the bytes are removed, whatever ended it.
+CREATE TABLE blobs (
+  blob_id BYTEA PRIMARY KEY,
+  account_id BYTEA NOT NULL,
+  request_key BYTEA NOT NULL,
+  size BIGINT NOT NULL,
+  stored BIGINT NOT NULL DEFAULT 0 CHECK (stored <= size),
+  expires_at BIGINT NOT NULL,
+  deleted_at BIGINT,
+  UNIQUE (account_id, request_key)
+);
+CREATE INDEX blobs_by_expiry ON blobs (expires_at);
+CREATE INDEX deleted_blobs ON blobs (deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE TABLE blob_parts (
+  blob_id BYTEA NOT NULL REFERENCES blobs,
+  start BIGINT NOT NULL,
+  length BIGINT NOT NULL,
+  hash BYTEA NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (blob_id, start)
+);
+
+-- What the blobs of an account that are not deleted come to.
+CREATE TABLE blob_usage (
+  account_id BYTEA PRIMARY KEY,
+  bytes BIGINT NOT NULL,
+  blobs BIGINT NOT NULL
+);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, BLOBS];

@@ -5,6 +5,7 @@
 
 import { postgresAccountData } from "./postgres-account-data.ts";
 import { postgresAccounts } from "./postgres-accounts.ts";
+import { postgresBlobs } from "./postgres-blobs.ts";
 import { postgresContacts } from "./postgres-contacts.ts";
 import { Database, type PostgresOptions } from "./postgres-database.ts";
 import { postgresGroups } from "./postgres-groups.ts";
@@ -29,6 +30,7 @@ export async function openPostgresStore(
     ...postgresKeyPackages(db),
     ...groups,
     ...postgresInbox(db),
+    ...postgresBlobs(db),
     settle: () => db.settle(),
     async close() {
       await groups.close();

@@ -12,6 +12,7 @@ import {
   refuseLateEntry,
   toDevice,
 } from "./sqlite-accounts.ts";
+import { deleteBlobsOf } from "./sqlite-blobs.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
 import type { AccountDataStore } from "./store.ts";
@@ -117,6 +118,7 @@ export function sqliteAccountData(db: Database): AccountDataStore {
         );
         const groups = groupsOf(accountId);
         for (const group of groups) if (group.shared === 0) clearGroup(group.group_id);
+        deleteBlobsOf(db, accountId, now);
         db.run("DELETE FROM contacts WHERE account_id = ? OR peer_id = ?", accountId, accountId);
         db.run(
           // No name has a control character, so none is in the way of this one.

@@ -174,4 +174,36 @@ CREATE INDEX contacts_by_state ON contacts (account_id, state, asked_at);
 CREATE INDEX contacts_of_peer ON contacts (peer_id);
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE];
+const BLOBS = `
+-- A row stays until the bytes are removed, whatever ended it.
+CREATE TABLE blobs (
+  blob_id BLOB PRIMARY KEY,
+  account_id BLOB NOT NULL,
+  request_key BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  stored INTEGER NOT NULL DEFAULT 0 CHECK (stored <= size),
+  expires_at INTEGER NOT NULL,
+  deleted_at INTEGER,
+  UNIQUE (account_id, request_key)
+) STRICT;
+CREATE INDEX blobs_by_expiry ON blobs (expires_at);
+CREATE INDEX deleted_blobs ON blobs (deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE TABLE blob_parts (
+  blob_id BLOB NOT NULL REFERENCES blobs,
+  start INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (blob_id, start)
+) STRICT, WITHOUT ROWID;
+
+-- What the blobs of an account that are not deleted come to.
+CREATE TABLE blob_usage (
+  account_id BLOB PRIMARY KEY,
+  bytes INTEGER NOT NULL,
+  blobs INTEGER NOT NULL
+) STRICT;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS];

@@ -5,6 +5,7 @@
 
 import { sqliteAccountData } from "./sqlite-account-data.ts";
 import { sqliteAccounts } from "./sqlite-accounts.ts";
+import { sqliteBlobs } from "./sqlite-blobs.ts";
 import { sqliteContacts } from "./sqlite-contacts.ts";
 import { Database } from "./sqlite-database.ts";
 import { sqliteGroups } from "./sqlite-groups.ts";
@@ -25,6 +26,7 @@ export function openSqliteStore(path: string): Store {
     ...sqliteKeyPackages(db),
     ...sqliteGroups(db),
     ...sqliteInbox(db),
+    ...sqliteBlobs(db),
     async settle() {},
     async close() {
       db.close();

@@ -16,7 +16,8 @@ export interface Store
     ContactStore,
     KeyPackageStore,
     GroupStore,
-    InboxStore {
+    InboxStore,
+    BlobStore {
   /**
    * Resolves when all that was read before is as durable as what was changed: for whoever acknowledges something because
    * it is there already. Where a store has replicas, what can be read may not have reached them.
@@ -141,7 +142,7 @@ export interface AccountDataStore {
     },
   ): Promise<readonly Membership[]>;
   /**
-   * Ends an account. Its name is free; its devices are revoked, and their sessions, nonces, key packages and inboxes gone, like what
+   * Ends an account. Its name is free; its devices are revoked, and their sessions, nonces, key packages and inboxes gone, like its blobs, what
    * others said of it to the service and it of them, and the logs, trees and links of groups in which nobody else ever was. The ids of
    * accounts, devices, signature keys and groups stay taken. The device list stays if it shared a group with others, who judge by it
    * what the log says; `final` takes its place then, the list that follows the one held and revokes every device. Again it changes
@@ -433,4 +434,64 @@ export interface InboxStore {
   hasWelcome(device: number, groupId: Bytes, epoch: bigint): Promise<boolean>;
   /** "beyond-end": there was never that much. */
   acknowledge(device: number, upTo: number): Promise<"acknowledged" | "beyond-end">;
+}
+
+/** An upload, or, with `stored` equal to `size`, the blob that came of it. */
+export interface StoredBlob {
+  readonly blobId: Bytes;
+  /** Whose device uploads it. */
+  readonly accountId: Bytes;
+  /** Bytes. */
+  readonly size: number;
+  /** How many of them are durable. */
+  readonly stored: number;
+  readonly expiresAt: number;
+}
+
+/** A run of a blob's bytes, as it was put. */
+export interface BlobPart {
+  /** Where in the blob. */
+  readonly start: number;
+  readonly length: number;
+  /** SHA-256. */
+  readonly hash: Bytes;
+  /** By which the bodies know it. */
+  readonly name: string;
+}
+
+export interface BlobStore {
+  /**
+   * A new upload, which counts against the account's quota from here on until it is deleted, or forgotten. The
+   * same `requestKey` from the same account is the same upload again, as it is now; "key-in-use": that one had
+   * another size, or is gone.
+   */
+  createBlob(blob: {
+    readonly blobId: Bytes;
+    readonly accountId: Bytes;
+    readonly requestKey: Bytes;
+    readonly size: number;
+    readonly expiresAt: number;
+    readonly now: number;
+    /** Bytes and blobs that one account may have. */
+    readonly quota: { readonly bytes: number; readonly blobs: number };
+  }): Promise<StoredBlob | "over-quota" | "key-in-use">;
+  /** Neither deleted nor expired. */
+  blob(blobId: Bytes, now: number): Promise<StoredBlob | undefined>;
+  /** Those that end after `from`, in order, at most so many. */
+  blobParts(blobId: Bytes, from: number, limit: number): Promise<readonly BlobPart[]>;
+  /**
+   * Takes the part if it begins where the upload is, and answers with the upload as it is then. With its last
+   * part it has until `keepUntil`. "moved": it is elsewhere.
+   */
+  appendBlobPart(
+    blobId: Bytes,
+    part: BlobPart,
+    times: { readonly now: number; readonly keepUntil: number },
+  ): Promise<StoredBlob | "moved" | undefined>;
+  /** Whether the account had it. It can't be read from here on; its bytes wait to be removed. */
+  deleteBlob(blobId: Bytes, accountId: Bytes, now: number): Promise<boolean>;
+  /** Deleted or expired by `before`, at most so many. */
+  blobsToRemove(before: number, limit: number): Promise<readonly Bytes[]>;
+  /** That its bytes are removed. */
+  forgetBlob(blobId: Bytes): Promise<void>;
 }

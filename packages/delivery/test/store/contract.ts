@@ -6,6 +6,7 @@
 import type { Account, AppendCommit, Store, StoredKeyPackage } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import { blobContract } from "./contract-blobs.ts";
 import { peopleContract } from "./contract-people.ts";
 
 const NOW = 1_700_000_000_000;
@@ -15,6 +16,7 @@ type Registration = Parameters<Store["register"]>[0];
 
 export function storeContract(name: string, open: () => Promise<Store>): void {
   peopleContract(name, open);
+  blobContract(name, open);
 
   let store: Store;
   beforeEach(async () => {
