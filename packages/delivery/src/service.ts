@@ -36,7 +36,7 @@ import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { bearerOf, createSessions, type Session } from "./sessions.ts";
 import { createSignals } from "./signals.ts";
-import { createSockets } from "./sockets.ts";
+import { createSockets, refuseUpgrade } from "./sockets.ts";
 import { type ContactRule, type Store, StoreUnavailable } from "./store/store.ts";
 
 export interface DeliveryServiceOptions {
@@ -302,12 +302,6 @@ function refusalFor(error: Error): Refusal {
     return new Refusal("unavailable", "the store does not answer: ask again", { headers });
   }
   return new Refusal("internal", "the service failed at this");
-}
-
-/** An answer on a connection that wanted to become a socket. */
-function refuseUpgrade(stream: Duplex, status: number): void {
-  stream.on("error", () => stream.destroy());
-  stream.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 /** An error's name and where it arose. Its message is left out: it might quote what was sent. */

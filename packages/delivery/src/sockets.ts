@@ -81,6 +81,8 @@ export function createSockets(service: {
     perMessageDeflate: false,
     clientTracking: false,
   });
+  // Otherwise ws explains what was wrong in a page.
+  server.on("wsClientError", (_error, stream) => refuseUpgrade(stream, 400));
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
   const byDevice = new Map<number, Set<Connection>>();
@@ -360,6 +362,12 @@ export function createSockets(service: {
       server.close();
     },
   };
+}
+
+/** An answer on a connection that wanted to become a socket. */
+export function refuseUpgrade(stream: Duplex, status: number): void {
+  stream.on("error", () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 function parse(text: string): unknown {

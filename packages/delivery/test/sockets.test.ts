@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { localDoorbell } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -60,6 +62,18 @@ describe("a socket", () => {
   it("is refused to pages of other origins, and on other paths", async () => {
     expect(await refusedWith(listen(world, { origin: "https://evil.example" }))).toBe(403);
     expect(await refusedWith(listen(world, { path: "/v1/groups" }))).toBe(404);
+  });
+
+  it("is refused without a word to a handshake that is none", async () => {
+    const socket = connect(world.server.port, "127.0.0.1");
+    socket.write("GET /v1/socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n");
+    socket.write("upgrade: websocket\r\nsec-websocket-key: short\r\n\r\n");
+    let answer = "";
+    socket.on("data", (chunk: Buffer) => {
+      answer += chunk.toString();
+    });
+    await once(socket, "close");
+    expect(answer).toBe("HTTP/1.1 400 Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
   });
 
   it("is closed for a wrong token, and for what is no hello", async () => {
