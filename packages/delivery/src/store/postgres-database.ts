@@ -39,6 +39,11 @@ const PATIENCE: Patience = {
 };
 /** Calls that wait for a connection. */
 const WAITING = 2_000;
+/**
+ * What was read is shown if the quorum answered so lately, in milliseconds: less than any wait for it lasts before it is cut short. Asked
+ * again when half of that has passed.
+ */
+const TRUST = 2_000;
 /** Of a transaction that others were in the way of. */
 const ATTEMPTS = 5;
 
@@ -75,9 +80,15 @@ const TYPES: pg.CustomTypesConfig = {
   getTypeParser: (type: number) => PARSERS.get(type) ?? ((text: string) => text),
 };
 
-/** A database over a pool of connections, which are made again when they were lost. */
+/**
+ * A database over a pool of connections, which are made again when they were lost: to the next of several hosts, until one is found that
+ * takes writes.
+ */
 export class Database implements Queries {
-  readonly #pool: pg.Pool;
+  /** One for each host. */
+  readonly #pools: readonly pg.Pool[];
+  /** Which of them takes writes, as far as is known. */
+  #current = 0;
   /** Names for statements, so that a connection plans each once. */
   readonly #names = new Map<string, string>();
   /** Connections on which a commit was not waited for. */
@@ -85,11 +96,17 @@ export class Database implements Queries {
   /** Times there was reason to doubt that what can be read has reached the quorum; and how many of them are dispelled. */
   #doubts = 1;
   #dispelled = 0;
+  /** When the quorum was last asked for what it then said, on the clock of `performance`. */
+  #confirmedAt = 0;
   #settling: Promise<void> = Promise.resolve();
   #nextSettling: Promise<void> | undefined;
 
   private constructor(url: string, connections: number, patience: Patience) {
-    this.#pool = new pg.Pool({
+    this.#pools = hostsOf(url).map((host) => this.#makePool(host, connections, patience));
+  }
+
+  #makePool(url: string, connections: number, patience: Patience): pg.Pool {
+    const pool = new pg.Pool({
       connectionString: withSettings(url),
       max: connections,
       application_name: "conclave-delivery",
@@ -102,13 +119,16 @@ export class Database implements Queries {
       // oxlint-disable-next-line typescript/no-misused-promises
       onConnect: checkWritable,
     });
-    this.#pool.on("connect", (client) => {
+    pool.on("connect", (client) => {
+      // One that is lost in use: the pool listens only to those that are idle, and an error that nobody hears ends the process.
+      client.on("error", () => this.#doubt());
       client.on("notice", (notice) => {
         if (isUnacknowledged(notice)) this.#unacknowledged.add(client);
       });
     });
     // A connection that was lost while nobody used it.
-    this.#pool.on("error", () => this.#doubt());
+    pool.on("error", () => this.#doubt());
+    return pool;
   }
 
   /** Connects, and brings the schema up to date. Throws for a database of a newer version. */
@@ -125,7 +145,9 @@ export class Database implements Queries {
 
   /** One process at a time takes the steps: whoever comes meanwhile waits, and finds them taken. */
   async #migrate(): Promise<void> {
+    // Nothing is shown of what is read here.
     this.#dispelled = this.#doubts;
+    this.#confirmedAt = Number.POSITIVE_INFINITY;
     await this.transaction(async (tx) => {
       const known = await tx.one<{ found: boolean }>(
         `SELECT EXISTS (SELECT 1 FROM information_schema.tables
@@ -137,6 +159,9 @@ export class Database implements Queries {
       );
       await tx.all("INSERT INTO schema_version (one, version) VALUES (1, 0)");
     });
+    const known = await this.one<{ version: number }>("SELECT version FROM schema_version");
+    // Most often nothing is to do: then there is no commit here that would have to wait for the quorum.
+    if (known?.version === MIGRATIONS.length) return;
     await this.transaction(async (tx) => {
       const row = await tx.one<{ version: number }>(
         "SELECT version FROM schema_version FOR UPDATE",
@@ -192,6 +217,7 @@ export class Database implements Queries {
       .catch(() => undefined)
       .then(() => {
         const doubts = this.#doubts;
+        const asked = performance.now();
         this.#nextSettling = undefined;
         this.#settling = this.#run((client) =>
           // The wait for this commit is one for all before it.
@@ -199,6 +225,7 @@ export class Database implements Queries {
         ).then(
           () => {
             this.#dispelled = Math.max(this.#dispelled, doubts);
+            this.#confirmedAt = asked;
           },
           (error: unknown) => {
             throw error instanceof Failure ? error.outward : error;
@@ -210,16 +237,21 @@ export class Database implements Queries {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await Promise.all(this.#pools.map((pool) => pool.end()));
   }
 
   #doubt(): void {
     this.#doubts += 1;
   }
 
+  #sinceConfirmed(): number {
+    return performance.now() - this.#confirmedAt;
+  }
+
   async #often<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     // Nothing is read, and so nothing shown, that may not have reached the quorum.
-    while (this.#dispelled < this.#doubts) await this.settle();
+    while (this.#dispelled < this.#doubts || this.#sinceConfirmed() > TRUST) await this.settle();
+    if (this.#sinceConfirmed() > TRUST / 2) this.settle().catch(() => undefined);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#run(work);
@@ -231,21 +263,44 @@ export class Database implements Queries {
   }
 
   async #run<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    if (this.#pool.waitingCount >= WAITING) throw new StoreUnavailable("too many calls wait");
-    const client = await this.#pool.connect().catch((error: unknown) => {
-      this.#doubt();
-      throw new Failure(error);
-    });
+    const { client, host } = await this.#connect();
     let lost = false;
     try {
       return await work(client);
     } catch (error) {
       lost = error instanceof Failure && error.lost;
-      if (lost) this.#doubt();
+      if (lost) {
+        this.#doubt();
+        this.#leave(host);
+      }
       throw error;
     } finally {
       client.release(lost);
     }
+  }
+
+  /** A connection to the first host that takes writes, from the current one on. */
+  async #connect(): Promise<{ readonly client: pg.PoolClient; readonly host: number }> {
+    let failure: unknown;
+    for (let tried = 0; tried < this.#pools.length; tried++) {
+      const host = this.#current;
+      const pool = this.#pools[host];
+      if (pool === undefined) break;
+      if (pool.waitingCount >= WAITING) throw new StoreUnavailable("too many calls wait");
+      try {
+        return { client: await pool.connect(), host };
+      } catch (error) {
+        failure = error;
+        this.#doubt();
+        this.#leave(host);
+      }
+    }
+    throw new Failure(failure);
+  }
+
+  /** Another may take writes now; unless somebody else found that out before. */
+  #leave(host: number): void {
+    if (this.#current === host) this.#current = (host + 1) % this.#pools.length;
   }
 
   #queries(client: pg.PoolClient): Queries {
@@ -271,6 +326,13 @@ export class Database implements Queries {
     this.#names.set(sql, name);
     return name;
   }
+}
+
+/** `postgres://user@a:1,b:2/name` names two hosts: a URL for each. */
+function hostsOf(url: string): readonly string[] {
+  const [, before = "", hosts = "", after = ""] =
+    /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
+  return hosts.split(",").map((host) => before + host + after);
 }
 
 function withSettings(url: string): string {
