@@ -1,16 +1,19 @@
 /**
- * `npm test`: installs and builds what is missing, finds or installs a Chromium, and runs every test.
+ * `npm test`: installs and builds what is missing, finds or installs a Chromium and PostgreSQL's programs, and runs every test.
  * Arguments go to vitest: `npm test -- packages/mls`.
  */
 
-import { access, mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 import { buildPage, install, main, run, runTool, SetupError, say } from "./setup.js";
 
+const APT = "/usr/bin/apt-get";
+
 await main(async (args) => {
   await install();
   const chromium = await provideChromium();
+  await providePostgres();
   await buildPage();
 
   const folder = await mkdtemp(join(tmpdir(), "conclave-test-"));
@@ -47,7 +50,7 @@ async function count(results) {
 async function provideChromium() {
   const found = await findChromium();
   if (found) return found;
-  const isDebian = await exists("/usr/bin/apt-get");
+  const isDebian = await exists(APT);
   if (!isDebian || process.getuid?.() !== 0) {
     throw new SetupError(
       "The tests need a Chromium or Chrome, and none was found.\n" +
@@ -56,13 +59,56 @@ async function provideChromium() {
           : "Install one, or name it: CHROMIUM=/path/to/chrome npm test"),
     );
   }
-  say("Installing Chromium (apt-get install chromium) …");
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  await run("apt-get", ["update", "-qq"], { env });
-  await run("apt-get", ["install", "-qq", "-y", "--no-install-recommends", "chromium"], { env });
+  await installPackage("chromium");
   const installed = await findChromium();
   if (!installed) throw new SetupError("Chromium could not be installed: see above.");
   return installed;
+}
+
+/** Fail-over is tested with initdb, pg_basebackup and pg_rewind, of which the npm package has only the first. */
+async function providePostgres() {
+  if (process.platform !== "linux" || (await findPostgres())) return;
+  const isDebian = await exists(APT);
+  if (!isDebian || process.getuid?.() !== 0) {
+    throw new SetupError(
+      "The tests need PostgreSQL's programs (pg_basebackup, pg_rewind), and none were found.\n" +
+        (isDebian
+          ? "Install them (sudo apt-get install postgresql); no server has to run."
+          : "Install them; no server has to run."),
+    );
+  }
+  // Otherwise the package makes a database and starts it.
+  const settings = "/etc/postgresql-common";
+  if (!(await exists(settings))) {
+    await mkdir(settings);
+    await writeFile(join(settings, "createcluster.conf"), "create_main_cluster = false\n");
+  }
+  await installPackage("postgresql");
+  if (!(await findPostgres())) {
+    throw new SetupError("PostgreSQL could not be installed: see above.");
+  }
+}
+
+/** As `packages/delivery/test/kill/cluster.ts` looks for them. */
+async function findPostgres() {
+  const root = "/usr/lib/postgresql";
+  const versions = await readdir(root).catch(() => []);
+  const folders = [
+    ...versions.map((version) => join(root, version, "bin")),
+    ...(process.env.PATH ?? "").split(delimiter).filter(isAbsolute),
+  ];
+  for (const folder of folders) {
+    if (await exists(join(folder, "pg_rewind"))) return folder;
+  }
+  return undefined;
+}
+
+async function installPackage(name) {
+  say(`Installing ${name} (apt-get install ${name}) …`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const keep = ["-o", "Dpkg::Options::=--force-confold"];
+  await run("apt-get", ["update", "-qq"], { env });
+  await run("apt-get", ["install", "-qq", "-y", ...keep, "--no-install-recommends", name], { env });
 }
 
 async function findChromium() {

@@ -7,7 +7,7 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chown, mkdtemp, readFile } from "node:fs/promises";
+import { chown, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ import pg from "pg";
 export interface PostgresServer {
   /** Where it is told to listen. */
   readonly folder: string;
+  /** Until it crashes. */
   readonly pid: number;
   /** The URL of a new database: with the newest schema, or empty. */
   readonly database: (kind?: "migrated" | "empty") => Promise<string>;
@@ -25,6 +26,8 @@ export interface PostgresServer {
   readonly clear: (url: string) => Promise<void>;
   /** What a statement gives in a connection of its own, to a database or to that of the server itself. */
   readonly query: (sql: string, url?: string) => Promise<readonly Record<string, unknown>[]>;
+  /** SIGKILL to the server and all its processes, as if the machine went down; resolves when it takes connections again. */
+  readonly crash: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -47,7 +50,7 @@ async function binaries(): Promise<Binaries> {
 }
 
 /** PostgreSQL refuses root: then it is started as another user, `postgres` or `nobody`. */
-async function owner(): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
+export async function owner(): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
   for (const name of ["postgres", "nobody"]) {
@@ -76,15 +79,16 @@ export async function startPostgres(
     ...settings,
   };
   const options = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const keeper = spawn("/bin/sh", ["-c", KEEPER, "keeper", "-D", data, ...options], {
-    ...user,
-    cwd: folder,
-    env: { ...process.env, POSTGRES: postgres, FOLDER: folder },
-    stdio: ["pipe", "ignore", "ignore"],
-    // A signal to the group of the tests does not reach it: their end does.
-    detached: true,
-  });
-  const ended = once(keeper, "exit");
+  const launch = () =>
+    spawn("/bin/sh", ["-c", KEEPER, "keeper", "-D", data, ...options], {
+      ...user,
+      cwd: folder,
+      env: { ...process.env, POSTGRES: postgres, FOLDER: folder },
+      stdio: ["pipe", "ignore", "ignore"],
+      // A signal to the group of the tests does not reach it: their end does.
+      detached: true,
+    });
+  let keeper = launch();
 
   const urlOf = (database: string): string =>
     `postgres://postgres@localhost/${database}?host=${encodeURIComponent(folder)}`;
@@ -117,7 +121,17 @@ export async function startPostgres(
     }
   }
 
+  async function crash(): Promise<void> {
+    keeper.kill("SIGKILL");
+    await once(keeper, "exit");
+    await killServer(data);
+    await rm(join(folder, ".s.PGSQL.5432.lock"), { force: true });
+    keeper = launch();
+    await ready();
+  }
+
   async function stop(): Promise<void> {
+    const ended = once(keeper, "exit");
     keeper.stdin.end();
     await ended;
   }
@@ -154,5 +168,44 @@ export async function startPostgres(
     throw error;
   }
   const [pid = ""] = (await readFile(join(data, "postmaster.pid"), "utf8")).split("\n");
-  return { folder, pid: Number(pid), database, clear, query, stop };
+  return { folder, pid: Number(pid), database, clear, query, crash, stop };
+}
+
+/** The postmaster and all that it started, as when the machine is gone; resolves when none is left. */
+export async function killServer(dataFolder: string): Promise<void> {
+  const file = await readFile(join(dataFolder, "postmaster.pid"), "utf8").catch(() => "");
+  const postmaster = Number(file.split("\n")[0]);
+  if (!(postmaster > 1) || !(await isPostgres(postmaster))) return;
+  // Stopped first, so that it starts no more of them.
+  process.kill(postmaster, "SIGSTOP");
+  const all = [postmaster, ...(await childrenOf(postmaster))];
+  for (const pid of all) signal(pid, "SIGKILL");
+  while ((await Promise.all(all.map(isPostgres))).includes(true))
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  // Where nobody buries the dead, their numbers are still taken; after a loss of power they wouldn't be.
+  await rm(join(dataFolder, "postmaster.pid"), { force: true });
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended by itself.
+  }
+}
+
+async function isPostgres(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return /^\d+ \(postgres\) [^ZX]/.test(stat);
+}
+
+async function childrenOf(parent: number): Promise<readonly number[]> {
+  const children: number[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+    const [, ppid] = /^\d+ \(.*\) \S (\d+)/s.exec(stat) ?? [];
+    if (Number(ppid) === parent) children.push(Number(name));
+  }
+  return children;
 }

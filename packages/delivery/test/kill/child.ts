@@ -3,13 +3,13 @@
  * @module
  */
 
-import { createDeliveryService, openSqliteStore, serve } from "@conclave/delivery";
+import { createDeliveryService, openStore, serve } from "@conclave/delivery";
 
 const [store = "", port = "0", publicOrigin = ""] = process.argv.slice(2);
 // All writers come from one address, and are impatient.
 const generous = { burst: 1e6, perSecond: 1e6 };
 const service = createDeliveryService({
-  store: openSqliteStore(store.replace(/^sqlite:/, "")),
+  store: await openStore(store),
   publicOrigin,
   allowedOrigins: [],
   contact: "open",

@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { ORIGIN } from "../world.ts";
+import { count } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
 /** A service as clients find it, and what may happen to it. */
@@ -18,6 +19,8 @@ export interface Deployment {
   readonly plague: (random: Random, until: AbortSignal) => Promise<void>;
   /** How often what was killed. */
   readonly kills: ReadonlyMap<string, number>;
+  /** What ended by itself, and why. */
+  readonly crashes: readonly string[];
   /** Ends all, and deletes what it left. */
   readonly close: () => Promise<void>;
 }
@@ -29,21 +32,75 @@ export interface ServiceProcess {
   readonly close: () => Promise<void>;
 }
 
-/** Starts a service over the store of this URL; resolves when it can be reached. */
-export async function startServiceProcess(store: string): Promise<ServiceProcess> {
+/** In milliseconds. */
+export interface Rhythm {
+  /** From one kill of the database to the next. */
+  readonly database: number;
+  /** Between two kills of a service process, at most. */
+  readonly service: number;
+}
+
+/** Kills one of them after the other, until it is over. */
+export async function plagueServices(
+  services: readonly ServiceProcess[],
+  { service: longest }: Pick<Rhythm, "service">,
+  kills: Map<string, number>,
+  random: Random,
+  until: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await pause(random.between(longest / 10, longest), until);
+    if (until.aborted) return;
+    await random.of(services).kill();
+    count(kills, "service");
+  }
+}
+
+/** To start a service. */
+const ATTEMPTS = 100;
+
+/**
+ * Starts a service over the store of this URL; resolves when it can be reached. One that ends by itself is started again, as a supervisor would, but
+ * `crashed` is told what it said.
+ */
+export async function startServiceProcess(
+  store: string,
+  crashed: (why: string) => void,
+): Promise<ServiceProcess> {
   const port = await freePort();
-  let child = await start(store, port);
   let over = false;
+  let running: Promise<Running>;
+
+  function begin(): Promise<Running> {
+    const next = start(store, port);
+    next.then(
+      ({ child, errors }) => {
+        child.once("exit", (code) => {
+          if (code === null || over) return;
+          crashed(`a service ended by itself with ${code}: ${errors()}`);
+          running = begin();
+        });
+      },
+      () => undefined,
+    );
+    return next;
+  }
+
   async function end(): Promise<void> {
+    const { child } = await running;
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill("SIGKILL");
     await once(child, "exit");
   }
+
+  running = begin();
+  await running;
   return {
     url: `http://127.0.0.1:${port}`,
     async kill() {
       await end();
-      if (!over) child = await start(store, port);
+      running = begin();
+      await running;
     },
     async close() {
       over = true;
@@ -52,17 +109,40 @@ export async function startServiceProcess(store: string): Promise<ServiceProcess
   };
 }
 
-async function start(store: string, port: number): Promise<ChildProcess> {
+interface Running {
+  readonly child: ChildProcess;
+  /** What it wrote last where errors go. */
+  readonly errors: () => string;
+}
+
+/** Again and again: the database may be away. */
+async function start(store: string, port: number): Promise<Running> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await startOnce(store, port);
+    } catch (error) {
+      if (attempts === ATTEMPTS) throw error;
+      await pause(200);
+    }
+  }
+}
+
+async function startOnce(store: string, port: number): Promise<Running> {
   const script = fileURLToPath(new URL("child.ts", import.meta.url));
   const args = ["--conditions=@conclave/source", script, store, String(port), ORIGIN];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let written = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    written = (written + text).slice(-4000);
+  });
   const ready = once(child.stdout, "data");
   const ended = once(child, "exit").then(([code, signal]) => {
-    throw new Error(`the service ended with ${code ?? signal} before it could be reached`);
+    throw new Error(
+      `a service ended with ${code ?? signal} before it could be reached: ${written}`,
+    );
   });
   await Promise.race([ready, ended]);
-  ended.catch(() => undefined);
-  return child;
+  return { child, errors: () => written };
 }
 
 /** One that nothing listens on at this moment. */

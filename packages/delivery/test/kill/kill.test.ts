@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import type { Deployment } from "./deployment.ts";
+import { deployOnPostgres } from "./postgres.ts";
 import { type Report, run } from "./run.ts";
 import { deployOnSqlite } from "./sqlite.ts";
 
@@ -14,8 +15,20 @@ async function briefly(deploy: () => Promise<Deployment>, seconds: number): Prom
 }
 
 it("SQLite: a process that is killed has everything it acknowledged, and leaves nobody stuck", async () => {
-  const { findings, kills, acknowledged } = await briefly(deployOnSqlite, 3);
+  const { findings, kills, acknowledged } = await briefly(
+    () => deployOnSqlite({ service: 1500 }),
+    3,
+  );
   expect(findings).toEqual([]);
   expect(kills.get("service")).toBeGreaterThan(0);
+  expect(acknowledged).toBeGreaterThan(10);
+});
+
+it("PostgreSQL: two processes and the database are killed, and the same holds", async () => {
+  const deploy = () => deployOnPostgres({ service: 1500, database: 1500 });
+  const { findings, kills, acknowledged } = await briefly(deploy, 4);
+  expect(findings).toEqual([]);
+  expect(kills.get("service")).toBeGreaterThan(0);
+  expect(kills.get("database")).toBeGreaterThan(0);
   expect(acknowledged).toBeGreaterThan(10);
 });

@@ -1,16 +1,21 @@
 /**
- * `npm run delivery:kill -- --store sqlite [--seconds 60] [--writers 32] [--groups 20] [--each 8] [--seed N]`: writers commit
+ * `npm run delivery:kill -- --store sqlite|postgres|failover [--seconds 60] [--writers 32] [--groups 20] [--each 8] [--seed N]`: writers commit
  * and send while processes are killed. Prints what became of it; exits with 1 where anything was lost, forked or stuck.
  * @module
  */
 
 import { parseArgs } from "node:util";
 import type { Deployment } from "./deployment.ts";
+import { deployOnNewCluster } from "./failover.ts";
+import { deployOnPostgres } from "./postgres.ts";
 import { run } from "./run.ts";
 import { deployOnSqlite } from "./sqlite.ts";
 
+const RHYTHM = { database: 10_000, service: 4_000 };
 const STORES: Readonly<Record<string, () => Promise<Deployment>>> = {
-  sqlite: deployOnSqlite,
+  sqlite: () => deployOnSqlite(RHYTHM),
+  postgres: () => deployOnPostgres(RHYTHM),
+  failover: () => deployOnNewCluster(RHYTHM),
 };
 
 const { values } = parseArgs({

@@ -56,7 +56,12 @@ export async function run(deployment: Deployment, settings: Settings): Promise<R
 
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), settings.seconds * 1000);
-  const killing = deployment.plague(random, over.signal).finally(() => over.abort());
+  const killing = deployment
+    .plague(random, over.signal)
+    .catch((error: unknown) => {
+      ledger.stuck.push(`what was killed did not come back: ${traceOf(error)}`);
+    })
+    .finally(() => over.abort());
   await together(writers, ledger, async (writer) => {
     while (!over.signal.aborted) await writer.act();
   });
@@ -85,7 +90,7 @@ export async function run(deployment: Deployment, settings: Settings): Promise<R
     readings,
     welcomes: { sent, found },
     claimed,
-    stuck,
+    stuck: [...stuck, ...deployment.crashes],
   };
   const entries = [...logs.values()].flat();
   const epochs = entries.filter(({ kind }) => kind === "commit").length;
@@ -133,9 +138,12 @@ async function together(
       try {
         await work(writer);
       } catch (error) {
-        const trace = error instanceof Error ? error.stack : String(error);
-        ledger.stuck.push(`${writer.account.name}: ${trace}`);
+        ledger.stuck.push(`${writer.account.name}: ${traceOf(error)}`);
       }
     }),
   );
+}
+
+function traceOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -6,25 +6,20 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Deployment, pause, startServiceProcess } from "./deployment.ts";
-import { count } from "./ledger.ts";
+import { type Deployment, plagueServices, type Rhythm, startServiceProcess } from "./deployment.ts";
 
-/** Between two kills, in milliseconds. */
-const PEACE = { shortest: 200, longest: 3000 };
-
-export async function deployOnSqlite(): Promise<Deployment> {
+export async function deployOnSqlite(rhythm: Pick<Rhythm, "service">): Promise<Deployment> {
   const folder = await mkdtemp(join(tmpdir(), "conclave-kill-"));
-  const service = await startServiceProcess(`sqlite:${join(folder, "store.sqlite")}`);
+  const crashes: string[] = [];
+  const store = `sqlite:${join(folder, "store.sqlite")}`;
+  const service = await startServiceProcess(store, (why) => crashes.push(why));
   const kills = new Map<string, number>();
   return {
     urls: [service.url],
     kills,
+    crashes,
     async plague(random, until) {
-      while (!until.aborted) {
-        await pause(random.between(PEACE.shortest, PEACE.longest), until);
-        await service.kill();
-        count(kills, "service");
-      }
+      await plagueServices([service], rhythm, kills, random, until);
     },
     async close() {
       await service.close();
