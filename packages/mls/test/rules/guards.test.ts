@@ -249,16 +249,15 @@ describe("a member who was removed", () => {
 
 describe("what a member proposes itself", () => {
   it("is judged as if others had (§5.3.1)", async () => {
-    const who = (name: string): Promise<Person> =>
-      person(name, {
-        authentication: {
-          validate: async (_, standing) => {
-            if (standing === "new") throw new Error("nobody comes in");
-          },
-          isSuccessor: async () => true,
-        },
-      });
-    const group = await found(await who("alice"));
+    let isOpen = true;
+    const authentication = {
+      validate: async () => {
+        if (!isOpen) throw new Error("nobody comes in");
+      },
+      isSuccessor: async () => true,
+    };
+    const group = await found(await person("alice", { authentication }));
+    isOpen = false;
     await expect(group.propose(await addProposal(await person("eve")))).rejects.toThrow(
       "nobody comes in",
     );
