@@ -42,16 +42,7 @@ import {
   forgeWelcome,
   inside,
 } from "../forge.ts";
-import {
-  addProposal,
-  found,
-  LIFETIME,
-  type Person,
-  person,
-  persons,
-  room,
-  utf8,
-} from "../people.ts";
+import { addProposal, found, LIFETIME, person, persons, room, utf8 } from "../people.ts";
 import { flipped, MALLORY, type Stage, stage } from "./stage.ts";
 
 const refusal = (code: string, section: string) =>
