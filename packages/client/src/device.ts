@@ -55,6 +55,7 @@ export async function startDevice(
     },
     onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
     onInbox: () => inbox.hurry(),
+    onKeyPackages: () => inbox.hurry(),
   });
   await conversations.load();
   inbox.start();

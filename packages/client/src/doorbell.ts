@@ -24,6 +24,8 @@ export interface DoorbellOptions {
   readonly onReady: () => void;
   readonly onGroup: (groupId: Bytes, head: number) => void;
   readonly onInbox: () => void;
+  /** Few key packages are left, or the last resort was served. */
+  readonly onKeyPackages: () => void;
 }
 
 export class Doorbell {
@@ -98,6 +100,8 @@ export class Doorbell {
         this.#options.onGroup(frame.groupId, frame.head);
       } else if (frame?.type === "inbox") {
         this.#options.onInbox();
+      } else if (frame?.type === "key-packages") {
+        this.#options.onKeyPackages();
       }
     });
     socket.addEventListener("error", () => socket.close());

@@ -1,6 +1,6 @@
 /**
  * Key packages: what lets others add this device while it is away. Each is used once; the last resort
- * serves when the others have run out, and is replaced when it has aged.
+ * serves when the others have run out, and is replaced when it was served or has aged.
  * @module
  */
 
@@ -29,9 +29,13 @@ const LastResort: Codec<LastResort> = struct({ madeAt: count });
 /** Fills up what the service has of ours. Throws `ServiceError`. */
 export async function refillKeyPackages(environment: Environment): Promise<void> {
   const { service, storage, now, self } = environment;
-  const { available, lastResort } = await service.countKeyPackages();
+  const { pools } = await service.countKeyPackages();
+  const pool = pools.find(({ suite }) => suite === SUITE);
+  const { available = 0, lastResort = false, lastResortServedAt } = pool ?? {};
   const held = await read(storage, LastResort, LAST_RESORT_RECORD);
-  const replace = !lastResort || !held || held.madeAt + LAST_RESORT_AGE < now();
+  // One that was served is known to somebody (RFC 9750 §5.1). Its private half stays: the Welcome may still be on its way.
+  const used = lastResortServedAt !== undefined;
+  const replace = !lastResort || used || !held || held.madeAt + LAST_RESORT_AGE < now();
   if (available >= LEAST && !replace) return;
 
   const context = mlsContext(environment, now);

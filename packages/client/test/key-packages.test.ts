@@ -38,17 +38,31 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
   await until(ben, async () => uploads > 0);
   await ben.close();
   const service = await serviceAs("Ben");
-  expect(await service.countKeyPackages()).toEqual({ available: 40, lastResort: true });
+  expect(await service.countKeyPackages()).toEqual({
+    pools: [{ suite: 3, available: 40, lastResort: true }],
+  });
 
   const { accountId } = (await (await world.device("Ben")).snapshot()).account ?? {};
   const id = Uint8Array.from(Buffer.from(accountId ?? "", "hex"));
   for (let i = 0; i < 22; i++)
     await service.claimKeyPackages({ body: { accountId: id, suites: [3] } });
-  expect(await service.countKeyPackages()).toEqual({ available: 18, lastResort: true });
+  expect(await service.countKeyPackages()).toEqual({
+    pools: [{ suite: 3, available: 18, lastResort: true }],
+  });
   const again = await world.device("Ben");
   await expect
     .poll(() => service.countKeyPackages(), { timeout: 10_000 })
-    .toEqual({ available: 40, lastResort: true });
+    .toEqual({ pools: [{ suite: 3, available: 40, lastResort: true }] });
+
+  // A last resort that was served gives way to another, as soon as the device hears of it.
+  const claim = async () =>
+    (await service.claimKeyPackages({ body: { accountId: id, suites: [3] } })).keyPackages[0];
+  let served = await claim();
+  while (served?.lastResort === false) served = await claim();
+  expect(served?.lastResort).toBe(true);
+  await expect
+    .poll(async () => (await service.countKeyPackages()).pools[0], { timeout: 10_000 })
+    .not.toHaveProperty("lastResortServedAt");
 
   // One that was made is one that can be used.
   const conversationId = await ada.createConversation("Welcome");

@@ -4,7 +4,12 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { type PublicContext, validateKeyPackage } from "@conclave/mls/public-group";
+import {
+  EXTENSION,
+  PROPOSAL,
+  type PublicContext,
+  validateKeyPackage,
+} from "@conclave/mls/public-group";
 import type { Call, Handlers } from "./call.ts";
 import { isCredentialOf } from "./device-authentication.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -53,7 +58,14 @@ export function createKeyPackages(service: {
     if (notAfter > seconds + BigInt(limits.keyPackageLifetime)) {
       throw new Refusal("bad-request", "a key package expires too late");
     }
-    return { ref, suite, notBefore, notAfter, keyPackage };
+    const { versions, extensions, proposals, credentials } = leafNode.capabilities;
+    const capabilities = wordsOf({
+      versions,
+      extensionTypes: extensions,
+      proposalTypes: proposals,
+      credentialTypes: credentials,
+    });
+    return { ref, suite, notBefore, notAfter, keyPackage, capabilities };
   }
 
   async function uploadKeyPackages({
@@ -86,13 +98,33 @@ export function createKeyPackages(service: {
   }
 
   /** Who runs short uploads more, or takes another last resort. */
-  async function tellOwners(claimed: readonly ClaimedKeyPackage[]): Promise<void> {
+  async function tellOwners(
+    claimed: readonly ClaimedKeyPackage[],
+    suites: readonly number[],
+  ): Promise<void> {
     const short: number[] = [];
     for (const { device, lastResort } of claimed) {
-      const few = lastResort || (await store.countKeyPackages(device, now())).available < FEW;
-      if (few) short.push(device);
+      const { pools } = await store.countKeyPackages(device, now());
+      const few = pools.some(({ suite, available }) => suites.includes(suite) && available < FEW);
+      if (lastResort || few || pools.length === 0) short.push(device);
     }
     if (short.length > 0) doorbell.ring({ type: "key-packages", devices: short });
+  }
+
+  /** Those of the account's devices that nothing was claimed of. */
+  async function unserved(
+    accountId: Bytes,
+    claimed: readonly ClaimedKeyPackage[],
+  ): Promise<AnswerOf<"claimKeyPackages">["unserved"]> {
+    const served = new Set(claimed.map(({ device }) => device));
+    const devices = await store.devicesOf(accountId);
+    const others = devices.filter((one) => one.revokedAt === 0n && !served.has(one.device));
+    return Promise.all(
+      others.map(async ({ device, deviceId }) => {
+        const { pools } = await store.countKeyPackages(device, now());
+        return { deviceId, reason: pools.length > 0 ? "nothing-compatible" : "exhausted" } as const;
+      }),
+    );
   }
 
   async function claimKeyPackages({
@@ -100,16 +132,25 @@ export function createKeyPackages(service: {
     body,
   }: Call<"claimKeyPackages">): Promise<AnswerOf<"claimKeyPackages">> {
     claims.take(String(device.device));
-    const { accountId, suites } = await body();
+    const { accountId, suites, requires = {} } = await body();
     // Of the unknown and of the unwilling, the same.
     const reached = await store.reach(device.accountId, { accountId }, service.contact);
     if (reached === undefined) throw notFound();
     if (reached.known) claimsOfAccount.take(bytesToText(accountId));
     const reserve = reached.known ? 0 : reserveFor(device, accountId);
-    const claimed = await store.claimKeyPackages(accountId, suites, now(), reserve);
-    await tellOwners(claimed);
+    const claimed = await store.claimKeyPackages(accountId, suites, now(), {
+      reserve,
+      requires: wordsOf(requires),
+    });
+    await tellOwners(claimed, suites);
     return {
-      keyPackages: claimed.map(({ deviceId, keyPackage }) => ({ deviceId, keyPackage })),
+      keyPackages: claimed.map(({ deviceId, keyPackage, lastResort }) => ({
+        deviceId,
+        keyPackage,
+        lastResort,
+      })),
+      // A stranger learns of the devices that it may add, and no more.
+      unserved: reached.known ? await unserved(accountId, claimed) : [],
     };
   }
 
@@ -118,4 +159,28 @@ export function createKeyPackages(service: {
     countKeyPackages: ({ device }) => store.countKeyPackages(device.device, now()),
     claimKeyPackages,
   };
+}
+
+const DEFAULT_EXTENSIONS: ReadonlySet<number> = new Set(Object.values(EXTENSION));
+const DEFAULT_PROPOSALS: ReadonlySet<number> = new Set(Object.values(PROPOSAL));
+
+/** Capabilities in the words that stores compare. What every client has (RFC 9420 §7.2) is in none of them. */
+function wordsOf(capabilities: {
+  readonly versions?: readonly number[] | undefined;
+  readonly extensionTypes?: readonly number[] | undefined;
+  readonly proposalTypes?: readonly number[] | undefined;
+  readonly credentialTypes?: readonly number[] | undefined;
+}): readonly string[] {
+  const { versions = [], extensionTypes = [] } = capabilities;
+  const { proposalTypes = [], credentialTypes = [] } = capabilities;
+  return [
+    ...versions.map((type) => `version ${type}`),
+    ...extensionTypes
+      .filter((type) => !DEFAULT_EXTENSIONS.has(type))
+      .map((type) => `extension ${type}`),
+    ...proposalTypes
+      .filter((type) => !DEFAULT_PROPOSALS.has(type))
+      .map((type) => `proposal ${type}`),
+    ...credentialTypes.map((type) => `credential ${type}`),
+  ];
 }

@@ -1,7 +1,10 @@
 import { bytesToText } from "@conclave/delivery/protocol";
+import { defaultCapabilities } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { greet, listen } from "./listener.ts";
 import { aKeyPackage, type Member, newMember } from "./member.ts";
-import { type Answer, call, newKey, random, startWorld, type World } from "./world.ts";
+import { type Answer, call, eventually, newKey, random, startWorld, type World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -32,7 +35,7 @@ describe("key packages", () => {
     const keyPackages = [await aKeyPackage(ben), await aKeyPackage(ben)];
     const lastResort = await aKeyPackage(ben);
     const uploaded = await upload(ben, { keyPackages, lastResort });
-    expect(uploaded.body).toEqual({ available: 2, lastResort: true });
+    expect(uploaded.body).toEqual({ pools: [{ suite: 1, available: 2, lastResort: true }] });
     const answers = await Promise.all(Array.from({ length: 4 }, () => claim(ada, ben)));
     const served = answers.map(({ body }) => {
       expect(body.keyPackages).toHaveLength(1);
@@ -43,16 +46,86 @@ describe("key packages", () => {
     expect(new Set(served)).toEqual(new Set(all));
     expect(served.filter((one) => one === text(lastResort))).toHaveLength(2);
     const left = await call(world, "GET", "/v1/key-packages", { token: ben.token });
-    expect(left.body).toEqual({ available: 0, lastResort: true });
+    expect(left.body).toMatchObject({ pools: [{ suite: 1, available: 0, lastResort: true }] });
   });
 
   it("come in the suites that are asked for; of accounts there are none there are none", async () => {
     const [ada, ben] = [await aMember(), await aMember()];
     await upload(ben, { keyPackages: [await aKeyPackage(ben)] });
-    expect((await claim(ada, ben, [2, 3])).body).toEqual({ keyPackages: [] });
+    expect((await claim(ada, ben, [2, 3])).body).toMatchObject({ keyPackages: [] });
     expect((await claim(ada, ben, [3, 1])).body.keyPackages).toHaveLength(1);
     const nobody = { ...ben, person: { ...ben.person, accountId: random(32) } };
     expect((await claim(ada, nobody)).problem.code).toBe("not-found");
+  });
+
+  it("are those of a suite and of what the group requires", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const of = (extensions: number[]) => ({
+      capabilities: defaultCapabilities(nodeCrypto, { extensions }),
+    });
+    const able = await aKeyPackage(ben, undefined, of([0xf0c1, 0xf0c2]));
+    const plain = await aKeyPackage(ben, undefined, of([]));
+    await upload(ben, { keyPackages: [plain, able] });
+    const ask = async (requires: object): Promise<Answer> =>
+      call(world, "POST", "/v1/key-packages/claim", {
+        token: ada.token,
+        body: { accountId: ben.person.accountId, suites: [1], requires },
+      });
+    for (const requires of [
+      { extensionTypes: [0xf0c3] },
+      { proposalTypes: [0xf0c3] },
+      { credentialTypes: [0xf0c3] },
+      { versions: [2] },
+    ]) {
+      expect((await ask(requires)).body.keyPackages).toEqual([]);
+    }
+    // What every client has need not be listed (RFC 9420 §7.2).
+    const usual = { extensionTypes: [0xf0c2, 3], proposalTypes: [1, 7], credentialTypes: [1] };
+    const served = await ask({ ...usual, versions: [1] });
+    expect(served.body.keyPackages).toEqual([
+      {
+        deviceId: bytesToText(ben.person.device.deviceId),
+        keyPackage: bytesToText(able),
+        lastResort: false,
+      },
+    ]);
+    expect((await ask(usual)).body.keyPackages).toEqual([]);
+    expect((await ask({})).body.keyPackages).toMatchObject([{ keyPackage: bytesToText(plain) }]);
+  });
+
+  it("that a device has none of are told to those who know it: none at all, or none that fits", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const deviceId = bytesToText(ben.person.device.deviceId);
+    // As a stranger Ada learns of what she gets alone.
+    expect((await claim(ada, ben)).body).toEqual({ keyPackages: [], unserved: [] });
+    await allow(world, ben, ada);
+    const unserved = async (): Promise<unknown> => (await claim(ada, ben)).body.unserved;
+    expect(await unserved()).toEqual([{ deviceId, reason: "exhausted" }]);
+    await upload(ben, { keyPackages: [await aKeyPackage(ben, undefined, { suite: 3 })] });
+    expect(await unserved()).toEqual([{ deviceId, reason: "nothing-compatible" }]);
+    await upload(ben, { keyPackages: [await aKeyPackage(ben)] });
+    expect(await unserved()).toEqual([]);
+  });
+
+  it("of the last resort are marked, and its owner hears of it and puts another in its place", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const listener = listen(world);
+    await greet(listener, ben.token);
+    await upload(ben, { keyPackages: [], lastResort: await aKeyPackage(ben) });
+    expect((await claim(ada, ben)).body.keyPackages).toMatchObject([{ lastResort: true }]);
+    await eventually(() => listener.frames.some(({ type }) => type === "key-packages"));
+    const count = async (): Promise<Answer> =>
+      call(world, "GET", "/v1/key-packages", { token: ben.token });
+    const [pool] = (await count()).body.pools;
+    expect(pool).toEqual({
+      suite: 1,
+      available: 0,
+      lastResort: true,
+      lastResortServedAt: expect.any(Number),
+    });
+    await upload(ben, { keyPackages: [], lastResort: await aKeyPackage(ben) });
+    expect((await count()).body.pools).toEqual([{ suite: 1, available: 0, lastResort: true }]);
+    listener.socket.close();
   });
 
   it("are refused where they are another device's, or name another account", async () => {
@@ -78,7 +151,7 @@ describe("key packages", () => {
       expect(answer.problem["rule"]).toBeTypeOf("string");
     }
     const left = await call(world, "GET", "/v1/key-packages", { token: ada.token });
-    expect(left.body).toEqual({ available: 0, lastResort: false });
+    expect(left.body).toEqual({ pools: [] });
   });
 
   it("are refused after their time, and when it is too long; and are not served after it", async () => {
@@ -93,7 +166,7 @@ describe("key packages", () => {
       });
     expect((await post(-1n)).problem.code).toBe("invalid-message");
     expect((await post(7200n)).problem.code).toBe("bad-request");
-    expect((await post(1800n)).body.available).toBe(1);
+    expect((await post(1800n)).body.pools).toMatchObject([{ available: 1 }]);
     short.clock.now += 1801_000;
     const late = await call(short, "POST", "/v1/key-packages/claim", {
       token: ada.token,

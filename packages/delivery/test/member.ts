@@ -96,9 +96,14 @@ function lifetime(seconds = 86400n): { notBefore: bigint; notAfter: bigint } {
   return { notBefore: now - 60n, notAfter: now + seconds };
 }
 
-export async function aKeyPackage(member: Member, seconds?: bigint): Promise<Bytes> {
+export async function aKeyPackage(
+  member: Member,
+  seconds?: bigint,
+  change: Partial<Parameters<typeof createKeyPackage>[1]> = {},
+): Promise<Bytes> {
   const made = await createKeyPackage(member.context, {
     ...joiner(member),
+    ...change,
     lifetime: lifetime(seconds),
   });
   return made.keyPackage;

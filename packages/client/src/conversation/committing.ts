@@ -8,13 +8,15 @@ import { ServiceError } from "@conclave/delivery/client";
 import { type Accepted, type CommitRequest, type Link, linksOf } from "@conclave/delivery/protocol";
 import {
   type CommitBundle,
+  EXTENSION,
   type Group,
   MlsError,
   type Proposal,
+  RequiredCapabilities,
   readGroupInfo,
   readKeyPackage,
 } from "@conclave/mls";
-import type { Bytes } from "@conclave/mls/codec";
+import { type Bytes, decode } from "@conclave/mls/codec";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { ClientError } from "../api.ts";
 import { equal, hex, utf8Bytes } from "../bytes.ts";
@@ -116,7 +118,7 @@ async function changeFor(
   const links = linksOf(group.extensions);
   switch (intent.type) {
     case "add":
-      return addition(state, number, intent);
+      return addition(state, group, number, intent);
     case "remove": {
       const account = hex(intent.accountId);
       const leaves = state.roster.filter(({ accountId }) => accountId === account);
@@ -138,6 +140,7 @@ async function changeFor(
 /** The account's devices, by key packages that are claimed once and kept until they are used. */
 async function addition(
   state: ConversationState,
+  group: Group,
   number: number,
   intent: Extract<Intent, { type: "add" }>,
 ): Promise<Change | undefined> {
@@ -146,7 +149,7 @@ async function addition(
   let { keyPackages } = intent;
   if (keyPackages.length === 0) {
     const claimed = await state.environment.service.claimKeyPackages({
-      body: { accountId: intent.accountId, suites: [SUITE] },
+      body: { accountId: intent.accountId, suites: [SUITE], requires: requirementsOf(group) },
     });
     keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
     const step = state.step();
@@ -166,6 +169,15 @@ async function addition(
     );
   }
   return { proposals, links: undefined };
+}
+
+/** What the group requires of its members (RFC 9420 §11.1). */
+function requirementsOf(group: Group): RequiredCapabilities {
+  const extension = group.extensions.find(
+    ({ extensionType }) => extensionType === EXTENSION.requiredCapabilities,
+  );
+  if (extension) return decode(RequiredCapabilities, extension.extensionData);
+  return { extensionTypes: [], proposalTypes: [], credentialTypes: [] };
 }
 
 /** A device that the account's list doesn't have is left out, and told. */

@@ -218,26 +218,55 @@ export type DeviceListResponse = Body<typeof DeviceListResponse>;
 export const ReplaceDeviceListRequest = z.object({ deviceList: bytes });
 export type ReplaceDeviceListRequest = Body<typeof ReplaceDeviceListRequest>;
 
-/** `uploadKeyPackages`: MLSMessages of one device. `lastResort` replaces the one before. */
+/** `uploadKeyPackages`: MLSMessages of one device. `lastResort` replaces the one before of its suite. */
 export const UploadKeyPackagesRequest = z.object({
   keyPackages: z.array(bytes).max(LIMITS.keyPackages),
   lastResort: bytes.optional(),
 });
 export type UploadKeyPackagesRequest = Body<typeof UploadKeyPackagesRequest>;
 
-/** `uploadKeyPackages`, `countKeyPackages`: how many are left, the last resort apart. */
-export const KeyPackageCount = z.object({ available: count, lastResort: z.boolean() });
+const uint16 = z.number().int().min(0).max(0xffff);
+
+/** `uploadKeyPackages`, `countKeyPackages`: how many are left of each suite, the last resort apart. */
+export const KeyPackageCount = z.object({
+  pools: z.array(
+    z.object({
+      suite: uint16,
+      available: count,
+      lastResort: z.boolean(),
+      /** Where it was served: then another is to take its place. */
+      lastResortServedAt: time.optional(),
+    }),
+  ),
+});
 export type KeyPackageCount = Body<typeof KeyPackageCount>;
 
 export const ClaimKeyPackagesRequest = z.object({
   accountId: bytes,
-  suites: z.array(z.number().int().min(0).max(0xffff)).min(1).max(16),
+  /** That of the group. Of several, the first that there is. */
+  suites: z.array(uint16).min(1).max(16),
+  /** What the group requires of its members (RFC 9420 §11.1), and the version of MLS. */
+  requires: z
+    .object({
+      versions: z.array(uint16).max(16).optional(),
+      extensionTypes: z.array(uint16).max(64).optional(),
+      proposalTypes: z.array(uint16).max(64).optional(),
+      credentialTypes: z.array(uint16).max(64).optional(),
+    })
+    .optional(),
 });
 export type ClaimKeyPackagesRequest = Body<typeof ClaimKeyPackagesRequest>;
 
 /** One for each device that has one; each is served once, but a last resort. */
 export const ClaimKeyPackagesResponse = z.object({
-  keyPackages: z.array(z.object({ deviceId: bytes, keyPackage: bytes })),
+  keyPackages: z.array(z.object({ deviceId: bytes, keyPackage: bytes, lastResort: z.boolean() })),
+  /**
+   * The account's other devices: `exhausted` has no valid key package, `nothing-compatible` none of what was asked for. Strangers are
+   * not told of them.
+   */
+  unserved: z.array(
+    z.object({ deviceId: bytes, reason: z.enum(["exhausted", "nothing-compatible"]) }),
+  ),
 });
 export type ClaimKeyPackagesResponse = Body<typeof ClaimKeyPackagesResponse>;
 

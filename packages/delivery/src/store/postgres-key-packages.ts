@@ -9,18 +9,34 @@ import type { Database, Queries } from "./postgres-database.ts";
 import type { KeyPackageStore, StoredKeyPackage } from "./store.ts";
 import { Undo } from "./undo.ts";
 
+/** $2: suites; $3: now, in seconds; $5: what it has to be capable of. */
+const WANTED = `not_before <= $3 AND not_after > $3 AND suite = ANY($2::int[])
+  AND (capabilities IS NULL OR capabilities @> $5::text[])`;
+
 async function count(db: Queries, device: number, now: number): Promise<KeyPackageCount> {
-  const row = await db.one<{ available: number; last_resort: number }>(
-    `SELECT count(*) FILTER (WHERE NOT last_resort) AS available,
-            count(*) FILTER (WHERE last_resort) AS last_resort
-     FROM key_packages WHERE device = $1 AND not_after > $2`,
+  const rows = await db.all<{
+    readonly suite: number;
+    readonly available: number;
+    readonly last_resort: boolean;
+    readonly served_at: number | null;
+  }>(
+    `SELECT suite, count(*) FILTER (WHERE NOT last_resort) AS available,
+            bool_or(last_resort) AS last_resort, max(served_at) AS served_at
+     FROM key_packages WHERE device = $1 AND not_after > $2 GROUP BY suite ORDER BY suite`,
     device,
     Math.floor(now / 1000),
   );
-  return { available: row?.available ?? 0, lastResort: row?.last_resort === 1 };
+  return {
+    pools: rows.map(({ suite, available, last_resort: lastResort, served_at: servedAt }) => ({
+      suite,
+      available,
+      lastResort,
+      ...(servedAt !== null && { lastResortServedAt: servedAt }),
+    })),
+  };
 }
 
-/** Those that were never there before; a last resort takes the place of the one before. */
+/** Those that were never there before; a last resort takes the place of that of its suite. */
 async function add(
   tx: Queries,
   device: number,
@@ -30,24 +46,31 @@ async function add(
   if (added.length === 0) return;
   await tx.all(
     `WITH given AS (
-       SELECT * FROM unnest($2::bytea[], $3::int[], $4::bigint[], $5::bigint[], $6::bytea[])
-         AS given (ref, suite, not_before, not_after, key_package)
+       SELECT * FROM unnest($2::bytea[], $3::int[], $4::bigint[], $5::bigint[], $6::bytea[], $7::text[])
+         AS given (ref, suite, not_before, not_after, key_package, capabilities)
      ), fresh AS (
        INSERT INTO key_package_refs (ref, device, not_after)
        SELECT ref, $1::bigint, not_after FROM given ON CONFLICT DO NOTHING RETURNING ref
      )
-     INSERT INTO key_packages (ref, device, suite, not_before, not_after, last_resort, key_package)
-     SELECT ref, $1, suite, not_before, not_after, ${lastResort}, key_package
+     INSERT INTO key_packages
+       (ref, device, suite, not_before, not_after, last_resort, key_package, capabilities)
+     SELECT ref, $1, suite, not_before, not_after, ${lastResort}, key_package,
+       CASE WHEN capabilities IS NOT NULL
+         THEN ARRAY(SELECT jsonb_array_elements_text(capabilities::jsonb)) END
      FROM given JOIN fresh USING (ref)
-     ON CONFLICT (device) WHERE last_resort DO UPDATE SET ref = excluded.ref,
-       suite = excluded.suite, not_before = excluded.not_before, not_after = excluded.not_after,
-       key_package = excluded.key_package`,
+     ON CONFLICT (device, suite) WHERE last_resort DO UPDATE SET ref = excluded.ref,
+       not_before = excluded.not_before, not_after = excluded.not_after,
+       key_package = excluded.key_package, capabilities = excluded.capabilities, served_at = NULL`,
     device,
     added.map(({ ref }) => ref),
     added.map(({ suite }) => suite),
     added.map(({ notBefore }) => notBefore),
     added.map(({ notAfter }) => notAfter),
     added.map(({ keyPackage }) => keyPackage),
+    // As JSON: an array of arrays would have to be rectangular.
+    added.map(({ capabilities }) =>
+      capabilities === undefined ? null : JSON.stringify(capabilities),
+    ),
   );
 }
 
@@ -67,7 +90,7 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
         await add(tx, device, keyPackages, false);
         if (lastResort !== undefined) await add(tx, device, [lastResort], true);
         const counted = await count(tx, device, now);
-        if (counted.available > limit) throw new Undo("full");
+        if (counted.pools.some(({ available }) => available > limit)) throw new Undo("full");
         return counted;
       });
     },
@@ -76,7 +99,7 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
       return count(db, device, now);
     },
 
-    async claimKeyPackages(accountId, suites, now, reserve = 0) {
+    async claimKeyPackages(accountId, suites, now, { reserve = 0, requires = [] } = {}) {
       return db.transaction(async (tx) => {
         // One claim at a time for a device: what it keeps is exact.
         const devices = await tx.all<{ device: number; device_id: Bytes }>(
@@ -88,14 +111,14 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
           `WITH asked AS (
              SELECT * FROM unnest($1::bigint[]) AS asked (device)
            ), last AS (
-             SELECT device, key_package FROM key_packages
-             WHERE device = ANY($1::bigint[]) AND last_resort
-               AND not_before <= $3 AND not_after > $3 AND suite = ANY($2::int[])
+             SELECT DISTINCT ON (device) device, ref FROM key_packages
+             WHERE device = ANY($1::bigint[]) AND last_resort AND ${WANTED}
+             ORDER BY device, array_position($2::int[], suite)
            ), picked AS (
              SELECT one.ref FROM asked CROSS JOIN LATERAL (
                SELECT ref FROM key_packages
-               WHERE key_packages.device = asked.device AND NOT last_resort
-                 AND not_before <= $3 AND not_after > $3 AND suite = ANY($2::int[])
+               WHERE key_packages.device = asked.device AND NOT last_resort AND ${WANTED}
+               ORDER BY array_position($2::int[], suite), not_after
                LIMIT 1 OFFSET CASE
                  WHEN EXISTS (SELECT 1 FROM last WHERE last.device = asked.device) THEN $4::bigint ELSE 0
                END
@@ -103,15 +126,21 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
            ), claimed AS (
              DELETE FROM key_packages USING picked WHERE key_packages.ref = picked.ref
              RETURNING device, key_package
+           ), served AS (
+             UPDATE key_packages SET served_at = $6 FROM last
+             WHERE key_packages.ref = last.ref
+               AND NOT EXISTS (SELECT 1 FROM claimed WHERE claimed.device = last.device)
+             RETURNING key_packages.device, key_package
            )
            SELECT device, key_package, false AS last_resort FROM claimed
            UNION ALL
-           SELECT device, key_package, true FROM last
-           WHERE NOT EXISTS (SELECT 1 FROM claimed WHERE claimed.device = last.device)`,
+           SELECT device, key_package, true FROM served`,
           devices.map(({ device }) => device),
           suites,
           Math.floor(now / 1000),
           reserve,
+          requires,
+          now,
         );
         return devices.flatMap(({ device, device_id: deviceId }) => {
           const row = rows.find((one) => one.device === device);

@@ -212,4 +212,14 @@ CREATE TABLE blob_usage (
 );
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BLOBS];
+/** Each suite has a last resort of its own, and what key packages are capable of is asked for. */
+const KEY_PACKAGES = `
+DROP INDEX one_last_resort;
+CREATE UNIQUE INDEX one_last_resort ON key_packages (device, suite) WHERE last_resort;
+-- NULL of those from before.
+ALTER TABLE key_packages ADD COLUMN capabilities TEXT[];
+-- When a last resort was last served; NULL until then.
+ALTER TABLE key_packages ADD COLUMN served_at BIGINT;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES];

@@ -245,6 +245,8 @@ export interface StoredKeyPackage {
   readonly notAfter: bigint;
   /** The MLSMessage. */
   readonly keyPackage: Bytes;
+  /** What its leaf is capable of, in words of the service's; absent where that was not noted, and then it fits everything. */
+  readonly capabilities?: readonly string[];
 }
 
 export interface ClaimedKeyPackage {
@@ -255,27 +257,28 @@ export interface ClaimedKeyPackage {
 }
 
 export interface KeyPackageStore {
-  /** One that was ever added is not added again, so that none is served twice. */
+  /** One that was ever added is not added again, so that none is served twice. A last resort takes the place of that of its suite. */
   addKeyPackages(
     device: number,
     added: {
       readonly keyPackages: readonly StoredKeyPackage[];
       readonly lastResort?: StoredKeyPackage;
-      /** How many the device may have, the last resort apart. */
+      /** How many the device may have of one suite, the last resort apart. */
       readonly limit: number;
       readonly now: number;
     },
   ): Promise<KeyPackageCount | "full">;
   countKeyPackages(device: number, now: number): Promise<KeyPackageCount>;
   /**
-   * One for each device that is not revoked and has one in a suite of `suites`; gone with this, but a last resort. A device that has a
-   * last resort keeps the last `reserve` of the others.
+   * One for each device that is not revoked and has one in a suite of `suites`, the first of them if it can be, that is capable of all
+   * that is required and valid now; gone with this, but a last resort, of which it is noted. A device that has a fitting last resort
+   * keeps the last `reserve` of the others.
    */
   claimKeyPackages(
     accountId: Bytes,
     suites: readonly number[],
     now: number,
-    reserve?: number,
+    more?: { readonly reserve?: number; readonly requires?: readonly string[] },
   ): Promise<readonly ClaimedKeyPackage[]>;
 }
 

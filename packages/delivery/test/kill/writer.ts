@@ -105,7 +105,7 @@ export async function newWriter(
 
   async function supply(): Promise<void> {
     const held = await expected(200, authorized("GET", "/v1/key-packages"));
-    const { available } = KeyPackageCount.parse(held);
+    const available = KeyPackageCount.parse(held).pools[0]?.available ?? 0;
     if (available >= SUPPLY.least) return;
     const keyPackages: Bytes[] = [];
     while (available + keyPackages.length < SUPPLY.full) {

@@ -338,14 +338,18 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       const keyPackages = Array.from({ length: 5 }, aKeyPackage);
       await store.addKeyPackages(device, { keyPackages, lastResort, limit: 9, now: NOW });
       const claims = await Promise.all(
-        Array.from({ length: 6 }, () => store.claimKeyPackages(accountId, [1], NOW, 3)),
+        Array.from({ length: 6 }, () =>
+          store.claimKeyPackages(accountId, [1], NOW, { reserve: 3 }),
+        ),
       );
       const claimed = claims.flat();
       expect(claimed.filter((one) => one.lastResort)).toHaveLength(4);
       expect(claimed.map((one) => [one.device, one.deviceId])).toEqual(
         claimed.map(() => [device, devices[0]?.deviceId]),
       );
-      expect(await store.countKeyPackages(device, NOW)).toMatchObject({ available: 3 });
+      expect(await store.countKeyPackages(device, NOW)).toMatchObject({
+        pools: [{ available: 3 }],
+      });
       const [known] = await store.claimKeyPackages(accountId, [1], NOW);
       expect(known?.lastResort).toBe(false);
     });
@@ -353,8 +357,8 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     it("are all there are where there is no last resort", async () => {
       const { accountId, device } = await anAccount();
       await store.addKeyPackages(device, { keyPackages: [aKeyPackage()], limit: 9, now: NOW });
-      expect(await store.claimKeyPackages(accountId, [1], NOW, 3)).toHaveLength(1);
-      expect(await store.claimKeyPackages(accountId, [1], NOW, 3)).toEqual([]);
+      expect(await store.claimKeyPackages(accountId, [1], NOW, { reserve: 3 })).toHaveLength(1);
+      expect(await store.claimKeyPackages(accountId, [1], NOW, { reserve: 3 })).toEqual([]);
     });
 
     it("are read by their owner", async () => {

@@ -214,13 +214,15 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     ...change,
   });
 
+  const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
   describe(`${name}: key packages`, () => {
     it("are served once each, whoever asks at once, and then the last resort again and again", async () => {
       const { account, device } = await aDevice();
       const keyPackages = Array.from({ length: 20 }, () => aKeyPackage());
       const lastResort = aKeyPackage();
       const added = { keyPackages, lastResort, limit: 100, now: NOW };
-      const counted = { available: 20, lastResort: true };
+      const counted = { pools: [{ suite: 1, available: 20, lastResort: true }] };
       expect(await store.addKeyPackages(device, added)).toEqual(counted);
       expect(await store.countKeyPackages(device, NOW)).toEqual(counted);
       const claims = await Promise.all(
@@ -239,9 +241,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const { account, device } = await aDevice();
       const added = { keyPackages: [aKeyPackage()], limit: 100, now: NOW };
       await store.addKeyPackages(device, added);
-      expect(await store.addKeyPackages(device, added)).toMatchObject({ available: 1 });
+      expect(await store.addKeyPackages(device, added)).toMatchObject({
+        pools: [{ available: 1 }],
+      });
       expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toHaveLength(1);
-      expect(await store.addKeyPackages(device, added)).toMatchObject({ available: 0 });
+      expect(await store.addKeyPackages(device, added)).toEqual({ pools: [] });
       expect(await store.claimKeyPackages(account.accountId, [1], NOW)).toEqual([]);
     });
 
@@ -256,11 +260,83 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.addKeyPackages(device, { keyPackages, lastResort, limit: 100, now: NOW - 1000 });
       expect(await store.claimKeyPackages(account.accountId, [1, 2], NOW)).toEqual([]);
       expect(await store.countKeyPackages(device, NOW)).toEqual({
-        available: 2,
-        lastResort: false,
+        pools: [
+          { suite: 1, available: 1, lastResort: false },
+          { suite: 3, available: 1, lastResort: false },
+        ],
       });
       expect(await store.claimKeyPackages(account.accountId, [1], NOW + 1000)).toHaveLength(1);
       expect(await store.claimKeyPackages(account.accountId, [3], NOW + 60_000)).toEqual([]);
+    });
+
+    it("have a pool and a last resort for each suite, of which the first that is asked for is served", async () => {
+      const { account, device } = await aDevice();
+      const claim = async (...suites: number[]): Promise<string[]> =>
+        (await store.claimKeyPackages(account.accountId, suites, NOW)).map(({ keyPackage }) =>
+          hexOf(keyPackage),
+        );
+      const pool = [1, 3, 1, 3].map((suite) => aKeyPackage({ suite }));
+      const [first, third] = [aKeyPackage({ suite: 1 }), aKeyPackage({ suite: 3 })];
+      for (const lastResort of [first, third]) {
+        await store.addKeyPackages(device, { keyPackages: [], lastResort, limit: 2, now: NOW });
+      }
+      const counted = [1, 3].map((suite) => ({ suite, available: 2, lastResort: true }));
+      expect(await store.addKeyPackages(device, { keyPackages: pool, limit: 2, now: NOW })).toEqual(
+        {
+          pools: counted,
+        },
+      );
+      const of = (suite: number): string[] =>
+        pool.filter((one) => one.suite === suite).map(({ keyPackage }) => hexOf(keyPackage));
+      expect([...(await claim(3, 1)), ...(await claim(3, 1))].toSorted()).toEqual(of(3).toSorted());
+      expect([...(await claim(3, 1)), ...(await claim(3, 1))].toSorted()).toEqual(of(1).toSorted());
+      expect(await claim(3, 1)).toEqual([hexOf(third.keyPackage)]);
+      expect(await claim(1)).toEqual([hexOf(first.keyPackage)]);
+    });
+
+    it("are served to groups that require what they are capable of, and no other", async () => {
+      const { account, device } = await aDevice();
+      const claim = async (...requires: string[]): Promise<string[]> =>
+        (await store.claimKeyPackages(account.accountId, [1], NOW, { requires })).map(
+          ({ keyPackage }) => hexOf(keyPackage),
+        );
+      const [able, unable] = [
+        aKeyPackage({ capabilities: ["extension 61441", "credential 1", 'it\'s "{odd}"'] }),
+        aKeyPackage({ capabilities: [] }),
+      ];
+      const lastResort = aKeyPackage({ capabilities: ["credential 1"] });
+      const keyPackages = [unable, able];
+      await store.addKeyPackages(device, { keyPackages, lastResort, limit: 9, now: NOW });
+      expect(await claim("extension 1")).toEqual([]);
+      const odd = ['it\'s "{odd}"', "credential 1", "extension 61441"];
+      expect(await claim(...odd)).toEqual([hexOf(able.keyPackage)]);
+      expect(await claim(...odd)).toEqual([]);
+      expect(await claim("credential 1")).toEqual([hexOf(lastResort.keyPackage)]);
+      expect(await claim()).toEqual([hexOf(unable.keyPackage)]);
+      // Of those from before it is not known.
+      const old = aKeyPackage();
+      await store.addKeyPackages(device, { keyPackages: [old], limit: 9, now: NOW });
+      expect(await claim("extension 1")).toEqual([hexOf(old.keyPackage)]);
+    });
+
+    it("tell when the last resort was served, until another takes its place", async () => {
+      const { account, device } = await aDevice();
+      const add = (): ReturnType<Store["addKeyPackages"]> =>
+        store.addKeyPackages(device, {
+          keyPackages: [],
+          lastResort: aKeyPackage(),
+          limit: 9,
+          now: NOW,
+        });
+      const fresh = { pools: [{ suite: 1, available: 0, lastResort: true }] };
+      expect(await add()).toEqual(fresh);
+      for (const at of [NOW + 5, NOW + 7]) {
+        await store.claimKeyPackages(account.accountId, [1], at);
+        expect(await store.countKeyPackages(device, NOW)).toEqual({
+          pools: [{ suite: 1, available: 0, lastResort: true, lastResortServedAt: at }],
+        });
+      }
+      expect(await add()).toEqual(fresh);
     });
 
     it("are bounded for a device; the last resort takes the place of the one before", async () => {
@@ -269,7 +345,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.addKeyPackages(device, two);
       const more = { keyPackages: [aKeyPackage()], limit: 2, now: NOW };
       expect(await store.addKeyPackages(device, more)).toBe("full");
-      expect(await store.countKeyPackages(device, NOW)).toMatchObject({ available: 2 });
+      expect(await store.countKeyPackages(device, NOW)).toMatchObject({
+        pools: [{ available: 2 }],
+      });
       for (let i = 0; i < 2; i++) await store.claimKeyPackages(account.accountId, [1], NOW);
       const [first, second] = [aKeyPackage(), aKeyPackage()];
       for (const lastResort of [first, second]) {
