@@ -47,6 +47,11 @@ export function createGroups(service: {
       async () => {
         const read = await store.log(groupId, device, page);
         if (read === undefined) throw notFound();
+        if (read.keptFrom !== undefined) {
+          throw new Refusal("gone", "what follows there was deleted for its age", {
+            members: { keptFrom: read.keptFrom },
+          });
+        }
         return read;
       },
       // Who is out has nothing to wait for.

@@ -10,16 +10,16 @@ export { type S3Options, s3Bodies } from "./blobs/s3-bodies.ts";
 export { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 export type { Limits } from "./limits.ts";
 export type { Rate } from "./rate-limit.ts";
-export { type ServeOptions, type Server, serve } from "./serve.ts";
+export { type Farewell, type ServeOptions, type Server, serve, type Tls } from "./serve.ts";
 export {
   createDeliveryService,
   type DeliveryService,
   type DeliveryServiceOptions,
   type LogLine,
+  type ServiceStatus,
 } from "./service.ts";
 export { openStore } from "./store/open.ts";
 export { openPostgresStore } from "./store/postgres.ts";
 export type { PostgresOptions } from "./store/postgres-database.ts";
 export { openSqliteStore } from "./store/sqlite.ts";
-export type * from "./store/store.ts";
-export { StoreUnavailable } from "./store/store.ts";
+export * from "./store/store.ts";

@@ -28,6 +28,7 @@ import {
   bytesToText,
   type OpenApiDocument,
   PROBLEMS,
+  type ReadyResponse,
   ROUTES,
   type Route,
   type RouteName,
@@ -81,6 +82,16 @@ export interface LogLine {
   readonly error?: string;
 }
 
+/** What the service has under way. */
+export interface ServiceStatus {
+  /** WebSockets. */
+  readonly sockets: number;
+  /** Frames that wait for a WebSocket to take them. */
+  readonly backlog: number;
+  /** Requests. */
+  readonly requests: number;
+}
+
 export interface DeliveryService {
   /** Answers a request that came over a connection from this address. Never rejects. */
   readonly fetch: (request: Request, from: { readonly address: string }) => Promise<Response>;
@@ -93,9 +104,17 @@ export interface DeliveryService {
   ) => void;
   /** Removes what has expired or was deleted. Done now and then, by one process or by several. */
   readonly sweep: () => Promise<void>;
-  /** Ends the sockets; later requests are told that the service shuts down. */
-  readonly close: () => Promise<void>;
+  readonly status: () => ServiceStatus;
+  /** Whether requests are to be sent here: the database answers, and no end is near. */
+  readonly isReady: () => Promise<boolean>;
+  /** From now on the service says that it isn't ready and takes no new sockets; requests are answered. */
+  readonly retire: () => void;
+  /** Ends the sockets, over so many milliseconds; later requests are told that the service shuts down. */
+  readonly close: (options?: { readonly spread?: number }) => Promise<void>;
 }
+
+/** How long the database may take to say that it is there, in milliseconds. */
+const READINESS = 2_000;
 
 /** What every answer carries. It is data for programs: no browser is to show, run, frame or keep it. */
 const HEADERS = {
@@ -130,8 +149,32 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
+  let requests = 0;
+  let retired = false;
   let closing = false;
   let document: OpenApiDocument | undefined;
+
+  /** Whether the database answers, soon. */
+  async function storeAnswers(): Promise<boolean> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error("too late")), READINESS);
+    try {
+      await Promise.race([store.ready(), late.promise]);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function ready(): Promise<ReadyResponse> {
+    if (retired) throw new Refusal("shutting-down", "the service shuts down");
+    if (await storeAnswers()) return { status: "ready" };
+    throw new Refusal("unavailable", "the database doesn't answer", {
+      headers: { "retry-after": "1" },
+    });
+  }
 
   const handlers: Handlers<RouteName> = {
     ...sessions.handlers,
@@ -151,6 +194,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     },
     health: async () => ({ status: "ok" }),
     openapi: async () => (document ??= openApiDocument()),
+    ready,
   };
 
   /** Whether a page of this origin may use the service; what is no page has no origin. */
@@ -261,9 +305,14 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   return {
     fetch: async (request, from) => {
       const forwarded = request.headers.get("x-forwarded-for") ?? undefined;
-      return app.fetch(request, {
-        address: clientAddress(from.address, forwarded, trustedProxies),
-      });
+      requests += 1;
+      try {
+        return await app.fetch(request, {
+          address: clientAddress(from.address, forwarded, trustedProxies),
+        });
+      } finally {
+        requests -= 1;
+      }
     },
     upgrade(request, stream, head, from) {
       const forwarded = request.headers["x-forwarded-for"]?.toString();
@@ -272,6 +321,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       try {
         const { method, path } = ROUTES.socket;
         admit(address, request.headers.origin);
+        if (retired) throw new Refusal("shutting-down", "the service shuts down");
         if (request.method !== method || request.url?.split("?")[0] !== path) {
           throw new Refusal("not-found", "there is nothing here");
         }
@@ -287,10 +337,16 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     async sweep() {
       while (await blobs.sweep());
     },
-    async close() {
-      closing = true;
+    status: () => ({ ...sockets.status(), requests }),
+    isReady: async () => !retired && (await storeAnswers()),
+    retire() {
+      retired = true;
+    },
+    async close({ spread = 0 } = {}) {
+      retired = true;
       longPolls.close();
-      sockets.close();
+      await sockets.close(spread);
+      closing = true;
     },
   };
 }

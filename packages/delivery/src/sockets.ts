@@ -25,7 +25,10 @@ const SOCKET_CLOSED = {
   tooMany: 4429,
 } as const;
 
-const SHUTTING_DOWN = 1001;
+/** "Service restart" (RFC 6455's registry): come back, to whichever process answers. */
+const SHUTTING_DOWN = 1012;
+/** Between two portions of sockets that are closed, in milliseconds. */
+const STEP = 50;
 const BROKE_A_RULE = 1008;
 /** The largest frame from a device, in bytes: a hello is far smaller. */
 const FRAME_LIMIT = 1024;
@@ -64,7 +67,9 @@ export interface Sockets {
     head: Buffer,
     address: string,
   ) => void;
-  readonly close: () => void;
+  readonly status: () => { readonly sockets: number; readonly backlog: number };
+  /** Ends them over so many milliseconds, so that not all come back at once. */
+  readonly close: (spread: number) => Promise<void>;
 }
 
 export function createSockets(service: {
@@ -355,7 +360,23 @@ export function createSockets(service: {
         else open(socket, key);
       });
     },
-    close() {
+    status() {
+      let backlog = 0;
+      for (const { heads, notices, signals } of connections) {
+        backlog += heads.size + notices.size + (signals?.length ?? 0);
+      }
+      return { sockets: connections.size, backlog };
+    },
+    async close(spread) {
+      const steps = Math.ceil(spread / STEP);
+      for (let left = steps; left > 0 && connections.size > 0; left--) {
+        let portion = Math.ceil(connections.size / left);
+        for (const connection of connections) {
+          if (portion-- === 0) break;
+          end(connection, SHUTTING_DOWN);
+        }
+        await new Promise((resolve) => setTimeout(resolve, STEP));
+      }
       clearInterval(heartbeat);
       stopListening();
       for (const connection of connections) end(connection, SHUTTING_DOWN);

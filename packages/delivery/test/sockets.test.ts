@@ -190,7 +190,7 @@ describe("a socket", () => {
     const ending = await startWorld();
     const listener = await listenReady(ending, await aToken(ending));
     await ending.close();
-    expect(await listener.closed).toBe(1001);
+    expect(await listener.closed).toBe(1012);
   });
 });
 

@@ -361,6 +361,9 @@ export const BlobResponse = z.object({
 });
 export type BlobResponse = Body<typeof BlobResponse>;
 
+export const ReadyResponse = z.object({ status: z.literal("ready") });
+export type ReadyResponse = Body<typeof ReadyResponse>;
+
 /** The socket's first frame, from the device; within 10 seconds. `signals`: whether it wants any; it does where it doesn't say. */
 export const SocketHello = z.object({
   type: z.literal("hello"),

@@ -47,6 +47,10 @@ export const PROBLEMS = {
   ],
   "link-closed": [410, "The link has expired, was used up or was revoked."],
   "account-deleted": [410, "The account of the device that signs in was deleted."],
+  gone: [
+    410,
+    "What follows in the log was deleted for its age. Carries `keptFrom`, the first sequence number that is there.",
+  ],
   "too-large": [413, "More than is taken. Carries `limit`."],
   "unsupported-media-type": [415, "The body has another media type than this route takes."],
   "range-not-satisfiable": [

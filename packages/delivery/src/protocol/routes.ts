@@ -32,6 +32,7 @@ import {
   LogResponse,
   LookUpRequest,
   OpenApiDocument,
+  ReadyResponse,
   RegisterRequest,
   ReplaceDeviceListRequest,
   SessionsResponse,
@@ -332,7 +333,7 @@ export const ROUTES = {
       wait: wholeNumber.optional(),
     },
     answer: { status: 200, schema: LogResponse },
-    problems: [],
+    problems: ["gone"],
   },
   tree: {
     method: "GET",
@@ -448,6 +449,14 @@ export const ROUTES = {
     signIn: false,
     answer: { status: 200, schema: OpenApiDocument },
     problems: [],
+  },
+  ready: {
+    method: "GET",
+    path: "/ready",
+    summary: "Whether requests are to be sent here: the database answers, and no end is near.",
+    signIn: false,
+    answer: { status: 200, schema: ReadyResponse },
+    problems: ["unavailable", "shutting-down"],
   },
 } as const satisfies Readonly<Record<string, Route>>;
 

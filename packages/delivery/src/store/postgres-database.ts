@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import pg from "pg";
+import { OperatorError } from "../operator-error.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { StoreUnavailable } from "./store.ts";
 import { Undo } from "./undo.ts";
@@ -49,6 +50,9 @@ const ATTEMPTS = 5;
 
 /** What the promises of a store rest on, whatever the server's own settings are. */
 const SETTINGS = "-c default_transaction_isolation=read\\ committed -c synchronous_commit=on";
+
+const FIND_VERSION = `SELECT EXISTS (SELECT 1 FROM information_schema.tables
+  WHERE table_schema = current_schema() AND table_name = 'schema_version') AS there`;
 
 const BOOL = 16;
 const BYTEA = 17;
@@ -143,17 +147,34 @@ export class Database implements Queries {
     return new Database(url, options.connections ?? 10, PATIENCE);
   }
 
+  /** The migrations that a database went through, of those that there are; undefined where it has none of our tables. */
+  static async inspect(
+    url: string,
+  ): Promise<{ readonly found: number; readonly known: number } | undefined> {
+    const db = new Database(url, 1, PATIENCE);
+    db.#dispelled = db.#doubts;
+    try {
+      const row = await db.one<{ there: boolean }>(FIND_VERSION);
+      if (row?.there !== true) return undefined;
+      return { found: await db.version(), known: MIGRATIONS.length };
+    } finally {
+      await db.close();
+    }
+  }
+
+  async version(): Promise<number> {
+    return (
+      (await this.one<{ version: number }>("SELECT version FROM schema_version"))?.version ?? 0
+    );
+  }
+
   /** One process at a time takes the steps: whoever comes meanwhile waits, and finds them taken. */
   async #migrate(): Promise<void> {
     // Nothing is shown of what is read here.
     this.#dispelled = this.#doubts;
     this.#confirmedAt = Number.POSITIVE_INFINITY;
     await this.transaction(async (tx) => {
-      const known = await tx.one<{ found: boolean }>(
-        `SELECT EXISTS (SELECT 1 FROM information_schema.tables
-         WHERE table_schema = current_schema() AND table_name = 'schema_version') AS found`,
-      );
-      if (known?.found === true) return;
+      if ((await tx.one<{ there: boolean }>(FIND_VERSION))?.there === true) return;
       await tx.all(
         "CREATE TABLE schema_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)",
       );
@@ -168,7 +189,7 @@ export class Database implements Queries {
       );
       const version = row?.version ?? 0;
       if (version > MIGRATIONS.length) {
-        throw new Error(
+        throw new OperatorError(
           `the database has version ${version}, this service knows ${MIGRATIONS.length}`,
         );
       }

@@ -356,14 +356,18 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
     async log(groupId, device, { after, limit, bytes }) {
       const rows = await db.all<{
         readonly last: number | null;
+        readonly next: number | null;
+        readonly kept_from: number;
         readonly seq: number | null;
         readonly epoch: number;
         readonly kind: LogEntry["kind"];
         readonly message: Bytes;
         readonly accepted_at: number;
       }>(
-        `SELECT last, page.* FROM (
-           SELECT max(coalesce(until_seq, head)) AS last FROM members JOIN groups USING (group_id)
+        `SELECT last, next, kept_from, page.* FROM (
+           SELECT max(coalesce(until_seq, head)) AS last, max(kept_from) AS kept_from,
+             min(CASE WHEN coalesce(until_seq, head) > $3 THEN greatest(from_seq, $3 + 1) END) AS next
+           FROM members JOIN groups USING (group_id)
            WHERE device = $2 AND group_id = $1) AS reach
          LEFT JOIN (
            SELECT seq, epoch, kind, message, accepted_at,
@@ -372,7 +376,7 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
            FROM log WHERE group_id = $1 AND seq > $3
              AND EXISTS (SELECT 1 FROM members WHERE members.device = $2 AND ${READABLE})
            ORDER BY seq LIMIT $4) AS page
-         ON place = 1 OR size <= $5 ORDER BY seq`,
+         ON next >= kept_from AND (place = 1 OR size <= $5) ORDER BY seq`,
         groupId,
         device,
         after,
@@ -381,6 +385,11 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       );
       const head = rows[0]?.last ?? undefined;
       if (head === undefined) return undefined;
+      const { next, kept_from: keptFrom = 1 } = rows[0] ?? {};
+      if (typeof next === "number" && next < keptFrom) {
+        // Who was removed learns nothing of what came later.
+        return { entries: [], head, keptFrom: Math.min(keptFrom, head + 1) };
+      }
       const entries: LogEntry[] = [];
       for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
         if (seq !== null) entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });

@@ -11,6 +11,8 @@ import { Database, type PostgresOptions } from "./postgres-database.ts";
 import { postgresGroups } from "./postgres-groups.ts";
 import { postgresInbox } from "./postgres-inbox.ts";
 import { postgresKeyPackages } from "./postgres-key-packages.ts";
+import { MIGRATIONS } from "./postgres-schema.ts";
+import { postgresUpkeep } from "./postgres-upkeep.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -31,6 +33,11 @@ export async function openPostgresStore(
     ...groups,
     ...postgresInbox(db),
     ...postgresBlobs(db),
+    ...postgresUpkeep(db),
+    async ready() {
+      const version = await db.version();
+      if (version !== MIGRATIONS.length) throw new Error(`the database has version ${version}`);
+    },
     settle: () => db.settle(),
     async close() {
       await groups.close();

@@ -4,6 +4,7 @@
  */
 
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { OperatorError } from "../operator-error.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { StoreUnavailable } from "./store.ts";
 import { Undo } from "./undo.ts";
@@ -40,9 +41,9 @@ export class Database {
   #migrate(): void {
     this.#connection.exec("BEGIN IMMEDIATE");
     try {
-      const version = this.one<{ user_version: number }>("PRAGMA user_version")?.user_version ?? 0;
+      const version = this.version();
       if (version > MIGRATIONS.length) {
-        throw new Error(
+        throw new OperatorError(
           `the database has version ${version}, this service knows ${MIGRATIONS.length}`,
         );
       }
@@ -52,6 +53,11 @@ export class Database {
       this.#rollBack();
       throw error;
     }
+  }
+
+  /** How many of the migrations the file went through. */
+  version(): number {
+    return this.one<{ user_version: number }>("PRAGMA user_version")?.user_version ?? 0;
   }
 
   #prepare(sql: string): StatementSync {

@@ -369,6 +369,19 @@ export function sqliteGroups(db: Database): GroupStore {
         groupId,
       );
       if (last === undefined || last.head === null) return undefined;
+      const next = db.one<{ seq: number | null; kept_from: number }>(
+        `SELECT min(max(from_seq, ? + 1)) AS seq, kept_from FROM members JOIN groups USING (group_id)
+         WHERE device = ? AND group_id = ? AND ifnull(until_seq, head) > ?`,
+        after,
+        device,
+        groupId,
+        after,
+      );
+      if (next !== undefined && next.seq !== null && next.seq < next.kept_from) {
+        // Who was removed learns nothing of what came later.
+        const keptFrom = Math.min(next.kept_from, last.head + 1);
+        return { entries: [], head: last.head, keptFrom };
+      }
       const entries: LogEntry[] = [];
       let size = 0;
       const rows = db.each<{

@@ -216,4 +216,15 @@ ALTER TABLE key_packages ADD COLUMN capabilities TEXT;
 ALTER TABLE key_packages ADD COLUMN served_at INTEGER;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS, KEY_PACKAGES];
+const UPKEEP = `
+-- Before this sequence number the messages were deleted for their age; their rows stay, empty.
+ALTER TABLE groups ADD COLUMN kept_from INTEGER NOT NULL DEFAULT 1;
+
+-- What happened to the database as a whole, and when.
+CREATE TABLE facts (
+  name TEXT PRIMARY KEY,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS, KEY_PACKAGES, UPKEEP];

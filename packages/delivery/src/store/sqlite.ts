@@ -11,6 +11,8 @@ import { Database } from "./sqlite-database.ts";
 import { sqliteGroups } from "./sqlite-groups.ts";
 import { sqliteInbox } from "./sqlite-inbox.ts";
 import { sqliteKeyPackages } from "./sqlite-key-packages.ts";
+import { MIGRATIONS } from "./sqlite-schema.ts";
+import { sqliteUpkeep } from "./sqlite-upkeep.ts";
 import type { Store } from "./store.ts";
 
 /**
@@ -28,6 +30,11 @@ export function openSqliteStore(path: string): Store {
     ...sqliteInbox(db),
     ...sqliteBlobs(db),
     async settle() {},
+    ...sqliteUpkeep(db),
+    async ready() {
+      const version = db.version();
+      if (version !== MIGRATIONS.length) throw new Error(`the database has version ${version}`);
+    },
     async close() {
       db.close();
     },

@@ -17,7 +17,10 @@ export interface Store
     KeyPackageStore,
     GroupStore,
     InboxStore,
-    BlobStore {
+    BlobStore,
+    UpkeepStore {
+  /** Rejects where the database doesn't answer, or isn't of the version that this store knows. */
+  ready(): Promise<void>;
   /**
    * Resolves when all that was read before is as durable as what was changed: for whoever acknowledges something because
    * it is there already. Where a store has replicas, what can be read may not have reached them.
@@ -397,12 +400,22 @@ export interface GroupStore {
     message: AppendMessage,
   ): Promise<Accepted | "not-member" | "repeated" | { readonly currentEpoch: bigint }>;
 
-  /** What follows `after` and the device may read, at most so many entries and bytes, but one at least. */
+  /**
+   * What follows `after` and the device may read, at most so many entries and bytes, but one at least. With `keptFrom`
+   * there are none: some of that was deleted for its age, and only from there on all is there.
+   */
   log(
     groupId: Bytes,
     device: number,
     page: Page,
-  ): Promise<{ readonly entries: readonly LogEntry[]; readonly head: number } | undefined>;
+  ): Promise<
+    | {
+        readonly entries: readonly LogEntry[];
+        readonly head: number;
+        readonly keptFrom?: number;
+      }
+    | undefined
+  >;
   /** Those the device is or was in. */
   groupsOf(device: number): Promise<
     readonly {
@@ -497,4 +510,49 @@ export interface BlobStore {
   blobsToRemove(before: number, limit: number): Promise<readonly Bytes[]>;
   /** That its bytes are removed. */
   forgetBlob(blobId: Bytes): Promise<void>;
+}
+
+/** Something that happened to the database as a whole. */
+export type Fact = "backed-up" | "swept" | "restored";
+
+export interface Statistics {
+  readonly accounts: number;
+  /** Those that are not revoked. */
+  readonly devices: number;
+  readonly groups: number;
+  /** That wait in inboxes. */
+  readonly welcomes: number;
+  /** Of the whole database. */
+  readonly bytes: number;
+  /** When it last happened. */
+  readonly facts: Readonly<Partial<Record<Fact, number>>>;
+}
+
+/** By how much sequence numbers jump when a copy from before is put back: more than it can lack. */
+export const RESTORE_GAP = 1_000_000_000;
+
+export interface UpkeepStore {
+  /** Deletes at most `limit` of each kind of what has expired: how many of which. */
+  sweep(now: number, limit: number): Promise<Readonly<Record<string, number>>>;
+  /** The groups behind `after`, in the order of their ids. */
+  groupIds(after: Bytes | undefined, limit: number): Promise<readonly Bytes[]>;
+  /**
+   * Deletes at most `limit` of the group's oldest messages: those accepted before `before`, and those beyond its `keep` newest. Their
+   * places stay, with hash and time, so that nothing is accepted a second time. Answers how many.
+   */
+  trimLog(
+    groupId: Bytes,
+    options: {
+      readonly before?: number | undefined;
+      readonly keep?: number | undefined;
+      readonly limit: number;
+    },
+  ): Promise<number>;
+  statistics(): Promise<Statistics>;
+  note(fact: Fact, at: number): Promise<void>;
+  /**
+   * After a copy from before was put back: numbers of logs and inboxes go on `RESTORE_GAP` further, so that none is given twice and
+   * nobody's place lies ahead; key packages that may have been served since, and sessions, are gone.
+   */
+  markRestored(now: number): Promise<void>;
 }

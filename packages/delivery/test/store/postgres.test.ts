@@ -2,6 +2,7 @@ import { openPostgresStore } from "@conclave/delivery";
 import { afterAll, beforeAll } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { storeContract } from "./contract.ts";
+import { upkeepContract } from "./contract-upkeep.ts";
 
 let server: PostgresServer;
 let url: string;
@@ -11,7 +12,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-storeContract("PostgreSQL", async () => {
+const open = async () => {
   await server.clear(url);
   return openPostgresStore(url);
-});
+};
+storeContract("PostgreSQL", open);
+upkeepContract("PostgreSQL", open);

@@ -8,6 +8,7 @@ import { Database } from "../../src/store/sqlite-database.ts";
 import { Undo } from "../../src/store/undo.ts";
 import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
+import { upkeepContract } from "./contract-upkeep.ts";
 
 let folder: string;
 let count = 0;
@@ -18,6 +19,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 storeContract("SQLite", async () => openSqliteStore(aPath()));
+upkeepContract("SQLite", async () => openSqliteStore(aPath()));
 
 describe("the SQLite file", () => {
   it("is written through to the disk before a promise resolves", async () => {

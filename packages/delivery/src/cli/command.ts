@@ -1,0 +1,77 @@
+/**
+ * What the commands have in common: where they read and write, and how they end.
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { type Configuration, didYouMean, loadConfiguration } from "../config.ts";
+
+/** 0: done; 1: something stands in the way; 2: the configuration or the command line can't be followed. */
+export type ExitCode = 0 | 1 | 2;
+
+/** The world around a command. */
+export interface World {
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly write: (text: string) => void;
+  readonly complain: (text: string) => void;
+  readonly now: () => number;
+  /** Calls the listener at each of the signal; a process has a few of them. */
+  readonly onSignal: (signal: "SIGTERM" | "SIGINT" | "SIGHUP", listener: () => void) => void;
+}
+
+/** The command line can't be followed. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export interface Command {
+  readonly help: string;
+  readonly run: (world: World) => Promise<ExitCode>;
+}
+
+/** The flags and the rest. Throws `UsageError`, with the option that was probably meant. */
+export function parseCommand<const Flag extends string = never>(
+  args: readonly string[],
+  known: readonly Flag[] = [],
+): {
+  readonly flags: ReadonlySet<Flag>;
+  readonly config: string | undefined;
+  readonly rest: readonly string[];
+} {
+  const flags = Object.fromEntries(known.map((flag) => [flag, { type: "boolean" } as const]));
+  const options = { ...flags, config: { type: "string" } as const };
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      strict: true,
+    });
+    const given = values as Readonly<Record<string, unknown>>;
+    const { config } = given;
+    return {
+      flags: new Set(known.filter((flag) => given[flag] === true)),
+      config: typeof config === "string" ? config : undefined,
+      rest: positionals,
+    };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const [, unknown] = /^Unknown option '(--[^']+)'/.exec(message) ?? [];
+    if (unknown === undefined) throw new UsageError(message.split(". ")[0] ?? message);
+    const names = Object.keys(options).map((name) => `--${name}`);
+    throw new UsageError(`there is no option ${unknown}${didYouMean(unknown, names)}`);
+  }
+}
+
+/** Throws `UsageError` where there is more than `names` name. */
+export function expectArguments(rest: readonly string[], ...names: readonly string[]): void {
+  const missing = names[rest.length];
+  if (missing !== undefined) throw new UsageError(`${missing} is missing`);
+  const more = rest[names.length];
+  if (more !== undefined) throw new UsageError(`${JSON.stringify(more)} is one word too many`);
+}
+
+export function configurationOf(world: World, file: string | undefined): Promise<Configuration> {
+  return loadConfiguration(world.environment, { file });
+}

@@ -1,0 +1,94 @@
+/**
+ * `migrate`, `backup` and `restore`: the database, while no service needs to run.
+ * @module
+ */
+
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { withoutSecrets } from "../config.ts";
+import { databaseVersion, openDatabase, sqlitePath } from "../database.ts";
+import { OperatorError } from "../operator-error.ts";
+import { backUpSqlite, restoreSqlite } from "../store/sqlite-file.ts";
+import { type Command, configurationOf, expectArguments, parseCommand } from "./command.ts";
+
+const CONFIG =
+  "  --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names\n";
+
+export const migrate: Command = {
+  help: `Usage: conclave-delivery migrate [--config FILE]
+
+Makes the database, or brings it up to date. \`serve\` does that too; this is for whoever wants to see it done before.
+
+${CONFIG}`,
+  async run(world) {
+    const { config, rest } = parseCommand(world.args);
+    expectArguments(rest);
+    const { database } = await configurationOf(world, config);
+    const before = await databaseVersion(database.url);
+    const path = sqlitePath(database.url);
+    if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await (await openDatabase(database.url)).close();
+    const after = await databaseVersion(database.url);
+    const from = before === undefined ? "made" : `version ${before.found}`;
+    world.write(`${withoutSecrets(database.url)}: ${from}, now version ${after?.found}.\n`);
+    return 0;
+  },
+};
+
+export const backup: Command = {
+  help: `Usage: conclave-delivery backup FILE [--config FILE]
+
+Copies the SQLite database while the service runs: checked, on disk, and whole before FILE has its name.
+PostgreSQL has its own tools for that: the guide says how.
+
+${CONFIG}`,
+  async run(world) {
+    const { config, rest } = parseCommand(world.args);
+    expectArguments(rest, "FILE");
+    const [file = ""] = rest;
+    const { database } = await configurationOf(world, config);
+    const path = sqlitePath(database.url);
+    if (path === undefined) throw new OperatorError(POSTGRES);
+    await backUpSqlite(path, file, world.now());
+    world.write(`${file} holds what was acknowledged until now.\n`);
+    return 0;
+  },
+};
+
+export const restore: Command = {
+  help: `Usage: conclave-delivery restore FILE [--config FILE]
+       conclave-delivery restore --mark [--config FILE]
+
+Puts a copy where there is no database. What the copy can't know is made harmless: logs and inboxes go on with numbers that
+were never given, key packages and sessions of before are gone. Devices see that something is missing.
+
+  --mark         does the latter alone, for a PostgreSQL that was restored with its own tools
+${CONFIG}`,
+  async run(world) {
+    const { flags, config, rest } = parseCommand(world.args, ["mark"]);
+    expectArguments(rest, ...(flags.has("mark") ? [] : ["FILE"]));
+    const { database } = await configurationOf(world, config);
+    const path = sqlitePath(database.url);
+    const [file] = rest;
+    if (file === undefined) {
+      if ((await databaseVersion(database.url)) === undefined) {
+        throw new OperatorError(`there is no database at ${withoutSecrets(database.url)}`);
+      }
+      const store = await openDatabase(database.url);
+      try {
+        await store.markRestored(world.now());
+      } finally {
+        await store.close();
+      }
+    } else {
+      if (path === undefined) throw new OperatorError(POSTGRES);
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await restoreSqlite(file, path, world.now());
+    }
+    world.write(`${withoutSecrets(database.url)} is restored.\n`);
+    return 0;
+  },
+};
+
+const POSTGRES =
+  "the database is a PostgreSQL: copy it with pg_dump or pg_basebackup, as the guide says, and after a restore say `restore --mark`";

@@ -1,0 +1,438 @@
+/**
+ * What the operator decides: settings from a file (TOML) and from environment variables, which win. Each has a name,
+ * a form and, if it isn't asked for, a value that does no harm. The schema is the one place that knows them: errors,
+ * names of variables and the table in the guide come from it.
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { parse as parseToml, TomlError } from "smol-toml";
+import { z } from "zod";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { OperatorError } from "./operator-error.ts";
+import type { Address } from "./serve.ts";
+
+/** A configuration that can't be followed: one line for each thing to mend, for the person who wrote it. */
+export class ConfigurationError extends OperatorError {
+  override readonly name: string = "ConfigurationError";
+}
+
+/** `form` completes "… has to be". */
+function text(form: string, about: string): z.ZodString {
+  return z
+    .string({ error: `has to be ${form}` })
+    .min(1)
+    .meta({ description: about });
+}
+
+function count(form: string, about: string, least = 0): z.ZodInt {
+  const error = `has to be ${form}, ${least} or more`;
+  return z.int({ error }).min(least, { error }).meta({ description: about });
+}
+
+/** A value that is never printed: given itself, or as the name of a file that holds it. */
+const SECRET = "secret";
+
+function secret(form: string, about: string): z.ZodString {
+  return text(form, about).meta({ description: about, [SECRET]: true });
+}
+
+function isOrigin(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.origin === value;
+}
+
+function origin(about: string): z.ZodString {
+  const error = "has to be an origin, such as https://delivery.example.org";
+  return z.string({ error }).refine(isOrigin, { error }).meta({ description: about });
+}
+
+const ADDRESS = "has to be HOST:PORT, such as 127.0.0.1:8441 or [::1]:8441, or unix:/PATH";
+
+function readAddress(value: string): Address | undefined {
+  const [, path] = /^unix:(\/.+)$/.exec(value) ?? [];
+  if (path !== undefined) return { path };
+  const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65535) return undefined;
+  if (bracketed !== undefined && isIP(bracketed) !== 6) return undefined;
+  return { host, port: Number(port) };
+}
+
+function address(about: string): z.ZodPipe<z.ZodString, z.ZodTransform<Address, string>> {
+  return z
+    .string({ error: ADDRESS })
+    .meta({ description: about })
+    .transform((value, context) => {
+      const read = readAddress(value);
+      if (read !== undefined) return read;
+      context.addIssue({ code: "custom", message: ADDRESS });
+      return z.NEVER;
+    });
+}
+
+const LIMIT = "a whole number";
+
+/** A section of the file. */
+function section<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "invalid_type" ? "has to be a section" : undefined),
+  });
+}
+
+/** Every limit of `Limits`, with what it is by default. */
+function limits(): z.ZodType<Limits, Record<string, unknown>> {
+  const entries = Object.entries(DEFAULT_LIMITS).map(([name, value]) => {
+    if (typeof value === "number") return [name, count(LIMIT, "", 1).default(value)];
+    const rate = section({
+      burst: count(LIMIT, "", 1).default(value.burst),
+      perSecond: z
+        .number({ error: "has to be a number above 0" })
+        .gt(0, { error: "has to be a number above 0" })
+        .default(value.perSecond),
+    });
+    return [name, rate.prefault({})];
+  });
+  // What the table makes has the keys of the table.
+  return section(Object.fromEntries(entries)) as unknown as z.ZodType<
+    Limits,
+    Record<string, unknown>
+  >;
+}
+
+const Settings = section({
+  publicOrigin: origin(
+    "The service's own origin, as devices reach it. They sign it when they sign in.",
+  ),
+  allowedOrigins: z.array(origin(""), { error: "has to be a list of origins" }).default([]).meta({
+    description:
+      "Origins of the pages that may use the service from a browser. Programs need none.",
+  }),
+  listen: address("Where the service listens.").prefault("127.0.0.1:8441"),
+  trustedProxies: count(
+    "a whole number",
+    "How many proxies stand before the service, each of which appends to `X-Forwarded-For`.",
+  ).default(0),
+  contact: z.enum(["ask", "open"], { error: "has to be ask or open" }).default("ask").meta({
+    description:
+      "Whether strangers may find an account that hasn't said so itself: after asking, or at once.",
+  }),
+  data: text("a folder", "The folder for what is kept in files.").default("conclave-data"),
+  tls: section({
+    certFile: text(
+      "a file",
+      "The certificate with its chain (PEM). Without it the service speaks http, for a proxy.",
+    ).optional(),
+    keyFile: text("a file", "The certificate's key (PEM).").optional(),
+  }).prefault({}),
+  database: section({
+    url: secret(
+      "sqlite:PATH or postgres://…",
+      "`sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/NAME`. A SQLite file in `data` where it isn't given.",
+    ).optional(),
+    urlFile: text("a file", "A file that holds `database.url`.").optional(),
+  }).prefault({}),
+  metrics: section({
+    listen: address(
+      "Where the metrics and the operator's page are, for nobody but the operator. Without it there are none.",
+    ).optional(),
+    token: secret(
+      "a token of 16 characters or more",
+      "The operator's page asks for it. Without it there is no page.",
+    )
+      .min(16, { error: "has to be a token of 16 characters or more" })
+      .optional(),
+    tokenFile: text("a file", "A file that holds `metrics.token`.").optional(),
+  }).prefault({}),
+  log: section({
+    level: z
+      .enum(["request", "event", "error"], { error: "has to be request, event or error" })
+      .default("request")
+      .meta({
+        description:
+          "`request`: a line for each request, and what follows; `event`: starts, ends, sweeps; `error`: what nobody foresaw.",
+      }),
+    format: z
+      .enum(["json", "text"], { error: "has to be json or text" })
+      .default("json")
+      .meta({ description: "One JSON object a line, or the same for eyes." }),
+  }).prefault({}),
+  shutdown: section({
+    delay: count(
+      "a number of seconds",
+      "From the signal until the service takes no more connections: for a proxy that asks `/ready`.",
+    ).default(0),
+    spread: count(
+      "a number of seconds",
+      "Over which WebSockets are closed, so that not all devices come back at once.",
+    ).default(2),
+    grace: count(
+      "a number of seconds",
+      "How long requests under way may take then, before they are cut off.",
+    ).default(10),
+  }).prefault({}),
+  retention: section({
+    days: count(
+      "a number of days",
+      "Messages older than that are deleted, read or not. Not at all where it isn't given.",
+      1,
+    ).optional(),
+    entries: count(
+      "a number of messages",
+      "How many of its newest messages a group keeps. All where it isn't given.",
+      1,
+    ).optional(),
+    interval: count(
+      "a number of minutes",
+      "Between two sweeps of what has expired, or is to be deleted.",
+      1,
+    ).default(10),
+  }).prefault({}),
+  limits: limits().prefault({}),
+});
+
+type Settings = z.infer<typeof Settings>;
+
+export type Configuration = Omit<Settings, "tls" | "database" | "metrics"> & {
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly database: { readonly url: string };
+  readonly metrics: { readonly listen: Address; readonly token: string | undefined } | undefined;
+};
+
+/** One setting, for the guide and for the names of variables. */
+export interface Setting {
+  /** As in the file: `log.level`. */
+  readonly key: string;
+  /** `CONCLAVE_LOG_LEVEL`. */
+  readonly variable: string;
+  readonly type: string;
+  readonly about: string;
+  /** As it would be written in the file. */
+  readonly fallback: string | undefined;
+  readonly required: boolean;
+  readonly secret: boolean;
+}
+
+const PREFIX = "CONCLAVE_";
+/** Names the file, so it can't stand in it. */
+const FILE_VARIABLE = "CONCLAVE_CONFIG";
+
+function variableOf(key: string): string {
+  return PREFIX + key.replace(/[A-Z]/g, "_$&").replaceAll(".", "_").toUpperCase();
+}
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly secret?: boolean;
+}
+
+/** Every setting, in the order of the schema. */
+export function settings(): readonly Setting[] {
+  const found: Setting[] = [];
+  function walk(schema: JsonSchema, path: readonly string[], required: boolean): void {
+    if (schema.properties !== undefined) {
+      for (const [name, inner] of Object.entries(schema.properties)) {
+        walk(inner, [...path, name], schema.required?.includes(name) === true);
+      }
+      return;
+    }
+    const key = path.join(".");
+    found.push({
+      key,
+      variable: variableOf(key),
+      type: schema.type ?? "string",
+      about: schema.description ?? "",
+      fallback: schema.default === undefined ? undefined : JSON.stringify(schema.default),
+      required,
+      secret: schema.secret === true,
+    });
+  }
+  // Its types are those of all of JSON Schema; what is read of it is written above.
+  walk(z.toJSONSchema(Settings, { io: "input" }) as JsonSchema, [], false);
+  return found;
+}
+
+type Table = Record<string, unknown>;
+
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A variable's text as the type that the setting has. What isn't one stays text: the schema says so. */
+function fromVariable(value: string, type: string): unknown {
+  if (type === "array") return value.split(/[\s,]+/).filter((item) => item !== "");
+  if (type === "integer" || type === "number") {
+    return value.trim() === "" || Number.isNaN(Number(value)) ? value : Number(value);
+  }
+  return value;
+}
+
+/** Puts what the variables say into the table of the file. */
+function withVariables(
+  table: Table,
+  environment: Readonly<Record<string, string | undefined>>,
+  complain: (line: string) => void,
+): void {
+  const known = settings();
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith(PREFIX) || variable === FILE_VARIABLE) continue;
+    const setting = known.find((one) => one.variable === variable);
+    if (setting === undefined) {
+      const hint = didYouMean(variable, [FILE_VARIABLE, ...known.map((one) => one.variable)]);
+      complain(`${variable} is no setting${hint}`);
+      continue;
+    }
+    if (value === undefined || value === "") continue;
+    const path = setting.key.split(".");
+    const last = path.pop() ?? "";
+    let section = table;
+    for (const name of path) {
+      const inner = section[name];
+      section[name] = isTable(inner) ? inner : {};
+      section = section[name] as Table;
+    }
+    section[last] = fromVariable(value, setting.type);
+  }
+}
+
+/** What is wrong with the settings, a line each. */
+function complaints(error: z.ZodError): readonly string[] {
+  const known = settings();
+  return error.issues.flatMap((issue) => {
+    const path = issue.path.filter((name) => typeof name === "string");
+    const key = path.join(".");
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((name) => {
+        const unknown = [...path, name].join(".");
+        const hint = didYouMean(
+          unknown,
+          known.map((one) => one.key),
+        );
+        return `${unknown} is no setting${hint}`;
+      });
+    }
+    const variable = known.find((one) => one.key === key)?.variable;
+    return [`${key}${variable === undefined ? "" : ` (${variable})`} ${issue.message}`];
+  });
+}
+
+async function readText(file: string, whose: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    throw new ConfigurationError(`${whose} names ${file}, which can't be read (${reason})`);
+  }
+}
+
+async function readTable(file: string): Promise<Table> {
+  const source = await readText(file, "the configuration");
+  try {
+    return parseToml(source);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    // Its message quotes the lines around, in which a password may stand.
+    const [reason] = error.message.split("\n");
+    throw new ConfigurationError(`${file}:${error.line}:${error.column}: ${reason}`);
+  }
+}
+
+/** A secret as it was given, or from the file that was named instead. */
+async function secretOf(
+  key: string,
+  given: string | undefined,
+  file: string | undefined,
+): Promise<string | undefined> {
+  if (file === undefined) return given;
+  if (given !== undefined) {
+    throw new ConfigurationError(`${key} and ${key}File are both given: one of them is enough`);
+  }
+  const held = (await readText(file, `${key}File`)).trim();
+  if (held === "") throw new ConfigurationError(`${key}File names ${file}, which is empty`);
+  return held;
+}
+
+/**
+ * The configuration. Throws `ConfigurationError`, whose message has a line for each thing that is wrong and nothing secret.
+ *
+ * @param options `file`: of TOML, instead of the one that `CONCLAVE_CONFIG` names.
+ */
+export async function loadConfiguration(
+  environment: Readonly<Record<string, string | undefined>>,
+  options: { readonly file?: string | undefined } = {},
+): Promise<Configuration> {
+  const file = options.file ?? environment[FILE_VARIABLE];
+  const table = file === undefined || file === "" ? {} : await readTable(file);
+  const wrong: string[] = [];
+  withVariables(table, environment, (line) => wrong.push(line));
+  const parsed = Settings.safeParse(table);
+  if (!parsed.success) wrong.push(...complaints(parsed.error));
+  if (!parsed.success || wrong.length > 0) throw new ConfigurationError(wrong.join("\n"));
+  return settle(parsed.data);
+}
+
+/** What one setting alone can't say. */
+async function settle(given: Settings): Promise<Configuration> {
+  const { tls, database, metrics, data } = given;
+  const { certFile, keyFile } = tls;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new ConfigurationError("tls.certFile and tls.keyFile belong together: one is missing");
+  }
+  if ("path" in given.listen && given.trustedProxies === 0) {
+    throw new ConfigurationError(
+      "listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more",
+    );
+  }
+  const url = await secretOf("database.url", database.url, database.urlFile);
+  if (url !== undefined && !/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) {
+    throw new ConfigurationError(
+      `database.url (${variableOf("database.url")}) has to be sqlite:PATH or postgres://…`,
+    );
+  }
+  const token = await secretOf("metrics.token", metrics.token, metrics.tokenFile);
+  if (token !== undefined && token.length < 16) {
+    throw new ConfigurationError("metrics.token has to be a token of 16 characters or more");
+  }
+  return {
+    ...given,
+    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+    database: { url: url ?? `sqlite:${join(data, "conclave.sqlite")}` },
+    metrics: metrics.listen && { listen: metrics.listen, token },
+  };
+}
+
+/** A database's URL as it may be shown: neither password nor parameters, among which one may stand. */
+export function withoutSecrets(databaseUrl: string): string {
+  if (!URL.canParse(databaseUrl) || databaseUrl.startsWith("sqlite:")) return databaseUrl;
+  const { protocol, username, host, pathname } = new URL(databaseUrl);
+  return `${protocol}//${username === "" ? "" : `${username}@`}${host}${pathname}`;
+}
+
+/** `; did you mean …?`, if one is near. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const [nearest] = known
+    .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  const near = nearest !== undefined && nearest.distance <= Math.max(1, word.length / 3);
+  return near ? `; did you mean ${nearest.name}?` : "";
+}
+
+/** How many letters to insert, delete or replace. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,46 @@
+/**
+ * The database that a URL names, for the operator: whatever stands in the way is said in words.
+ * @module
+ */
+
+import { withoutSecrets } from "./config.ts";
+import { OperatorError } from "./operator-error.ts";
+import { openStore } from "./store/open.ts";
+import { Database } from "./store/postgres-database.ts";
+import { sqliteVersion } from "./store/sqlite-file.ts";
+import { type Store, StoreUnavailable } from "./store/store.ts";
+
+/** Of `sqlite:PATH`. */
+export function sqlitePath(url: string): string | undefined {
+  return /^sqlite:(.+)$/.exec(url)?.[1];
+}
+
+/** Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached or is of a newer version. */
+export function openDatabase(url: string): Promise<Store> {
+  return reached(url, () => openStore(url));
+}
+
+/** The migrations that the database went through, of those that there are; undefined where nothing is there yet. Throws `OperatorError`. */
+export async function databaseVersion(
+  url: string,
+): Promise<{ readonly found: number; readonly known: number } | undefined> {
+  const path = sqlitePath(url);
+  const version = await reached(url, () =>
+    path === undefined ? Database.inspect(url) : sqliteVersion(path),
+  );
+  if (version !== undefined && version.found > version.known) {
+    throw new OperatorError(
+      `${withoutSecrets(url)} has version ${version.found}, this service knows ${version.known}: it is from a newer one`,
+    );
+  }
+  return version;
+}
+
+async function reached<T>(url: string, attempt: () => Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${error.message}`);
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Numbers for Prometheus. Labels are names out of tables of ours (routes, codes, methods of the store): never an id,
+ * a name or an address.
+ * @module
+ */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Doorbell, Ring } from "./doorbell.ts";
+import type { LogLine, ServiceStatus } from "./service.ts";
+import type { Store } from "./store/store.ts";
+
+export interface Metrics {
+  /** Counts a request. */
+  readonly request: (line: LogLine) => void;
+  /** The same store, with each method's time taken. */
+  readonly store: (store: Store) => Store;
+  /** The same doorbell, with its rings counted. */
+  readonly doorbell: (doorbell: Doorbell) => Doorbell;
+  /** From now on, what the service says of itself is among the numbers. */
+  readonly watch: (status: () => ServiceStatus) => void;
+  /** Counts what a sweep deleted, by kind. */
+  readonly swept: (counts: Readonly<Record<string, number>>, now: number) => void;
+  /** Refusals since the start, by code, the most frequent first. */
+  readonly refusals: () => Promise<readonly (readonly [code: string, count: number])[]>;
+  /** In the text format of Prometheus. */
+  readonly text: () => Promise<string>;
+  readonly contentType: string;
+}
+
+/** Seconds: from what a read of SQLite takes to where clients give up. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export function createMetrics(): Metrics {
+  const register = new Registry();
+  const registers = [register];
+  collectDefaultMetrics({ register });
+  const requests = new Histogram({
+    name: "conclave_request_seconds",
+    help: "Requests by route and status, and how long they took.",
+    labelNames: ["route", "status"],
+    buckets: SECONDS,
+    registers,
+  });
+  const refusals = new Counter({
+    name: "conclave_refusals_total",
+    help: "Requests that were refused, by the problem's code.",
+    labelNames: ["code"],
+    registers,
+  });
+  const storeSeconds = new Histogram({
+    name: "conclave_store_seconds",
+    help: "Transactions of the store by method, and how long they took.",
+    labelNames: ["method"],
+    buckets: SECONDS,
+    registers,
+  });
+  const storeFailures = new Counter({
+    name: "conclave_store_failures_total",
+    help: "Transactions of the store that failed, by method.",
+    labelNames: ["method"],
+    registers,
+  });
+  const rings = new Counter({
+    name: "conclave_rings_total",
+    help: "Rings of the doorbell: rung by this process, and heard from any.",
+    labelNames: ["type", "direction"],
+    registers,
+  });
+  const swept = new Counter({
+    name: "conclave_swept_total",
+    help: "What sweeps deleted: rows that had expired, messages past their time.",
+    labelNames: ["kind"],
+    registers,
+  });
+  const sweptAt = new Gauge({
+    name: "conclave_last_sweep_timestamp_seconds",
+    help: "When the last sweep ended.",
+    registers,
+  });
+
+  return {
+    request({ route, status, duration, code }) {
+      requests.observe({ route, status: String(status) }, duration / 1000);
+      if (code !== undefined) refusals.inc({ code });
+    },
+    store: (store) => measured(store, storeSeconds, storeFailures),
+    doorbell: (doorbell) => ({
+      ...doorbell,
+      ring(ring) {
+        rings.inc({ type: ring.type, direction: "rung" });
+        doorbell.ring(ring);
+      },
+      listen(listener) {
+        return doorbell.listen((ring: Ring) => {
+          rings.inc({ type: ring.type, direction: "heard" });
+          listener(ring);
+        });
+      },
+    }),
+    watch(status) {
+      const gauges = {
+        sockets: "WebSockets that are open.",
+        backlog: "Frames that wait for a WebSocket to take them.",
+        requests: "Requests under way.",
+      } as const;
+      for (const [name, help] of Object.entries(gauges)) {
+        const gauge: Gauge = new Gauge({
+          name: `conclave_${name}`,
+          help,
+          registers,
+          collect: () => gauge.set(status()[name as keyof typeof gauges]),
+        });
+      }
+    },
+    swept(counts, now) {
+      for (const [kind, count] of Object.entries(counts)) swept.inc({ kind }, count);
+      sweptAt.set(now / 1000);
+    },
+    async refusals() {
+      const { values } = await refusals.get();
+      return values
+        .map(({ labels, value }) => [String(labels.code), value] as const)
+        .sort(([, a], [, b]) => b - a);
+    },
+    text: () => register.metrics(),
+    contentType: register.contentType,
+  };
+}
+
+/** Every method takes its time; `close` isn't one that is asked for by requests. */
+function measured(store: Store, seconds: Histogram<"method">, failures: Counter<"method">): Store {
+  const methods = new Map<PropertyKey, unknown>();
+  return new Proxy(store, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== "function" || typeof name !== "string" || name === "close") {
+        return method;
+      }
+      const known = methods.get(name);
+      if (known !== undefined) return known;
+      const timed = async (...values: readonly unknown[]): Promise<unknown> => {
+        const stop = seconds.startTimer({ method: name });
+        try {
+          return await Reflect.apply(method, target, values);
+        } catch (error) {
+          failures.inc({ method: name });
+          throw error;
+        } finally {
+          stop();
+        }
+      };
+      methods.set(name, timed);
+      return timed;
+    },
+  });
+}

@@ -1,0 +1,189 @@
+/**
+ * The service as a process runs it: store, service, its address, metrics, sweeps, and an end in order.
+ * @module
+ */
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Configuration } from "./config.ts";
+import { openDatabase, sqlitePath } from "./database.ts";
+import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { createOperatorSite } from "./operator.ts";
+import { OperatorError } from "./operator-error.ts";
+import { startSweeper } from "./retention.ts";
+import { type Address, type Server, serve, serveSite, type Tls } from "./serve.ts";
+import { createDeliveryService } from "./service.ts";
+import { lockSqliteFile } from "./store/sqlite-file.ts";
+import type { Statistics } from "./store/store.ts";
+
+export interface RunningService {
+  /** Of the service, and of the metrics: 0 on a unix socket, or where there is none. */
+  readonly port: number;
+  readonly metricsPort: number;
+  /** Reads certificate and key again; those in use stay where that fails. */
+  readonly reload: () => Promise<void>;
+  /** Ends in order, within the bounds of the configuration. */
+  readonly stop: () => Promise<void>;
+}
+
+const MINUTE = 60_000;
+const VERSION_FILE = new URL("../package.json", import.meta.url);
+
+export async function readVersion(): Promise<string> {
+  return (JSON.parse(await readFile(VERSION_FILE, "utf8")) as { version: string }).version;
+}
+
+/** Certificate and key, proven to fit. Throws `OperatorError`. */
+export async function readTls(tls: NonNullable<Configuration["tls"]>): Promise<Tls> {
+  try {
+    const pair = {
+      cert: await readFile(tls.certFile, "utf8"),
+      key: await readFile(tls.keyFile, "utf8"),
+    };
+    if (!new X509Certificate(pair.cert).checkPrivateKey(createPrivateKey(pair.key))) {
+      throw new Error("the key is not the certificate's");
+    }
+    return pair;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OperatorError(`tls.certFile and tls.keyFile can't be used: ${reason}`);
+  }
+}
+
+/** Starts everything, or nothing. Throws `OperatorError` for what the operator can mend. */
+export async function runService(
+  configuration: Configuration,
+  options: { readonly log: Log; readonly now?: () => number },
+): Promise<RunningService> {
+  const { log, now = Date.now } = options;
+  const startedAt = now();
+  // In the order of their making; ended in the opposite one.
+  const ends: (() => void | Promise<void>)[] = [];
+  let stopping = false;
+  async function stop(): Promise<void> {
+    stopping = true;
+    for (const end of ends.splice(0).reverse()) await end();
+  }
+
+  try {
+    const tls = configuration.tls && (await readTls(configuration.tls));
+    const metrics = createMetrics();
+    const path = sqlitePath(configuration.database.url);
+    if (path !== undefined) {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const lock = lockSqliteFile(path);
+      ends.push(() => lock.close());
+    }
+    const opened = await openDatabase(configuration.database.url);
+    ends.push(() => opened.close());
+    const store = metrics.store(opened);
+
+    const service = createDeliveryService({
+      store,
+      publicOrigin: configuration.publicOrigin,
+      allowedOrigins: configuration.allowedOrigins,
+      trustedProxies: configuration.trustedProxies,
+      limits: configuration.limits,
+      contact: configuration.contact,
+      now,
+      log(line) {
+        metrics.request(line);
+        log.request(line);
+      },
+    });
+    metrics.watch(service.status);
+
+    const { days, entries, interval } = configuration.retention;
+    const sweeper = startSweeper({
+      store,
+      retention: { days, entries },
+      interval: interval * MINUTE,
+      now,
+      onSwept(counts) {
+        metrics.swept(counts, now());
+        log.event("swept", counts);
+      },
+      onError: (error) => log.error("sweep-failed", { error: nameOf(error) }),
+    });
+    ends.push(() => sweeper.stop());
+
+    let metricsServer: Pick<Server, "port"> | undefined;
+    if (configuration.metrics !== undefined) {
+      const { listen, token } = configuration.metrics;
+      const version = await readVersion();
+      const site = createOperatorSite({
+        metrics,
+        token,
+        isReady: () => service.isReady(),
+        report: async () => ({
+          startedAt,
+          version,
+          database: path === undefined ? "PostgreSQL" : "SQLite",
+          state: stopping ? "shutting down" : "running",
+          status: service.status(),
+          statistics: await store.statistics().catch((): Statistics | undefined => undefined),
+        }),
+      });
+      const server = await explained("metrics.listen", listen, () => serveSite(site.fetch, listen));
+      metricsServer = server;
+      ends.push(() => server.close());
+    }
+
+    const server = await explained("listen", configuration.listen, () =>
+      serve(service, { ...configuration.listen, ...(tls && { tls }) }),
+    );
+    const { delay, spread, grace } = configuration.shutdown;
+    ends.push(() =>
+      server.close({ delay: delay * 1000, spread: spread * 1000, grace: grace * 1000 }),
+    );
+    return {
+      port: server.port,
+      metricsPort: metricsServer?.port ?? 0,
+      async reload() {
+        if (configuration.tls === undefined) return;
+        server.renew(await readTls(configuration.tls));
+        log.event("certificate-renewed");
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export function addressText(address: Address): string {
+  if ("path" in address) return `unix:${address.path}`;
+  const { host = "127.0.0.1", port } = address;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Says whose address it is that can't be listened on. */
+async function explained<T>(
+  setting: string,
+  address: Address,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+    if (code === undefined) throw error;
+    const reason =
+      {
+        EADDRINUSE: "another process listens there",
+        EACCES: "the system doesn't allow it; ports from 1024 on are free to all",
+        EADDRNOTAVAIL: "it is not an address of this machine",
+        ENOTFOUND: "there is no such name",
+        ENOENT: "there is no such folder",
+      }[code] ?? code;
+    throw new OperatorError(`${setting}: can't listen on ${addressText(address)}: ${reason}`);
+  }
+}
+
+/** An error's name: its message might quote what was sent. */
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : "unknown";
+}

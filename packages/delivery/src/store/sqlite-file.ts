@@ -1,0 +1,164 @@
+/**
+ * A SQLite file as a thing to look at, to copy and to put back, by a program beside the service.
+ * @module
+ */
+
+import { chmod, copyFile, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { OperatorError } from "../operator-error.ts";
+import { openSqliteStore } from "./sqlite.ts";
+import { MIGRATIONS } from "./sqlite-schema.ts";
+
+const SQLITE_BUSY = 5;
+/** How long a copy waits for a writer, in milliseconds. */
+const PATIENCE = 10_000;
+
+/** Holds the file for one process: the service, or who puts a copy in its place. */
+export interface SqliteLock {
+  close(): void;
+}
+
+/** Throws `OperatorError` where another process has it. It ends with the process, in whatever way. */
+export function lockSqliteFile(path: string): SqliteLock {
+  const lock = new DatabaseSync(`${path}-lock`);
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    const isBusy = error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
+    if (!isBusy) throw error;
+    throw new OperatorError(
+      `${path} is in use by another process: several can share a PostgreSQL, not a SQLite file`,
+    );
+  }
+}
+
+/** The migrations that the file went through, of those that there are; undefined where there is no file. */
+export async function sqliteVersion(
+  path: string,
+): Promise<{ readonly found: number; readonly known: number } | undefined> {
+  if (!(await exists(path))) return undefined;
+  return { found: inspect(path, (db) => versionOf(db)), known: MIGRATIONS.length };
+}
+
+/**
+ * A copy of the file while the service writes to it: what was acknowledged before this began is in it. It is checked, on disk and
+ * whole when the promise resolves; before that nothing has its name. Throws `OperatorError`.
+ */
+export async function backUpSqlite(path: string, copy: string, now: number): Promise<void> {
+  await refuseToOverwrite(copy);
+  if (!(await exists(path))) throw new OperatorError(`there is no database at ${path}`);
+  const partial = `${copy}.partial`;
+  await rm(partial, { force: true });
+  const db = new DatabaseSync(path, { timeout: PATIENCE });
+  try {
+    const version = versionOf(db);
+    if (version > MIGRATIONS.length) throw tooNew(path, version);
+    // One read transaction: in WAL mode nobody waits for it, and it sees one state of the file.
+    db.prepare("VACUUM INTO ?").run(partial);
+    inspect(partial, (made) => check(made, partial));
+    await settle(partial, copy);
+    // A file that was not brought up to date for long has no place for it.
+    if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").get() !== undefined) {
+      db.prepare(
+        `INSERT INTO facts (name, at) VALUES ('backed-up', ?)
+         ON CONFLICT (name) DO UPDATE SET at = excluded.at`,
+      ).run(now);
+    }
+  } finally {
+    db.close();
+    await rm(partial, { force: true });
+  }
+}
+
+/**
+ * Puts a copy where there is no database, brings it up to date, and makes what it can't know harmless: see `markRestored` of
+ * the store. Throws `OperatorError`.
+ */
+export async function restoreSqlite(copy: string, path: string, now: number): Promise<void> {
+  for (const file of [path, `${path}-wal`]) await refuseToOverwrite(file);
+  if (!(await exists(copy))) throw new OperatorError(`there is no copy at ${copy}`);
+  const lock = lockSqliteFile(path);
+  const partial = `${path}.partial`;
+  try {
+    for (const rest of ["", "-wal", "-shm"]) await rm(partial + rest, { force: true });
+    await copyFile(copy, partial);
+    inspect(partial, (db) => {
+      const version = versionOf(db);
+      if (version > MIGRATIONS.length) throw tooNew(copy, version);
+      check(db, copy);
+      if (version === 0) throw new OperatorError(`${copy} is no database of this service`);
+    });
+    const store = openSqliteStore(partial);
+    try {
+      await store.markRestored(now);
+    } finally {
+      await store.close();
+    }
+    await settle(partial, path);
+  } finally {
+    for (const rest of ["", "-wal", "-shm"]) await rm(partial + rest, { force: true });
+    lock.close();
+  }
+}
+
+function versionOf(db: DatabaseSync): number {
+  return Number(db.prepare("PRAGMA user_version").get()?.user_version ?? 0);
+}
+
+function tooNew(path: string, version: number): OperatorError {
+  return new OperatorError(
+    `${path} has version ${version}, this service knows ${MIGRATIONS.length}: it is from a newer one`,
+  );
+}
+
+/** What `look` says of the file, which it can't change. Throws `OperatorError` for what is no database. */
+function inspect<T>(path: string, look: (db: DatabaseSync) => T): T {
+  try {
+    const db = new DatabaseSync(path, { readOnly: true, timeout: PATIENCE });
+    try {
+      return look(db);
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new OperatorError(`${path} can't be read as a database: ${reason}`, { cause: error });
+  }
+}
+
+/** Throws `OperatorError` unless the whole file is in order. */
+function check(db: DatabaseSync, path: string): void {
+  const found = db.prepare("PRAGMA integrity_check(1)").get();
+  const orphan = db.prepare("PRAGMA foreign_key_check").get();
+  if (found?.integrity_check === "ok" && orphan === undefined) return;
+  throw new OperatorError(`${path} is damaged`);
+}
+
+/** On disk under its last name, for its owner alone. */
+async function settle(partial: string, path: string): Promise<void> {
+  await chmod(partial, 0o600);
+  const file = await open(partial, "r+");
+  await file.sync();
+  await file.close();
+  await rename(partial, path);
+  const folder = await open(dirname(resolve(path)), "r");
+  await folder.sync();
+  await folder.close();
+}
+
+async function refuseToOverwrite(path: string): Promise<void> {
+  if (await exists(path)) {
+    throw new OperatorError(`${path} is there already, and is not overwritten: move it away first`);
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

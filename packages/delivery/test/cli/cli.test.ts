@@ -1,0 +1,323 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { connect as connectTls } from "node:tls";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
+import { call, ORIGIN, proveSignIn } from "../world.ts";
+import { type Environment, runCommand, startCommand } from "./process.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cli-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let count = 0;
+function anEnvironment(more: Environment = {}): Environment & { readonly CONCLAVE_DATA: string } {
+  return { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATA: join(folder, `${++count}`), ...more };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+describe("conclave-delivery", () => {
+  it("says what it can do, and what it is asked wrongly", async () => {
+    const help = await runCommand(["--help"]);
+    expect(help).toMatchObject({ code: 0, stderr: "" });
+    for (const name of ["serve", "migrate", "backup", "restore"]) {
+      expect(help.stdout).toContain(`  ${name}`);
+      const about = await runCommand([name, "--help"]);
+      expect(about.stdout).toContain(`Usage: conclave-delivery ${name}`);
+    }
+    const { version } = JSON.parse(
+      await readFile(new URL("../../package.json", import.meta.url), "utf8"),
+    ) as { version: string };
+    expect((await runCommand(["--version"])).stdout).toBe(`${version}\n`);
+    const wrong = [
+      [[], "say what to do"],
+      [["serv"], 'there is no command "serv"; did you mean serve?'],
+      [["serve", "--chekc"], "there is no option --chekc; did you mean --check?"],
+      [["backup"], "FILE is missing"],
+      [["serve", "now"], '"now" is one word too many'],
+    ] as const;
+    for (const [args, complaint] of wrong) {
+      const { code, stderr, stdout } = await runCommand(args);
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(`conclave-delivery: ${complaint}`);
+    }
+  });
+
+  it("checks a configuration: 0 where it would start, 1 where something is in the way, 2 where it can't be followed", async () => {
+    const environment = anEnvironment();
+    const good = await runCommand(["serve", "--check"], environment);
+    expect(good).toMatchObject({ code: 0, stderr: "" });
+    expect(good.stdout).toContain("conclave.sqlite (would be made)");
+    await expect(stat(environment.CONCLAVE_DATA)).rejects.toThrow("ENOENT");
+
+    const unreadable = {
+      CONCLAVE_TLS_CERT_FILE: join(folder, "none"),
+      CONCLAVE_TLS_KEY_FILE: join(folder, "none"),
+    };
+    const blocked = await runCommand(["serve", "--check"], anEnvironment(unreadable));
+    expect(blocked.code).toBe(1);
+    expect(blocked.stderr).toContain("tls.certFile and tls.keyFile can't be used");
+
+    const file = join(folder, "no-database");
+    await writeFile(file, "this is no database, only a text that is long enough to be looked at");
+    const damaged = anEnvironment({ CONCLAVE_DATABASE_URL: `sqlite:${file}` });
+    const refused = await runCommand(["serve", "--check"], damaged);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("can't be read as a database");
+
+    const wrong = await runCommand(["serve", "--check"], anEnvironment({ CONCLAVE_LISTEN: "x" }));
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain("listen (CONCLAVE_LISTEN) has to be HOST:PORT");
+  });
+
+  it("brings the database up to date, and refuses one of a newer version", async () => {
+    const environment = anEnvironment();
+    const path = join(environment.CONCLAVE_DATA, "conclave.sqlite");
+    const made = await runCommand(["migrate"], environment);
+    expect(made.stdout).toMatch(/: made, now version \d+\.\n$/);
+    const again = await runCommand(["migrate"], environment);
+    expect(again.stdout).toMatch(/: version (\d+), now version \1\.\n$/);
+    const check = await runCommand(["serve", "--check"], environment);
+    expect(check.stdout).toMatch(/\(version \d+, the newest\)/);
+    const db = new DatabaseSync(path);
+    db.exec("PRAGMA user_version = 99");
+    db.close();
+    for (const args of [["serve", "--check"], ["migrate"], ["serve"]]) {
+      const { code, stderr } = await runCommand(args, environment);
+      expect(code).toBe(1);
+      expect(stderr).toContain("version 99");
+    }
+  });
+
+  it("serves, shows its state to the operator, and ends in order", async () => {
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const token = "a-token-for-the-operator";
+    const environment = anEnvironment({
+      CONCLAVE_LISTEN: `127.0.0.1:${port}`,
+      CONCLAVE_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
+      CONCLAVE_METRICS_TOKEN: token,
+      CONCLAVE_SHUTDOWN_SPREAD: "0",
+    });
+    const running = await startCommand(environment);
+    const place = { url: `http://127.0.0.1:${port}` };
+    const ada = await newMember(place, "Ada Lovelace");
+    const group = await startGroup(place, ada);
+    await send(place, ada, group, "hello");
+    expect((await call(place, "GET", "/ready")).body).toEqual({ status: "ready" });
+    const second = await runCommand(["serve"], {
+      ...environment,
+      CONCLAVE_LISTEN: "127.0.0.1:0",
+      CONCLAVE_METRICS_LISTEN: "",
+    });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain("is in use by another process");
+
+    const operator = { url: `http://127.0.0.1:${metricsPort}` };
+    expect((await call(operator, "GET", "/")).status).toBe(401);
+    const page = await call(operator, "GET", "/", { token: `${token}s` });
+    expect(page.status).toBe(401);
+    const basic = `Basic ${Buffer.from(`me:${token}`).toString("base64")}`;
+    const shown = await fetch(`${operator.url}/`, { headers: { authorization: basic } });
+    const text = await shown.text();
+    expect(text).toContain('<th scope="row">Groups</th><td>1</td>');
+    const metrics = await (await fetch(`${operator.url}/metrics`)).text();
+    expect(metrics).toMatch(/conclave_request_seconds_count\{route="message",status="201"\} 1/);
+
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(0);
+    const events = running.lines.map(({ event }) => event);
+    expect(events[0]).toBe("started");
+    expect(events.slice(-2)).toEqual(["stopping", "stopped"]);
+    const output = JSON.stringify(running.lines);
+    for (const personal of ["Ada", "127.0.0.1", Buffer.from(group.groupId).toString("base64url")]) {
+      expect(output + text + metrics).not.toContain(personal);
+    }
+  });
+
+  it("ends at once at a second signal", async () => {
+    const port = await freePort();
+    const running = await startCommand(
+      anEnvironment({ CONCLAVE_LISTEN: `127.0.0.1:${port}`, CONCLAVE_SHUTDOWN_DELAY: "600" }),
+    );
+    running.child.kill("SIGTERM");
+    const place = { url: `http://127.0.0.1:${port}` };
+    while ((await call(place, "GET", "/ready")).status !== 503);
+    expect((await call(place, "GET", "/ready")).problem.code).toBe("shutting-down");
+    // Who asks nevertheless is served, as long as others may not know yet.
+    expect((await call(place, "GET", "/health")).status).toBe(200);
+    running.child.kill("SIGINT");
+    expect(await running.ended).toBe(1);
+    expect(running.lines.at(-1)?.event).toBe("cut-off");
+  });
+
+  it("listens on a unix socket, also over one that a killed process left behind", async () => {
+    const path = join(folder, "delivery.sock");
+    const environment = anEnvironment({
+      CONCLAVE_LISTEN: `unix:${path}`,
+      CONCLAVE_TRUSTED_PROXIES: "1",
+    });
+    const first = await startCommand(environment);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const running = await startCommand(environment);
+    expect((await stat(path)).mode & 0o777).toBe(0o660);
+    const asked = request({ socketPath: path, path: "/health" }).end();
+    const [response] = (await once(asked, "response")) as [{ statusCode: number }];
+    expect(response.statusCode).toBe(200);
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(0);
+    await expect(stat(path)).rejects.toThrow("ENOENT");
+  });
+
+  it("speaks https, and takes a new certificate when it is told to", async () => {
+    const port = await freePort();
+    const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    await makeCertificate(certFile, keyFile, "first.example");
+    const running = await startCommand(
+      anEnvironment({
+        CONCLAVE_LISTEN: `127.0.0.1:${port}`,
+        CONCLAVE_TLS_CERT_FILE: certFile,
+        CONCLAVE_TLS_KEY_FILE: keyFile,
+      }),
+    );
+    expect(await commonName(port)).toBe("first.example");
+    // What can't be used changes nothing.
+    await makeCertificate(certFile, join(folder, "other-key.pem"), "other.example");
+    running.child.kill("SIGHUP");
+    while (!running.lines.some(({ event }) => event === "certificate-unusable")) await tick();
+    expect(await commonName(port)).toBe("first.example");
+    await makeCertificate(certFile, keyFile, "second.example");
+    running.child.kill("SIGHUP");
+    while (!running.lines.some(({ event }) => event === "certificate-renewed")) await tick();
+    expect(await commonName(port)).toBe("second.example");
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(0);
+  });
+});
+
+function tick(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+async function makeCertificate(cert: string, key: string, name: string): Promise<void> {
+  const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+  const args = ["req", "-x509", ...kind, "-keyout", key, "-out", cert, ...subject];
+  await promisify(execFile)("openssl", args);
+}
+
+async function commonName(port: number): Promise<string | undefined> {
+  const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { subject } = socket.getPeerCertificate();
+  socket.destroy();
+  return typeof subject.CN === "string" ? subject.CN : undefined;
+}
+
+async function signInAgain(place: { readonly url: string }, member: Member): Promise<Member> {
+  const body = { signIn: await proveSignIn(member.person) };
+  const answer = await call(place, "POST", "/v1/sessions", { body });
+  return memberOf(member.person, answer.body.token);
+}
+
+describe("back-up and restore of SQLite", () => {
+  it("copies while the service writes, and puts the copy back so that nothing is given twice", async () => {
+    const port = await freePort();
+    const environment = anEnvironment({ CONCLAVE_LISTEN: `127.0.0.1:${port}` });
+    const place = { url: `http://127.0.0.1:${port}` };
+    let running = await startCommand(environment);
+    const ada = await newMember(place, "Ada");
+    const group = await startGroup(place, ada);
+    const before = await send(place, ada, group, "before");
+    const copy = join(folder, "copy.sqlite");
+
+    // Sends while it is copied.
+    let copying = true;
+    const sending = (async () => {
+      const sent: number[] = [];
+      while (copying) sent.push((await send(place, ada, group, "meanwhile")).answer.body.seq);
+      return sent;
+    })();
+    const made = await runCommand(["backup", copy], environment);
+    copying = false;
+    expect(made).toMatchObject({ code: 0, stderr: "" });
+    const acknowledged = await sending;
+    expect((await stat(copy)).mode & 0o777).toBe(0o600);
+    const db = new DatabaseSync(copy, { readOnly: true });
+    expect(db.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+    db.close();
+    const twice = await runCommand(["backup", copy], environment);
+    expect(twice.code).toBe(1);
+    expect(twice.stderr).toContain("is there already, and is not overwritten");
+
+    const early = await runCommand(["restore", copy], environment);
+    expect(early.code).toBe(1);
+    expect(early.stderr).toContain("is not overwritten");
+    running.child.kill("SIGKILL");
+    await running.ended;
+    for (const name of await readdir(environment.CONCLAVE_DATA)) {
+      await rm(join(environment.CONCLAVE_DATA, name));
+    }
+    const restored = await runCommand(["restore", copy], environment);
+    expect(restored).toMatchObject({ code: 0, stderr: "" });
+    expect(await readdir(environment.CONCLAVE_DATA)).toEqual(
+      expect.arrayContaining(["conclave.sqlite", "conclave.sqlite-lock"]),
+    );
+
+    running = await startCommand(environment);
+    // Tokens of before are void: the device signs in again.
+    expect((await call(place, "GET", "/v1/groups", { token: ada.token })).status).toBe(401);
+    const again = await signInAgain(place, ada);
+    const { entries } = await readLog(place, again, group.groupId);
+    expect(entries[0]?.message).toEqual(before.message);
+    const after = await send(place, again, group, "after");
+    expect(after.answer.status).toBe(201);
+    expect(after.answer.body.seq).toBeGreaterThan(Math.max(...acknowledged, 1) + 1e6);
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(0);
+  });
+
+  it("refuses a copy that is damaged, newer, or something else", async () => {
+    const environment = anEnvironment();
+    await runCommand(["migrate"], environment);
+    const copy = join(folder, "good.sqlite");
+    expect((await runCommand(["backup", copy], environment)).code).toBe(0);
+    const content = await readFile(copy);
+    const damaged = join(folder, "damaged.sqlite");
+    await writeFile(damaged, content.fill(7, 4096, 3 * 4096));
+    const newer = join(folder, "newer.sqlite");
+    const empty = join(folder, "empty.sqlite");
+    for (const [file, version] of [
+      [newer, 99],
+      [empty, 0],
+    ] as const) {
+      const db = new DatabaseSync(file);
+      db.exec(`CREATE TABLE x (y); PRAGMA user_version = ${version}`);
+      db.close();
+    }
+    for (const file of [damaged, newer, empty, join(folder, "none")]) {
+      const target = anEnvironment();
+      expect((await runCommand(["restore", file], target)).code).toBe(1);
+      expect(
+        (await readdir(target.CONCLAVE_DATA)).filter((name) => !name.endsWith("-lock")),
+      ).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,77 @@
+/**
+ * The command: as a process of its own where signals matter, in this one otherwise.
+ * @module
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { runCli } from "../../src/cli/cli.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+export type Environment = Readonly<Record<string, string>>;
+
+function spawnServe(environment: Environment): ChildProcess {
+  const { PATH, HOME, TMPDIR } = process.env;
+  return spawn(process.execPath, ["--conditions=@conclave/source", MAIN, "serve"], {
+    stdio: ["ignore", "pipe", "pipe"],
+    // Nothing of the test's own surroundings but where programs and folders are.
+    env: { PATH, HOME, TMPDIR, ...environment },
+  });
+}
+
+/** Runs a command that ends by itself, in this process. */
+export async function runCommand(
+  args: readonly string[],
+  environment: Environment = {},
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  const output = { stdout: "", stderr: "" };
+  const code = await runCli({
+    args,
+    environment,
+    write: (text) => {
+      output.stdout += text;
+    },
+    complain: (text) => {
+      output.stderr += text;
+    },
+    now: Date.now,
+    onSignal: () => undefined,
+  });
+  return { code, ...output };
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** The lines it wrote, each parsed. */
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** The exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+/** `serve`; resolves when it says that it has started. */
+export async function startCommand(environment: Environment): Promise<Running> {
+  const child = spawnServe(environment);
+  const lines: Record<string, unknown>[] = [];
+  const started = Promise.withResolvers<void>();
+  let rest = "";
+  let complaints = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    complaints += chunk.toString();
+  });
+  child.stdout?.on("data", (chunk: Buffer) => {
+    rest += chunk.toString();
+    const whole = rest.split("\n");
+    rest = whole.pop() ?? "";
+    for (const line of whole) {
+      const entry = JSON.parse(line) as Record<string, unknown>;
+      lines.push(entry);
+      if (entry.event === "started") started.resolve();
+    }
+  });
+  const ended = once(child, "close").then(([code]) => code as number | null);
+  void ended.then((code) => started.reject(new Error(`ended with ${code}: ${complaints}`)));
+  await started.promise;
+  return { child, lines, ended };
+}

@@ -1,0 +1,167 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ConfigurationError, loadConfiguration, settings, withoutSecrets } from "../src/config.ts";
+import { DEFAULT_LIMITS } from "../src/limits.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "config-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const ORIGIN = { CONCLAVE_PUBLIC_ORIGIN: "https://delivery.example" };
+
+let count = 0;
+async function aFile(content: string): Promise<string> {
+  const file = join(folder, `${++count}.toml`);
+  await writeFile(file, content);
+  return file;
+}
+
+/** The lines of what is wrong. */
+async function wrong(
+  environment: Readonly<Record<string, string>>,
+  file?: string,
+): Promise<readonly string[]> {
+  const error: unknown = await loadConfiguration(environment, { file }).catch((e: unknown) => e);
+  if (!(error instanceof ConfigurationError)) throw error;
+  return error.message.split("\n");
+}
+
+describe("the configuration", () => {
+  it("needs the public origin alone; everything else does no harm by default", async () => {
+    expect(await loadConfiguration(ORIGIN)).toEqual({
+      publicOrigin: "https://delivery.example",
+      allowedOrigins: [],
+      listen: { host: "127.0.0.1", port: 8441 },
+      trustedProxies: 0,
+      contact: "ask",
+      data: "conclave-data",
+      tls: undefined,
+      database: { url: "sqlite:conclave-data/conclave.sqlite" },
+      metrics: undefined,
+      log: { level: "request", format: "json" },
+      shutdown: { delay: 0, spread: 2, grace: 10 },
+      retention: { interval: 10 },
+      limits: DEFAULT_LIMITS,
+    });
+    expect(await wrong({})).toEqual([
+      "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) has to be an origin, such as https://delivery.example.org",
+    ]);
+  });
+
+  it("comes from a file, and from variables, which win", async () => {
+    const file = await aFile(`
+      publicOrigin = "https://delivery.example"
+      allowedOrigins = ["https://a.example", "https://b.example"]
+      listen = "[::1]:9000"
+      [retention]
+      days = 30
+      [limits]
+      inbox = 5
+      address = { burst = 7 }
+    `);
+    const configuration = await loadConfiguration(
+      { CONCLAVE_CONFIG: file, CONCLAVE_RETENTION_DAYS: "7", CONCLAVE_LIMITS_SIGN_IN_BURST: "3" },
+      {},
+    );
+    expect(configuration).toMatchObject({
+      allowedOrigins: ["https://a.example", "https://b.example"],
+      listen: { host: "::1", port: 9000 },
+      retention: { days: 7 },
+      limits: {
+        inbox: 5,
+        address: { burst: 7, perSecond: DEFAULT_LIMITS.address.perSecond },
+        signIn: { burst: 3, perSecond: DEFAULT_LIMITS.signIn.perSecond },
+      },
+    });
+    const both = { ...ORIGIN, CONCLAVE_ALLOWED_ORIGINS: "https://a.example, https://b.example" };
+    expect((await loadConfiguration(both)).allowedOrigins).toHaveLength(2);
+    expect((await loadConfiguration({ ...both, CONCLAVE_LISTEN: "" })).listen).toMatchObject({
+      port: 8441,
+    });
+  });
+
+  it("says of everything that is wrong which setting it is and what it has to be", async () => {
+    const file = await aFile(`
+      publicOrigin = "https://delivery.example/path"
+      trustedProxys = 1
+      tls = "yes"
+      [log]
+      level = "loud"
+      [limits.address]
+      perSecond = 0
+    `);
+    const lines = await wrong(
+      { CONCLAVE_LISTEN: "8441", CONCLAVE_RETENTION_DAYS: "many", CONCLAVE_DATABASE_ULR: "x" },
+      file,
+    );
+    expect(lines.toSorted()).toEqual([
+      "CONCLAVE_DATABASE_ULR is no setting; did you mean CONCLAVE_DATABASE_URL?",
+      "limits.address.perSecond (CONCLAVE_LIMITS_ADDRESS_PER_SECOND) has to be a number above 0",
+      "listen (CONCLAVE_LISTEN) has to be HOST:PORT, such as 127.0.0.1:8441 or [::1]:8441, or unix:/PATH",
+      "log.level (CONCLAVE_LOG_LEVEL) has to be request, event or error",
+      "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) has to be an origin, such as https://delivery.example.org",
+      "retention.days (CONCLAVE_RETENTION_DAYS) has to be a number of days, 1 or more",
+      "tls has to be a section",
+      "trustedProxys is no setting; did you mean trustedProxies?",
+    ]);
+  });
+
+  it("takes secrets from files, and shows none in an error", async () => {
+    const secret = "postgres://conclave:very-secret@db.example/conclave?sslpassword=also";
+    const urlFile = await aFile(`${secret}\n`);
+    const held = await loadConfiguration({ ...ORIGIN, CONCLAVE_DATABASE_URL_FILE: urlFile });
+    expect(held.database.url).toBe(secret);
+    expect(withoutSecrets(secret)).toBe("postgres://conclave@db.example/conclave");
+    const complaints = [
+      await wrong({
+        ...ORIGIN,
+        CONCLAVE_DATABASE_URL: secret,
+        CONCLAVE_DATABASE_URL_FILE: urlFile,
+      }),
+      await wrong({ ...ORIGIN, CONCLAVE_DATABASE_URL: "mysql://u:very-secret@db.example/x" }),
+      await wrong({
+        ...ORIGIN,
+        CONCLAVE_METRICS_LISTEN: "127.0.0.1:1",
+        CONCLAVE_METRICS_TOKEN: "very-secret",
+      }),
+      await wrong(ORIGIN, await aFile(`database = { url = "very-secret" oops }`)),
+      await wrong({ ...ORIGIN, CONCLAVE_DATABASE_URL_FILE: join(folder, "none") }),
+      await wrong({ ...ORIGIN, CONCLAVE_DATABASE_URL_FILE: await aFile("\n") }),
+    ];
+    expect(complaints.flat().join("\n")).not.toContain("secret");
+    expect(complaints.map(([line]) => line?.replaceAll(folder, ""))).toEqual([
+      "database.url and database.urlFile are both given: one of them is enough",
+      "database.url (CONCLAVE_DATABASE_URL) has to be sqlite:PATH or postgres://…",
+      "metrics.token (CONCLAVE_METRICS_TOKEN) has to be a token of 16 characters or more",
+      expect.stringMatching(/^\/\d+\.toml:1:\d+: Invalid TOML document: /),
+      "database.urlFile names /none, which can't be read (ENOENT)",
+      expect.stringMatching(/^database\.urlFile names \/\d+\.toml, which is empty$/),
+    ]);
+  });
+
+  it("refuses what doesn't go together", async () => {
+    expect(await wrong({ ...ORIGIN, CONCLAVE_TLS_CERT_FILE: "cert.pem" })).toEqual([
+      "tls.certFile and tls.keyFile belong together: one is missing",
+    ]);
+    const socket = { ...ORIGIN, CONCLAVE_LISTEN: "unix:/run/conclave/delivery.sock" };
+    expect(await wrong(socket)).toEqual([
+      "listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more",
+    ]);
+    const proxied = { ...socket, CONCLAVE_TRUSTED_PROXIES: "1" };
+    expect(await loadConfiguration(proxied)).toMatchObject({
+      listen: { path: "/run/conclave/delivery.sock" },
+    });
+  });
+
+  it("has a variable of its own for each setting", () => {
+    const variables = settings().map(({ variable }) => variable);
+    expect(new Set(variables).size).toBe(variables.length);
+    expect(variables).toContain("CONCLAVE_LIMITS_KEY_PACKAGE_LIFETIME");
+    const secrets = settings().filter((setting) => setting.secret);
+    expect(secrets.map(({ key }) => key)).toEqual(["database.url", "metrics.token"]);
+  });
+});

@@ -1,0 +1,67 @@
+import { localDoorbell, openSqliteStore, type Ring } from "@conclave/delivery";
+import { expect, it } from "vitest";
+import { createMetrics } from "../src/metrics.ts";
+import { random } from "./world.ts";
+
+it("counts requests by route and status, and refusals by code", async () => {
+  const metrics = createMetrics();
+  const line = { time: 0, route: "log", duration: 20 } as const;
+  metrics.request({ ...line, status: 200 });
+  metrics.request({ ...line, status: 200 });
+  metrics.request({ ...line, status: 410, code: "gone" });
+  metrics.request({ ...line, route: "-", status: 404, code: "not-found" });
+  metrics.request({ ...line, status: 404, code: "not-found" });
+  const text = await metrics.text();
+  expect(text).toContain('conclave_request_seconds_count{route="log",status="200"} 2');
+  expect(text).toContain('conclave_request_seconds_sum{route="log",status="200"} 0.04');
+  expect(text).toContain('conclave_refusals_total{code="not-found"} 2');
+  expect(await metrics.refusals()).toEqual([
+    ["not-found", 2],
+    ["gone", 1],
+  ]);
+  expect(text).toContain("process_cpu_seconds_total");
+  expect(metrics.contentType).toContain("text/plain");
+});
+
+it("takes the time of each method of the store, and counts those that fail", async () => {
+  const metrics = createMetrics();
+  const opened = openSqliteStore(":memory:");
+  const store = metrics.store(opened);
+  expect(await store.groupIds(undefined, 1)).toEqual([]);
+  await store.close();
+  await expect(store.groupIds(undefined, 1)).rejects.toThrow("statement has been finalized");
+  const text = await metrics.text();
+  expect(text).toContain('conclave_store_seconds_count{method="groupIds"} 2');
+  expect(text).toContain('conclave_store_failures_total{method="groupIds"} 1');
+  expect(text).not.toContain('method="close"');
+});
+
+it("counts rings, rung and heard, and what was swept", async () => {
+  const metrics = createMetrics();
+  const doorbell = metrics.doorbell(localDoorbell());
+  const heard: Ring[] = [];
+  const stop = doorbell.listen((ring) => void heard.push(ring));
+  const ring: Ring = { type: "group", groupId: random(16), head: 1, joined: [], left: [] };
+  doorbell.ring(ring);
+  stop();
+  doorbell.ring(ring);
+  expect(heard).toEqual([ring]);
+  metrics.swept({ sessions: 3 }, 5000);
+  const text = await metrics.text();
+  expect(text).toContain('conclave_rings_total{type="group",direction="rung"} 2');
+  expect(text).toContain('conclave_rings_total{type="group",direction="heard"} 1');
+  expect(text).toContain('conclave_swept_total{kind="sessions"} 3');
+  expect(text).toContain("conclave_last_sweep_timestamp_seconds 5");
+});
+
+it("asks the service for what it has under way when it is asked itself", async () => {
+  const metrics = createMetrics();
+  const status = { sockets: 1, backlog: 2, requests: 3 };
+  metrics.watch(() => status);
+  expect(await metrics.text()).toContain("conclave_sockets 1");
+  status.sockets = 7;
+  const text = await metrics.text();
+  for (const value of ["sockets 7", "backlog 2", "requests 3"]) {
+    expect(text).toContain(`conclave_${value}`);
+  }
+});
