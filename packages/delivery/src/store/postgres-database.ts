@@ -97,6 +97,7 @@ export class Database implements Queries {
   readonly #names = new Map<string, string>();
   /** Connections on which a commit was not waited for. */
   readonly #unacknowledged = new WeakSet<pg.PoolClient>();
+  #shows = true;
   /** Times there was reason to doubt that what can be read has reached the quorum; and how many of them are dispelled. */
   #doubts = 1;
   #dispelled = 0;
@@ -170,9 +171,8 @@ export class Database implements Queries {
 
   /** One process at a time takes the steps: whoever comes meanwhile waits, and finds them taken. */
   async #migrate(): Promise<void> {
-    // Nothing is shown of what is read here.
-    this.#dispelled = this.#doubts;
-    this.#confirmedAt = Number.POSITIVE_INFINITY;
+    // Nothing is shown of what is read here; and what the quorum is asked by is still to be made.
+    this.#shows = false;
     await this.transaction(async (tx) => {
       if ((await tx.one<{ there: boolean }>(FIND_VERSION))?.there === true) return;
       await tx.all(
@@ -265,14 +265,16 @@ export class Database implements Queries {
     this.#doubts += 1;
   }
 
-  #sinceConfirmed(): number {
-    return performance.now() - this.#confirmedAt;
+  /** Nothing is read, and so nothing shown, that may not have reached the quorum. */
+  async #trust(): Promise<void> {
+    // One that is asked from now on will do, however long the answer takes.
+    const now = performance.now();
+    while (this.#dispelled < this.#doubts || this.#confirmedAt < now - TRUST) await this.settle();
+    if (this.#confirmedAt < now - TRUST / 2) this.settle().catch(() => undefined);
   }
 
   async #often<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    // Nothing is read, and so nothing shown, that may not have reached the quorum.
-    while (this.#dispelled < this.#doubts || this.#sinceConfirmed() > TRUST) await this.settle();
-    if (this.#sinceConfirmed() > TRUST / 2) this.settle().catch(() => undefined);
+    if (this.#shows) await this.#trust();
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#run(work);
