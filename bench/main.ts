@@ -4,6 +4,7 @@
  */
 
 import { measureCsp } from "./csp.ts";
+import { measureDelivery } from "./delivery.ts";
 import { measureMls } from "./mls.ts";
 import { measureStorage } from "./storage.ts";
 
@@ -11,10 +12,11 @@ const MEASUREMENTS: Readonly<Record<string, (args: readonly string[]) => Promise
   storage: measureStorage,
   mls: measureMls,
   csp: measureCsp,
+  delivery: measureDelivery,
 };
 
 const USAGE =
-  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N]]";
+  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N] | delivery [PARTS] [--sockets N] [--seconds S] [--json]]";
 
 /** A wrong option of the caller, as `parseArgs` tells it, or a `RangeError` of ours. */
 function isMistake(error: unknown): error is Error {

@@ -1,0 +1,83 @@
+/**
+ * The delivery service under load: real sockets and HTTP, the service and those who use it in processes of their own.
+ * @module
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { table } from "./delivery/figures.ts";
+import { measureIdle } from "./delivery/idle.ts";
+import { measureMessages, SETTINGS } from "./delivery/messages.ts";
+
+const PARTS = ["idle", "messages"] as const;
+type Part = (typeof PARTS)[number];
+
+type Rows = readonly Readonly<Record<string, string>>[];
+
+interface Options {
+  readonly sockets: number;
+  readonly seconds: number;
+  /** Makes a store that nothing is in, and says how to open it. */
+  readonly newStore: () => string;
+}
+
+const MEASURES: { readonly [part in Part]: (options: Options) => Promise<Rows> } = {
+  async idle({ newStore, sockets }) {
+    const figures = await measureIdle(newStore(), sockets);
+    return figures.map(({ what, value }) => ({ [`${sockets} idle sockets`]: what, value }));
+  },
+  async messages({ newStore, seconds }) {
+    const rows: Record<string, string>[] = [];
+    for (const setting of SETTINGS) {
+      rows.push(...(await measureMessages(newStore(), setting, seconds)));
+    }
+    return rows;
+  },
+};
+
+function isPart(name: string): name is Part {
+  return (PARTS as readonly string[]).includes(name);
+}
+
+/** Throws `RangeError` for what is none. */
+function wholeNumber(text: string, name: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new RangeError(`--${name} takes a whole number`);
+  return Number(text);
+}
+
+/** Prints a table for each part, or, with `--json`, a line for each row. */
+export async function measureDelivery(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      sockets: { type: "string", default: "10000" },
+      seconds: { type: "string", default: "10" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  for (const name of positionals) {
+    if (!isPart(name)) throw new RangeError(`delivery has no part ${name}`);
+  }
+  const parts = PARTS.filter((part) => positionals.length === 0 || positionals.includes(part));
+  const folder = mkdtempSync(join(tmpdir(), "delivery-"));
+  let stores = 0;
+  const options = {
+    sockets: wholeNumber(values.sockets, "sockets"),
+    seconds: wholeNumber(values.seconds, "seconds"),
+    newStore: () => join(folder, `${++stores}.sqlite`),
+  };
+  const machine = `Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} processors`;
+  if (!values.json) console.log(`delivery: ${machine}\n`);
+  try {
+    for (const part of parts) {
+      const rows = await MEASURES[part](options);
+      if (!values.json) console.log(`${table(rows)}\n`);
+      else for (const row of rows) console.log(JSON.stringify({ part, machine, ...row }));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The process of the service.
+ * @module
+ */
+
+import {
+  createDeliveryService,
+  openSqliteStore,
+  type Server,
+  type Store,
+  serve,
+} from "@conclave/delivery";
+import type { Bytes } from "@conclave/mls/codec";
+import { inParts, type SeededDevice, seedDevice, seedGroup } from "./people.ts";
+import { offer, type Usage, usage } from "./processes.ts";
+
+/** Rates are no part of what is measured: all devices come from this machine. */
+const UNLIMITED = { burst: 1e9, perSecond: 1e9 };
+
+export interface ServiceProcess {
+  /** The answer is the port. */
+  readonly start: (options: {
+    readonly store: string;
+    readonly heartbeat?: number;
+  }) => Promise<number>;
+  readonly seed: (devices: number) => Promise<readonly SeededDevice[]>;
+  /** Of these devices, one group each. */
+  readonly seedGroups: (groups: readonly (readonly number[])[]) => Promise<readonly Bytes[]>;
+  readonly usage: () => Promise<Usage>;
+  readonly stop: () => Promise<void>;
+}
+
+let store: Store | undefined;
+let server: Server | undefined;
+let names = 0;
+
+function opened(): Store {
+  if (store === undefined) throw new Error("nothing was started");
+  return store;
+}
+
+offer({
+  async start({ store: path, heartbeat }) {
+    store = openSqliteStore(path);
+    const service = createDeliveryService({
+      store,
+      publicOrigin: "https://delivery.example",
+      allowedOrigins: [],
+      limits: {
+        address: UNLIMITED,
+        device: UNLIMITED,
+        waiting: 1024,
+        ...(heartbeat !== undefined && { heartbeat }),
+      },
+    });
+    server = await serve(service, { port: 0 });
+    return server.port;
+  },
+  seed: (count) =>
+    inParts(Array.from({ length: count }), () => seedDevice(opened(), `device ${++names}`)),
+  seedGroups: (groups) => inParts(groups, (devices) => seedGroup(opened(), devices)),
+  usage: async () => usage(),
+  async stop() {
+    await server?.close();
+    await store?.close();
+  },
+} satisfies ServiceProcess);
