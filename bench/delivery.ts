@@ -19,19 +19,19 @@ type Rows = readonly Readonly<Record<string, string>>[];
 interface Options {
   readonly sockets: number;
   readonly seconds: number;
-  /** Makes a store that nothing is in, and says how to open it. */
-  readonly newStore: () => string;
+  /** The URL of a store that nothing is in. */
+  readonly newStore: () => Promise<string>;
 }
 
 const MEASURES: { readonly [part in Part]: (options: Options) => Promise<Rows> } = {
   async idle({ newStore, sockets }) {
-    const figures = await measureIdle(newStore(), sockets);
+    const figures = await measureIdle(await newStore(), sockets);
     return figures.map(({ what, value }) => ({ [`${sockets} idle sockets`]: what, value }));
   },
   async messages({ newStore, seconds }) {
     const rows: Record<string, string>[] = [];
     for (const setting of SETTINGS) {
-      rows.push(...(await measureMessages(newStore(), setting, seconds)));
+      rows.push(...(await measureMessages(await newStore(), setting, seconds)));
     }
     return rows;
   },
@@ -47,12 +47,38 @@ function wholeNumber(text: string, name: string): number {
   return Number(text);
 }
 
+interface Stores {
+  readonly newStore: () => Promise<string>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Files on this disk, or a server that is started for this. */
+async function storesOf(kind: string): Promise<Stores> {
+  switch (kind) {
+    case "sqlite": {
+      const folder = mkdtempSync(join(tmpdir(), "delivery-"));
+      let made = 0;
+      return {
+        newStore: async () => `sqlite:${join(folder, `${++made}.sqlite`)}`,
+        stop: async () => rmSync(folder, { recursive: true }),
+      };
+    }
+    case "postgres": {
+      const { startPostgres } = await import("../packages/delivery/test/postgres.ts");
+      const server = await startPostgres();
+      return { newStore: () => server.database(), stop: server.stop };
+    }
+  }
+  throw new RangeError("--store takes sqlite or postgres");
+}
+
 /** Prints a table for each part, or, with `--json`, a line for each row. */
 export async function measureDelivery(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
+      store: { type: "string", default: "sqlite" },
       sockets: { type: "string", default: "10000" },
       seconds: { type: "string", default: "10" },
       json: { type: "boolean", default: false },
@@ -62,14 +88,13 @@ export async function measureDelivery(args: readonly string[]): Promise<void> {
     if (!isPart(name)) throw new RangeError(`delivery has no part ${name}`);
   }
   const parts = PARTS.filter((part) => positionals.length === 0 || positionals.includes(part));
-  const folder = mkdtempSync(join(tmpdir(), "delivery-"));
-  let stores = 0;
+  const { newStore, stop } = await storesOf(values.store);
   const options = {
     sockets: wholeNumber(values.sockets, "sockets"),
     seconds: wholeNumber(values.seconds, "seconds"),
-    newStore: () => join(folder, `${++stores}.sqlite`),
+    newStore,
   };
-  const machine = `Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} processors`;
+  const machine = `Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} processors, ${values.store}`;
   if (!values.json) console.log(`delivery: ${machine}\n`);
   try {
     for (const part of parts) {
@@ -78,6 +103,6 @@ export async function measureDelivery(args: readonly string[]): Promise<void> {
       else for (const row of rows) console.log(JSON.stringify({ part, machine, ...row }));
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    await stop();
   }
 }

@@ -84,7 +84,7 @@ function connectOne(token: string, address: string, device: number): Promise<Web
     socket.on("open", () => socket.send(JSON.stringify({ type: "hello", token })));
     socket.on("error", reject);
     socket.on("close", (code) => reject(new Error(`the socket was closed with ${code}`)));
-    socket.on("message", (data) => {
+    socket.on("message", (data: Buffer) => {
       const frame: { type: string; groupId?: string } = JSON.parse(data.toString());
       if (frame.type === "ready") resolve(socket);
       else if (frame.groupId !== undefined) heard(device, frame.groupId);

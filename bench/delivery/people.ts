@@ -14,6 +14,8 @@ export interface SeededDevice {
   readonly token: string;
 }
 
+/** Of the service: a token is good at one. */
+export const ORIGIN = "https://delivery.example";
 const YEAR = 365 * 24 * 60 * 60 * 1000;
 
 export function random(length: number): Bytes {
@@ -52,7 +54,8 @@ export async function seedDevice(store: Store, name: string): Promise<SeededDevi
   if (listed === undefined) throw new Error("the device was not registered");
   const { device } = listed;
   const token = bytesToText(random(32));
-  const tokenHash = new Uint8Array(createHash("sha256").update(token).digest());
+  const hash = createHash("sha256").update(`${ORIGIN}\n${token}`);
+  const tokenHash = new Uint8Array(hash.digest());
   await store.startSession({ device, tokenHash, expiresAt: now + YEAR, now });
   return { device, token };
 }

@@ -53,18 +53,22 @@ export function startProcess<T>(file: URL): Started<T> {
   });
 }
 
+async function answerTo({ id, name, args }: Asked, functions: Functions): Promise<Answered> {
+  try {
+    const asked = functions[name];
+    if (asked === undefined) throw new Error(`there is no ${name}`);
+    return { id, value: await asked(...(args as never[])) };
+  } catch (error) {
+    return { id, failed: error instanceof Error ? (error.stack ?? error.message) : "failed" };
+  }
+}
+
 /** In the process itself. */
 export function offer(functions: object): void {
-  process.on("message", async (message) => {
-    const { id, name, args } = message as Asked;
-    const answer = (answered: Answered): void => void process.send?.(answered);
-    try {
-      const asked = (functions as Functions)[name];
-      if (asked === undefined) throw new Error(`there is no ${name}`);
-      answer({ id, value: await asked(...(args as never[])) });
-    } catch (error) {
-      answer({ id, failed: error instanceof Error ? (error.stack ?? error.message) : "failed" });
-    }
+  process.on("message", (message) => {
+    void answerTo(message as Asked, functions as Functions).then((answer) =>
+      process.send?.(answer),
+    );
   });
   // Who started it is gone.
   process.on("disconnect", () => process.exit());

@@ -5,20 +5,20 @@
 
 import {
   createDeliveryService,
-  openSqliteStore,
+  openStore,
   type Server,
   type Store,
   serve,
 } from "@conclave/delivery";
 import type { Bytes } from "@conclave/mls/codec";
-import { inParts, type SeededDevice, seedDevice, seedGroup } from "./people.ts";
+import { inParts, ORIGIN, type SeededDevice, seedDevice, seedGroup } from "./people.ts";
 import { offer, type Usage, usage } from "./processes.ts";
 
 /** Rates are no part of what is measured: all devices come from this machine. */
 const UNLIMITED = { burst: 1e9, perSecond: 1e9 };
 
 export interface ServiceProcess {
-  /** The answer is the port. */
+  /** On a store by its URL; the answer is the port. */
   readonly start: (options: {
     readonly store: string;
     readonly heartbeat?: number;
@@ -34,17 +34,18 @@ let store: Store | undefined;
 let server: Server | undefined;
 let names = 0;
 
-function opened(): Store {
+function theStore(): Store {
   if (store === undefined) throw new Error("nothing was started");
   return store;
 }
 
 offer({
-  async start({ store: path, heartbeat }) {
-    store = openSqliteStore(path);
+  async start({ store: url, heartbeat }) {
+    const opened = await openStore(url);
+    store = opened;
     const service = createDeliveryService({
-      store,
-      publicOrigin: "https://delivery.example",
+      store: opened,
+      publicOrigin: ORIGIN,
       allowedOrigins: [],
       limits: {
         address: UNLIMITED,
@@ -57,8 +58,8 @@ offer({
     return server.port;
   },
   seed: (count) =>
-    inParts(Array.from({ length: count }), () => seedDevice(opened(), `device ${++names}`)),
-  seedGroups: (groups) => inParts(groups, (devices) => seedGroup(opened(), devices)),
+    inParts(Array.from({ length: count }), () => seedDevice(theStore(), `device ${++names}`)),
+  seedGroups: (groups) => inParts(groups, (devices) => seedGroup(theStore(), devices)),
   usage: async () => usage(),
   async stop() {
     await server?.close();
