@@ -7,11 +7,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { measureAccept, measureWrites } from "./delivery/accept.ts";
 import { table } from "./delivery/figures.ts";
 import { measureIdle } from "./delivery/idle.ts";
 import { measureMessages, SETTINGS } from "./delivery/messages.ts";
 
-const PARTS = ["idle", "messages"] as const;
+const PARTS = ["accept", "writes", "messages", "idle"] as const;
 type Part = (typeof PARTS)[number];
 
 type Rows = readonly Readonly<Record<string, string>>[];
@@ -24,6 +25,8 @@ interface Options {
 }
 
 const MEASURES: { readonly [part in Part]: (options: Options) => Promise<Rows> } = {
+  accept: async ({ newStore }) => measureAccept(await newStore()),
+  writes: async ({ newStore }) => measureWrites(await newStore()),
   async idle({ newStore, sockets }) {
     const figures = await measureIdle(await newStore(), sockets);
     return figures.map(({ what, value }) => ({ [`${sockets} idle sockets`]: what, value }));

@@ -1,0 +1,163 @@
+/**
+ * What it costs a store to accept a message: beside a bare insert into the same database, with the same durability, batching and number
+ * of writers, in turns; and what is written for one, however many members there are.
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { openStore, type Store } from "@conclave/delivery";
+import type { Bytes } from "@conclave/mls/codec";
+import { type Bench, openBench, type Row } from "./databases.ts";
+import { rounded } from "./figures.ts";
+import { messagesOf } from "./message.ts";
+import { inParts, seedDevice, seedGroup } from "./people.ts";
+
+const WRITERS = [1, 8, 32, 128];
+const ROUNDS = 5;
+/** Of one round of one subject, in ms. */
+const ROUND = 400;
+/** Bytes of ciphertext. */
+const SIZE = 500;
+
+type Write = (writer: number) => Promise<unknown>;
+
+/** So many writers, each with its next when the one before was acknowledged; the answer is microseconds for one. */
+async function time(writers: number, write: Write): Promise<number> {
+  const begun = performance.now();
+  let written = 0;
+  const one = async (_: unknown, writer: number): Promise<void> => {
+    do {
+      await write(writer);
+      written++;
+    } while (performance.now() - begun < ROUND);
+  };
+  await Promise.all(Array.from({ length: writers }, one));
+  return ((performance.now() - begun) * 1000) / written;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+interface Place {
+  readonly groupId: Bytes;
+  readonly device: number;
+}
+
+/** Messages are made before they are timed. */
+function rowsOf(groupId: Bytes): () => Row {
+  const make = messagesOf(groupId, SIZE);
+  const made: Row[] = [];
+  let id = 0;
+  return () => {
+    while (made.length < 64) {
+      const message = make(++id);
+      const hash = new Uint8Array(createHash("sha256").update(message).digest());
+      made.push({ groupId, hash, message });
+    }
+    return made.pop() as Row;
+  };
+}
+
+async function compare(
+  store: Store,
+  bench: Bench,
+  writers: number,
+  places: readonly Place[],
+): Promise<Readonly<Record<string, string>>> {
+  const sources = new Map(places.map(({ groupId }) => [groupId, rowsOf(groupId)]));
+  const next = (writer: number): readonly [Place, Row] => {
+    const place = places[writer % places.length] as Place;
+    return [place, (sources.get(place.groupId) as () => Row)()];
+  };
+  const subjects: Readonly<Record<string, Write>> = {
+    bare: (writer) => bench.insert(next(writer)[1]),
+    keyed: (writer) => bench.insertKeyed(next(writer)[1]),
+    accept: async (writer) => {
+      const [{ device }, { groupId, hash, message }] = next(writer);
+      const entry = { groupId, device, epoch: 1n, hash, message, now: Date.now() };
+      const accepted = await store.appendApplication(entry);
+      if (typeof accepted === "string" || !("seq" in accepted)) throw new Error("refused");
+    },
+  };
+  const times: Record<string, number[]> = { bare: [], keyed: [], accept: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, write] of Object.entries(subjects)) {
+      times[name]?.push(await time(writers, write));
+    }
+  }
+  const [bare = 0, keyed = 0, accept = 0] = Object.values(times).map(median);
+  const groups = new Set(places.map(({ groupId }) => groupId)).size;
+  return {
+    writers: String(writers),
+    groups: groups === 1 ? "1" : "apart",
+    "bare insert": `${rounded(bare)} µs`,
+    "the log's row": `${rounded(keyed)} µs`,
+    accept: `${rounded(accept)} µs`,
+    "accept / bare": rounded(accept / bare),
+    "accept / row": rounded(accept / keyed),
+  };
+}
+
+export async function measureAccept(
+  url: string,
+): Promise<readonly Readonly<Record<string, string>>[]> {
+  const store = await openStore(url);
+  const bench = await openBench(url);
+  const most = Math.max(...WRITERS);
+  const people = await inParts(
+    Array.from({ length: most }, (_, n) => n),
+    (n) => seedDevice(store, `writer ${n}`),
+  );
+  const devices = people.map(({ device }) => device);
+  const hot = await seedGroup(store, devices);
+  const apart = await inParts(devices, (device) => seedGroup(store, [device]));
+  const rows: Readonly<Record<string, string>>[] = [];
+  for (const writers of WRITERS) {
+    const some = devices.slice(0, writers);
+    const together = some.map((device) => ({ groupId: hot, device }));
+    rows.push(await compare(store, bench, writers, together));
+    const each = some.map((device, n) => ({ groupId: apart[n] ?? hot, device }));
+    if (writers > 1) rows.push(await compare(store, bench, writers, each));
+  }
+  await bench.close();
+  await store.close();
+  return rows;
+}
+
+const MEMBERS = [2, 100, 5000];
+const MESSAGES = 100;
+
+/** Messages that come one by one, so that none shares what is written with others. */
+export async function measureWrites(
+  url: string,
+): Promise<readonly Readonly<Record<string, string>>[]> {
+  const store = await openStore(url);
+  const bench = await openBench(url);
+  const people = await inParts(
+    Array.from({ length: Math.max(...MEMBERS) }, (_, n) => n),
+    (n) => seedDevice(store, `member ${n}`),
+  );
+  const rows: Readonly<Record<string, string>>[] = [];
+  for (const members of MEMBERS) {
+    const devices = people.slice(0, members).map(({ device }) => device);
+    const groupId = await seedGroup(store, devices);
+    const next = rowsOf(groupId);
+    const written = await bench.written(async () => {
+      for (let n = 0; n < MESSAGES; n++) {
+        const { hash, message } = next();
+        const [device = 0] = devices;
+        const entry = { groupId, device, epoch: 1n, hash, message, now: Date.now() };
+        await store.appendApplication(entry);
+      }
+    });
+    rows.push({
+      members: String(members),
+      "rows written": rounded(written.rows / MESSAGES),
+      "bytes of write-ahead log": rounded(written.bytes / MESSAGES),
+    });
+  }
+  await bench.close();
+  await store.close();
+  return rows;
+}

@@ -1,0 +1,186 @@
+/**
+ * The databases beneath the stores: bare inserts with what the stores write with, and what was written.
+ * @module
+ */
+
+import { statSync } from "node:fs";
+import type { Bytes } from "@conclave/mls/codec";
+import { Database as Postgres } from "../../packages/delivery/src/store/postgres-database.ts";
+import { Database as Sqlite } from "../../packages/delivery/src/store/sqlite-database.ts";
+
+export interface Row {
+  readonly groupId: Bytes;
+  readonly hash: Bytes;
+  readonly message: Bytes;
+}
+
+export interface Written {
+  readonly rows: number;
+  /** Of the write-ahead log. */
+  readonly bytes: number;
+}
+
+export interface Bench {
+  /** The message alone, into a table without another key than a number. */
+  readonly insert: (row: Row) => Promise<unknown>;
+  /** A row such as the log's, with its keys: by group and sequence number, and by group and hash. */
+  readonly insertKeyed: (row: Row) => Promise<unknown>;
+  /** What this writes, by whomever. */
+  readonly written: (work: () => Promise<void>) => Promise<Written>;
+  readonly close: () => Promise<void>;
+}
+
+/** Of the rows with keys. */
+let seq = 0;
+
+export async function openBench(url: string): Promise<Bench> {
+  return url.startsWith("sqlite:") ? sqliteBench(url.slice("sqlite:".length)) : postgresBench(url);
+}
+
+const TABLES = `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`;
+
+function sqliteBench(path: string): Bench {
+  const db = new Sqlite(path);
+  db.run("CREATE TABLE bare (id INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT");
+  db.run(`CREATE TABLE keyed (group_id BLOB NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    kind TEXT NOT NULL, hash BLOB NOT NULL, message BLOB NOT NULL, accepted_at INTEGER NOT NULL,
+    PRIMARY KEY (group_id, seq), UNIQUE (group_id, hash)) STRICT`);
+  const names = db.all<{ name: string }>(TABLES).map(({ name }) => name);
+  // Whoever changes a row, by whatever connection.
+  db.run("CREATE TABLE written (rows INTEGER NOT NULL) STRICT");
+  db.run("INSERT INTO written VALUES (0)");
+  const count = (): number => db.one<{ rows: number }>("SELECT rows FROM written")?.rows ?? 0;
+  const triggers = (make: boolean): void => {
+    for (const name of names) {
+      for (const event of ["INSERT", "UPDATE", "DELETE"]) {
+        db.run(
+          make
+            ? `CREATE TRIGGER count_${event}_${name} AFTER ${event} ON ${name}
+               BEGIN UPDATE written SET rows = rows + 1; END`
+            : `DROP TRIGGER count_${event}_${name}`,
+        );
+      }
+    }
+  };
+  const emptyLog = (): void => void db.all("PRAGMA wal_checkpoint(TRUNCATE)");
+  return {
+    insert: ({ message }) =>
+      db.transaction(() => db.run("INSERT INTO bare (message) VALUES (?)", message)),
+    insertKeyed: ({ groupId, hash, message }) =>
+      db.transaction(() =>
+        db.run(
+          "INSERT INTO keyed VALUES (?, ?, 1, 'application', ?, ?, 0)",
+          groupId,
+          ++seq,
+          hash,
+          message,
+        ),
+      ),
+    async written(work) {
+      emptyLog();
+      await work();
+      const { size: bytes } = statSync(`${path}-wal`);
+      // Again, since counting is itself written.
+      triggers(true);
+      const before = count();
+      await work();
+      const rows = count() - before;
+      triggers(false);
+      return { rows, bytes };
+    },
+    async close() {
+      db.close();
+    },
+  };
+}
+
+/** What goes together, and how many such statements are under way: as where messages are appended. */
+const TOGETHER = 256;
+const LANES = 2;
+
+/** Rows that come while a statement is under way go together in the next. */
+function batched(write: (rows: readonly Row[]) => Promise<unknown>): (row: Row) => Promise<void> {
+  const lanes = Array.from({ length: LANES }, () => ({
+    waiting: [] as { readonly row: Row; readonly done: PromiseWithResolvers<void> }[],
+    writing: false,
+  }));
+  type Lane = (typeof lanes)[number];
+  const run = async (lane: Lane): Promise<void> => {
+    lane.writing = true;
+    while (lane.waiting.length > 0) {
+      const batch = lane.waiting.splice(0, TOGETHER);
+      try {
+        await write(batch.map(({ row }) => row));
+        for (const { done } of batch) done.resolve();
+      } catch (error) {
+        for (const { done } of batch) done.reject(error);
+      }
+    }
+    lane.writing = false;
+  };
+  return (row) => {
+    const lane = lanes[(row.groupId[0] ?? 0) % LANES] as Lane;
+    const done = Promise.withResolvers<void>();
+    lane.waiting.push({ row, done });
+    if (!lane.writing) void run(lane);
+    return done.promise;
+  };
+}
+
+async function postgresBench(url: string): Promise<Bench> {
+  const db = await Postgres.open(url, { connections: 4 });
+  await db.all(
+    "CREATE TABLE bare (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, message BYTEA NOT NULL)",
+  );
+  await db.all(`CREATE TABLE keyed (group_id BYTEA NOT NULL, seq BIGINT NOT NULL,
+    epoch BIGINT NOT NULL, kind TEXT NOT NULL, hash BYTEA NOT NULL, message BYTEA NOT NULL,
+    accepted_at BIGINT NOT NULL, PRIMARY KEY (group_id, seq), UNIQUE (group_id, hash))`);
+  const count = async (): Promise<number> => {
+    const row = await db.one<{ rows: number }>(
+      "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint AS rows FROM pg_stat_user_tables",
+    );
+    return row?.rows ?? 0;
+  };
+  /** The server counts with a delay. */
+  const settled = async (): Promise<number> => {
+    for (let before = -1, same = 0; ; ) {
+      const rows = await count();
+      same = rows === before ? same + 1 : 0;
+      if (same === 12) return rows;
+      before = rows;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  };
+  const place = async (): Promise<string> =>
+    (await db.one<{ at: string }>("SELECT pg_current_wal_insert_lsn()::text AS at"))?.at ?? "";
+  return {
+    insert: batched((rows) =>
+      db.all(
+        "INSERT INTO bare (message) SELECT * FROM unnest($1::bytea[])",
+        rows.map(({ message }) => message),
+      ),
+    ),
+    insertKeyed: batched((rows) =>
+      db.all(
+        `INSERT INTO keyed SELECT group_id, seq, 1, 'application', hash, message, 0
+         FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[])
+           AS given (group_id, seq, hash, message)`,
+        rows.map(({ groupId }) => groupId),
+        rows.map(() => ++seq),
+        rows.map(({ hash }) => hash),
+        rows.map(({ message }) => message),
+      ),
+    ),
+    async written(work) {
+      const before = await settled();
+      const from = await place();
+      await work();
+      const log = await db.one<{ bytes: number }>(
+        "SELECT (pg_current_wal_insert_lsn() - $1::pg_lsn)::bigint AS bytes",
+        from,
+      );
+      return { rows: (await settled()) - before, bytes: log?.bytes ?? 0 };
+    },
+    close: () => db.close(),
+  };
+}
