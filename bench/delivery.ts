@@ -8,18 +8,24 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureAccept, measureWrites } from "./delivery/accept.ts";
+import { measureCommits, measureLoads } from "./delivery/commits.ts";
 import { table } from "./delivery/figures.ts";
 import { measureIdle } from "./delivery/idle.ts";
 import { measureMessages, SETTINGS } from "./delivery/messages.ts";
 
-const PARTS = ["accept", "writes", "messages", "idle"] as const;
+const PARTS = ["accept", "writes", "commits", "loads", "messages", "idle"] as const;
 type Part = (typeof PARTS)[number];
+
+/** Of the groups that are loaded. */
+const LEAVES = [5000, 50_000];
 
 type Rows = readonly Readonly<Record<string, string>>[];
 
 interface Options {
   readonly sockets: number;
   readonly seconds: number;
+  /** Of the groups that have commits. */
+  readonly members: readonly number[];
   /** The URL of a store that nothing is in. */
   readonly newStore: () => Promise<string>;
 }
@@ -27,6 +33,8 @@ interface Options {
 const MEASURES: { readonly [part in Part]: (options: Options) => Promise<Rows> } = {
   accept: async ({ newStore }) => measureAccept(await newStore()),
   writes: async ({ newStore }) => measureWrites(await newStore()),
+  commits: async ({ newStore, members }) => measureCommits(await newStore(), members),
+  loads: async ({ newStore }) => measureLoads(await newStore(), LEAVES),
   async idle({ newStore, sockets }) {
     const figures = await measureIdle(await newStore(), sockets);
     return figures.map(({ what, value }) => ({ [`${sockets} idle sockets`]: what, value }));
@@ -84,6 +92,7 @@ export async function measureDelivery(args: readonly string[]): Promise<void> {
       store: { type: "string", default: "sqlite" },
       sockets: { type: "string", default: "10000" },
       seconds: { type: "string", default: "10" },
+      members: { type: "string", default: "100,1000,10000" },
       json: { type: "boolean", default: false },
     },
   });
@@ -95,6 +104,7 @@ export async function measureDelivery(args: readonly string[]): Promise<void> {
   const options = {
     sockets: wholeNumber(values.sockets, "sockets"),
     seconds: wholeNumber(values.seconds, "seconds"),
+    members: values.members.split(",").map((text) => wholeNumber(text, "members")),
     newStore,
   };
   const machine = `Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} processors, ${values.store}`;

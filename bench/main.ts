@@ -16,7 +16,7 @@ const MEASUREMENTS: Readonly<Record<string, (args: readonly string[]) => Promise
 };
 
 const USAGE =
-  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N] | delivery [PARTS] [--store sqlite | postgres] [--sockets N] [--seconds S] [--json]]";
+  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N] | delivery [PARTS] [--store sqlite | postgres] [--sockets N] [--seconds S] [--members SIZES] [--json]]";
 
 /** A wrong option of the caller, as `parseArgs` tells it, or a `RangeError` of ours. */
 function isMistake(error: unknown): error is Error {

@@ -27,6 +27,8 @@ export interface Bench {
   readonly insertKeyed: (row: Row) => Promise<unknown>;
   /** What this writes, by whomever. */
   readonly written: (work: () => Promise<void>) => Promise<Written>;
+  /** Puts a group of the store into an epoch that it was not led into by commits. */
+  readonly setEpoch: (groupId: Bytes, epoch: bigint) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -87,6 +89,10 @@ function sqliteBench(path: string): Bench {
       const rows = count() - before;
       triggers(false);
       return { rows, bytes };
+    },
+    async setEpoch(groupId, epoch) {
+      const sql = "UPDATE groups SET epoch = ? WHERE group_id = ?";
+      await db.transaction(() => db.run(sql, epoch, groupId));
     },
     async close() {
       db.close();
@@ -180,6 +186,9 @@ async function postgresBench(url: string): Promise<Bench> {
         from,
       );
       return { rows: (await settled()) - before, bytes: log?.bytes ?? 0 };
+    },
+    async setEpoch(groupId, epoch) {
+      await db.all("UPDATE groups SET epoch = $1 WHERE group_id = $2", epoch, groupId);
     },
     close: () => db.close(),
   };
