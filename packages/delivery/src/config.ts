@@ -10,6 +10,7 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { z } from "zod";
+import type { S3Options } from "./blobs/s3-bodies.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { Address } from "./serve.ts";
@@ -134,6 +135,20 @@ const Settings = section({
     ).optional(),
     urlFile: text("a file", "A file that holds `database.url`.").optional(),
   }).prefault({}),
+  blobs: section({
+    endpoint: text(
+      "a URL",
+      "Of an S3-compatible store, without the bucket. Without it blobs are files in `data`.",
+    ).optional(),
+    bucket: text("a name", "The bucket, which is there already.").optional(),
+    region: text("a name", "The bucket's region.").default("us-east-1"),
+    prefix: text("letters, digits, . _ - and /", "What the names of objects begin with.")
+      .regex(/^[\w./-]*$/, { error: "has to be letters, digits, . _ - and /" })
+      .optional(),
+    accessKeyId: text("a key's id", "Who writes there.").optional(),
+    secretAccessKey: secret("a key", "The key's secret.").optional(),
+    secretAccessKeyFile: text("a file", "A file that holds `blobs.secretAccessKey`.").optional(),
+  }).prefault({}),
   metrics: section({
     listen: address(
       "Where the metrics and the operator's page are, for nobody but the operator. Without it there are none.",
@@ -195,9 +210,10 @@ const Settings = section({
 
 type Settings = z.infer<typeof Settings>;
 
-export type Configuration = Omit<Settings, "tls" | "database" | "metrics"> & {
+export type Configuration = Omit<Settings, "tls" | "database" | "blobs" | "metrics"> & {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   readonly database: { readonly url: string };
+  readonly blobs: S3Options | undefined;
   readonly metrics: { readonly listen: Address; readonly token: string | undefined } | undefined;
 };
 
@@ -401,10 +417,31 @@ async function settle(given: Settings): Promise<Configuration> {
   }
   return {
     ...given,
+    blobs: await bucketOf(given.blobs),
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     database: { url: url ?? `sqlite:${join(data, "conclave.sqlite")}` },
     metrics: metrics.listen && { listen: metrics.listen, token },
   };
+}
+
+async function bucketOf(blobs: Settings["blobs"]): Promise<S3Options | undefined> {
+  const { endpoint, bucket, region, prefix, accessKeyId } = blobs;
+  const { secretAccessKey: given, secretAccessKeyFile: file } = blobs;
+  const secretAccessKey = await secretOf("blobs.secretAccessKey", given, file);
+  const all = { endpoint, bucket, accessKeyId, secretAccessKey };
+  const missing = Object.entries(all).flatMap(([name, value]) =>
+    value === undefined ? [name] : [],
+  );
+  if (missing.length === Object.keys(all).length) return undefined;
+  if (
+    endpoint === undefined ||
+    bucket === undefined ||
+    accessKeyId === undefined ||
+    secretAccessKey === undefined
+  ) {
+    throw new ConfigurationError(`blobs.${missing[0]} is missing: an S3-compatible store needs it`);
+  }
+  return { endpoint, bucket, region, accessKeyId, secretAccessKey, ...(prefix && { prefix }) };
 }
 
 /** A database's URL as it may be shown: neither password nor parameters, among which one may stand. */

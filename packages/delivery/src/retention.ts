@@ -77,6 +77,8 @@ export interface Sweeper {
 /** Sweeps now and then: `interval` milliseconds after the last sweep ended, the first soon. */
 export function startSweeper(options: {
   readonly store: Store;
+  /** What else is to be swept, such as blobs. */
+  readonly also?: () => Promise<void>;
   readonly retention: Retention;
   readonly interval: number;
   readonly now: () => number;
@@ -90,6 +92,7 @@ export function startSweeper(options: {
 
   async function run(): Promise<void> {
     try {
+      await options.also?.();
       options.onSwept(await sweep(store, retention, { now, stopped: () => stopped }));
     } catch (error) {
       options.onError(error);

@@ -5,7 +5,10 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import type { BlobBodies } from "./blobs/bodies.ts";
+import { diskBodies } from "./blobs/disk-bodies.ts";
+import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
 import { openDatabase, sqlitePath } from "./database.ts";
 import type { Log } from "./log.ts";
@@ -87,6 +90,7 @@ export async function runService(
       trustedProxies: configuration.trustedProxies,
       limits: configuration.limits,
       contact: configuration.contact,
+      blobs: bodiesOf(configuration),
       now,
       log(line) {
         metrics.request(line);
@@ -98,6 +102,7 @@ export async function runService(
     const { days, entries, interval } = configuration.retention;
     const sweeper = startSweeper({
       store,
+      also: () => service.sweep(),
       retention: { days, entries },
       interval: interval * MINUTE,
       now,
@@ -152,6 +157,11 @@ export async function runService(
     await stop();
     throw error;
   }
+}
+
+/** In the S3-compatible store that is named, or else in the data folder. */
+function bodiesOf({ blobs, data }: Configuration): BlobBodies {
+  return blobs === undefined ? diskBodies(join(data, "blobs")) : s3Bodies(blobs);
 }
 
 export function addressText(address: Address): string {

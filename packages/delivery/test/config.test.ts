@@ -41,6 +41,7 @@ describe("the configuration", () => {
       data: "conclave-data",
       tls: undefined,
       database: { url: "sqlite:conclave-data/conclave.sqlite" },
+      blobs: undefined,
       metrics: undefined,
       log: { level: "request", format: "json" },
       shutdown: { delay: 0, spread: 2, grace: 10 },
@@ -147,6 +148,18 @@ describe("the configuration", () => {
     expect(await wrong({ ...ORIGIN, CONCLAVE_TLS_CERT_FILE: "cert.pem" })).toEqual([
       "tls.certFile and tls.keyFile belong together: one is missing",
     ]);
+    const bucket = { CONCLAVE_BLOBS_ENDPOINT: "https://s3.example", CONCLAVE_BLOBS_BUCKET: "b" };
+    expect(await wrong({ ...ORIGIN, ...bucket })).toEqual([
+      "blobs.accessKeyId is missing: an S3-compatible store needs it",
+    ]);
+    const keys = { CONCLAVE_BLOBS_ACCESS_KEY_ID: "id", CONCLAVE_BLOBS_SECRET_ACCESS_KEY: "key" };
+    expect((await loadConfiguration({ ...ORIGIN, ...bucket, ...keys })).blobs).toEqual({
+      endpoint: "https://s3.example",
+      bucket: "b",
+      region: "us-east-1",
+      accessKeyId: "id",
+      secretAccessKey: "key",
+    });
     const socket = { ...ORIGIN, CONCLAVE_LISTEN: "unix:/run/conclave/delivery.sock" };
     expect(await wrong(socket)).toEqual([
       "listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more",
@@ -162,6 +175,10 @@ describe("the configuration", () => {
     expect(new Set(variables).size).toBe(variables.length);
     expect(variables).toContain("CONCLAVE_LIMITS_KEY_PACKAGE_LIFETIME");
     const secrets = settings().filter((setting) => setting.secret);
-    expect(secrets.map(({ key }) => key)).toEqual(["database.url", "metrics.token"]);
+    expect(secrets.map(({ key }) => key)).toEqual([
+      "database.url",
+      "blobs.secretAccessKey",
+      "metrics.token",
+    ]);
   });
 });

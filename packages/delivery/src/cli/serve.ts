@@ -63,7 +63,7 @@ Codes: 0 done, 1 something stands in the way, 2 the configuration can't be follo
 
 async function check(world: World, configuration: Configuration): Promise<0> {
   const { tls, listen, publicOrigin, allowedOrigins, trustedProxies } = configuration;
-  const { database, metrics, retention } = configuration;
+  const { database, metrics, retention, blobs, data } = configuration;
   if (tls !== undefined) await readTls(tls);
   const version = await databaseVersion(database.url);
   const state =
@@ -82,6 +82,7 @@ async function check(world: World, configuration: Configuration): Promise<0> {
     ["is used by pages of", allowedOrigins.join(", ") || "none"],
     ["believes", `${trustedProxies} proxies`],
     ["keeps its data in", `${withoutSecrets(database.url)} (${state})`],
+    ["keeps blobs in", blobs === undefined ? `${data}/blobs` : `${blobs.endpoint}/${blobs.bucket}`],
     ["keeps messages", kept.length === 0 ? "all" : kept.join(", at most ")],
     ["shows metrics on", metrics === undefined ? "nothing" : addressText(metrics.listen)],
     ["shows the operator's page", metrics?.token === undefined ? "to nobody" : "with the token"],

@@ -97,7 +97,9 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       expect(await store.sweep(NOW, 100)).toMatchObject(none);
       // What hasn't expired is there.
       expect(await store.session(tokens[2] ?? random(32), NOW)).toBeDefined();
-      expect(await store.countKeyPackages(device, NOW)).toMatchObject({ available: 1 });
+      expect(await store.countKeyPackages(device, NOW)).toMatchObject({
+        pools: [{ suite: 1, available: 1 }],
+      });
       const [left] = await store.claimKeyPackages(accountId, [1], NOW);
       expect(left?.keyPackage).toEqual(keyPackages[1]?.keyPackage);
     });
@@ -205,7 +207,7 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       const lastResort = keyPackage(SECONDS + 1000n);
       await store.addKeyPackages(device, { keyPackages, lastResort, limit: 9, now: NOW });
       await store.markRestored(NOW);
-      const count = { available: 0, lastResort: true };
+      const count = { pools: [{ suite: 1, available: 0, lastResort: true }] };
       expect(await store.countKeyPackages(device, NOW)).toEqual(count);
       const again = { keyPackages, limit: 9, now: NOW };
       expect(await store.addKeyPackages(device, again)).toEqual(count);
