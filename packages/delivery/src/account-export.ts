@@ -32,6 +32,22 @@ export function createAccountExport(service: {
     }
   }
 
+  async function* blobs(accountId: Account["accountId"]): AsyncGenerator<unknown> {
+    let after: Account["accountId"] | undefined;
+    for (;;) {
+      const page = await store.blobsOf(accountId, {
+        ...(after && { after }),
+        limit: PAGE,
+        now: now(),
+      });
+      for (const { blobId, size, stored, expiresAt } of page) {
+        yield { blobId, size, stored, expiresAt };
+      }
+      after = page.at(-1)?.blobId;
+      if (after === undefined) return;
+    }
+  }
+
   async function* groups({ device }: ListedDevice): AsyncGenerator<unknown> {
     let last: Awaited<ReturnType<Store["membershipsOf"]>>[number] | undefined;
     do {
@@ -88,6 +104,8 @@ export function createAccountExport(service: {
     });
     yield `,"contacts":`;
     yield* list(contacts(accountId));
+    yield `,"blobs":`;
+    yield* list(blobs(accountId));
     yield `,"devices":[`;
     yield* devices(accountId);
     yield "]}";

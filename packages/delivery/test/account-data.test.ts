@@ -170,6 +170,12 @@ describe("all that is held about an account", () => {
       token: cleo.token,
       body: { name: ben.person.name },
     });
+    const blob = await call(world, "POST", "/v1/blobs", {
+      token: ben.token,
+      body: random(100),
+      headers: { "content-type": "application/octet-stream", "upload-length": "100" },
+    });
+    expect(blob.status).toBe(201);
     // A Welcome that waits.
     const another = await startGroup(world, ada);
     await commit(world, ada, another, { proposals: [addOf(await aKeyPackage(ben))] });
@@ -184,6 +190,9 @@ describe("all that is held about an account", () => {
     expect(held.requests.map((one) => one.accountId)).toEqual([cleo.person.accountId]);
     expect(held.contacts.map((one) => [one.accountId, one.state])).toEqual([
       [ada.person.accountId, "blocked"],
+    ]);
+    expect(held.blobs.map((one) => [bytesToText(one.blobId), one.size])).toEqual([
+      [blob.body.blobId, 100],
     ]);
     const [only] = held.devices;
     expect(held.devices).toHaveLength(1);

@@ -134,6 +134,8 @@ export const AccountExport = z.object({
       changedAt: time,
     }),
   ),
+  /** What they hold is read by their ids. */
+  blobs: z.array(z.object({ blobId: bytes, size: count, stored: count, expiresAt: time })),
   devices: z.array(
     z.object({
       deviceId: bytes,

@@ -122,6 +122,18 @@ export function postgresBlobs(db: Database): BlobStore {
       return (await blob(blobId, now)) === undefined ? undefined : "moved";
     },
 
+    async blobsOf(accountId, { after, limit, now }) {
+      const rows = await db.all<BlobRow>(
+        `SELECT * FROM blobs WHERE account_id = $1 AND blob_id > $2
+         AND deleted_at IS NULL AND expires_at > $3 ORDER BY blob_id LIMIT $4`,
+        accountId,
+        after ?? new Uint8Array(0),
+        now,
+        limit,
+      );
+      return rows.map(toBlob);
+    },
+
     async deleteBlob(blobId, accountId, now) {
       const row = await db.one(
         `WITH ended AS (

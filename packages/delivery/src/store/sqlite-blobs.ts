@@ -138,6 +138,19 @@ export function sqliteBlobs(db: Database): BlobStore {
       });
     },
 
+    async blobsOf(accountId, { after, limit, now }) {
+      return db
+        .all<BlobRow>(
+          `SELECT * FROM blobs WHERE account_id = ? AND blob_id > ?
+           AND deleted_at IS NULL AND expires_at > ? ORDER BY blob_id LIMIT ?`,
+          accountId,
+          after ?? new Uint8Array(0),
+          now,
+          limit,
+        )
+        .map(toBlob);
+    },
+
     async deleteBlob(blobId, accountId, now) {
       return db.transaction(() => {
         const row = db.one<BlobRow>(

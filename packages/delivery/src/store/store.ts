@@ -504,6 +504,11 @@ export interface BlobStore {
     part: BlobPart,
     times: { readonly now: number; readonly keepUntil: number },
   ): Promise<StoredBlob | "moved" | undefined>;
+  /** Those of the account that are neither deleted nor expired, in the order of their ids, at most `limit` behind `after`. */
+  blobsOf(
+    accountId: Bytes,
+    page: { readonly after?: Bytes; readonly limit: number; readonly now: number },
+  ): Promise<readonly StoredBlob[]>;
   /** Whether the account had it. It can't be read from here on; its bytes wait to be removed. */
   deleteBlob(blobId: Bytes, accountId: Bytes, now: number): Promise<boolean>;
   /** Deleted or expired by `before`, at most so many. */

@@ -25,6 +25,7 @@ export interface Good {
   readonly method: string;
   readonly path: string;
   readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
 }
 
@@ -40,6 +41,7 @@ export interface Target {
   readonly accountIds: readonly Bytes[];
   readonly linkIds: readonly Bytes[];
   readonly sessionIds: readonly Bytes[];
+  readonly blobIds: readonly Bytes[];
   readonly names: readonly string[];
   /** A token that is good, for the run alone: whoever is answered with it learned it. */
   readonly secrets: readonly { readonly what: string; readonly text: string }[];
@@ -51,6 +53,15 @@ const MLS = "message/mls";
 
 function json(method: string, path: string, value: unknown): Good {
   return { method, path, type: "application/json", body: Buffer.from(toJson(value)) };
+}
+
+const OCTETS = "application/octet-stream";
+
+/** An upload that is half done. */
+async function aBlob(place: Place, { token }: Member): Promise<Bytes> {
+  const headers = { "content-type": OCTETS, "upload-length": "131072" };
+  const made = await call(place, "POST", "/v1/blobs", { token, headers, body: random(65_536) });
+  return new Uint8Array(Buffer.from(made.body.blobId, "base64url"));
 }
 
 export async function anAttacker(place: Place, name: string): Promise<Attacker> {
@@ -75,6 +86,7 @@ export async function anAttacker(place: Place, name: string): Promise<Attacker> 
     { groupId, epoch: 0n, leafNode: random(60) },
     (await newLink()).key,
   );
+  const blob = bytesToText(await aBlob(place, member));
   const { accountId } = member.person;
   const account = bytesToText(accountId);
   const good: Good[] = [
@@ -104,9 +116,24 @@ export async function anAttacker(place: Place, name: string): Promise<Attacker> 
     {
       method: "POST",
       path: `${at}/signals`,
-      type: "application/octet-stream",
+      type: OCTETS,
       body: random(200),
     },
+    {
+      method: "POST",
+      path: "/v1/blobs",
+      type: OCTETS,
+      headers: { "upload-length": "3000", "upload-complete": "?1" },
+      body: random(3000),
+    },
+    {
+      method: "PATCH",
+      path: `/v1/blobs/${blob}`,
+      type: "application/partial-upload",
+      headers: { "upload-offset": "65536", "upload-complete": "?1" },
+      body: random(65_536),
+    },
+    { method: "GET", path: `/v1/blobs/${blob}`, headers: { range: "bytes=5-900" } },
     ...[
       `${at}/log?after=0&limit=5`,
       `${at}/tree`,
@@ -165,6 +192,7 @@ export async function targetOf(place: Place, talk: Talk): Promise<Target> {
     accountIds: everybody.map(({ person }) => person.accountId),
     linkIds: [await linkIdOf(link.link.signatureKey)],
     sessionIds,
+    blobIds: [await aBlob(place, ada), await aBlob(place, ben)],
     names: everybody.map(({ person }) => person.name),
     secrets,
     staleToken,

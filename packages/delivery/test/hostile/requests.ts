@@ -65,6 +65,7 @@ export function requestsFrom(
       {
         authorization: `Bearer ${by.member.token}`,
         ...(type !== undefined && { "content-type": type }),
+        ...good.headers,
         ...more,
       },
       body,
@@ -295,6 +296,19 @@ export function requestsFrom(
           accountIds,
         ),
       () => both((one) => request(`/v1/contacts/${one}`, { method: "DELETE" }), accountIds),
+      () => both((one) => request(`/v1/blobs/${one}`, { method: "DELETE" }), target.blobIds),
+      () => both((one) => request(`/v1/blobs/${one}`), target.blobIds),
+      () =>
+        both(
+          (one) =>
+            request(`/v1/blobs/${one}`, {
+              method: "PATCH",
+              type: "application/partial-upload",
+              headers: { "upload-offset": "65536", "upload-complete": "?1" },
+              body: bytes(random.between(1, 70_000)),
+            }),
+          target.blobIds,
+        ),
       () => ({
         kind: "others'",
         alike: [
@@ -397,6 +411,12 @@ export function requestsFrom(
       () => ({ "transfer-encoding": "chunked", "content-length": "5" }),
       () => ({ connection: "upgrade", upgrade: random.of(["h2c", "websocket", "x"]) }),
       () => ({ "content-encoding": random.of(["gzip", "br", "x"]) }),
+      () => ({
+        "upload-length": random.of(["-1", "1e9", "99999999999999", "0", ""]),
+        "upload-offset": random.of(["-1", "65536", "1.5", "9".repeat(40)]),
+        "upload-complete": random.of(["?0", "?1", "1", "yes"]),
+      }),
+      () => ({ range: random.of(["bytes=-1", "bytes=9-1", "bytes=0-99999999999", "x=1-2"]) }),
       () => ({ range: "bytes=0-,1-,2-", "if-none-match": "*", cookie: "a=b; ".repeat(100) }),
       () => ({ "x-\x01": "a", authorization: "\xff\xfe" }),
       () => ({ "access-control-request-method": "POST", origin: "https://evil.example" }),

@@ -52,7 +52,6 @@ const GROWTH = 96 * 1024 * 1024;
 
 export async function run(settings: Settings): Promise<Report> {
   const folder = await mkdtemp(join(tmpdir(), "hostile-"));
-  const log = join(folder, "log");
   const child = fork(join(import.meta.dirname, "victim.ts"), {
     execArgv: ["--conditions=@conclave/source", "--expose-gc"],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -66,24 +65,24 @@ export async function run(settings: Settings): Promise<Report> {
   child.once("exit", (code, signal) => {
     if (!stopping) findings.push(`the service ended with ${code ?? signal}: ${complaint}`);
   });
+  const gone = once(child, "exit");
   const order = async <T>(what: Order): Promise<T> => {
     child.send(what);
     const [answer] = await Promise.race([
       once(child, "message"),
-      once(child, "exit").then(() => Promise.reject(new Error(`the service ended: ${complaint}`))),
+      gone.then(() => Promise.reject(new Error(`the service ended: ${complaint}`))),
     ]);
     return answer;
   };
   try {
     const store = settings.store ?? `sqlite:${join(folder, "store.sqlite")}`;
-    const { port } = await order<{ port: number }>({ order: "start", store, log });
+    const { port } = await order<{ port: number }>({ order: "start", store, folder });
     const usage = () => order<Usage>({ order: "usage" });
     const report = await attack(settings, port, usage, findings);
     stopping = true;
-    const ended = once(child, "exit");
     child.send({ order: "stop" } satisfies Order);
-    await ended;
-    judgeLog(await readFile(log, "utf8"), report.target, findings);
+    await gone;
+    judgeLog(await readFile(join(folder, "log"), "utf8"), report.target, findings);
     if (complaint !== "") findings.push(`it complained: ${complaint.slice(0, 2000)}`);
     const { target: _, ...rest } = report;
     return { ...rest, findings };

@@ -1,12 +1,14 @@
 /**
- * A service in a process of its own, told by messages: `start` answers with the port, `usage` with what it holds, `stop` ends it. Its log
+ * A service in a process of its own, told by messages: `start` answers with the port, and keeps what it writes in that folder, `usage` with what it holds, `stop` ends it. Its log
  * is written to a file.
  * @module
  */
 
 import { appendFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   createDeliveryService,
+  diskBodies,
   openStore,
   type Server,
   type Store,
@@ -21,7 +23,7 @@ export interface Usage {
 }
 
 export type Order =
-  | { readonly order: "start"; readonly store: string; readonly log: string }
+  | { readonly order: "start"; readonly store: string; readonly folder: string }
   | { readonly order: "usage" | "stop" };
 
 // Otherwise what is tried would end at the first limit. What is exact and what is asked of others stays as it is.
@@ -30,13 +32,14 @@ const GENEROUS = { burst: 1e9, perSecond: 1e9 };
 let store: Store | undefined;
 let server: Server | undefined;
 
-async function start(url: string, log: string): Promise<number> {
+async function start(url: string, folder: string): Promise<number> {
   store = await openStore(url);
   const service = createDeliveryService({
     store,
     publicOrigin: ORIGIN,
     allowedOrigins: [PAGE],
     contact: "ask",
+    blobs: diskBodies(join(folder, "blobs")),
     limits: {
       address: GENEROUS,
       device: GENEROUS,
@@ -48,7 +51,7 @@ async function start(url: string, log: string): Promise<number> {
       socketsPerAddress: 200,
       hello: 2_000,
     },
-    log: (line) => appendFileSync(log, `${JSON.stringify(line)}\n`),
+    log: (line) => appendFileSync(join(folder, "log"), `${JSON.stringify(line)}\n`),
   });
   server = await serve(service, { port: 0, patience: { headers: 3_000, request: 5_000 } });
   return server.port;
@@ -64,7 +67,7 @@ function usage(): Usage {
 async function obey(order: Order): Promise<void> {
   switch (order.order) {
     case "start":
-      process.send?.({ port: await start(order.store, order.log) });
+      process.send?.({ port: await start(order.store, order.folder) });
       return;
     case "usage":
       process.send?.(usage());

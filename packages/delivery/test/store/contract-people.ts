@@ -412,6 +412,36 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     });
   });
 
+  describe(`${name}: blobs of an account`, () => {
+    it("are told in pages, those that are neither deleted nor expired", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      const make = async (held: Held, expiresAt = NOW + 1000): Promise<Bytes> => {
+        const blobId = random(32);
+        await store.createBlob({
+          blobId,
+          accountId: held.accountId,
+          requestKey: random(32),
+          size: 100,
+          expiresAt,
+          now: NOW,
+          quota: { bytes: 10_000, blobs: 10 },
+        });
+        return blobId;
+      };
+      const ids = [await make(ada), await make(ada), await make(ada)];
+      ids.sort((a, b) => Buffer.compare(a, b));
+      await make(ben);
+      await make(ada, NOW + 10);
+      await store.deleteBlob(await make(ada), ada.accountId, NOW);
+      const told = async (page: { after?: Bytes; limit: number }): Promise<Bytes[]> =>
+        (await store.blobsOf(ada.accountId, { ...page, now: NOW + 10 })).map((one) => one.blobId);
+      expect(await told({ limit: 9 })).toEqual(ids);
+      expect(await told({ limit: 2 })).toEqual(ids.slice(0, 2));
+      const [after] = ids;
+      expect(await told({ ...(after && { after }), limit: 9 })).toEqual(ids.slice(1));
+    });
+  });
+
   describe(`${name}: the end of an account`, () => {
     const ends = async (held: Held, final?: ReturnType<typeof finalList>) =>
       store.deleteAccount(held.accountId, { ...(final && { final }), now: NOW });
