@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { type Doorbell, localDoorbell } from "@conclave/delivery";
+import type { Group } from "@conclave/mls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Listener, listenReady } from "./listener.ts";
-import { addAll, type Member, newMember, pathOf, startGroup } from "./member.ts";
+import { addAll, commit, type Member, newMember, pathOf, startGroup } from "./member.ts";
 import {
   type Answer,
   type Bytes,
@@ -33,14 +34,16 @@ const heard = (listener: Listener): Bytes[] =>
 let count = 0;
 
 /** A group of two, who made it and who was added. */
-async function aPair(at: World): Promise<{ ada: Member; ben: Member; groupId: Bytes }> {
+async function aPair(
+  at: World,
+): Promise<{ ada: Member; ben: Member; groupId: Bytes; groups: readonly Group[] }> {
   const [ada, ben] = [
     await newMember(at, `Maker ${++count}`),
     await newMember(at, `Guest ${++count}`),
   ];
   const group = await startGroup(at, ada);
-  await addAll(at, { member: ada, group }, [ben]);
-  return { ada, ben, groupId: group.groupId };
+  const joined = await addAll(at, { member: ada, group }, [ben]);
+  return { ada, ben, groupId: group.groupId, groups: [group, ...joined] };
 }
 
 describe("signals", () => {
@@ -121,6 +124,34 @@ describe("signals", () => {
     expect(heard(bens).length).toBeGreaterThan(0);
     expect(heard(bens).length).toBeLessThan(20);
     await busy.close();
+  });
+
+  it("are read by the members of their epoch, with a key that the group exports", async () => {
+    const { ada, ben, groupId, groups } = await aPair(world);
+    const [adas, bens] = groups;
+    if (!adas || !bens) throw new Error("two groups");
+    const listener = await listenReady(world, ben.token);
+    const epoch = new Uint8Array(8);
+    const keyOf = async (group: Group): Promise<CryptoKey> => {
+      const raw = group.exportSecret("Conclave 1 signal", groupId, 32);
+      return crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);
+    };
+    const iv = random(12);
+    const how = { name: "AES-GCM", iv, additionalData: epoch };
+    const content = new Uint8Array(64).fill(1);
+    const sealed = new Uint8Array(await crypto.subtle.encrypt(how, await keyOf(adas), content));
+    await signal(world, ada, groupId, new Uint8Array([...epoch, ...iv, ...sealed]));
+    await eventually(() => heard(listener).length > 0);
+    const [body] = heard(listener);
+    const opened = await crypto.subtle.decrypt(how, await keyOf(bens), body?.slice(20) ?? sealed);
+    expect(new Uint8Array(opened)).toEqual(content);
+    // Whoever is removed has no key of a later epoch.
+    await commit(world, ada, adas, {
+      proposals: [{ proposalType: "remove", removed: bens.ownLeafIndex }],
+    });
+    const later = await crypto.subtle.encrypt(how, await keyOf(adas), content);
+    const read = crypto.subtle.decrypt(how, await keyOf(bens), later);
+    await expect(read).rejects.toMatchObject({ name: "OperationError" });
   });
 
   it("leave no trace in the store and the log", async () => {
