@@ -10,6 +10,8 @@ export interface Limits {
   readonly address: Rate;
   /** Requests of one device. */
   readonly device: Rate;
+  /** Connections of one address to the port, where no proxy stands before it. */
+  readonly connectionsPerAddress: number;
   /** New accounts from one address. */
   readonly registration: Rate;
   /** Attempts to sign in from one address. */
@@ -100,6 +102,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   address: { burst: 2000, perSecond: 200 },
   device: { burst: 1000, perSecond: 100 },
+  connectionsPerAddress: 2000,
   registration: { burst: 100, perSecond: 0.1 },
   signIn: { burst: 200, perSecond: 2 },
   sessionLifetime: 30 * 60 * 1000,

@@ -137,7 +137,14 @@ export async function runService(
     }
 
     const server = await explained("listen", configuration.listen, () =>
-      serve(service, { ...configuration.listen, ...(tls && { tls }) }),
+      serve(service, {
+        ...configuration.listen,
+        ...(tls && { tls }),
+        // Behind a proxy all connections come from its address.
+        ...(configuration.trustedProxies === 0 && {
+          connectionsPerAddress: configuration.limits.connectionsPerAddress,
+        }),
+      }),
     );
     const { delay, spread, grace } = configuration.shutdown;
     ends.push(() =>
