@@ -79,7 +79,7 @@ async function join(
 
 async function judgement(summary: CommitSummary): Promise<string> {
   try {
-    await commitPolicy(() => NOW)(summary);
+    await commitPolicy(() => NOW)(summary, []);
     return "accepted";
   } catch (error) {
     return (error as Refusal).code;

@@ -211,9 +211,9 @@ export function createGroupLog(service: {
     // Judged by the time that it will be logged with: members judge it by that too.
     const acceptedAt = Math.max(now(), held.acceptedAt);
     let link: Link | undefined;
-    const policy: CommitPolicy = async (summary) => {
+    const policy: CommitPolicy = async (summary, pending) => {
       if (summary.external) link = await linkOfJoiner(caller, summary, acceptedAt);
-      await commitPolicy(() => acceptedAt)(summary);
+      await commitPolicy(() => acceptedAt)(summary, pending);
     };
 
     return byTheRules(async () => {

@@ -15,7 +15,11 @@ export async function byTheRules<T>(work: () => T | Promise<T>): Promise<T> {
     // What our own policy threw comes as the cause of what MLS makes of it.
     const isPolicy = thrown instanceof MlsError && thrown.code === "policy";
     const error: unknown = isPolicy ? thrown.cause : thrown;
-    if (error instanceof CommitRefusal) throw new Refusal("not-allowed", error.message);
+    if (error instanceof CommitRefusal) {
+      const { message, leftOut } = error;
+      if (leftOut.length === 0) throw new Refusal("not-allowed", message);
+      throw new Refusal("pending-proposals", message, { members: { refs: leftOut } });
+    }
     if (!(error instanceof MlsError)) throw error;
     throw new Refusal("invalid-message", "the message breaks a rule of MLS", {
       members: { rule: error.code, section: error.section },

@@ -385,6 +385,27 @@ describe("commits", () => {
     await second.close();
   });
 
+  it("that leave out who asked to leave are refused, with the references of what is missing", async () => {
+    const [ada, ben, cem] = [await aMember(), await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const [bens, cems] = await addAll(world, { member: ada, group }, [ben, cem]);
+    if (bens === undefined || cems === undefined) throw new Error("both are in");
+    const bundle = await bundleBody(group, await group.commit());
+    const leave = await bens.propose({ proposalType: "remove", removed: bens.ownLeafIndex });
+    expect((await postMessage(world, ben, group.groupId, leave)).status).toBe(201);
+    const refused = await postCommit(world, ada, group.groupId, bundle);
+    await cems.receive(leave);
+    const [pending] = cems.pendingProposals;
+    const refs = [bytesToText(pending?.ref ?? random(0))];
+    expect(refused.status).toBe(409);
+    expect(refused.problem).toMatchObject({ code: "pending-proposals", refs });
+    // It costs no epoch: one that has it is taken, with the removal by value too.
+    await group.discardPendingCommit();
+    const remove = { proposalType: "remove", removed: bens.ownLeafIndex } as const;
+    expect((await commit(world, ada, group, { proposals: [remove] })).status).toBe(201);
+    await expect(readLog(world, cem, group.groupId)).resolves.toMatchObject({ head: 3 });
+  });
+
   it("are followed when more groups are in use than memory keeps", async () => {
     const small = await startWorld({ limits: { groupsInMemory: 1 } });
     const ada = await newMember(small, "Ada");

@@ -132,6 +132,13 @@ async function changeFor(
       const there = links.some((link) => equal(link.signatureKey, intent.link.signatureKey));
       return there ? undefined : { proposals: [], links: [...open, intent.link] };
     }
+    case "release": {
+      const leaf = group
+        .members()
+        .find(({ leafNode }) => equal(leafNode.signatureKey, intent.signatureKey));
+      if (!leaf) return undefined;
+      return { proposals: [{ proposalType: "remove", removed: leaf.leafIndex }], links: undefined };
+    }
     case "revoke":
       return links.length > 0 ? { proposals: [], links: [] } : undefined;
   }
@@ -248,6 +255,12 @@ export async function push(state: ConversationState, group: Group): Promise<Outc
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
+    if (error.code === "pending-proposals") {
+      // Somebody asked to leave meanwhile: it goes into the commit that is composed next.
+      await catchUp(state);
+      if (group.pendingCommit) await group.discardPendingCommit();
+      return "lost";
+    }
     if (isOfOtherEpoch(error)) {
       await nextEpoch(state, group, epoch);
       if (group.pendingCommit) await group.discardPendingCommit();

@@ -284,15 +284,16 @@ export class Conversation {
     const { state } = this;
     const intent = state.intents.first();
     const stuck = this.#refusedAt === state.position.cursor;
-    if (!committable(group)) this.#proposalsAt = undefined;
+    // What every member wants alike: each gives the others a chance to be first.
+    const releases = intent?.[1].type === "release";
+    if (!committable(group) && !releases) this.#proposalsAt = undefined;
     else if (!stuck) {
-      // A member with proposals pending commits them before it sends (RFC 9420 §12.4); otherwise it gives
-      // the others a chance to be first.
+      // A member with proposals pending commits them before it sends (RFC 9420 §12.4).
       const { now, timing } = state.environment;
       this.#proposalsAt ??= now() + Math.random() * timing.proposals;
-      if (intent || state.outbox.first() || now() >= this.#proposalsAt) {
-        return this.#after(await this.#commitPending(group));
-      }
+      const due = state.outbox.first() !== undefined || now() >= this.#proposalsAt;
+      if (!due && (releases || !intent)) return undefined;
+      if (committable(group)) return this.#after(await this.#commitPending(group));
     }
     if (intent) return this.#after(await commitIntent(state, group, ...intent));
     // Before the proposals are committed, nothing can be sent.
@@ -406,7 +407,7 @@ export class Conversation {
 
 function sameIntent(a: Intent, b: Intent): boolean {
   if (a.type === "revoke") return b.type === "revoke";
-  if (a.type === "invite") return false;
+  if (a.type === "invite" || a.type === "release") return false;
   return (
     (b.type === "add" || b.type === "remove") &&
     a.type === b.type &&

@@ -3,13 +3,13 @@
  * @module
  */
 
-import type { LogEntry } from "@conclave/delivery/protocol";
+import { type LogEntry, leafThatLeaves } from "@conclave/delivery/protocol";
 import type { Group, LeafNode, Received } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { ClientError } from "../api.ts";
-import { hex } from "../bytes.ts";
+import { equal, fromHex, hex } from "../bytes.ts";
 import { endOf, ordinal } from "../storage.ts";
-import { KEYS, type MembershipChange } from "./records.ts";
+import { type Intent, KEYS, type MembershipChange } from "./records.ts";
 import { deviceOf } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
 
@@ -23,6 +23,7 @@ export interface CommitEvent {
 export async function readCommit(
   state: ConversationState,
   step: Step,
+  group: Group,
   { event, entry, proposals }: CommitEvent,
 ): Promise<void> {
   await forgetChain(state, step);
@@ -33,6 +34,32 @@ export async function readCommit(
   }
   settleOutbox(state, step);
   if (event.own) await settleIntent(state, step);
+  restateLeaving(state, step, group, { event, proposals });
+}
+
+/** Who asked to leave may not be there to ask again in the epoch that a joiner began: then we take it out. */
+function restateLeaving(
+  state: ConversationState,
+  step: Step,
+  group: Group,
+  { event, proposals }: Pick<CommitEvent, "event" | "proposals">,
+): void {
+  if (!event.summary.external) return;
+  const removed = new Set(event.summary.removed.map(({ leafIndex }) => leafIndex));
+  for (const proposed of proposals) {
+    const leaf = leafThatLeaves(proposed);
+    if (leaf === undefined || leaf === group.ownLeafIndex || removed.has(leaf)) continue;
+    const seat = state.roster.find(({ leafIndex }) => leafIndex === leaf);
+    if (!seat) continue;
+    const signatureKey = fromHex(seat.signatureKey);
+    if (state.intents.find((intent) => isRelease(intent, signatureKey)) !== undefined) continue;
+    const intent: Intent = { type: "release", signatureKey };
+    step.afterwards(state.intents.stage(step.batch, state.intents.takeNumber(), intent));
+  }
+}
+
+function isRelease(intent: Intent, signatureKey: Bytes): boolean {
+  return intent.type === "release" && equal(intent.signatureKey, signatureKey);
 }
 
 /** The chain begins anew with each epoch. */
@@ -80,13 +107,9 @@ async function tellMembership(
     step.peer(signatureKey, undefined);
     const stays = state.roster.some((s) => remaining.has(s.leafIndex) && s.accountId === accountId);
     if (stays || summary.external) continue;
-    const wished = proposals.some(
-      ({ proposal, sender }) =>
-        proposal.proposalType === "remove" &&
-        proposal.removed === leafIndex &&
-        sender.senderType === "member" &&
-        sender.leafIndex === leafIndex,
-    );
+    const wished =
+      proposals.some((proposed) => leafThatLeaves(proposed) === leafIndex) ||
+      state.intents.find((intent) => isRelease(intent, leafNode.signatureKey)) !== undefined;
     tell(wished ? "left" : "removed", accountIdBytes, wished ? undefined : committer);
   }
   for (const { leafNode } of summary.added) tell("added", await come(leafNode), committer);

@@ -86,7 +86,7 @@ async function readForeign(
         if (event.type === "proposal") checkProposal(event.proposal, event.sender);
         if (event.type === "commit") {
           await compareSeen(state, step, group, readCommitData(event.summary));
-          await readCommit(state, step, { event, entry, proposals });
+          await readCommit(state, step, group, { event, entry, proposals });
         }
         return step.finish();
       },

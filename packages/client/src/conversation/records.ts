@@ -182,7 +182,9 @@ export type Intent =
   | { readonly type: "add"; readonly accountId: Bytes; readonly keyPackages: readonly Bytes[] }
   | { readonly type: "remove"; readonly accountId: Bytes }
   | { readonly type: "invite"; readonly link: InvitedLink }
-  | { readonly type: "revoke" };
+  | { readonly type: "revoke" }
+  /** A device that asked to be taken out, in an epoch that a joiner ended: the proposal is void, what it asked for stays. */
+  | { readonly type: "release"; readonly signatureKey: Bytes };
 
 /** As it will stand in the group's context. */
 export interface InvitedLink {
@@ -204,6 +206,7 @@ export const Intent: Codec<Intent> = select<"type", Intent>("type", uint8, {
   remove: [2, struct({ accountId: fixed(32) })],
   invite: [3, struct({ link: InvitedLink })],
   revoke: [4, struct({})],
+  release: [5, struct({ signatureKey: opaque })],
 });
 
 /** A join by link that is under way. The seed is deleted with the record once it is over. */

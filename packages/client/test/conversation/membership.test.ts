@@ -304,6 +304,40 @@ describe("leaving", () => {
     expect((await conversation(ada, id)).members).toHaveLength(2);
   });
 
+  it("outlives a joiner's commit, which makes the proposal void, though who left is away", async () => {
+    const { clients } = await persons(2);
+    const [cy, dora] = clients as [Client, Client];
+    const held = { now: false, commits: 0 };
+    const ada = await world.person(`Person ${people++}`, {
+      poll: 50,
+      fetch: async (url, init) => {
+        if (!held.now || !url.endsWith("/commits")) return fetch(url, init);
+        held.commits++;
+        throw new TypeError("no way through");
+      },
+    });
+    const id = await gather(ada, [cy]);
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 1 });
+    await until(cy, async () => (await conversation(cy, id)).links === 1);
+    held.now = true;
+    await cy.leave(id);
+    // She has the proposal by then, and would commit it.
+    await expect.poll(() => held.commits).toBeGreaterThan(0);
+    await cy.close();
+    await dora.acceptInvitation(fragment);
+    await until(ada, async () => (await conversation(ada, id)).members.length === 3);
+    held.now = false;
+    for (const one of [ada, dora]) {
+      await until(one, async () => (await conversation(one, id)).members.length === 2);
+    }
+    const messages = await ada.messages(id, { limit: 50 });
+    const gone = messages.filter(
+      ({ body }) =>
+        body.type === "membership" && (body.change === "left" || body.change === "removed"),
+    );
+    expect(gone).toMatchObject([{ body: { change: "left" } }]);
+  });
+
   it("alone ends the conversation on this device", async () => {
     const { clients } = await persons(1);
     const [ada] = clients as [Client];

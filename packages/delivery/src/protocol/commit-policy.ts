@@ -8,10 +8,12 @@
  * @module
  */
 
+import type { Bytes } from "@conclave/mls/codec";
 import {
   type CommitPolicy,
   type CommitSummary,
   type Extension,
+  type PendingProposal,
   PROPOSAL,
   type Proposal,
   type Sender,
@@ -24,10 +26,17 @@ import { LINKS_EXTENSION, linkOfProof, linksOf, MAX_LINKS } from "./link.ts";
 export class CommitRefusal extends Error {
   override readonly name = "CommitRefusal";
   readonly code: "message-refused" | "uninvited-member";
+  /** The references of the proposals that the commit should not have left out. */
+  readonly leftOut: readonly Bytes[];
 
-  constructor(code: "message-refused" | "uninvited-member", message: string) {
+  constructor(
+    code: "message-refused" | "uninvited-member",
+    message: string,
+    leftOut: readonly Bytes[] = [],
+  ) {
     super(message);
     this.code = code;
+    this.leftOut = leftOut;
   }
 }
 
@@ -41,22 +50,46 @@ const ALLOWED: ReadonlySet<number> = new Set([
 
 /** `acceptedAt`: when the log took, or is about to take, the commit, in milliseconds. Throws `CommitRefusal`. */
 export function commitPolicy(acceptedAt: () => number): CommitPolicy {
-  return async (commit) => {
+  return async (commit, pending) => {
     if (!commit.proposalTypes.every((type) => ALLOWED.has(type))) {
       throw new CommitRefusal("message-refused", "a proposal that has no place in a conversation");
     }
     if (commit.external) await checkExternal(commit, acceptedAt());
+    else checkLeaving(commit, pending);
     checkContext(commit);
   };
 }
 
-/** Members propose nothing but their own leaving: a proposal that nobody may commit would keep all from sending. */
-export function checkProposal(proposal: Proposal, sender: Sender): void {
+/** The leaf that a proposal is to take out, where that is the proposer's own. */
+export function leafThatLeaves({
+  proposal,
+  sender,
+}: Pick<PendingProposal, "proposal" | "sender">): number | undefined {
   const leaves =
     proposal.proposalType === "remove" &&
     sender.senderType === "member" &&
     sender.leafIndex === proposal.removed;
-  if (!leaves) {
+  return leaves ? proposal.removed : undefined;
+}
+
+/**
+ * Who asked to be taken out is taken out with the next commit, whoever makes it. Not by a joiner, who knows of no proposals and
+ * removes nobody: with the epoch the proposal is void, and is made again.
+ */
+function checkLeaving(commit: CommitSummary, pending: readonly PendingProposal[]): void {
+  const removed = new Set(commit.removed.map(({ leafIndex }) => leafIndex));
+  const leftOut = pending.filter((proposed) => {
+    const leaf = leafThatLeaves(proposed);
+    return leaf !== undefined && !removed.has(leaf);
+  });
+  if (leftOut.length === 0) return;
+  const refs = leftOut.map(({ ref }) => ref);
+  throw new CommitRefusal("message-refused", "a commit leaves out who asked to leave", refs);
+}
+
+/** Members propose nothing but their own leaving: a proposal that nobody may commit would keep all from sending. */
+export function checkProposal(proposal: Proposal, sender: Sender): void {
+  if (leafThatLeaves({ proposal, sender }) === undefined) {
     throw new CommitRefusal("message-refused", "a proposal of something else than to leave");
   }
 }

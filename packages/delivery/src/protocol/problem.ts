@@ -35,6 +35,10 @@ export const PROBLEMS = {
     409,
     "The group has not come to this epoch yet. Said to members alone, with `currentEpoch`; others are told `wrong-epoch`.",
   ],
+  "pending-proposals": [
+    409,
+    "The commit leaves out proposals of its epoch that have to be in it. Carries `refs`, their ProposalRefs; the log has them.",
+  ],
   "beyond-end": [409, "The inbox never had that much."],
   "device-list-conflict": [
     409,

@@ -297,6 +297,7 @@ export const ROUTES = {
     problems: [
       "wrong-epoch",
       "future-epoch",
+      "pending-proposals",
       "invalid-message",
       "not-allowed",
       "link-closed",

@@ -11,7 +11,12 @@ import {
 } from "@conclave/delivery/protocol";
 import { defaultCapabilities, PROPOSAL } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
-import type { CommitSummary, Extension, LeafNode } from "@conclave/mls/public-group";
+import type {
+  CommitSummary,
+  Extension,
+  LeafNode,
+  PendingProposal,
+} from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { newKey, random } from "../world.ts";
 
@@ -77,9 +82,12 @@ async function aJoin(link = aLink(), change: Partial<CommitSummary> = {}): Promi
   });
 }
 
-async function judge(summary: CommitSummary): Promise<string> {
+async function judge(
+  summary: CommitSummary,
+  pending: readonly PendingProposal[] = [],
+): Promise<string> {
   try {
-    await commitPolicy(() => NOW)(summary);
+    await commitPolicy(() => NOW)(summary, pending);
     return "accepted";
   } catch (error) {
     return error instanceof CommitRefusal ? error.code : String(error);
@@ -94,6 +102,27 @@ describe("a member's commit", () => {
     for (const type of [psk, reinit, 0xf0c9]) {
       expect(await judge(aCommit({ proposalTypes: [add, type] }))).toBe("message-refused");
     }
+  });
+
+  it("takes out who asked to leave, by reference or not; a joiner's does not", async () => {
+    const leaving = (removed: number, leafIndex = removed): PendingProposal => ({
+      ref: random(32),
+      proposal: { proposalType: "remove", removed },
+      sender: { senderType: "member", leafIndex },
+      // It is what `ref` is the hash of, which nobody here asks for.
+      authenticated: {} as PendingProposal["authenticated"],
+    });
+    const pending = [leaving(1), leaving(2)];
+    const out = (...leaves: number[]) =>
+      aCommit({ removed: leaves.map((leafIndex) => ({ leafIndex, leafNode: leafOf() })) });
+    expect(await judge(out(2, 1), pending)).toBe("accepted");
+    expect(await judge(out(1), pending)).toBe("message-refused");
+    const refused = await Promise.resolve(commitPolicy(() => NOW)(out(1), pending)).catch(
+      (error: unknown) => error,
+    );
+    expect(refused).toMatchObject({ leftOut: [pending[1]?.ref] });
+    expect(await judge(aCommit(), [leaving(1, 3)])).toBe("accepted");
+    expect(await judge(await aJoin(), pending)).toBe("accepted");
   });
 
   it("removes nobody while a link stays open", async () => {

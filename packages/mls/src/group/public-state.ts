@@ -113,8 +113,15 @@ export interface CommitSummary {
   readonly reinit?: ReInit | undefined;
 }
 
-/** Throws to refuse a commit, which then ends in `MlsError` with `policy` and that as its cause. It sees public things alone, so all who follow the group can come to the same answer. */
-export type CommitPolicy = (commit: CommitSummary) => void | Promise<void>;
+/**
+ * Throws to refuse a commit, which then ends in `MlsError` with `policy` and that as its cause. It sees public things alone, so all
+ * who follow the group can come to the same answer. `pending` is what was proposed in the epoch before the commit came, whether the
+ * commit names it or leaves it out.
+ */
+export type CommitPolicy = (
+  commit: CommitSummary,
+  pending: readonly PendingProposal[],
+) => void | Promise<void>;
 
 /**
  * Throws to refuse a proposal that comes by itself, ours too, to be committed by reference: who may propose what (§12.1.8).

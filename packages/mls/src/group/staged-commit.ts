@@ -245,7 +245,7 @@ export async function judge(
     await checkSuccessor(context, replacement.previous, replacement.next);
   }
   checkClients(context, state, summary);
-  await byPolicy(() => context.policy?.(summary));
+  await byPolicy(() => context.policy?.(summary, [...state.proposals.values()]));
 }
 
 /**
