@@ -1,5 +1,5 @@
 /**
- * "Look again", said to whoever listens: the sockets of this process, later those of others too.
+ * "Look again", said to whoever listens: the sockets of this process, and those of others that share its store.
  * A ring may be lost; what it is about is in the store.
  * @module
  */
@@ -32,7 +32,9 @@ export type Ring =
   /** The sessions of these devices are over. */
   | { readonly type: "revoked"; readonly devices: readonly number[] }
   /** One session is over. */
-  | { readonly type: "signed-out"; readonly tokenHash: Bytes };
+  | { readonly type: "signed-out"; readonly tokenHash: Bytes }
+  /** Rings may have been lost: whatever is listened for may be there. */
+  | { readonly type: "all" };
 
 export interface Doorbell {
   readonly ring: (ring: Ring) => void;

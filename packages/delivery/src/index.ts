@@ -9,6 +9,7 @@ export { diskBodies } from "./blobs/disk-bodies.ts";
 export { type S3Options, s3Bodies } from "./blobs/s3-bodies.ts";
 export { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 export type { Limits } from "./limits.ts";
+export { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 export type { Rate } from "./rate-limit.ts";
 export { type Farewell, type ServeOptions, type Server, serve, type Tls } from "./serve.ts";
 export {

@@ -78,6 +78,8 @@ export interface Limits {
   readonly socketsPerDevice: number;
   /** Between two pings on a socket, in milliseconds; one that did not answer the first is closed at the second. */
   readonly heartbeat: number;
+  /** After which a socket's groups are looked at although nobody rang, in milliseconds: a ring may have been lost. */
+  readonly lookAgain: number;
   /** Until a socket has to have said hello, in milliseconds. */
   readonly hello: number;
   /** Bytes of one blob. */
@@ -140,6 +142,7 @@ export const DEFAULT_LIMITS: Limits = {
   socketsPerAddress: 1000,
   socketsPerDevice: 8,
   heartbeat: 30_000,
+  lookAgain: 15 * 60 * 1000,
   hello: 10_000,
   blobSize: 100 * 1024 * 1024,
   blobQuota: 2 * 1024 * 1024 * 1024,

@@ -71,6 +71,7 @@ export function createLongPolls(service: {
     };
     if (heard.type === "group") ring(groupKey(heard.groupId), look);
     if (heard.type === "inbox") for (const device of heard.devices) ring(inboxKey(device), look);
+    if (heard.type === "all") for (const key of waiting.keys()) ring(key, look);
     if (heard.type === "revoked") {
       const devices = new Set(heard.devices);
       signOut(({ device }) => devices.has(device.device));

@@ -36,6 +36,8 @@ const FRAME_LIMIT = 1024;
 const FRAMES = { burst: 20, perSecond: 1 };
 /** Sessions that are looked for in the store at a time. */
 const SESSIONS = 200;
+/** Sockets whose groups are looked at in the store at a time. */
+const LOOKS = 8;
 
 interface Connection {
   readonly socket: WebSocket;
@@ -43,8 +45,10 @@ interface Connection {
   session: Session | undefined;
   /** False from a ping to its pong. */
   alive: boolean;
-  /** The groups in which it is to hear of news, by their text form. */
-  readonly groups: Set<string>;
+  /** The groups in which it is to hear of news, by their text form, and the newest head it knows of or was told. */
+  readonly groups: Map<string, number>;
+  /** When it was last compared with the store; 0 where it should be. */
+  lookedAt: number;
   /** The rings that came while its groups were read. */
   missed: Ring[] | undefined;
   sending: boolean;
@@ -57,6 +61,7 @@ interface Connection {
 
 /** What a device is told without more. */
 type Notice = Extract<Ring, { readonly devices: readonly number[] }>["type"] & SocketFrame["type"];
+const NOTICES: readonly Notice[] = ["inbox", "contacts", "key-packages"];
 type Signal = Extract<SocketFrame, { readonly type: "signal" }>;
 
 export interface Sockets {
@@ -94,9 +99,10 @@ export function createSockets(service: {
   const byGroup = new Map<string, Set<Connection>>();
   const signalFrames = createRateLimiter(limits.signalFrames, now);
   let looking = false;
+  let comparing = false;
 
-  function listen(connection: Connection, group: string): void {
-    connection.groups.add(group);
+  function listen(connection: Connection, group: string, head: number): void {
+    connection.groups.set(group, head);
     const listeners = byGroup.get(group);
     if (listeners === undefined) byGroup.set(group, new Set([connection]));
     else listeners.add(connection);
@@ -114,7 +120,7 @@ export function createSockets(service: {
     const left = (perAddress.get(connection.address) ?? 1) - 1;
     if (left === 0) perAddress.delete(connection.address);
     else perAddress.set(connection.address, left);
-    for (const group of connection.groups) unlisten(connection, group);
+    for (const group of connection.groups.keys()) unlisten(connection, group);
     const device = connection.session?.device.device;
     if (device === undefined) return;
     const ofDevice = byDevice.get(device);
@@ -157,9 +163,14 @@ export function createSockets(service: {
   function hear(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
     const group = bytesToText(ring.groupId);
     const device = connection.session?.device.device ?? 0;
-    if (ring.joined.includes(device)) listen(connection, group);
-    if (!connection.groups.has(group)) return;
-    connection.heads.set(group, Math.max(ring.head, connection.heads.get(group) ?? 0));
+    if (ring.joined.includes(device)) listen(connection, group, 0);
+    if (connection.groups.has(group)) tell(connection, group, ring.head);
+  }
+
+  function tell(connection: Connection, group: string, head: number): void {
+    const newest = Math.max(head, connection.groups.get(group) ?? 0);
+    connection.groups.set(group, newest);
+    connection.heads.set(group, newest);
     flush(connection);
   }
 
@@ -230,6 +241,11 @@ export function createSockets(service: {
             end(connection, SOCKET_CLOSED.notSignedIn);
           }
         }
+        return;
+      case "all":
+        for (const connection of connections) connection.lookedAt = 0;
+        void endAllThoseOver();
+        void lookAgain();
     }
   });
 
@@ -258,6 +274,69 @@ export function createSockets(service: {
     }
   }
 
+  /** Compares a connection with the store: what it missed it is told. */
+  async function look(connection: Connection): Promise<void> {
+    const device = connection.session?.device.device ?? 0;
+    connection.lookedAt = now();
+    connection.missed = [];
+    try {
+      for (const { groupId, member, head } of await store.groupsOf(device)) {
+        const group = bytesToText(groupId);
+        const known = connection.groups.get(group);
+        if (!connections.has(connection)) return;
+        if (member && known === undefined) listen(connection, group, 0);
+        if (connection.groups.has(group) && head > (known ?? 0)) tell(connection, group, head);
+        if (!member) unlisten(connection, group);
+      }
+      for (const notice of NOTICES) connection.notices.add(notice);
+    } catch (error) {
+      connection.lookedAt = 0;
+      throw error;
+    } finally {
+      hearMissed(connection);
+    }
+  }
+
+  function lookedAtBy(time: number): readonly Connection[] {
+    return [...connections].filter(
+      ({ session, missed, lookedAt }) =>
+        session !== undefined && missed === undefined && lookedAt <= time,
+    );
+  }
+
+  /** Compares those whose time has come, some at a time. */
+  async function lookAgain(): Promise<void> {
+    if (comparing) return;
+    comparing = true;
+    try {
+      let due = lookedAtBy(now() - limits.lookAgain);
+      while (due.length > 0) {
+        for (let i = 0; i < due.length; i += LOOKS) {
+          const some = due.slice(i, i + LOOKS).filter((one) => connections.has(one));
+          await Promise.all(some.map(look));
+        }
+        // Told meanwhile that it should be done again.
+        due = lookedAtBy(0);
+      }
+    } catch {
+      // The store does not answer: the next time it may.
+    } finally {
+      comparing = false;
+    }
+  }
+
+  /** The rings that came while its groups were read. */
+  function hearMissed(connection: Connection): void {
+    const { missed = [] } = connection;
+    connection.missed = undefined;
+    for (const ring of missed) {
+      if (ring.type !== "group") continue;
+      hear(connection, ring);
+      leave(connection, ring);
+    }
+    flush(connection);
+  }
+
   async function greet(connection: Connection, text: string): Promise<void> {
     const hello = SocketHello.safeParse(parse(text));
     if (!hello.success) return end(connection, BROKE_A_RULE);
@@ -267,6 +346,7 @@ export function createSockets(service: {
     const ofDevice = byDevice.get(device) ?? new Set();
     if (ofDevice.size >= limits.socketsPerDevice) return end(connection, SOCKET_CLOSED.tooMany);
     connection.session = session;
+    connection.lookedAt = now();
     connection.missed = [];
     connection.signals = hello.data.signals === false ? undefined : [];
     byDevice.set(device, ofDevice.add(connection));
@@ -274,18 +354,12 @@ export function createSockets(service: {
     // Looked for again now that its end would be heard of: it may have come in between.
     await endThoseOver([connection]);
     if (!connections.has(connection)) return;
-    for (const { groupId, member } of groups) {
-      if (member) listen(connection, bytesToText(groupId));
+    for (const { groupId, member, head } of groups) {
+      if (member) listen(connection, bytesToText(groupId), head);
     }
-    const { missed } = connection;
-    connection.missed = undefined;
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
-    for (const ring of missed) {
-      if (ring.type !== "group") continue;
-      hear(connection, ring);
-      leave(connection, ring);
-    }
-    flush(connection);
+    hearMissed(connection);
+    if (connection.lookedAt === 0) void lookAgain();
   }
 
   function open(socket: WebSocket, address: string): void {
@@ -294,7 +368,8 @@ export function createSockets(service: {
       address,
       session: undefined,
       alive: true,
-      groups: new Set(),
+      groups: new Map(),
+      lookedAt: 0,
       missed: undefined,
       sending: false,
       heads: new Map(),
@@ -334,6 +409,7 @@ export function createSockets(service: {
 
   const heartbeat = setInterval(() => {
     void endAllThoseOver();
+    void lookAgain();
     for (const connection of connections) {
       const { session, socket } = connection;
       if (session !== undefined && session.expiresAt <= now()) {

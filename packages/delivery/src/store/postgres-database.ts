@@ -112,7 +112,7 @@ export class Database implements Queries {
 
   #makePool(url: string, connections: number, patience: Patience): pg.Pool {
     const pool = new pg.Pool({
-      connectionString: withSettings(url),
+      connectionString: withSettings(url, SETTINGS),
       max: connections,
       application_name: "conclave-delivery",
       types: TYPES,
@@ -352,16 +352,17 @@ export class Database implements Queries {
 }
 
 /** `postgres://user@a:1,b:2/name` names two hosts: a URL for each. */
-function hostsOf(url: string): readonly string[] {
+export function hostsOf(url: string): readonly string[] {
   const [, before = "", hosts = "", after = ""] =
     /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
   return hosts.split(",").map((host) => before + host + after);
 }
 
-function withSettings(url: string): string {
+/** The URL with settings for its sessions, which win over what it has itself. */
+export function withSettings(url: string, settings: string): string {
   const parsed = new URL(url);
   const given = parsed.searchParams.get("options");
-  parsed.searchParams.set("options", given === null ? SETTINGS : `${given} ${SETTINGS}`);
+  parsed.searchParams.set("options", given === null ? settings : `${given} ${settings}`);
   return parsed.toString();
 }
 

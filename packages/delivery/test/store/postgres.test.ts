@@ -1,7 +1,9 @@
-import { openPostgresStore } from "@conclave/delivery";
-import { afterAll, beforeAll } from "vitest";
+import { openPostgresStore, openStore, type Store } from "@conclave/delivery";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
+import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
+import { concurrencyContract } from "./contract-concurrent.ts";
 import { upkeepContract } from "./contract-upkeep.ts";
 
 let server: PostgresServer;
@@ -18,3 +20,105 @@ const open = async () => {
 };
 storeContract("PostgreSQL", open);
 upkeepContract("PostgreSQL", open);
+
+concurrencyContract("PostgreSQL", async () => {
+  await server.clear(url);
+  return [await openPostgresStore(url), await openPostgresStore(url)];
+});
+
+describe("the PostgreSQL database", () => {
+  it("itself forbids two commits in one epoch, one message twice, and two members at a leaf", async () => {
+    await server.clear(url);
+    const insert = (table: string, values: string): Promise<unknown> =>
+      server.query(
+        `SET session_replication_role = replica; INSERT INTO ${table} VALUES (${values})`,
+        url,
+      );
+    const hash = (): string => `'\\x${Buffer.from(random(32)).toString("hex")}'`;
+    const entry = (seq: number, epoch: number, kind: string, its = hash()): Promise<unknown> =>
+      insert("log", `'\\x01', ${seq}, ${epoch}, '${kind}', ${its}, '\\x00', 0`);
+    await entry(1, 0, "commit");
+    await expect(entry(2, 0, "commit")).rejects.toMatchObject({ code: "23505" });
+    const its = hash();
+    await entry(2, 0, "application", its);
+    await expect(entry(3, 0, "application", its)).rejects.toMatchObject({ code: "23505" });
+    await expect(entry(2, 0, "application")).rejects.toMatchObject({ code: "23505" });
+    const member = (leaf: number, device: number, from: number): Promise<unknown> =>
+      insert("members", `'\\x01', ${leaf}, ${device}, ${from}, NULL`);
+    await member(0, 1, 1);
+    await expect(member(0, 2, 2)).rejects.toMatchObject({ code: "23505" });
+    await expect(member(1, 1, 2)).rejects.toMatchObject({ code: "23505" });
+  });
+
+  it("of a newer version is not touched", async () => {
+    const newer = await server.database();
+    await server.query("UPDATE schema_version SET version = 99", newer);
+    await expect(openPostgresStore(newer)).rejects.toThrow("the database has version 99");
+  });
+
+  it("that can't be reached is unavailable, and what it is called is not told", async () => {
+    const nowhere = "postgres://someone:secret@localhost:1/nothing?host=/nowhere";
+    const error = await openStore(nowhere).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ name: "StoreUnavailable" });
+    expect(String(error)).not.toMatch(/secret|someone|nowhere/);
+  });
+
+  it("that only reads is unavailable", async () => {
+    const readOnly = `${await server.database()}&options=-c%20default_transaction_read_only%3Don`;
+    await expect(openStore(readOnly)).rejects.toMatchObject({ name: "StoreUnavailable" });
+  });
+
+  it("is reached again after its connections were lost", async () => {
+    await server.clear(url);
+    const store = await openStore(url);
+    expect(await store.accountByName("nobody")).toBeUndefined();
+    await server.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'conclave-delivery'",
+    );
+    // One that finds its connection lost may fail; the next has another.
+    const [first] = await Promise.allSettled([store.accountByName("nobody")]);
+    const reason = first?.status === "rejected" ? first.reason : undefined;
+    expect([undefined, "StoreUnavailable"]).toContain(reason?.name);
+    expect(await store.accountByName("nobody")).toBeUndefined();
+    await store.close();
+  });
+
+  it("does not keep more callers waiting than a bound", async () => {
+    const store = await openPostgresStore(url, { connections: 1 });
+    const calls = Array.from({ length: 2500 }, () => store.accountByName("nobody"));
+    const results = await Promise.allSettled(calls);
+    const refused = results.filter((result) => result.status === "rejected");
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { reason } of refused) expect(reason).toMatchObject({ name: "StoreUnavailable" });
+    expect(await store.accountByName("nobody")).toBeUndefined();
+    await store.close();
+  });
+
+  it("does not tell values in its errors", async () => {
+    const store = await openPostgresStore(url);
+    const account = await store.account(random(32));
+    expect(account).toBeUndefined();
+    // A device that does not exist.
+    const start = store.startSession({ device: 1e9, tokenHash: random(32), expiresAt: 1, now: 0 });
+    const error = await start.catch((reason: unknown) => reason);
+    expect(String(error)).toBe(
+      "Error: the database refused with SQLSTATE 23503 (sessions_device_fkey)",
+    );
+    await store.close();
+  });
+});
+
+describe("openStore", () => {
+  it("opens SQLite too, and nothing else", async () => {
+    const stores: Store[] = [await openStore("sqlite::memory:"), await openStore(url)];
+    for (const store of stores) {
+      expect(await store.accountByName("nobody")).toBeUndefined();
+      await store.close();
+    }
+    for (const wrong of ["", "sqlite:", "mysql://secret@localhost/x", "file.sqlite"]) {
+      const error = await openStore(wrong).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(TypeError);
+      expect(String(error)).not.toContain("secret");
+    }
+  });
+});

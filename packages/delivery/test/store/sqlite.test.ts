@@ -8,6 +8,7 @@ import { Database } from "../../src/store/sqlite-database.ts";
 import { Undo } from "../../src/store/undo.ts";
 import { random } from "../world.ts";
 import { storeContract } from "./contract.ts";
+import { concurrencyContract } from "./contract-concurrent.ts";
 import { upkeepContract } from "./contract-upkeep.ts";
 
 let folder: string;
@@ -20,6 +21,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 storeContract("SQLite", async () => openSqliteStore(aPath()));
 upkeepContract("SQLite", async () => openSqliteStore(aPath()));
+concurrencyContract("SQLite", async () => {
+  const path = aPath();
+  return [openSqliteStore(path), openSqliteStore(path)];
+});
 
 describe("the SQLite file", () => {
   it("is written through to the disk before a promise resolves", async () => {

@@ -1,0 +1,310 @@
+/**
+ * What every store promises to several who use it at once, each with a store of its own over the same data.
+ * @module
+ */
+
+import type { AppendCommit, AppendMessage, Store } from "@conclave/delivery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+const SECONDS = BigInt(NOW / 1000);
+const PAGE = { after: 0, limit: 500, bytes: 10_000_000 };
+
+/** `open` gives two stores over the same empty data. */
+export function concurrencyContract(name: string, open: () => Promise<[Store, Store]>): void {
+  let stores: [Store, Store];
+  /** Those at once: every other one through the other store. */
+  const storeOf = (i: number): Store => stores[i % 2 === 0 ? 0 : 1];
+  const atOnce = <T>(count: number, what: (store: Store, i: number) => Promise<T>): Promise<T[]> =>
+    Promise.all(Array.from({ length: count }, (_, i) => what(storeOf(i), i)));
+  beforeEach(async () => {
+    stores = await open();
+  });
+  afterEach(async () => {
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  let count = 0;
+  const aRegistration = (): Parameters<Store["register"]>[0] => ({
+    accountId: random(32),
+    name: `someone ${++count}`,
+    deviceList: random(100),
+    version: 1n,
+    hash: random(32),
+    expiresAt: SECONDS + 1000n,
+    devices: [
+      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+    ],
+    registration: random(32),
+    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+  });
+
+  async function aDevice(): Promise<{ readonly accountId: Bytes; readonly device: number }> {
+    const account = aRegistration();
+    await stores[0].register(account);
+    const { accountId } = account;
+    const [device] = await stores[0].devicesOf(accountId);
+    return { accountId, device: device?.device ?? -1 };
+  }
+
+  async function aGroup(): Promise<{ readonly groupId: Bytes; readonly device: number }> {
+    const { device } = await aDevice();
+    const groupId = random(16);
+    await stores[0].createGroup({
+      groupId,
+      device,
+      leafIndex: 0,
+      state: random(9),
+      groupInfo: random(9),
+      nodes: [[0, random(9)]],
+      now: NOW,
+    });
+    return { groupId, device };
+  }
+
+  const aCommit = (
+    groupId: Bytes,
+    epoch: number | bigint,
+    change: Partial<AppendCommit> = {},
+  ): AppendCommit => ({
+    groupId,
+    version: Number(epoch),
+    epoch: BigInt(epoch),
+    hash: random(32),
+    message: random(40),
+    acceptedAt: NOW,
+    state: random(9),
+    groupInfo: random(9),
+    nodes: [],
+    removed: [],
+    added: [],
+    welcome: undefined,
+    links: [],
+    linkUsed: undefined,
+    ...change,
+  });
+
+  const aMessage = (groupId: Bytes, device: number, epoch = 0n): AppendMessage => ({
+    groupId,
+    device,
+    epoch,
+    hash: random(32),
+    message: random(20),
+    now: NOW,
+  });
+
+  const text = (bytes: Bytes): string => Buffer.from(bytes).toString("hex");
+
+  describe(`${name}, used by two at once`, () => {
+    it("takes one commit an epoch, and names it to both", async () => {
+      const { groupId, device } = await aGroup();
+      for (let epoch = 0; epoch < 5; epoch++) {
+        const commits = Array.from({ length: 6 }, () => aCommit(groupId, epoch));
+        const results = await atOnce(6, async (store, i) => {
+          const commit = commits[i] ?? aCommit(groupId, epoch);
+          return { commit, result: await store.appendCommit(commit) };
+        });
+        const won = results.filter(({ result }) => result !== "moved");
+        expect(won).toMatchObject([{ result: { seq: epoch + 1 } }]);
+        for (const store of stores) {
+          expect(await store.winner(groupId, BigInt(epoch))).toEqual({
+            seq: epoch + 1,
+            hash: won[0]?.commit.hash,
+          });
+        }
+      }
+      const page = await stores[1].log(groupId, device, PAGE);
+      expect(page?.entries.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+    });
+
+    it("lets as many in by a link as it is for, of 100 who come at once", async () => {
+      const { groupId } = await aGroup();
+      const link = {
+        linkId: random(16),
+        expiresAt: SECONDS + 10n,
+        maxUses: 7,
+        sealedGroupInfo: random(60),
+      };
+      await stores[0].appendCommit(aCommit(groupId, 0, { links: [link] }));
+      const results = await atOnce(100, async (store) => {
+        for (;;) {
+          const { version = 0, epoch = 0n } = (await store.group(groupId)) ?? {};
+          const join = { version, links: [link], linkUsed: link.linkId };
+          const result = await store.appendCommit(aCommit(groupId, epoch, join));
+          if (result !== "moved") return result;
+        }
+      });
+      expect(results.filter((result) => result !== "link-closed")).toHaveLength(7);
+      expect(await stores[1].link(link.linkId, NOW)).toBe("closed");
+      expect(await stores[1].group(groupId)).toMatchObject({ epoch: 8n });
+    });
+
+    it("serves each key package once, and keeps the reserve", async () => {
+      const { accountId, device } = await aDevice();
+      const aKeyPackage = () => ({
+        ref: random(32),
+        suite: 1,
+        notBefore: SECONDS - 10n,
+        notAfter: SECONDS + 10n,
+        keyPackage: random(50),
+      });
+      const keyPackages = Array.from({ length: 30 }, aKeyPackage);
+      const lastResort = aKeyPackage();
+      await stores[0].addKeyPackages(device, { keyPackages, lastResort, limit: 99, now: NOW });
+      const claims = await atOnce(40, (store) => store.claimKeyPackages(accountId, [1], NOW, 10));
+      const served = claims.flat().map(({ keyPackage }) => text(keyPackage));
+      const last = text(lastResort.keyPackage);
+      const others = served.filter((one) => one !== last);
+      expect(served).toHaveLength(40);
+      expect(others).toHaveLength(20);
+      expect(new Set(others).size).toBe(20);
+      const left = { available: 10, lastResort: true };
+      expect(await stores[1].countKeyPackages(device, NOW)).toEqual(left);
+    });
+
+    it("numbers what both append without gap or loss, and no reader skips a late one", async () => {
+      const { groupId, device } = await aGroup();
+      const messages = Array.from({ length: 120 }, () => aMessage(groupId, device));
+      let done = false;
+      const reading = (async () => {
+        const hashes: string[] = [];
+        for (let after = 0, last = false; !last; ) {
+          last = done;
+          const page = await stores[1].log(groupId, device, { ...PAGE, after });
+          for (const { seq, message } of page?.entries ?? []) {
+            expect(seq).toBe(after + 1);
+            after = seq;
+            hashes.push(text(message));
+          }
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        return hashes;
+      })();
+      const results = await atOnce(messages.length, (store, i) =>
+        store.appendApplication(messages[i] ?? aMessage(groupId, device)),
+      );
+      done = true;
+      const places = results.map((result) =>
+        typeof result === "object" && "seq" in result ? result.seq : 0,
+      );
+      expect(places.toSorted((a, b) => a - b)).toEqual(messages.map((_, i) => i + 1));
+      const read = await reading;
+      expect(read).toHaveLength(messages.length);
+      for (const [i, { message }] of messages.entries()) {
+        expect(read[(places[i] ?? 0) - 1]).toBe(text(message));
+      }
+    });
+
+    it("gives the same message one place, however it comes", async () => {
+      const { groupId, device } = await aGroup();
+      for (let round = 0; round < 5; round++) {
+        const message = aMessage(groupId, device);
+        const results = await atOnce(8, (store) => store.appendApplication(message));
+        expect(results).toEqual(results.map(() => ({ seq: round + 1, acceptedAt: NOW })));
+      }
+    });
+
+    it("takes no message of an epoch after the commit that ends it", async () => {
+      const { groupId, device } = await aGroup();
+      const results = await atOnce<unknown>(60, async (store, i) =>
+        i === 30
+          ? store.appendCommit(aCommit(groupId, 0))
+          : store.appendApplication(aMessage(groupId, device)),
+      );
+      const page = await stores[0].log(groupId, device, PAGE);
+      const kinds = page?.entries.map(({ kind }) => kind) ?? [];
+      expect(kinds.at(-1)).toBe("commit");
+      const refused = results.filter((result) => Object.hasOwn(Object(result), "currentEpoch"));
+      expect(kinds.length + refused.length).toBe(60);
+    });
+
+    it("refuses messages of a device as of the commit that removes it", async () => {
+      const { groupId } = await aGroup();
+      const { device: guest } = await aDevice();
+      const added = [{ leafIndex: 1, device: guest }];
+      await stores[0].appendCommit(aCommit(groupId, 0, { added }));
+      const results = await atOnce(40, async (store, i) => {
+        if (i === 20) return store.appendCommit(aCommit(groupId, 1, { removed: [1] }));
+        return store.appendApplication(aMessage(groupId, guest, i % 3 === 0 ? 2n : 1n));
+      });
+      const page = await stores[0].log(groupId, guest, PAGE);
+      const epochs = page?.entries.map(({ epoch }) => epoch) ?? [];
+      expect(epochs).not.toContain(2n);
+      expect(page?.entries.at(-1)?.kind).toBe("commit");
+      const accepted = results.filter((result) => typeof result === "object" && "seq" in result);
+      expect(accepted).toHaveLength(epochs.length - 1);
+    });
+
+    it("gives a name and an account once", async () => {
+      const account = aRegistration();
+      expect(await atOnce(6, (store) => store.register(account))).toEqual(
+        Array.from({ length: 6 }, () => "registered"),
+      );
+      const rivals = Array.from({ length: 6 }, () => ({ ...aRegistration(), name: "rival" }));
+      const results = await atOnce(6, (store, i) => store.register(rivals[i] ?? account));
+      expect(results.toSorted()).toEqual([
+        ...Array.from({ length: 5 }, () => "name-taken"),
+        "registered",
+      ]);
+    });
+
+    it("takes a nonce once", async () => {
+      const { device } = await aDevice();
+      const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
+      const results = await atOnce(6, (store) =>
+        store.startSession({
+          device,
+          nonce,
+          tokenHash: random(32),
+          expiresAt: NOW + 1000,
+          now: NOW,
+        }),
+      );
+      expect(results.filter((result) => result === "started")).toHaveLength(1);
+    });
+
+    it("fills an inbox to its limit, and forgets a Welcome with its last reader", async () => {
+      const groups = await Promise.all([1, 2, 3, 4].map(() => aGroup()));
+      const [guest, other] = [await aDevice(), await aDevice()];
+      const devices = [guest.device, other.device];
+      const welcome = { message: random(9), devices, limit: 2 };
+      const results = await atOnce(4, (store, i) =>
+        store.appendCommit(aCommit(groups[i]?.groupId ?? random(16), 0, { welcome })),
+      );
+      expect(results.filter((result) => result === "inbox-full")).toHaveLength(2);
+      const welcomed = groups.filter((_, i) => results[i] !== "inbox-full");
+      for (const { groupId } of welcomed) {
+        const nodes = [{ nodeIndex: 0, node: random(9) }];
+        await stores[0].appendCommit(aCommit(groupId, 1, { nodes }));
+        expect((await stores[1].tree(groupId, 1n))?.nodes).toHaveLength(1);
+      }
+      await atOnce(2, (store, i) => store.acknowledge(devices[i] ?? -1, 2));
+      for (const { groupId } of welcomed) {
+        expect((await stores[1].tree(groupId, 1n))?.nodes).toEqual([]);
+      }
+    });
+
+    it("revokes a device before it enters a group, or after, never in between", async () => {
+      for (let round = 0; round < 4; round++) {
+        const { groupId } = await aGroup();
+        const account = aRegistration();
+        await stores[0].register(account);
+        const [listed] = await stores[0].devicesOf(account.accountId);
+        const device = listed?.device ?? -1;
+        const [replaced, entered] = await Promise.all([
+          stores[0].replaceDeviceList({
+            ...account,
+            version: 2n,
+            previousHash: account.hash,
+            hash: random(32),
+            devices: account.devices.map((one) => ({ ...one, revokedAt: SECONDS })),
+          }),
+          stores[1].appendCommit(aCommit(groupId, 0, { added: [{ leafIndex: 1, device }] })),
+        ]);
+        const both = [replaced === "entered-later", entered === "moved"];
+        expect(both.filter((refused) => refused)).toHaveLength(1);
+      }
+    });
+  });
+}
