@@ -89,7 +89,8 @@ it("a device that is connected to one hears of what another accepted", async () 
   await send(at(a), ada, group, "hello");
   await eventually(() => headOf(listener, group.groupId) === 2);
   await commit(at(b), ben, theirs);
-  await eventually(() => headOf(listener, group.groupId) === 3);
+  await eventually(() => headOf(listener, group.groupId) >= 3);
+  expect(headOf(listener, group.groupId)).toBe(3);
   listener.socket.close();
 });
 
@@ -113,14 +114,13 @@ it("of commits that come through several at once one wins, and all go on from it
       members.map((member, i) => postCommit(at([a, b, c][i]), member, groupId, bodies[i])),
     );
     const statuses = answers.map(({ status }) => status);
-    expect(statuses.toSorted()).toEqual([201, 409, 409]);
     const winner = statuses.indexOf(201);
     const seq = answers[winner]?.body.seq;
+    const refused = { status: 409, problem: { code: "wrong-epoch", winner: { seq } } };
+    const lost = answers.filter((_, i) => i !== winner);
+    expect(lost).toMatchObject([refused, refused]);
     for (const [i, group] of groups.entries()) {
-      if (i !== winner) {
-        expect(answers[i]?.problem).toMatchObject({ code: "wrong-epoch", winner: { seq } });
-        await group.discardPendingCommit();
-      }
+      if (i !== winner) await group.discardPendingCommit();
       await group.receive(bundles[winner]?.commit ?? new Uint8Array(0));
     }
   }
@@ -176,7 +176,7 @@ it("a session that ends in one ends in all, its sockets too", async () => {
 });
 
 it("a session that ends in one ends in all, also where no ring is heard", async () => {
-  const deaf = await aProcess({ deaf: true, limits: { heartbeat: 20 } });
+  const deaf = await aProcess({ deaf: true, limits: { heartbeat: 300 } });
   const ada = await aMember(at(a));
   const listener = await listenReady(deaf, ada.token);
   await call(at(a), "DELETE", "/v1/sessions", { token: ada.token });
@@ -193,27 +193,28 @@ it("what was rung while nobody heard is found, as soon as there are rings again"
   );
   await commit(at(a), ada, group, { proposals: [addOf(await aKeyPackage(ben))] });
   for (const listener of listeners) {
-    await eventually(() => headOf(listener, group.groupId) === 1);
+    await eventually(() => headOf(listener, group.groupId) >= 1);
+    expect(headOf(listener, group.groupId)).toBe(1);
     await eventually(() => listener.frames.some(({ type }) => type === "inbox"));
     listener.socket.close();
   }
 });
 
 it("what nobody rang for is found after a while", async () => {
-  const deaf = await aProcess({ deaf: true, limits: { heartbeat: 20 } });
+  const deaf = await aProcess({ deaf: true, limits: { heartbeat: 300, lookAgain: 1000 } });
   const [ada, ben] = [await aMember(at(a)), await aMember(at(a))];
   const [first, second] = [await startGroup(at(a), ada), await startGroup(at(a), ada)];
   await addAll(at(a), { member: ada, group: second }, [ben]);
   const listener = await listenReady(deaf, ben.token);
   await commit(at(a), ada, first, { proposals: [addOf(await aKeyPackage(ben))] });
   await commit(at(a), ada, second, { proposals: [{ proposalType: "remove", removed: 1 }] });
-  deaf.clock.now += 16 * 60 * 1000;
+  deaf.clock.now += 2000;
   await eventually(() => headOf(listener, first.groupId) === 1);
   await eventually(() => headOf(listener, second.groupId) === 2);
   // It is out of the one, and in the other.
   await commit(at(a), ada, second);
   await commit(at(a), ada, first);
-  deaf.clock.now += 16 * 60 * 1000;
+  deaf.clock.now += 2000;
   await eventually(() => headOf(listener, first.groupId) === 2);
   expect(headOf(listener, second.groupId)).toBe(2);
   listener.socket.close();
