@@ -52,6 +52,8 @@ const blobs: Rows = ({ bytes }) => [
   `blob_parts VALUES (${bytes("81")}, 0, 9, ${bytes("83")}, 'part')`,
   `blob_usage VALUES (${bytes("a1")}, 9, 1)`,
 ];
+const capable: Rows = () => [];
+const upkeep: Rows = () => ["facts VALUES ('restored', 1000)"];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -59,8 +61,8 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs],
-  postgres: [of(first, startedSession, people), blobs],
+  sqlite: [of(first, session), people, blobs, capable, upkeep],
+  postgres: [of(first, startedSession, people), blobs, capable, upkeep],
 };
 
 /** The version and the number of rows of each table. */
@@ -78,7 +80,8 @@ async function expectFirst(store: Store): Promise<void> {
   const [accountId, groupId] = [bytes("a1"), bytes("61")];
   expect(await store.accountByName("Ada")).toMatchObject({ accountId, version: 1n });
   expect(await store.session(bytes("51"), 1000)).toMatchObject({ device: { device: 1000 } });
-  expect(await store.countKeyPackages(1000, NOW)).toEqual({ available: 1, lastResort: false });
+  const pools = [{ suite: 1, available: 1, lastResort: false }];
+  expect(await store.countKeyPackages(1000, NOW)).toMatchObject({ pools });
   const claimed = await store.claimKeyPackages(accountId, [1], NOW);
   expect(claimed).toMatchObject([{ keyPackage: bytes("42") }]);
   expect(await store.group(groupId)).toMatchObject({
