@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 
 /** From now on a commit waits for a standby: one of that name, which there is not. */
-async function require(standbys: string): Promise<void> {
+async function waitFor(standbys: string): Promise<void> {
   await server.query(`ALTER SYSTEM SET synchronous_standby_names = '${standbys}'`);
   await server.query("SELECT pg_reload_conf()");
   await eventually(async () => {
@@ -40,7 +40,7 @@ let groupId: Bytes;
 let device: number;
 let account: Parameters<Store["register"]>[0];
 beforeEach(async () => {
-  await require("");
+  await waitFor("");
   account = {
     accountId: random(32),
     name: Buffer.from(random(8)).toString("hex"),
@@ -99,7 +99,7 @@ const unavailable = { name: "StoreUnavailable" };
 describe("with a quorum that is not there", () => {
   it("a message whose wait was cut short is not acknowledged, nor is its retry, nor is it shown", async () => {
     const message = aMessage();
-    await require("nobody");
+    await waitFor("nobody");
     const [first] = await Promise.allSettled([store.appendApplication(message), cutShort()]);
     expect(first).toMatchObject({ status: "rejected", reason: unavailable });
     // It is in the database all the same.
@@ -115,7 +115,7 @@ describe("with a quorum that is not there", () => {
     expect(read).toMatchObject({ status: "rejected", reason: unavailable });
 
     // The quorum is there again: the same bytes have one place.
-    await require("");
+    await waitFor("");
     expect(await store.appendApplication(message)).toEqual({ seq: 1, acceptedAt: NOW });
     expect(await store.log(groupId, device, { after: 0, limit: 9, bytes: 999 })).toMatchObject({
       head: 1,
@@ -127,7 +127,7 @@ describe("with a quorum that is not there", () => {
     // It has seen that all was well.
     await other.settle();
     const [message, commit] = [aMessage(), aCommit()];
-    await require("nobody");
+    await waitFor("nobody");
     await Promise.allSettled([store.appendApplication(message), cutShort()]);
     await Promise.allSettled([store.appendCommit(commit), cutShort(), cutShort()]);
     const asked = [
@@ -140,13 +140,13 @@ describe("with a quorum that is not there", () => {
       const [answer] = await Promise.allSettled([ask(), cutShort()]);
       expect(answer).toMatchObject({ status: "rejected", reason: unavailable });
     }
-    await require("");
+    await waitFor("");
     expect(await other.appendApplication(message)).toMatchObject({ seq: 1 });
     await other.close();
   });
 
   it("an answer waits as long as the commit does, and comes when the quorum is back", async () => {
-    await require("nobody");
+    await waitFor("nobody");
     let answered = false;
     const appended = store.appendApplication(aMessage()).finally(() => {
       answered = true;
@@ -159,7 +159,7 @@ describe("with a quorum that is not there", () => {
     );
     expect(row).toEqual({ head: "0" });
     expect(answered).toBe(false);
-    await require("");
+    await waitFor("");
     expect(await appended).toMatchObject({ seq: 1 });
   });
 });
