@@ -1,0 +1,13 @@
+import { expect, it } from "vitest";
+import { type Member, newMember } from "../member.ts";
+import { startWorld } from "../world.ts";
+import { storm, takeSeats } from "./seats.ts";
+
+it("fifty members commit at once: each is done in the end", { timeout: 300_000 }, async () => {
+  const world = await startWorld({ limits: { groupMessage: { burst: 3000, perSecond: 100 } } });
+  const members: Member[] = [];
+  for (let i = 0; i < 50; i++) members.push(await newMember(world, `Committer ${i}`));
+  await storm(world, await takeSeats(world, members));
+  expect(world.lines.filter(({ status }) => status >= 500)).toEqual([]);
+  await world.close();
+});
