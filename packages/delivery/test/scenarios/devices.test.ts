@@ -98,7 +98,8 @@ onBothStores("devices", (start, kind) => {
     expect(await claim(ada, ben)).toEqual([next]);
   });
 
-  it("a device is added by a member and joins by a link at the same time: it is in once", async () => {
+  /** A group with a link, by which Ben is about to join, while Ada is about to add him. */
+  async function aRace() {
     const [ada, ben] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);
     const own = await newLink();
@@ -112,28 +113,35 @@ onBothStores("devices", (start, kind) => {
       ...(await bundleBody(group, adding)),
       links: [{ linkId, sealedGroupInfo: adding.groupInfoForJoiners ?? random(0) }],
     };
-    const joining = await composeJoin(world, ben, own);
-    const [added, joined] = await Promise.all([
-      postCommit(world, ada, group.groupId, addition),
-      postCommit(world, ben, group.groupId, joining.body),
-    ]);
-    expect([added.status, joined.status].filter((status) => status === 201)).toHaveLength(1);
-    // Whoever lost tries again, and is told that the device is in.
-    if (added.status === 201) {
-      await group.receive(adding.commit);
-      await joining.group.remove();
-      await expect(joinByLink(world, ben, own)).rejects.toMatchObject({ name: "MlsError" });
-      const welcomed = await joinByWelcome(world, ben);
-      expect(welcomed.epochAuthenticator).toEqual(group.epochAuthenticator);
-    } else {
-      await joining.group.confirm();
-      await group.discardPendingCommit();
-      await group.receive(joining.body.commit);
-      const proposals = [addOf(await aKeyPackage(ben))];
-      await expect(commit(world, ada, group, { proposals })).rejects.toMatchObject({
-        name: "MlsError",
-      });
-    }
+    return { ada, ben, group, own, adding, addition, joining: await composeJoin(world, ben, own) };
+  }
+
+  it("a device is added by a member just before it joins by a link: it is in once", async () => {
+    const { ada, ben, group, own, adding, addition, joining } = await aRace();
+    expect((await postCommit(world, ada, group.groupId, addition)).status).toBe(201);
+    const late = await postCommit(world, ben, group.groupId, joining.body);
+    expect(late.problem.code).toBe("wrong-epoch");
+    await group.receive(adding.commit);
+    await joining.group.remove();
+    await expect(joinByLink(world, ben, own)).rejects.toMatchObject({ name: "MlsError" });
+    const welcomed = await joinByWelcome(world, ben);
+    expect(welcomed.epochAuthenticator).toEqual(group.epochAuthenticator);
+    expect(group.members()).toHaveLength(2);
+  });
+
+  it("a device joins by a link just before a member adds it: it is in once", async () => {
+    const { ada, ben, group, addition, joining } = await aRace();
+    expect((await postCommit(world, ben, group.groupId, joining.body)).status).toBe(201);
+    await joining.group.confirm();
+    const late = await postCommit(world, ada, group.groupId, addition);
+    expect(late.problem.code).toBe("wrong-epoch");
+    expect(await readInbox(world, ben)).toEqual([]);
+    await group.discardPendingCommit();
+    await group.receive(joining.body.commit);
+    const proposals = [addOf(await aKeyPackage(ben))];
+    await expect(commit(world, ada, group, { proposals })).rejects.toMatchObject({
+      name: "MlsError",
+    });
     expect(group.members()).toHaveLength(2);
   });
 

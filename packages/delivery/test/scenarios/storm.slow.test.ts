@@ -7,7 +7,10 @@ it("fifty members commit at once: each is done in the end", { timeout: 300_000 }
   const world = await startWorld({ limits: { groupMessage: { burst: 3000, perSecond: 100 } } });
   const members: Member[] = [];
   for (let i = 0; i < 50; i++) members.push(await newMember(world, `Committer ${i}`));
-  await storm(world, await takeSeats(world, members));
+  const { most, views } = await storm(world, await takeSeats(world, members));
+  expect(most).toBeLessThanOrEqual(50);
+  expect(views).toHaveLength(1);
+  expect(views[0]?.epoch).toBe(51n);
   expect(world.lines.filter(({ status }) => status >= 500)).toEqual([]);
   await world.close();
 });
