@@ -80,7 +80,10 @@ onBothStores("devices", (start, kind) => {
 
   it("a last resort is used for two groups: both Welcomes lead in, and the next claim may get another", async () => {
     const [ada, eve, ben] = [await aMember(), await aMember(), await aMember()];
-    await uploadKeys(ben, { keyPackages: [], lastResort: await aKeyPackage(ben, undefined, { lastResort: true }) });
+    await uploadKeys(ben, {
+      keyPackages: [],
+      lastResort: await aKeyPackage(ben, undefined, { lastResort: true }),
+    });
     const [adas, eves] = [await startGroup(world, ada), await startGroup(world, eve)];
     const [forAda = random(0)] = await claim(ada, ben);
     const [forEve = random(0)] = await claim(eve, ben);
