@@ -157,6 +157,15 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Resolves each time so many milliseconds after the time before, where that took less; but not without a moment of peace. */
+export function beat(milliseconds: number): (signal: AbortSignal) => Promise<void> {
+  let next = Date.now() + milliseconds;
+  return async (signal) => {
+    await pause(Math.max(next - Date.now(), milliseconds / 5), signal);
+    next = Date.now() + milliseconds;
+  };
+}
+
 /** Resolves after so many milliseconds, or when it is aborted. */
 export async function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return;

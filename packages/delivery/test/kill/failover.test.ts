@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { Database } from "../../src/store/postgres-database.ts";
+import { StoreUnavailable } from "../../src/store/store.ts";
 import { eventually } from "../world.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { pause } from "./deployment.ts";
 import { deployOnCluster } from "./failover.ts";
 import { type Report, run } from "./run.ts";
 
@@ -11,6 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.close());
 
+const CANCEL =
+  "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 const WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 
 it("the commands of the page replace a primary, and lose nothing", async () => {
@@ -41,6 +46,32 @@ it("the commands of the page replace a primary, and lose nothing", async () => {
   for (const node of cluster.standbys()) {
     await eventually(async () => (await cluster.query(node, all)) === "1,4");
   }
+});
+
+it("what a cancelled wait left visible is shown by nobody before the quorum has it", async () => {
+  const [writer, reader] = [await Database.open(cluster.url), await Database.open(cluster.url)];
+  const read = () => reader.one<{ n: number }>("SELECT count(*) AS n FROM said");
+  await writer.all("CREATE TABLE said (n INTEGER)");
+  expect(await read()).toEqual({ n: 0 });
+  const standbys = cluster.standbys();
+  await Promise.all(standbys.map((node) => cluster.kill(node)));
+  const answer = writer.all("INSERT INTO said VALUES (1)").then(
+    () => "acknowledged",
+    (error: unknown) => error,
+  );
+  await pause(2500);
+  const primary = cluster.primary();
+  await eventually(async () => (await cluster.query(primary, WAITING)) !== "0");
+  await cluster.query(primary, CANCEL);
+  expect(await answer).toBeInstanceOf(StoreUnavailable);
+  expect(await cluster.query(primary, "SELECT count(*) FROM said")).toBe("1");
+  const shown = vi.fn<() => void>();
+  const reading = read().finally(shown);
+  await pause(500);
+  expect(shown).not.toHaveBeenCalled();
+  await Promise.all(standbys.map((node) => cluster.start(node)));
+  expect(await reading).toEqual({ n: 1 });
+  await Promise.all([writer.close(), reader.close()]);
 });
 
 it("members go on through a fail-over in which waits for the quorum were cancelled", async () => {

@@ -6,6 +6,7 @@
 
 import { type Cluster, startCluster } from "./cluster.ts";
 import {
+  beat,
   type Deployment,
   pause,
   plagueServices,
@@ -18,13 +19,7 @@ import { count } from "./ledger.ts";
 export type Fate = "goes on" | "replaced" | "replaced without a quorum";
 
 /** In this order and then again. */
-const FATES: readonly Fate[] = [
-  "goes on",
-  "replaced",
-  "goes on",
-  "replaced without a quorum",
-  "goes on",
-];
+const FATES: readonly Fate[] = ["goes on", "replaced", "replaced without a quorum", "goes on"];
 
 export async function deployOnNewCluster(rhythm: Rhythm): Promise<Deployment> {
   const cluster = await startCluster();
@@ -55,8 +50,9 @@ export async function deployOnCluster(
   const kills = new Map<string, number>();
 
   async function plaguePrimary(until: AbortSignal): Promise<void> {
+    const untilNext = beat(rhythm.database);
     for (let turn = 0; ; turn++) {
-      await pause(rhythm.database, until);
+      await untilNext(until);
       if (until.aborted) return;
       const fate = fates[turn % fates.length];
       if (fate === "replaced without a quorum") await loseQuorum(cluster, kills);

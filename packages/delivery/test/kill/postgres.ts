@@ -5,8 +5,8 @@
 
 import { startPostgres } from "../postgres.ts";
 import {
+  beat,
   type Deployment,
-  pause,
   plagueServices,
   type Rhythm,
   startServiceProcess,
@@ -23,8 +23,9 @@ export async function deployOnPostgres(rhythm: Rhythm): Promise<Deployment> {
     const kills = new Map<string, number>();
 
     async function plagueDatabase(until: AbortSignal): Promise<void> {
+      const untilNext = beat(rhythm.database);
       for (;;) {
-        await pause(rhythm.database, until);
+        await untilNext(until);
         if (until.aborted) return;
         await server.crash();
         count(kills, "database");
