@@ -15,6 +15,8 @@ export type Ring =
       readonly joined: readonly number[];
       readonly left: readonly number[];
     }
+  /** A member of the group can't follow a commit. */
+  | { readonly type: "reports"; readonly groupId: Bytes }
   /** There is a Welcome for these devices. */
   | { readonly type: "inbox"; readonly devices: readonly number[] }
   /** Somebody asks to reach their account, or one that they asked allowed it. */

@@ -201,7 +201,11 @@ export function createGroupLog(service: {
   ): Promise<Accepted | "moved"> {
     const held = await load(groupId);
     if (held === undefined) throw notFound();
-    const leaf = await store.leafOf(groupId, caller.device);
+    const [leaf, barred] = await Promise.all([
+      store.leafOf(groupId, caller.device),
+      store.isBarred(groupId, caller.device),
+    ]);
+    if (barred) throw notAllowed("this device's commits shut others out");
     const header = await byTheRules(() => readMessage(body.commit));
     const external = header.sender?.senderType === "new_member_commit";
     if (leaf === undefined && !external) throw notFound();

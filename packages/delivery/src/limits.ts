@@ -55,6 +55,8 @@ export interface Limits {
   readonly groupMessage: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
+  /** Reports of one device on commits that it can't follow. */
+  readonly report: Rate;
   /** Devices in one account's list, with those that were revoked. */
   readonly devices: number;
   /** How far ahead a key package may end, in seconds. */
@@ -128,6 +130,7 @@ export const DEFAULT_LIMITS: Limits = {
   signalQueue: 8,
   groupMessage: { burst: 2000, perSecond: 200 },
   group: { burst: 60, perSecond: 0.1 },
+  report: { burst: 20, perSecond: 0.05 },
   devices: 64,
   keyPackageLifetime: 366 * 24 * 60 * 60,
   inbox: 1000,

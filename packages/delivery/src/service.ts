@@ -35,6 +35,7 @@ import {
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
+import { createReports } from "./reports.ts";
 import { bearerOf, createSessions, type Session } from "./sessions.ts";
 import { createSignals } from "./signals.ts";
 import { createSockets, refuseUpgrade } from "./sockets.ts";
@@ -184,6 +185,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     ...createKeyPackages(service),
     ...createGroupLog(service),
     ...createGroups({ ...service, longPolls }),
+    ...createReports(service),
     ...createInbox({ ...service, longPolls }),
     ...createSignals(service),
     ...blobs.handlers,

@@ -57,6 +57,8 @@ interface Connection {
   readonly notices: Set<Notice>;
   /** What members said meanwhile; undefined where it wants to hear none of that. */
   signals: Signal[] | undefined;
+  /** The groups whose reports are to be spoken of, by their text form. */
+  readonly reports: Set<string>;
 }
 
 /** What a device is told without more. */
@@ -140,6 +142,11 @@ export function createSockets(service: {
       connection.notices.delete(type);
       return { type };
     }
+    for (const group of connection.reports) {
+      connection.reports.delete(group);
+      if (!connection.groups.has(group)) continue;
+      return { type: "reports", groupId: bytesFromText(group) };
+    }
     for (const [group, head] of connection.heads) {
       connection.heads.delete(group);
       return { type: "group", groupId: bytesFromText(group), head };
@@ -217,6 +224,12 @@ export function createSockets(service: {
       }
       case "signal":
         return passOn(ring);
+      case "reports":
+        for (const connection of byGroup.get(bytesToText(ring.groupId)) ?? []) {
+          connection.reports.add(bytesToText(ring.groupId));
+          if (connection.missed === undefined) flush(connection);
+        }
+        return;
       case "inbox":
       case "contacts":
       case "key-packages":
@@ -375,6 +388,7 @@ export function createSockets(service: {
       heads: new Map(),
       notices: new Set(),
       signals: undefined,
+      reports: new Set(),
     };
     connections.add(connection);
     perAddress.set(address, (perAddress.get(address) ?? 0) + 1);

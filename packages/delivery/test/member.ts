@@ -155,6 +155,12 @@ export async function bundleBody(group: Group, bundle: CommitBundle): Promise<Co
 /** The public keys of the links that a group will have after what it is about to commit. */
 const linkKeys = new WeakMap<Group, readonly Bytes[]>();
 
+/** A member that did not put them there knows the group's links too. */
+export function knowLinks(group: Group, links: readonly OwnLink[]): void {
+  const keys = links.map(({ link }) => link.signatureKey);
+  linkKeys.set(group, keys);
+}
+
 async function sealed(keys: readonly Bytes[], sealedGroupInfo: Bytes) {
   return Promise.all(keys.map(async (key) => ({ linkId: await linkIdOf(key), sealedGroupInfo })));
 }

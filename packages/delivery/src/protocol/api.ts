@@ -313,6 +313,20 @@ export type LogEntry = Body<typeof LogEntry>;
 export const LogResponse = z.object({ entries: z.array(LogEntry), head: count });
 export type LogResponse = Body<typeof LogResponse>;
 
+/** `report`: a signed report on the commit at `seq`; `proof`, a report of MLS on it, reveals a key, and is not kept. */
+export const ReportRequest = z.object({ seq: count, report: bytes, proof: bytes.optional() });
+export type ReportRequest = Body<typeof ReportRequest>;
+
+/** Whether the commit is proven to be at fault. Its proof is not checked where the commit is too far back. */
+export const ReportResponse = z.object({ proven: z.boolean() });
+export type ReportResponse = Body<typeof ReportResponse>;
+
+/** `reports`: of those members who wait to be added again; each is to be checked by the key of its leaf. */
+export const ReportsResponse = z.object({
+  reports: z.array(z.object({ seq: count, report: bytes, proven: z.boolean() })),
+});
+export type ReportsResponse = Body<typeof ReportsResponse>;
+
 /** `groups`: those the device is or was in. */
 export const GroupsResponse = z.object({
   groups: z.array(z.object({ groupId: bytes, head: count, epoch: uint64, member: z.boolean() })),
@@ -381,6 +395,8 @@ export type SocketHello = Body<typeof SocketHello>;
 export const SocketFrame = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
   z.object({ type: z.literal("group"), groupId: bytes, head: count }),
+  /** There are members who can't follow a commit. */
+  z.object({ type: z.literal("reports"), groupId: bytes }),
   z.object({ type: z.literal("inbox") }),
   /** Somebody asks to reach the account, or one that was asked allowed it. */
   z.object({ type: z.literal("contacts") }),

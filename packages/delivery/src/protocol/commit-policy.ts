@@ -3,7 +3,7 @@
  * service takes and members refuse ends a group. Only what is signed and public counts, and the time at which the
  * log takes the commit, so that all decide the same.
  *
- * In this version every member may add and remove. What nobody may do is join without a link, leave a link open behind a removal,
+ * In this version every member may add and remove, so each may bring back a member that can't follow a commit. What nobody may do is join without a link, leave a link open behind a removal,
  * change the group's context otherwise, or bring in what not every member can follow (PSKs, re-initialisation, other types).
  * @module
  */
@@ -140,9 +140,18 @@ function checkContext(commit: CommitSummary): void {
   }
   const links = linksOf(commit.extensionsAfter);
   if (links.length > MAX_LINKS) throw new CommitRefusal("message-refused", "too many links");
-  if (commit.removed.length > 0 && !commit.external && links.length > 0) {
+  if (!commit.external && links.length > 0 && someoneGoes(commit)) {
     throw new CommitRefusal("message-refused", "a removal leaves links by which to come back");
   }
+}
+
+/** Whether somebody is removed for good: who can't follow a commit comes back with the one that takes the old leaf out. */
+function someoneGoes({ removed, added }: CommitSummary): boolean {
+  const back = new Set(added.map(({ leafNode }) => nameOf(leafNode)));
+  return removed.some(({ leafNode }) => {
+    const name = nameOf(leafNode);
+    return name === undefined || !back.has(name);
+  });
 }
 
 /** A comparable form of all other extensions. */

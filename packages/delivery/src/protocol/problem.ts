@@ -65,6 +65,10 @@ export const PROBLEMS = {
     422,
     "The message breaks a rule of MLS. Carries `rule`, the code of the MlsError, and `section`, that of RFC 9420.",
   ],
+  "report-refused": [
+    422,
+    "The report on a commit does not hold. Where a rule of MLS is broken it carries `rule`, the code of the MlsError.",
+  ],
   "upgrade-required": [426, "This is a WebSocket."],
   "too-many-requests": [429, "Asked too often. `Retry-After` says for how many seconds."],
   internal: [500, "The service failed at this."],

@@ -43,7 +43,9 @@ async function clearGroups(tx: Queries, groups: readonly Bytes[]): Promise<void>
   await tx.all(
     `WITH logs AS (DELETE FROM log WHERE group_id = ANY($1::bytea[])),
        nodes AS (DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[])),
-       states AS (DELETE FROM group_states WHERE group_id = ANY($1::bytea[]))
+       states AS (DELETE FROM group_states WHERE group_id = ANY($1::bytea[])),
+       past AS (DELETE FROM past_states WHERE group_id = ANY($1::bytea[])),
+       reported AS (DELETE FROM reports WHERE group_id = ANY($1::bytea[]))
      UPDATE links SET sealed_group_info = NULL WHERE group_id = ANY($1::bytea[])`,
     groups,
   );

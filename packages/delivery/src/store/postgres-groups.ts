@@ -8,7 +8,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import { createAppender } from "./postgres-append.ts";
 import type { Database, Queries } from "./postgres-database.ts";
-import type { AppendCommit, GroupStore, StoredNode } from "./store.ts";
+import { type AppendCommit, type GroupStore, PAST_EPOCHS, type StoredNode } from "./store.ts";
 import { Undo } from "./undo.ts";
 
 interface GroupRow {
@@ -23,16 +23,16 @@ const READABLE = `members.group_id = log.group_id
   AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
 
 /** The nodes that hold in an epoch. */
-const HOLDS = (epoch: string): string =>
+export const HOLDS = (epoch: string): string =>
   `from_epoch <= ${epoch} AND (to_epoch IS NULL OR to_epoch > ${epoch})`;
 
 /** A row of a tree, after one of what it is the tree of: in one statement, so of one moment. */
-interface NodeRow {
+export interface NodeRow {
   readonly node_index: number;
   readonly bytes: Bytes;
 }
 
-function toNodes(rows: readonly NodeRow[]): StoredNode[] {
+export function toNodes(rows: readonly NodeRow[]): StoredNode[] {
   return rows.map((row) => [row.node_index, row.bytes]);
 }
 
@@ -65,6 +65,13 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
        WHERE group_id = $1
      ), followed AS (
        UPDATE group_states SET state = $4, group_info = $5 WHERE group_id = $1
+     ), kept AS (
+       INSERT INTO past_states (group_id, epoch, state)
+       SELECT group_id, $6, state FROM group_states WHERE group_id = $1
+     ), passed AS (
+       DELETE FROM past_states WHERE group_id = $1 AND epoch <= $6::bigint - ${PAST_EPOCHS}
+     ), answered AS (
+       DELETE FROM reports WHERE group_id = $1 AND leaf_index = ANY($8::bigint[])
      ), replaced AS (
        UPDATE group_nodes SET to_epoch = $6::bigint + 1
        WHERE group_id = $1 AND node_index = ANY($7::bigint[]) AND to_epoch IS NULL
@@ -92,14 +99,14 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
   return { seq, acceptedAt };
 }
 
-/** What begins with the epoch after the commit's. Replaced nodes stay while a Welcome leads to them. */
+/** What begins with the epoch after the commit's. Replaced nodes stay for so many epochs, and while a Welcome leads to them. */
 async function beginEpoch(tx: Queries, commit: AppendCommit): Promise<void> {
   const { groupId } = commit;
   const epoch = commit.epoch + 1n;
   const set = commit.nodes.flatMap(({ nodeIndex, node }) => (node ? [{ nodeIndex, node }] : []));
   const opened = await tx.one<{ opened: number }>(
     `WITH forgotten AS (
-       DELETE FROM group_nodes WHERE group_id = $1 AND to_epoch = $2 AND NOT EXISTS (
+       DELETE FROM group_nodes WHERE group_id = $1 AND to_epoch = $2::bigint - ${PAST_EPOCHS} AND NOT EXISTS (
          SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
          AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)
      ), set_nodes AS (
@@ -150,6 +157,8 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
        INSERT INTO members (group_id, leaf_index, device, from_seq)
        SELECT $1::bytea, leaf_index, device, $2::bigint
        FROM unnest($3::bigint[], $4::bigint[]) AS given (leaf_index, device)
+     ), lifted AS (
+       DELETE FROM barred WHERE group_id = $1 AND device = ANY($9::bigint[])
      ), kept AS (
        INSERT INTO welcomes (group_id, epoch, commit_seq, welcome)
        SELECT $1, $5::bigint, $2, $6::bytea WHERE $6::bytea IS NOT NULL
@@ -171,6 +180,8 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
     welcome?.message ?? null,
     welcomed,
     welcome?.limit ?? 0,
+    // By a link a device lets itself in: that lifts nothing.
+    commit.linkUsed === undefined ? added.map(({ device }) => device) : [],
   );
   if (delivered?.delivered !== welcomed.length) throw new Undo("inbox-full");
 }

@@ -5,7 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Database, Queries } from "./postgres-database.ts";
-import type { InboxStore } from "./store.ts";
+import { type InboxStore, PAST_EPOCHS } from "./store.ts";
 
 /**
  * Takes entries out of inboxes, within a transaction. A Welcome that nobody waits for goes, and so do the nodes that
@@ -37,8 +37,9 @@ export async function clearInbox(
     gone.map(({ epoch }) => epoch),
   );
   await tx.all(
-    `DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[]) AND to_epoch IS NOT NULL
-     AND NOT EXISTS (
+    `DELETE FROM group_nodes USING groups
+     WHERE group_nodes.group_id = ANY($1::bytea[]) AND groups.group_id = group_nodes.group_id
+     AND to_epoch <= groups.epoch - ${PAST_EPOCHS} AND NOT EXISTS (
        SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
        AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
     groups,

@@ -233,4 +233,31 @@ CREATE TABLE facts (
 );
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES, UPKEEP];
+const REPORTS = `
+-- A group's public state as it was when an epoch ended. Its nodes are in group_nodes.
+CREATE TABLE past_states (
+  group_id BYTEA NOT NULL REFERENCES groups,
+  epoch BIGINT NOT NULL,
+  state BYTEA NOT NULL,
+  PRIMARY KEY (group_id, epoch)
+);
+
+-- Members that can't follow a commit, until their leaf is removed.
+CREATE TABLE reports (
+  group_id BYTEA NOT NULL REFERENCES groups,
+  leaf_index BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  report BYTEA NOT NULL,
+  proven BOOLEAN NOT NULL,
+  PRIMARY KEY (group_id, leaf_index)
+);
+
+-- Devices that may not commit in a group.
+CREATE TABLE barred (
+  group_id BYTEA NOT NULL REFERENCES groups,
+  device BIGINT NOT NULL REFERENCES devices,
+  PRIMARY KEY (group_id, device)
+);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS];

@@ -11,6 +11,7 @@ import { Database, type PostgresOptions } from "./postgres-database.ts";
 import { postgresGroups } from "./postgres-groups.ts";
 import { postgresInbox } from "./postgres-inbox.ts";
 import { postgresKeyPackages } from "./postgres-key-packages.ts";
+import { postgresReports } from "./postgres-reports.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { postgresUpkeep } from "./postgres-upkeep.ts";
 import type { Store } from "./store.ts";
@@ -31,6 +32,7 @@ export async function openPostgresStore(
     ...postgresContacts(db),
     ...postgresKeyPackages(db),
     ...groups,
+    ...postgresReports(db),
     ...postgresInbox(db),
     ...postgresBlobs(db),
     ...postgresUpkeep(db),

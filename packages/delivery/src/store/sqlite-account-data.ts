@@ -38,6 +38,8 @@ export function sqliteAccountData(db: Database): AccountDataStore {
     db.run("DELETE FROM log WHERE group_id = ?", groupId);
     db.run("DELETE FROM group_nodes WHERE group_id = ?", groupId);
     db.run("DELETE FROM group_states WHERE group_id = ?", groupId);
+    db.run("DELETE FROM past_states WHERE group_id = ?", groupId);
+    db.run("DELETE FROM reports WHERE group_id = ?", groupId);
     db.run("UPDATE links SET sealed_group_info = NULL WHERE group_id = ?", groupId);
   }
 

@@ -6,7 +6,14 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
-import type { AppendCommit, AppendMessage, EntryKind, GroupStore, StoredNode } from "./store.ts";
+import {
+  type AppendCommit,
+  type AppendMessage,
+  type EntryKind,
+  type GroupStore,
+  PAST_EPOCHS,
+  type StoredNode,
+} from "./store.ts";
 import { Undo } from "./undo.ts";
 
 interface GroupRow {
@@ -28,22 +35,27 @@ function acceptedNow(
   return { ...message, acceptedAt: Math.max(message.now, held.accepted_at) };
 }
 
+/** The tree of an epoch, in the order of indices. */
+export function nodesAt(
+  db: Database,
+  groupId: Bytes,
+  epoch: number | bigint,
+): readonly StoredNode[] {
+  return db
+    .all<{ node_index: number; node: Bytes }>(
+      `SELECT node_index, node FROM group_nodes
+       WHERE group_id = ? AND from_epoch <= ? AND (to_epoch IS NULL OR to_epoch > ?)
+       ORDER BY node_index`,
+      groupId,
+      epoch,
+      epoch,
+    )
+    .map((row) => [row.node_index, row.node]);
+}
+
 export function sqliteGroups(db: Database): GroupStore {
   function group(groupId: Bytes): GroupRow | undefined {
     return db.one<GroupRow>("SELECT * FROM groups WHERE group_id = ?", groupId);
-  }
-
-  function nodesAt(groupId: Bytes, epoch: number | bigint): readonly StoredNode[] {
-    return db
-      .all<{ node_index: number; node: Bytes }>(
-        `SELECT node_index, node FROM group_nodes
-         WHERE group_id = ? AND from_epoch <= ? AND (to_epoch IS NULL OR to_epoch > ?)
-         ORDER BY node_index`,
-        groupId,
-        epoch,
-        epoch,
-      )
-      .map((row) => [row.node_index, row.node]);
   }
 
   function leafOf(groupId: Bytes, device: number): number | undefined {
@@ -117,7 +129,9 @@ export function sqliteGroups(db: Database): GroupStore {
     return row && { seq: row.seq, acceptedAt: row.accepted_at };
   }
 
-  /** Nodes change owner epoch by epoch; those that were replaced stay while a Welcome leads to them. */
+  /**
+   * Nodes change owner epoch by epoch; those that were replaced stay for so many epochs, and while a Welcome leads to them.
+   */
   function replaceNodes({ groupId, nodes }: AppendCommit, epoch: number): void {
     for (const { nodeIndex, node } of nodes) {
       db.run(
@@ -134,12 +148,12 @@ export function sqliteGroups(db: Database): GroupStore {
          SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
          AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
       groupId,
-      epoch,
+      epoch - PAST_EPOCHS,
     );
   }
 
   function replaceMembers(
-    { groupId, removed, added, acceptedAt }: AppendCommit,
+    { groupId, removed, added, acceptedAt, linkUsed }: AppendCommit,
     seq: number,
   ): void {
     for (const leafIndex of removed) {
@@ -150,6 +164,7 @@ export function sqliteGroups(db: Database): GroupStore {
         groupId,
         leafIndex,
       );
+      db.run("DELETE FROM reports WHERE group_id = ? AND leaf_index = ?", groupId, leafIndex);
     }
     for (const { leafIndex, device } of added) {
       const revoked = db.one(
@@ -158,6 +173,10 @@ export function sqliteGroups(db: Database): GroupStore {
         acceptedAt,
       );
       if (revoked) throw new Undo("moved");
+      // By a link a device lets itself in: that lifts nothing.
+      if (linkUsed === undefined) {
+        db.run("DELETE FROM barred WHERE group_id = ? AND device = ?", groupId, device);
+      }
       insertMember(groupId, leafIndex, device, seq);
     }
   }
@@ -265,14 +284,14 @@ export function sqliteGroups(db: Database): GroupStore {
           groupId,
         )?.state;
         if (state === undefined) return undefined;
-        return { epoch, version, acceptedAt, parts: { state, nodes: nodesAt(groupId, epoch) } };
+        return { epoch, version, acceptedAt, parts: { state, nodes: nodesAt(db, groupId, epoch) } };
       });
     },
 
     async tree(groupId, epoch) {
       const at = epoch ?? group(groupId)?.epoch;
       if (at === undefined) return undefined;
-      return { epoch: BigInt(at), nodes: nodesAt(groupId, at) };
+      return { epoch: BigInt(at), nodes: nodesAt(db, groupId, at) };
     },
 
     async leafOf(groupId, device) {
@@ -313,6 +332,17 @@ export function sqliteGroups(db: Database): GroupStore {
           "UPDATE groups SET epoch = ?, version = version + 1 WHERE group_id = ?",
           epoch,
           groupId,
+        );
+        db.run(
+          `INSERT INTO past_states (group_id, epoch, state)
+           SELECT group_id, ?, state FROM group_states WHERE group_id = ?`,
+          held.epoch,
+          groupId,
+        );
+        db.run(
+          "DELETE FROM past_states WHERE group_id = ? AND epoch < ?",
+          groupId,
+          epoch - PAST_EPOCHS,
         );
         db.run(
           "UPDATE group_states SET state = ?, group_info = ? WHERE group_id = ?",
@@ -465,7 +495,7 @@ export function sqliteGroups(db: Database): GroupStore {
         if (sealedGroupInfo === null || usesLeft <= 0 || row.expires_at * 1000 <= at) {
           return "closed";
         }
-        const nodes = nodesAt(groupId, row.epoch);
+        const nodes = nodesAt(db, groupId, row.epoch);
         return { groupId, epoch: BigInt(row.epoch), sealedGroupInfo, nodes, usesLeft };
       });
     },

@@ -6,7 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { InboxEntry } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
-import type { InboxStore } from "./store.ts";
+import { type InboxStore, PAST_EPOCHS } from "./store.ts";
 
 /** A Welcome that nobody waits for goes, and so do the nodes that were kept for it. */
 function forget(db: Database, groupId: Bytes, epoch: number): void {
@@ -14,10 +14,13 @@ function forget(db: Database, groupId: Bytes, epoch: number): void {
   if (waiting) return;
   db.run("DELETE FROM welcomes WHERE group_id = ? AND epoch = ?", groupId, epoch);
   db.run(
-    `DELETE FROM group_nodes WHERE group_id = ? AND to_epoch IS NOT NULL AND NOT EXISTS (
+    `DELETE FROM group_nodes WHERE group_id = ?
+     AND to_epoch <= (SELECT epoch FROM groups WHERE group_id = ?) - ? AND NOT EXISTS (
        SELECT 1 FROM inbox WHERE inbox.group_id = group_nodes.group_id
        AND inbox.epoch >= from_epoch AND inbox.epoch < to_epoch)`,
     groupId,
+    groupId,
+    PAST_EPOCHS,
   );
 }
 

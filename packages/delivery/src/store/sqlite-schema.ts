@@ -227,4 +227,31 @@ CREATE TABLE facts (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS, KEY_PACKAGES, UPKEEP];
+const REPORTS = `
+-- A group's public state as it was when an epoch ended. Its nodes are in group_nodes.
+CREATE TABLE past_states (
+  group_id BLOB NOT NULL REFERENCES groups,
+  epoch INTEGER NOT NULL,
+  state BLOB NOT NULL,
+  PRIMARY KEY (group_id, epoch)
+) STRICT;
+
+-- Members that can't follow a commit, until their leaf is removed.
+CREATE TABLE reports (
+  group_id BLOB NOT NULL REFERENCES groups,
+  leaf_index INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  report BLOB NOT NULL,
+  proven INTEGER NOT NULL,
+  PRIMARY KEY (group_id, leaf_index)
+) STRICT, WITHOUT ROWID;
+
+-- Devices that may not commit in a group.
+CREATE TABLE barred (
+  group_id BLOB NOT NULL REFERENCES groups,
+  device INTEGER NOT NULL REFERENCES devices,
+  PRIMARY KEY (group_id, device)
+) STRICT, WITHOUT ROWID;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS];

@@ -11,6 +11,7 @@ import { Database } from "./sqlite-database.ts";
 import { sqliteGroups } from "./sqlite-groups.ts";
 import { sqliteInbox } from "./sqlite-inbox.ts";
 import { sqliteKeyPackages } from "./sqlite-key-packages.ts";
+import { sqliteReports } from "./sqlite-reports.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { sqliteUpkeep } from "./sqlite-upkeep.ts";
 import type { Store } from "./store.ts";
@@ -27,6 +28,7 @@ export function openSqliteStore(path: string): Store {
     ...sqliteContacts(db),
     ...sqliteKeyPackages(db),
     ...sqliteGroups(db),
+    ...sqliteReports(db),
     ...sqliteInbox(db),
     ...sqliteBlobs(db),
     async settle() {},

@@ -16,6 +16,7 @@ export interface Store
     ContactStore,
     KeyPackageStore,
     GroupStore,
+    ReportStore,
     InboxStore,
     BlobStore,
     UpkeepStore {
@@ -297,6 +298,45 @@ export interface StoredGroup {
   readonly acceptedAt: number;
   /** Absent where the caller holds this version already. */
   readonly parts: { readonly state: Bytes; readonly nodes: readonly StoredNode[] } | undefined;
+}
+
+/**
+ * For how many epochs behind the current one a store keeps a group as it was, so that a report on a commit can be checked. Nodes that
+ * a Welcome needs stay longer.
+ */
+export const PAST_EPOCHS = 32;
+
+/** That a member can't follow a commit, as it signed it. */
+export interface StoredReport {
+  readonly leafIndex: number;
+  /** Of the commit. */
+  readonly seq: number;
+  readonly report: Bytes;
+  /** Whether the service saw the proof. */
+  readonly proven: boolean;
+}
+
+export interface ReportStore {
+  /** The group as it was when this epoch ended; undefined further back than `PAST_EPOCHS`, and for what has not ended. */
+  pastGroup(
+    groupId: Bytes,
+    epoch: bigint,
+  ): Promise<{ readonly state: Bytes; readonly nodes: readonly StoredNode[] } | undefined>;
+  /**
+   * Keeps the report until the device's leaf is removed; one for each leaf, the newest. `committer`: the leaf of who made the commit, where
+   * that is proven: its device is barred from commits in this group until a member's commit adds it. "not-member": the device's
+   * leaf is not in the group, or not since before the commit.
+   */
+  addReport(report: {
+    readonly groupId: Bytes;
+    readonly device: number;
+    readonly seq: number;
+    readonly report: Bytes;
+    readonly committer: number | undefined;
+  }): Promise<"added" | "not-member">;
+  /** By leaf index. */
+  reports(groupId: Bytes): Promise<readonly StoredReport[]>;
+  isBarred(groupId: Bytes, device: number): Promise<boolean>;
 }
 
 /** What one commit changes. */

@@ -3,11 +3,18 @@
  * @module
  */
 
-import type { Account, AppendCommit, Store, StoredKeyPackage } from "@conclave/delivery";
+import {
+  type Account,
+  type AppendCommit,
+  PAST_EPOCHS,
+  type Store,
+  type StoredKeyPackage,
+} from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
 import { blobContract } from "./contract-blobs.ts";
 import { peopleContract } from "./contract-people.ts";
+import { reportContract } from "./contract-reports.ts";
 
 const NOW = 1_700_000_000_000;
 const SECONDS = BigInt(NOW / 1000);
@@ -17,6 +24,7 @@ type Registration = Parameters<Store["register"]>[0];
 export function storeContract(name: string, open: () => Promise<Store>): void {
   peopleContract(name, open);
   blobContract(name, open);
+  reportContract(name, open);
 
   let store: Store;
   beforeEach(async () => {
@@ -683,14 +691,14 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.tree(random(16))).toBeUndefined();
     });
 
-    it("of an earlier epoch stay while a Welcome into it waits", async () => {
+    it("of an earlier epoch stay for a while, and longer where a Welcome into it waits", async () => {
       const { groupId } = await aGroup();
       const { device: guest } = await aDevice();
       const change = (text: string): Partial<AppendCommit> => ({
         nodes: [{ nodeIndex: 0, node: node(text) }],
       });
       await store.appendCommit(aCommit(groupId, 0, change("at 1")));
-      expect(await treeAt(groupId, 0n)).toEqual([]);
+      expect(await treeAt(groupId, 0n)).toEqual([[0, "leaf 0"]]);
       await store.appendCommit(
         aCommit(groupId, 1, {
           ...change("at 2"),
@@ -698,14 +706,18 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           welcome: { message: node("welcome"), devices: [guest], limit: 9 },
         }),
       );
-      await store.appendCommit(aCommit(groupId, 2, change("at 3")));
-      await store.appendCommit(aCommit(groupId, 3, change("at 4")));
+      const last = PAST_EPOCHS + 3;
+      for (let epoch = 2; epoch < last; epoch++) {
+        await store.appendCommit(aCommit(groupId, epoch, change(`at ${epoch + 1}`)));
+      }
       expect(await treeAt(groupId, 2n)).toEqual([[0, "at 2"]]);
       expect(await treeAt(groupId, 1n)).toEqual([]);
-      expect(await treeAt(groupId)).toEqual([[0, "at 4"]]);
+      expect(await treeAt(groupId, 3n)).toEqual([[0, "at 3"]]);
+      expect(await treeAt(groupId)).toEqual([[0, `at ${last}`]]);
       expect(await store.acknowledge(guest, 1)).toBe("acknowledged");
       expect(await treeAt(groupId, 2n)).toEqual([]);
-      expect(await treeAt(groupId)).toEqual([[0, "at 4"]]);
+      expect(await treeAt(groupId, 3n)).toEqual([[0, "at 3"]]);
+      expect(await treeAt(groupId)).toEqual([[0, `at ${last}`]]);
     });
   });
 
