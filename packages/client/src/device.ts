@@ -50,10 +50,14 @@ export async function startDevice(
     backoff: timing.retry,
     onConnection: options.onConnection,
     onReady: () => {
-      for (const conversation of conversations.all()) conversation.lookAgain();
+      for (const conversation of conversations.all()) {
+        conversation.lookAgain();
+        conversation.lookAtReports();
+      }
       inbox.hurry();
     },
     onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
+    onReports: (groupId) => conversations.find(hex(groupId))?.lookAtReports(),
     onInbox: () => inbox.hurry(),
     onKeyPackages: () => inbox.hurry(),
   });

@@ -23,6 +23,8 @@ export interface DoorbellOptions {
   /** Each time the socket is ready: everything may have changed meanwhile. */
   readonly onReady: () => void;
   readonly onGroup: (groupId: Bytes, head: number) => void;
+  /** There are members of the group that can't follow a commit. */
+  readonly onReports: (groupId: Bytes) => void;
   readonly onInbox: () => void;
   /** Few key packages are left, or the last resort was served. */
   readonly onKeyPackages: () => void;
@@ -98,6 +100,8 @@ export class Doorbell {
         this.#options.onReady();
       } else if (frame?.type === "group") {
         this.#options.onGroup(frame.groupId, frame.head);
+      } else if (frame?.type === "reports") {
+        this.#options.onReports(frame.groupId);
       } else if (frame?.type === "inbox") {
         this.#options.onInbox();
       } else if (frame?.type === "key-packages") {

@@ -5,7 +5,7 @@
  */
 
 import { createKeyPackage } from "@conclave/mls";
-import { type Codec, encode, struct } from "@conclave/mls/codec";
+import { type Bytes, type Codec, encode, struct } from "@conclave/mls/codec";
 import {
   capabilitiesOf,
   type Environment,
@@ -26,9 +26,24 @@ interface LastResort {
 }
 const LastResort: Codec<LastResort> = struct({ madeAt: count });
 
+/** A key package of this device, whose private half is kept. */
+export async function newKeyPackage(environment: Environment, lastResort: boolean): Promise<Bytes> {
+  const { self, now } = environment;
+  const context = mlsContext(environment, now);
+  const { keyPackage } = await createKeyPackage(context, {
+    suite: SUITE,
+    credential: self.credential,
+    signer: self.leafSigner,
+    capabilities: capabilitiesOf(context.crypto),
+    lifetime: leafLifetime(now()),
+    lastResort,
+  });
+  return keyPackage;
+}
+
 /** Fills up what the service has of ours. Throws `ServiceError`. */
 export async function refillKeyPackages(environment: Environment): Promise<void> {
-  const { service, storage, now, self } = environment;
+  const { service, storage, now } = environment;
   const { pools } = await service.countKeyPackages();
   const pool = pools.find(({ suite }) => suite === SUITE);
   const { available = 0, lastResort = false, lastResortServedAt } = pool ?? {};
@@ -38,23 +53,12 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
   const replace = !lastResort || used || !held || held.madeAt + LAST_RESORT_AGE < now();
   if (available >= LEAST && !replace) return;
 
-  const context = mlsContext(environment, now);
-  const make = async (isLastResort: boolean) => {
-    const { keyPackage } = await createKeyPackage(context, {
-      suite: SUITE,
-      credential: self.credential,
-      signer: self.leafSigner,
-      capabilities: capabilitiesOf(context.crypto),
-      lifetime: leafLifetime(now()),
-      lastResort: isLastResort,
-    });
-    return keyPackage;
-  };
   const keyPackages = [];
   if (available < LEAST) {
-    for (let i = available; i < FULL; i++) keyPackages.push(await make(false));
+    for (let i = available; i < FULL; i++)
+      keyPackages.push(await newKeyPackage(environment, false));
   }
-  const fresh = replace ? await make(true) : undefined;
+  const fresh = replace ? await newKeyPackage(environment, true) : undefined;
   const body = { keyPackages, ...(fresh && { lastResort: fresh }) };
   await service.uploadKeyPackages({ body });
   if (fresh) {

@@ -14,6 +14,7 @@ import {
   type Store,
   serve,
 } from "@conclave/delivery";
+import type { CryptoProvider } from "@conclave/mls";
 import {
   type Client,
   type ClientEvent,
@@ -38,6 +39,7 @@ export interface World {
 export interface DeviceOptions {
   readonly fetch?: Fetch;
   readonly now?: () => number;
+  readonly crypto?: CryptoProvider;
   readonly receipt?: number;
   /** Milliseconds between two looks at the log without a doorbell. */
   readonly poll?: number;
@@ -73,7 +75,7 @@ export async function createWorld(
     const profile = openProfile(join(folder, `${file}.db`));
     const client = await createClient({
       ...profile,
-      crypto: nodeCrypto,
+      crypto: options.crypto ?? nodeCrypto,
       service: { origin, ...(options.fetch && { fetch: options.fetch }) },
       ...(options.now && { now: options.now }),
       timing: {

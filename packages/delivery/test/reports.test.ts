@@ -105,12 +105,16 @@ async function badCommit(on: Stage, at: World = world, ...places: readonly numbe
 }
 
 async function aReport(
-  { member, group: { groupId } }: Seat,
+  { member, group }: Seat,
   message: Bytes,
   change: Partial<Report> = {},
 ): Promise<{ readonly report: Bytes; readonly keyPackage: Bytes }> {
+  const { groupId } = group;
   const keyPackage = await aKeyPackage(member);
-  const content = { groupId, commitHash: await sha256(message), keyPackage, ...change };
+  const own = group.members().find(({ leafIndex }) => leafIndex === group.ownLeafIndex);
+  const encryptionKey = own?.leafNode.encryptionKey ?? random(0);
+  const commitHash = await sha256(message);
+  const content = { groupId, commitHash, encryptionKey, keyPackage, ...change };
   return { report: await signReport(content, member.person.signatureKey), keyPackage };
 }
 
@@ -273,9 +277,9 @@ describe("scenario 12: a commit that a member can't follow", () => {
     const { report } = await aReport(on.cy, message);
     await postReport(world, on.cy, { seq, report });
     const { groupId } = on;
-    await eventually(() =>
-      frames.some((one) => one.type === "reports" && Buffer.compare(one.groupId, groupId) === 0),
-    );
+    const last = () => frames.findLast(({ type }) => type === "reports");
+    await eventually(() => last() !== undefined);
+    expect(last()).toEqual({ type: "reports", groupId });
     socket.close();
   });
 });

@@ -52,6 +52,15 @@ export async function commitPending(state: ConversationState, group: Group): Pro
   return compose(state, group, { proposals: [], links: undefined, intent: undefined });
 }
 
+/** Takes out the leaves of members that can't follow, and lets the same devices in again. */
+export async function commitReturns(
+  state: ConversationState,
+  group: Group,
+  proposals: readonly Proposal[],
+): Promise<Outcome> {
+  return compose(state, group, { proposals, links: undefined, intent: undefined, returns: true });
+}
+
 /** Carries out an intent: with a commit, or by finding that there is nothing left to do. */
 export async function commitIntent(
   state: ConversationState,
@@ -188,7 +197,7 @@ function requirementsOf(group: Group): RequiredCapabilities {
 }
 
 /** A device that the account's list doesn't have is left out, and told. */
-async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<boolean> {
+export async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<boolean> {
   state.judgeNow();
   try {
     const { leafNode } = await validateKeyPackage(state.context, keyPackage);
@@ -208,9 +217,19 @@ async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<
 async function compose(
   state: ConversationState,
   group: Group,
-  { proposals, links, intent }: Change & { readonly intent: number | undefined },
+  {
+    proposals,
+    links,
+    intent,
+    returns = false,
+  }: Change & {
+    readonly intent: number | undefined;
+    /** Whoever these proposals remove comes back with them. */
+    readonly returns?: boolean;
+  },
 ): Promise<Outcome> {
-  const removes = [...proposals, ...group.pendingProposals.map(({ proposal }) => proposal)].some(
+  const pending = group.pendingProposals.map(({ proposal }) => proposal);
+  const removes = [...(returns ? [] : proposals), ...pending].some(
     ({ proposalType }) => proposalType === "remove",
   );
   const before = linksOf(group.extensions);

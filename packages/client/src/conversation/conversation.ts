@@ -27,6 +27,7 @@ import {
 } from "./committing.ts";
 import { messagesBefore, messageView, waitingView } from "./history.ts";
 import { dropGroup, joinByLink, joinByWelcome } from "./joining.ts";
+import { askToReturn, bringBack } from "./readding.ts";
 import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
@@ -46,6 +47,11 @@ export class Conversation {
   #races = 0;
   #receiptAt: number | undefined;
   #proposalsAt: number | undefined;
+  /** There may be members to be brought back; when we are to do it, if nobody did. */
+  #reports = false;
+  #reportsAt: number | undefined;
+  /** When we say again that we can't follow. */
+  #askAt = 0;
   /** Where in the log the service refused a commit of what is proposed: it is tried again behind that. */
   #refusedAt = -1;
   /** The end of the queue of texts that are put into the outbox. */
@@ -81,6 +87,12 @@ export class Conversation {
   lookAgain(head?: number): void {
     if (head !== undefined && head <= this.state.position.cursor) return;
     this.#behind = true;
+    this.#worker.hurry();
+  }
+
+  /** There may be members that can't follow a commit. */
+  lookAtReports(): void {
+    this.#reports = true;
     this.#worker.hurry();
   }
 
@@ -231,13 +243,15 @@ export class Conversation {
       }
       return 0;
     }
-    if (record.restored) return this.#poll();
+    if (record.restored) return this.#askToReturn();
     if (group.pendingCommit) return this.#after(await push(state, group));
     if (record.leaving) await this.#proposeLeaving(group);
     else {
       const pause = await this.#commit(group);
       if (pause !== undefined) return pause;
     }
+    const back = await this.#bringBack(group);
+    if (back !== undefined) return back;
     const first = state.outbox.first();
     if (first) {
       await sendEntry(state, group, ...first);
@@ -316,6 +330,41 @@ export class Conversation {
     }
   }
 
+  /** Out of step: says so, now and then, until a Welcome comes. */
+  async #askToReturn(): Promise<number> {
+    const { state } = this;
+    const { now, timing } = state.environment;
+    if (now() >= this.#askAt) {
+      await askToReturn(state);
+      this.#askAt = now() + timing.poll;
+    }
+    return Math.min(this.#poll(), Math.max(1, this.#askAt - now()));
+  }
+
+  /** Brings back who can't follow; undefined where there is nothing to do yet. The others get a chance to be first. */
+  async #bringBack(group: Group): Promise<number | undefined> {
+    const { state } = this;
+    const { now, timing, log } = state.environment;
+    if (!this.#reports || state.record.leaving) return undefined;
+    this.#reportsAt ??= now() + Math.random() * timing.proposals;
+    if (now() < this.#reportsAt) return undefined;
+    this.#reportsAt = undefined;
+    this.#reports = false;
+    try {
+      const outcome = await bringBack(state, group);
+      // Whoever was first may not have brought back all.
+      this.#reports = outcome !== undefined;
+      return outcome && this.#after(outcome);
+    } catch (error) {
+      if (!failureOf(error)) {
+        this.#reports = true;
+        throw error;
+      }
+      log("bringing members back", error);
+      return undefined;
+    }
+  }
+
   /** A race that was lost is run again a little later; after too many, what was wanted is given up. */
   async #after(outcome: Outcome): Promise<number> {
     if (outcome === "accepted") {
@@ -378,6 +427,7 @@ export class Conversation {
     const { now, timing } = state.environment;
     let pause = this.#poll();
     if (this.#proposalsAt !== undefined) pause = Math.min(pause, this.#proposalsAt - now());
+    if (this.#reportsAt !== undefined) pause = Math.min(pause, this.#reportsAt - now());
     if (receiptDue(state)) {
       this.#receiptAt ??= now() + timing.receipt;
       if (now() >= this.#receiptAt) {

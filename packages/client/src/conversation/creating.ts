@@ -14,7 +14,7 @@ import {
   SUITE,
 } from "../environment.ts";
 import { withLinks } from "../invitation.ts";
-import { changes, ordinal, put } from "../storage.ts";
+import { boolean, changes, ordinal, put } from "../storage.ts";
 import { putMessages } from "./history.ts";
 import { ConversationRecord, KEYS } from "./records.ts";
 import { ConversationState } from "./state.ts";
@@ -61,6 +61,7 @@ export async function createConversation(
     createdAt: now(),
   };
   put(batch, KEYS.conversation(id), ConversationRecord, record);
+  put(batch, KEYS.noneRemoved(id), boolean, true);
   putMessages(batch, id, [
     {
       id: `02${self.accountId}${ordinal(0)}`,

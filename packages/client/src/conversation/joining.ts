@@ -29,7 +29,7 @@ import {
   titleExtension,
 } from "../invitation.ts";
 import { causeOf, Refusal, refusalOf } from "../refusal.ts";
-import { ordinal } from "../storage.ts";
+import { boolean, ordinal, put } from "../storage.ts";
 import { failureOf, type Outcome, requestOf } from "./committing.ts";
 import { catchUp } from "./reading.ts";
 import { JoinRecord, KEYS } from "./records.ts";
@@ -243,6 +243,8 @@ function beginAt(
     lastReceived,
     reported: lastReceived,
   };
+  step.batch.delete.push(KEYS.shutOut(state.id));
+  put(step.batch, KEYS.noneRemoved(state.id), boolean, true);
   step.record = { ...step.record, status: "active", leaving: false, restored: false };
   step.messages.push({
     id: `02${state.self.accountId}${ordinal(seq)}`,

@@ -1,12 +1,25 @@
 /**
  * Out of step: the group went on by a commit that we refuse. What follows can neither be read nor sent with our
- * state, until this device joins anew. What waits in the outbox is sent then.
+ * state, until this device joins anew, or is brought back (`readding.ts`). What waits in the outbox is sent then.
  * @module
  */
 
+import type { MlsError } from "@conclave/mls";
 import { ClientError } from "../api.ts";
 import { equal } from "../bytes.ts";
 import type { ConversationState } from "./state.ts";
+
+/** The codes of what was wrong with a commit whose public part we accepted: we were shut out, by mistake or not. */
+const SHUT_OUT: ReadonlySet<MlsError["code"]> = new Set([
+  "hpke-open",
+  "path-secret",
+  "confirmation-tag",
+]);
+
+/** Whether an error says that a commit was in order but for the part that is for us alone. */
+export function shutsOut(code: MlsError["code"] | undefined): boolean {
+  return code !== undefined && SHUT_OUT.has(code);
+}
 
 /**
  * After a commit that was refused, once the log was read: whether the service counts it. One that was put into the log for us

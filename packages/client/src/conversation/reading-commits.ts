@@ -3,12 +3,12 @@
  * @module
  */
 
-import { type LogEntry, leafThatLeaves } from "@conclave/delivery/protocol";
+import { type LogEntry, leafThatLeaves, someoneGoes } from "@conclave/delivery/protocol";
 import type { Group, LeafNode, Received } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { ClientError } from "../api.ts";
 import { equal, fromHex, hex } from "../bytes.ts";
-import { endOf, ordinal } from "../storage.ts";
+import { boolean, endOf, ordinal, put } from "../storage.ts";
 import { type Intent, KEYS, type MembershipChange } from "./records.ts";
 import { deviceOf } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
@@ -27,6 +27,7 @@ export async function readCommit(
   { event, entry, proposals }: CommitEvent,
 ): Promise<void> {
   await forgetChain(state, step);
+  noteKeys(state, step, event);
   await tellMembership(state, step, { event, entry, proposals });
   if (event.removed) {
     stageLeft(state, step);
@@ -69,6 +70,15 @@ async function forgetChain(state: ConversationState, step: Step): Promise<void> 
   for (const [key] of old) step.batch.delete.push(key);
 }
 
+/** Whether somebody outside has secrets of a time in which a key of ours was in use. A path of ours replaces all of them. */
+function noteKeys(state: ConversationState, step: Step, event: CommitEvent["event"]): void {
+  const { own, summary } = event;
+  if (own && summary.pathLeaf) put(step.batch, KEYS.noneRemoved(state.id), boolean, true);
+  else if (someoneGoes(summary)) step.batch.delete.push(KEYS.noneRemoved(state.id));
+  // We follow: what was in the log for us alone did no harm.
+  step.batch.delete.push(KEYS.shutOut(state.id));
+}
+
 async function tellMembership(
   state: ConversationState,
   step: Step,
@@ -99,6 +109,12 @@ async function tellMembership(
     step.peer(device.signatureKey, { sequence: 0, reported: entry.seq });
     return device.accountIdBytes;
   };
+  // A device that could not follow goes and comes at once.
+  const returning = new Set(summary.added.map(({ leafNode }) => hex(leafNode.signatureKey)));
+  const came = summary.added.filter(
+    ({ leafNode }) =>
+      !summary.removed.some((one) => hex(one.leafNode.signatureKey) === hex(leafNode.signatureKey)),
+  );
   const remaining = new Set(state.roster.map(({ leafIndex }) => leafIndex));
   for (const { leafIndex } of summary.removed) remaining.delete(leafIndex);
 
@@ -106,13 +122,16 @@ async function tellMembership(
     const { signatureKey, accountId, accountIdBytes } = await deviceOf(leafNode);
     step.peer(signatureKey, undefined);
     const stays = state.roster.some((s) => remaining.has(s.leafIndex) && s.accountId === accountId);
-    if (stays || summary.external) continue;
+    if (stays || summary.external || returning.has(signatureKey)) continue;
     const wished =
       proposals.some((proposed) => leafThatLeaves(proposed) === leafIndex) ||
       state.intents.find((intent) => isRelease(intent, leafNode.signatureKey)) !== undefined;
     tell(wished ? "left" : "removed", accountIdBytes, wished ? undefined : committer);
   }
-  for (const { leafNode } of summary.added) tell("added", await come(leafNode), committer);
+  for (const { leafNode } of summary.added) {
+    const account = await come(leafNode);
+    if (came.some((one) => one.leafNode === leafNode)) tell("added", account, committer);
+  }
   if (summary.external && summary.pathLeaf) {
     const account = await come(summary.pathLeaf);
     const there = state.roster.some(({ accountIdBytes }) => hex(accountIdBytes) === hex(account));

@@ -19,10 +19,10 @@ import { causeOf, refusalOf } from "../refusal.ts";
 import { count, put } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
 import { messagesBetween, messageView } from "./history.ts";
-import { checkStep } from "./out-of-step.ts";
+import { checkStep, shutsOut } from "./out-of-step.ts";
 import { readCommit } from "./reading-commits.ts";
 import { deliveredUpTo, SEEN_EXTENSION } from "./receipts.ts";
-import { KEYS, type StoredBody } from "./records.ts";
+import { KEYS, ShutOut, type StoredBody } from "./records.ts";
 import { deviceOf } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
 
@@ -320,6 +320,10 @@ async function passOver(
     step.warn({ code: kind ?? "message-refused" });
   }
   state.environment.log("entry refused", error);
+  if (entry.epoch === group.epoch && isCommit(entry.message) && shutsOut(code)) {
+    const shutOut = { seq: entry.seq, report: undefined, proof: undefined };
+    put(step.batch, KEYS.shutOut(state.id), ShutOut, shutOut);
+  }
   await step.apply();
   state.refusedCommit ||= isCommit(entry.message) || entry.epoch > group.epoch;
 }

@@ -37,6 +37,10 @@ export const KEYS = {
     `message/${id}/${ordinal(seq)}/${index.toString(16).padStart(4, "0")}`,
   /** Where a message's id was first seen. */
   seen: (id: ConversationId, messageId: string): string => `seen/${id}/${messageId}`,
+  /** The commit that we can't follow, and what we say of it. */
+  shutOut: (id: ConversationId): string => `shut-out/${id}`,
+  /** Is there while nobody was removed since our leaf's key came in: nobody outside has secrets of its time. */
+  noneRemoved: (id: ConversationId): string => `none-removed/${id}`,
   outbox: (id: ConversationId): string => `outbox/${id}/`,
   outboxEntry: (id: ConversationId, number: number): string => `outbox/${id}/${ordinal(number)}`,
   /** The caller's key of a message that was put into the outbox once. */
@@ -207,6 +211,19 @@ export const Intent: Codec<Intent> = select<"type", Intent>("type", uint8, {
   invite: [3, struct({ link: InvitedLink })],
   revoke: [4, struct({})],
   release: [5, struct({ signatureKey: opaque })],
+});
+
+/** A commit that we can't follow. */
+export interface ShutOut {
+  readonly seq: number;
+  /** As the service gets them, once they are made. */
+  readonly report: Bytes | undefined;
+  readonly proof: Bytes | undefined;
+}
+export const ShutOut: Codec<ShutOut> = struct({
+  seq: count,
+  report: optional(opaque),
+  proof: optional(opaque),
 });
 
 /** A join by link that is under way. The seed is deleted with the record once it is over. */

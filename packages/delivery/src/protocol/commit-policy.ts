@@ -146,7 +146,7 @@ function checkContext(commit: CommitSummary): void {
 }
 
 /** Whether somebody is removed for good: who can't follow a commit comes back with the one that takes the old leaf out. */
-function someoneGoes({ removed, added }: CommitSummary): boolean {
+export function someoneGoes({ removed, added }: Pick<CommitSummary, "removed" | "added">): boolean {
   const back = new Set(added.map(({ leafNode }) => nameOf(leafNode)));
   return removed.some(({ leafNode }) => {
     const name = nameOf(leafNode);

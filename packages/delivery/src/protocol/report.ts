@@ -23,6 +23,8 @@ export interface Report {
   readonly groupId: Bytes;
   /** SHA-256 of the commit, an MLSMessage. */
   readonly commitHash: Bytes;
+  /** Of the leaf that is to be replaced: a report is over when it has been. */
+  readonly encryptionKey: Bytes;
   /** An MLSMessage. Its leaf is of the device whose leaf is to be replaced. */
   readonly keyPackage: Bytes;
 }
@@ -34,6 +36,7 @@ const CONTENT = {
   label: utf8,
   groupId: opaque,
   commitHash: fixed(32),
+  encryptionKey: opaque,
   keyPackage: opaque,
 } as const;
 const ReportTBS: Codec<Omit<SignedReport, "signature">> = struct(CONTENT);
@@ -44,6 +47,15 @@ export async function signReport(report: Report, leafKey: SigningKey): Promise<B
   const content = { label: LABEL, ...report };
   const signature = await leafKey.sign(encode(ReportTBS, content));
   return encode(SignedReport, { ...content, signature });
+}
+
+/** The key package in a report that nobody has verified yet: its leaf says whose report it claims to be. Undefined for what is no report. */
+export function reportedKeyPackage(bytes: Bytes): Bytes | undefined {
+  try {
+    return decode(SignedReport, bytes).keyPackage;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is reported, unless it is no report that this leaf's key signed. */
@@ -59,6 +71,6 @@ export async function openReport(bytes: Bytes, leafKey: Bytes): Promise<Report |
     content.label === LABEL &&
     (await verifyEd25519(leafKey, encode(ReportTBS, content), signature));
   if (!valid) return undefined;
-  const { groupId, commitHash, keyPackage } = content;
-  return { groupId, commitHash, keyPackage };
+  const { label: _, ...report } = content;
+  return report;
 }

@@ -1,0 +1,290 @@
+import { ReportRequest, toJson } from "@conclave/delivery/protocol";
+import type { CryptoProvider } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Client, Fetch } from "../../src/index.ts";
+import {
+  conversation,
+  createWorld,
+  gather,
+  say,
+  texts,
+  until,
+  untilMembers,
+  untilTexts,
+  type World,
+} from "../world.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: World;
+let people = 0;
+beforeAll(async () => {
+  world = await createWorld();
+});
+afterAll(() => world.close());
+
+/**
+ * Cryptography of a member that keeps to no rule: from `spoil` on, these ciphertexts don't open, counted in the order in which they are
+ * made, a path's first and from its bottom.
+ */
+function spoiling() {
+  let spoiled: ReadonlySet<number> = new Set();
+  let made = 0;
+  const dhEphemeral: CryptoProvider["dhEphemeral"] = async (group, peer, among) => {
+    const place = made++;
+    const honest = await nodeCrypto.dhEphemeral?.(group, peer, among);
+    if (!honest) throw new TypeError("the provider makes no ephemeral keys");
+    return spoiled.has(place) ? { ...honest, secret: honest.secret.map((byte) => ~byte) } : honest;
+  };
+  return {
+    crypto: { ...nodeCrypto, dhEphemeral },
+    spoil: (...places: readonly number[]): void => {
+      spoiled = new Set(places);
+      made = 0;
+    },
+  };
+}
+
+/** Lets no message to groups through while it is blocked; commits and reports pass. */
+function watching() {
+  const seen = { blocked: false, reports: [] as ReportRequest[] };
+  const watched: Fetch = async (input, init) => {
+    const { pathname } = new URL(input);
+    if (init.method === "POST" && pathname.endsWith("/messages") && seen.blocked) {
+      throw new TypeError("the network is down");
+    }
+    if (init.method === "POST" && pathname.endsWith("/reports") && typeof init.body === "string") {
+      seen.reports.push(ReportRequest.parse(JSON.parse(init.body)));
+    }
+    return fetch(input, init);
+  };
+  return { seen, fetch: watched };
+}
+
+/** Ada, Ben and Cy, and Dan, who can spoil his commits: at leaves 0 to 3. Ada and Ben share a node. */
+async function foursome() {
+  const { crypto, spoil } = spoiling();
+  const names = ["Ada", "Ben", "Cy", "Dan"].map((name) => `${name} back ${++people}`);
+  const watched = [watching(), watching(), watching()];
+  const honest: Client[] = [];
+  for (const [i, { fetch: watchedFetch }] of watched.entries()) {
+    honest.push(await world.person(names[i] ?? "", { fetch: watchedFetch }));
+  }
+  const dan = await world.person(names[3] ?? "", { crypto });
+  const [ada, ben, cy] = honest as [Client, Client, Client];
+  const id = await gather(ada, [ben, cy, dan]);
+  await say(ada, id, "before");
+  for (const one of [ben, cy, dan]) await untilTexts(one, id, ["before"]);
+  const seen = watched.map((one) => one.seen);
+  return { ada, ben, cy, dan, id, names, spoil, seen, everyone: [ada, ben, cy, dan] };
+}
+type Stage = Awaited<ReturnType<typeof foursome>>;
+
+/** Dan makes a link, by a commit that is of no use to those at these places of its path. */
+async function spoilCommit(
+  { dan, id, spoil }: Stage,
+  ...places: readonly number[]
+): Promise<string> {
+  spoil(...places);
+  const { fragment } = await dan.createInvitation(id, { expiresInSeconds: 600, maxUses: 9 });
+  spoil();
+  return fragment;
+}
+
+async function codes(client: Client, id: string): Promise<readonly string[]> {
+  return (await conversation(client, id)).warnings.map(({ code }) => code);
+}
+
+/** All of them read what each of them writes, and all show the same members, each once. */
+async function untilTogether(
+  { id, names }: Pick<Stage, "id" | "names">,
+  members: readonly Client[],
+  word: string,
+): Promise<void> {
+  for (const [i, one] of members.entries()) {
+    await untilMembers(one, id, names);
+    await say(one, id, `${word} ${i}`);
+  }
+  for (const one of members) {
+    for (const i of members.keys()) {
+      await until(one, async () => (await texts(one, id)).includes(`${word} ${i}`));
+    }
+    const { members: shown } = await conversation(one, id);
+    expect(shown.map(({ devices }) => devices)).toEqual(names.map(() => 1));
+  }
+}
+
+describe("scenario 12: a commit that shuts members out", () => {
+  it("is reported by one with proof; another brings it back, and what waits is sent once", async () => {
+    const on = await foursome();
+    const { ada, ben, cy, dan, id, seen } = on;
+    const [, , cys] = seen;
+    if (!cys) throw new Error("nobody");
+    cys.blocked = true;
+    await say(cy, id, "waiting");
+    const fragment = await spoilCommit(on, 0);
+    await until(cy, async () => (await codes(cy, id)).includes("out-of-step"));
+    await say(ada, id, "meanwhile");
+    await untilTexts(ben, id, ["before", "meanwhile"]);
+    cys.blocked = false;
+    await until(
+      cy,
+      async () =>
+        (await conversation(cy, id)).status === "active" &&
+        say(cy, id, "back").then(
+          () => true,
+          () => false,
+        ),
+    );
+    await untilTexts(ada, id, ["before", "meanwhile", "waiting", "back"]);
+    await untilTogether(on, [ada, ben, cy, dan], "all");
+    // What came while Cy was out is lost to Cy alone; what Cy had is there.
+    expect((await texts(cy, id)).slice(0, 1)).toEqual(["before"]);
+    expect((await texts(cy, id)).filter((one) => one === "waiting")).toHaveLength(1);
+    expect(await texts(cy, id)).not.toContain("meanwhile");
+    expect(cys.reports.at(0)?.proof?.length).toBeGreaterThan(32);
+    // Dan commits no more; the others do. The link that he made is open.
+    await expect(dan.revokeInvitations(id)).rejects.toMatchObject({ code: "refused" });
+    expect((await conversation(ada, id)).links).toBe(2);
+    const eve = await world.person(`Eve back ${++people}`);
+    expect(await eve.acceptInvitation(fragment)).toBe(id);
+    // Nobody is said to have gone or come.
+    await until(ben, async () => (await conversation(ben, id)).members.length === 5);
+    const messages = await ben.messages(id, { limit: 100 });
+    const changes = messages.flatMap(({ body }) =>
+      body.type === "membership" ? [body.change] : [],
+    );
+    expect(changes).toEqual(["joined", "joined", "joined", "joined"]);
+  });
+
+  it("may shut out two that share a node: the third brings both back", async () => {
+    const on = await foursome();
+    const { ada, ben, cy, id, seen } = on;
+    await spoilCommit(on, 1);
+    for (const one of [ada, ben]) {
+      await until(one, async () => (await codes(one, id)).includes("out-of-step"));
+    }
+    await until(cy, async () => {
+      const ready = [ada, ben].map((one) =>
+        say(one, id, "hello").then(
+          () => true,
+          () => false,
+        ),
+      );
+      return (await Promise.all(ready)).every(Boolean);
+    });
+    await untilTogether(on, on.everyone, "all");
+    expect(await codes(cy, id)).toEqual([]);
+    const [adas, bens, cys] = seen;
+    expect(adas?.reports.at(0)?.proof).toEqual(bens?.reports.at(0)?.proof);
+    expect(cys?.reports).toEqual([]);
+  });
+
+  it("is reported without a proof by one whose key somebody who went could use", async () => {
+    const on = await foursome();
+    const { ada, cy, dan, id, seen } = on;
+    const eve = await world.person(`Eve back ${++people}`);
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 600, maxUses: 9 });
+    await eve.acceptInvitation(fragment);
+    await until(ada, async () => (await conversation(ada, id)).members.length === 5);
+    await ada.removeMember(id, (await eve.snapshot()).account?.accountId ?? "");
+    for (const one of on.everyone) await untilMembers(one, id, on.names);
+    await spoilCommit(on, 0);
+    await until(cy, async () =>
+      say(cy, id, "back").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until(ada, async () => (await texts(ada, id)).includes("back"));
+    const [, , cys] = seen;
+    await until(cy, async () => (cys?.reports.length ?? 0) > 0);
+    expect(cys?.reports.map(({ proof }) => proof)).toEqual([undefined]);
+    await dan.revokeInvitations(id);
+  });
+
+  it("that shuts out all but its maker ends the conversation for them: they begin another", async () => {
+    const on = await foursome();
+    const { ada, ben, cy, dan, id, seen } = on;
+    await spoilCommit(on, 0, 1);
+    for (const one of [ada, ben, cy]) {
+      await until(one, async () => (await codes(one, id)).includes("out-of-step"));
+      await expect(say(one, id, "hello?")).rejects.toMatchObject({ code: "refused" });
+    }
+    await until(ada, async () => seen.every(({ reports }) => reports.length > 0));
+    await expect(dan.revokeInvitations(id)).rejects.toMatchObject({ code: "refused" });
+    const next = await gather(ada, [ben, cy]);
+    await say(ben, next, "here");
+    await untilTexts(ada, next, ["here"]);
+  });
+
+  it("is reported after a restart, too", async () => {
+    const on = await foursome();
+    const { ada, id, spoil, dan, names } = on;
+    const name = `Fay back ${++people}`;
+    const down = { now: false };
+    const faulty: Fetch = async (input, init) => {
+      if (down.now && new URL(input).pathname.endsWith("/reports")) throw new TypeError("down");
+      return fetch(input, init);
+    };
+    const fay = await world.person(name, { fetch: faulty });
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 600, maxUses: 9 });
+    await fay.acceptInvitation(fragment);
+    for (const one of on.everyone) await untilMembers(one, id, [...names, name]);
+    down.now = true;
+    // Fay is alone on the right of the tree: what Dan encrypts for that side is the last of his path.
+    spoil(2);
+    await dan.createInvitation(id, { expiresInSeconds: 600, maxUses: 9 });
+    spoil();
+    await until(fay, async () => (await codes(fay, id)).includes("out-of-step"));
+    await fay.close();
+    const again = await world.device(name);
+    await until(again, async () =>
+      say(again, id, "back").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until(ada, async () => (await texts(ada, id)).includes("back"));
+    expect((await conversation(ada, id)).members).toHaveLength(5);
+  });
+});
+
+describe("a service that shows reports of its own", () => {
+  it("takes nobody out by one that is over, or that another key signed", async () => {
+    const on = await foursome();
+    const { ada, ben, cy, id, seen, names } = on;
+    await spoilCommit(on, 0);
+    await until(cy, async () =>
+      say(cy, id, "back").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until(ben, async () => (await texts(ben, id)).includes("back"));
+    const [, , cys] = seen;
+    const old = cys?.reports[0]?.report;
+    if (!old) throw new Error("no report");
+    const forged = old.with(-1, (old.at(-1) ?? 0) ^ 1) as typeof old;
+    const posts: string[] = [];
+    let shown = 0;
+    const lying: Fetch = async (input, init) => {
+      const { pathname } = new URL(input);
+      if (init.method === "POST") posts.push(pathname.split("/").at(-1) ?? "");
+      if (init.method !== "GET" || !pathname.endsWith("/reports")) return fetch(input, init);
+      shown++;
+      const reports = [old, forged, old.slice(1)].map((report) => ({
+        seq: 1,
+        report,
+        proven: true,
+      }));
+      return new Response(toJson({ reports }), { headers: { "content-type": "application/json" } });
+    };
+    await ada.close();
+    const again = await world.device(names[0] ?? "", { fetch: lying });
+    await until(again, async () => shown > 0);
+    await untilTogether(on, [again, ben, cy], "all");
+    expect(posts).not.toContain("commits");
+  });
+});
