@@ -39,6 +39,7 @@ const Rings: z.ZodType<Ring[]> = z.array(
       left: numbers,
     }),
     z.object({ type: z.enum(["inbox", "contacts", "key-packages", "revoked"]), devices: numbers }),
+    z.object({ type: z.literal("reports"), groupId: bytes }),
     z.object({ type: z.literal("signal"), groupId: bytes, from: z.number(), body: bytes }),
     z.object({ type: z.literal("signed-out"), tokenHash: bytes }),
     z.object({ type: z.literal("all") }),

@@ -3,8 +3,9 @@
  * service takes and members refuse ends a group. Only what is signed and public counts, and the time at which the
  * log takes the commit, so that all decide the same.
  *
- * In this version every member may add and remove, so each may bring back a member that can't follow a commit. What nobody may do is join without a link, leave a link open behind a removal,
- * change the group's context otherwise, or bring in what not every member can follow (PSKs, re-initialisation, other types).
+ * In this version every member may add and remove, so each may bring back a member that can't follow a commit. What nobody may
+ * do is join without a link, leave a link open behind a removal, change the group's context otherwise, or bring in what not
+ * every member can follow (PSKs, re-initialisation, other types).
  * @module
  */
 
