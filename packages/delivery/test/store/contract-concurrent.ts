@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { AppendCommit, AppendMessage, Store } from "@conclave/delivery";
+import { type AppendCommit, type AppendMessage, PAST_EPOCHS, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
 
@@ -279,6 +279,9 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
       for (const { groupId } of welcomed) {
         const nodes = [{ nodeIndex: 0, node: random(9) }];
         await stores[0].appendCommit(aCommit(groupId, 1, { nodes }));
+        for (let i = 0; i < PAST_EPOCHS; i++) {
+          await stores[0].appendCommit(aCommit(groupId, i + 2));
+        }
         expect((await stores[1].tree(groupId, 1n))?.nodes).toHaveLength(1);
       }
       await atOnce(2, (store, i) => store.acknowledge(devices[i] ?? -1, 2));

@@ -54,6 +54,11 @@ const blobs: Rows = ({ bytes }) => [
 ];
 const capable: Rows = () => [];
 const upkeep: Rows = () => ["facts VALUES ('restored', 1000)"];
+const reported: Rows = ({ bytes, no }) => [
+  `past_states VALUES (${bytes("61")}, 0, ${bytes("68")})`,
+  `reports VALUES (${bytes("61")}, 0, 1, ${bytes("69")}, ${no})`,
+  `barred VALUES (${bytes("61")}, 1000)`,
+];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -61,8 +66,8 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep],
-  postgres: [of(first, startedSession, people), blobs, capable, upkeep],
+  sqlite: [of(first, session), people, blobs, capable, upkeep, reported],
+  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported],
 };
 
 /** The version and the number of rows of each table. */
