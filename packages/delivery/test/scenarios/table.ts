@@ -46,6 +46,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         ],
         [LOG, "win an epoch one at a time, of eight that come at once"],
         [
+          "delivery:processes",
+          "of commits that come through several at once one wins, and all go on from it",
+        ],
+        [
           "client:conversation/membership",
           "who loses composes again on the winner: nothing that was wanted is lost",
         ],
@@ -116,11 +120,14 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       note: "Can't happen: proposals stand in the same log, before the commit that names them.",
     },
     {
-      what: "A commit leaves out a proposal that waits.",
+      what: "A commit leaves out a proposal that waits: refused by the service and by members alike.",
       tests: [
+        [
+          LOG,
+          "that leave out who asked to leave are refused, with the references of what is missing",
+        ],
         [DEVICES, "two ask to leave at once: one commit lets both go, and the last one is alone"],
       ],
-      note: "Allowed: who wanted to leave says so again in the next epoch. The one proposal there is asks to leave, and a member that is left out stays a member.",
     },
     {
       what: "Somebody joins by an external commit while a proposal waits: it is said again and in the end applied.",
@@ -136,19 +143,21 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       ],
     },
     {
-      what: "A commit that the service can't see through: a path secret that a member can't decrypt.",
+      what: "A commit that the service can't see through, with a path secret that a member can't decrypt: the victim proves it, the others bring it back, and reports evict nobody by themselves.",
       tests: [
+        [
+          "delivery:reports",
+          "is proven by it; who made it commits no more, the others go on and bring the member back",
+          "with a proof that does not hold, however often it comes; nobody is put out by it",
+        ],
+        [
+          "client:conversation/readding",
+          "is reported by one with proof; another brings it back, and what waits is sent once",
+        ],
         [
           "client:conversation/out-of-step",
           "is told to all of them; nothing is sent or tried again, and what waits stays",
-        ],
-        [
-          "client:conversation/out-of-step",
           "is healed by joining again by a link: what waits is sent",
-        ],
-        [
-          "client:conversation/out-of-step",
-          "is healed by being removed and added again: what waits is sent",
         ],
         ["mls:group/report", "refuses it, stays where it was, and proves it"],
       ],
@@ -159,6 +168,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         [LOG, "cost no epoch where they are invalid"],
         [LOG, "is refused when its GroupInfo or tree does not hold"],
         [LOG, "are refused in the GroupInfo of a commit"],
+        [
+          "delivery:reports",
+          "where only a joiner can see it: it refuses, the group goes on, and the next commit opens the link again",
+        ],
       ],
     },
     {
@@ -273,6 +286,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           DEVICES,
           "a last resort is used for two groups: both Welcomes lead in, and the next claim may get another",
         ],
+        [
+          "delivery:key-packages",
+          "of the last resort are marked, and its owner hears of it and puts another in its place",
+        ],
       ],
     },
     {
@@ -298,6 +315,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       what: "A link is used by many at once, or revoked while they come: its uses are counted exactly.",
       tests: [
         [LOG, "are exact when many come at once"],
+        [
+          "delivery:store/contract-concurrent",
+          "lets as many in by a link as it is for, of 100 who come at once",
+        ],
         ["delivery:store/contract", "are counted, however many come at once, and over epochs"],
         [
           "delivery:store/contract",
@@ -410,7 +431,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         [LOG, "are followed when more groups are in use than memory keeps"],
         ["delivery:store/contract", "follow the changes of each commit"],
       ],
-      note: "Thousands are played by the load generator in `bench`, not by tests.",
+      note: "Thousands of members are played by the load generator, `bench/delivery`.",
     },
   ],
   "Lost state, copies, tabs": [
@@ -617,7 +638,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
 
 export function fileOf(file: Tests[0]): string {
   const [folder = "", name = ""] = file.split(":");
-  return `${FOLDERS[folder as keyof typeof FOLDERS]}${name}${/(^|\/)contract$/.test(name) ? "" : ".test"}.ts`;
+  return `${FOLDERS[folder as keyof typeof FOLDERS]}${name}${/(^|\/)contract(-\w+)?$/.test(name) ? "" : ".test"}.ts`;
 }
 
 /** The titles that a table names and its file has not. */
