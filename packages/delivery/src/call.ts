@@ -14,7 +14,6 @@ import {
   type ROUTES,
   type Route,
   type RouteName,
-  segmentsOf,
   toJson,
 } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
@@ -62,12 +61,12 @@ export function responseOf({ answer }: Route, value: unknown): Response {
 
 /** What fills the path and the query of a route. Throws `Refusal` with `not-found` or `bad-request`. */
 export function parametersOf(
-  route: Route,
+  route: Pick<Route, "query"> & { readonly segments: readonly string[] },
   segment: (name: string) => string | undefined,
   query: (name: string) => string | undefined,
 ): object {
   const params: Record<string, unknown> = {};
-  for (const name of segmentsOf(route.path)) params[name] = idFromPath(segment(name));
+  for (const name of route.segments) params[name] = idFromPath(segment(name));
   for (const [name, schema] of Object.entries(route.query ?? {})) {
     const parsed = schema.safeParse(query(name));
     if (!parsed.success) {

@@ -37,7 +37,7 @@ import {
 import { createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
-import type { ListedDevice, Store } from "./store/store.ts";
+import type { ListedDevice, Store, StoredGroup } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
 /** Ids of groups are random; shorter ones could be guessed. */
@@ -45,9 +45,13 @@ const GROUP_ID_LENGTH = 16;
 /** The tree of a new group, in bytes: one leaf. */
 const NEW_TREE_LIMIT = 16 * 1024;
 
+/** What a group takes in memory beside its leaves, in leaves. */
+const GROUP_WEIGHT = 8;
+
 interface Held {
   readonly version: number;
   readonly group: PublicGroup;
+  readonly leaves: number;
 }
 
 /** A message that is to be appended. */
@@ -81,7 +85,13 @@ export function createGroupLog(service: {
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
   const turns = createTurns(limits.waiting);
-  const cache = createRecent<Held>(limits.groupsInMemory);
+  const cache = createRecent<Held>(limits.leavesInMemory, ({ leaves }) => leaves + GROUP_WEIGHT);
+
+  function loaded(version: number, parts: NonNullable<StoredGroup["parts"]>): Held {
+    // Leaves have the even indices (RFC 9420 App. C).
+    const leaves = parts.nodes.filter(([nodeIndex]) => nodeIndex % 2 === 0).length;
+    return { version, group: PublicGroup.load(context, parts), leaves };
+  }
 
   /** The group, and how late its log is. */
   async function load(
@@ -91,7 +101,7 @@ export function createGroupLog(service: {
     const stored = await store.group(groupId, known?.version);
     if (stored === undefined) return undefined;
     const { version, acceptedAt, parts } = stored;
-    const held = parts ? { version, group: PublicGroup.load(context, parts) } : known;
+    const held = parts ? loaded(version, parts) : known;
     if (held === undefined) return undefined;
     cache.set(bytesToText(groupId), held);
     return { ...held, acceptedAt };
@@ -262,7 +272,8 @@ export function createGroupLog(service: {
         case "inbox-full":
           throw new Refusal(accepted, "a device that is added has not read its inbox for long");
       }
-      cache.set(bytesToText(groupId), { version: held.version + 1, group });
+      const leaves = held.leaves + added.length - removed.length;
+      cache.set(bytesToText(groupId), { version: held.version + 1, group, leaves });
       doorbell.ring({
         type: "group",
         groupId,
@@ -337,7 +348,7 @@ export function createGroupLog(service: {
         headers: { "retry-after": "1" },
       });
     }
-    cache.set(bytesToText(groupId), { version: version + 1, group });
+    cache.set(bytesToText(groupId), { version: version + 1, group, leaves: held.leaves });
     return accepted;
   }
 

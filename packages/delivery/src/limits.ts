@@ -73,8 +73,8 @@ export interface Limits {
   readonly longPoll: number;
   readonly longPolls: number;
   readonly longPollsPerDevice: number;
-  /** Groups whose public state is kept in memory. */
-  readonly groupsInMemory: number;
+  /** Leaves of the groups whose public state is kept in memory: each takes about 4 KiB. */
+  readonly leavesInMemory: number;
   readonly sockets: number;
   readonly socketsPerAddress: number;
   readonly socketsPerDevice: number;
@@ -140,7 +140,7 @@ export const DEFAULT_LIMITS: Limits = {
   longPoll: 30,
   longPolls: 20_000,
   longPollsPerDevice: 32,
-  groupsInMemory: 256,
+  leavesInMemory: 50_000,
   sockets: 20_000,
   socketsPerAddress: 1000,
   socketsPerDevice: 8,

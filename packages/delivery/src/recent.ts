@@ -1,5 +1,5 @@
 /**
- * A map of bounded size: what was set longest ago goes first.
+ * A map of bounded size: what was set longest ago goes first, but never the newest.
  * @module
  */
 
@@ -9,17 +9,26 @@ export interface Recent<V> {
   readonly size: () => number;
 }
 
-export function createRecent<V>(limit: number): Recent<V> {
+/** `limit`: of all values together, by what each weighs; one unless told otherwise. */
+export function createRecent<V>(limit: number, weigh: (value: V) => number = () => 1): Recent<V> {
   // A Map keeps the order in which keys were put in.
   const values = new Map<string, V>();
+  let weight = 0;
+
+  function remove(key: string): void {
+    const value = values.get(key);
+    if (value !== undefined && values.delete(key)) weight -= weigh(value);
+  }
+
   return {
     get: (key) => values.get(key),
     set(key, value) {
-      values.delete(key);
+      remove(key);
       values.set(key, value);
+      weight += weigh(value);
       for (const oldest of values.keys()) {
-        if (values.size <= limit) break;
-        values.delete(oldest);
+        if (weight <= limit || oldest === key) break;
+        remove(oldest);
       }
     },
     size: () => values.size,

@@ -32,6 +32,7 @@ import {
   ROUTES,
   type Route,
   type RouteName,
+  segmentsOf,
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
@@ -272,6 +273,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
     const handler = handlers[name] as AnyHandler;
+    const shape = { ...route, segments: segmentsOf(route.path) };
     const path = route.path.replace(/\{(\w+)\}/g, ":$1");
     methods.set(path, [...(methods.get(path) ?? []), route.method]);
     app.on(route.method, path, async (c) => {
@@ -280,7 +282,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       const session = route.signIn ? await callerOf(request) : undefined;
       const device = session?.device;
       const params = parametersOf(
-        route,
+        shape,
         (segment) => c.req.param(segment),
         (field) => c.req.query(field),
       );

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
 import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -66,7 +66,7 @@ export function createSessions(service: {
    * at another service that has the same store.
    */
   function hashToken(token: string): Bytes {
-    return new Uint8Array(createHash("sha256").update(`${publicOrigin}\n`).update(token).digest());
+    return new Uint8Array(hash("sha256", `${publicOrigin}\n${token}`, "buffer"));
   }
 
   async function checkSignIn(signed: Bytes, claim: SignIn, signInKey: Bytes): Promise<void> {

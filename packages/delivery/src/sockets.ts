@@ -34,6 +34,8 @@ const BROKE_A_RULE = 1008;
 const FRAME_LIMIT = 1024;
 /** Frames from one device; after its hello it has nothing to say. */
 const FRAMES = { burst: 20, perSecond: 1 };
+/** In which the sockets are pinged. */
+const PARTS = 20;
 /** Sessions that are looked for in the store at a time. */
 const SESSIONS = 200;
 /** Sockets whose groups are looked at in the store at a time. */
@@ -42,7 +44,8 @@ const LOOKS = 8;
 interface Connection {
   readonly socket: WebSocket;
   readonly address: string;
-  session: Session | undefined;
+  /** Who is signed in; no more of a session than is asked for here, since there are many. */
+  session: (Pick<Session, "tokenHash" | "expiresAt"> & { readonly device: number }) | undefined;
   /** False from a ping to its pong. */
   alive: boolean;
   /** The groups in which it is to hear of news, by their text form, and the newest head it knows of or was told. */
@@ -52,18 +55,19 @@ interface Connection {
   /** The rings that came while its groups were read. */
   missed: Ring[] | undefined;
   sending: boolean;
-  /** What is to be said once the frame under way has left. */
-  readonly heads: Map<string, number>;
-  readonly notices: Set<Notice>;
+  /** What is to be said once the frame under way has left. Undefined where there was never anything, like `reports`. */
+  heads: Map<string, number> | undefined;
+  notices: Set<Notice> | undefined;
   /** What members said meanwhile; undefined where it wants to hear none of that. */
   signals: Signal[] | undefined;
   /** The groups whose reports are to be spoken of, by their text form. */
-  readonly reports: Set<string>;
+  reports: Set<string> | undefined;
 }
 
 /** What a device is told without more. */
 type Notice = Extract<Ring, { readonly devices: readonly number[] }>["type"] & SocketFrame["type"];
 const NOTICES: readonly Notice[] = ["inbox", "contacts", "key-packages"];
+type GroupRing = Extract<Ring, { readonly type: "group" }>;
 type Signal = Extract<SocketFrame, { readonly type: "signal" }>;
 
 export interface Sockets {
@@ -100,6 +104,11 @@ export function createSockets(service: {
   const byDevice = new Map<number, Set<Connection>>();
   const byGroup = new Map<string, Set<Connection>>();
   const signalFrames = createRateLimiter(limits.signalFrames, now);
+  const frames = createRateLimiter(FRAMES, now);
+  let lastFrame:
+    | { readonly group: string; readonly head: number; readonly frame: Buffer }
+    | undefined;
+  let opened = 0;
   let looking = false;
   let comparing = false;
 
@@ -123,7 +132,7 @@ export function createSockets(service: {
     if (left === 0) perAddress.delete(connection.address);
     else perAddress.set(connection.address, left);
     for (const group of connection.groups.keys()) unlisten(connection, group);
-    const device = connection.session?.device.device;
+    const device = connection.session?.device;
     if (device === undefined) return;
     const ofDevice = byDevice.get(device);
     ofDevice?.delete(connection);
@@ -137,21 +146,32 @@ export function createSockets(service: {
     setTimeout(() => connection.socket.terminate(), 1000).unref();
   }
 
-  function nextFrame(connection: Connection): SocketFrame | undefined {
-    for (const type of connection.notices) {
-      connection.notices.delete(type);
-      return { type };
+  /** Written once for all who hear of it, one after another. */
+  function frameOf(group: string, head: number): Buffer {
+    if (lastFrame?.group === group && lastFrame.head === head) return lastFrame.frame;
+    const said: SocketFrame = { type: "group", groupId: bytesFromText(group), head };
+    const frame = Buffer.from(toJson(said));
+    lastFrame = { group, head, frame };
+    return frame;
+  }
+
+  function nextFrame(connection: Connection): Buffer | string | undefined {
+    const { notices, reports, heads, signals } = connection;
+    for (const type of notices ?? []) {
+      notices?.delete(type);
+      return toJson({ type } satisfies SocketFrame);
     }
-    for (const group of connection.reports) {
-      connection.reports.delete(group);
+    for (const group of reports ?? []) {
+      reports?.delete(group);
       if (!connection.groups.has(group)) continue;
-      return { type: "reports", groupId: bytesFromText(group) };
+      return toJson({ type: "reports", groupId: bytesFromText(group) } satisfies SocketFrame);
     }
-    for (const [group, head] of connection.heads) {
-      connection.heads.delete(group);
-      return { type: "group", groupId: bytesFromText(group), head };
+    for (const [group, head] of heads ?? []) {
+      heads?.delete(group);
+      return frameOf(group, head);
     }
-    return connection.signals?.shift();
+    const signal = signals?.shift();
+    return signal && toJson(signal);
   }
 
   /** Says the next thing, if nothing is under way: a slow reader costs one frame and its groups' heads. */
@@ -160,16 +180,16 @@ export function createSockets(service: {
     const frame = nextFrame(connection);
     if (frame === undefined) return;
     connection.sending = true;
-    connection.socket.send(toJson(frame), () => {
+    connection.socket.send(frame, { binary: false }, () => {
       connection.sending = false;
       flush(connection);
     });
   }
 
   /** What a ring means to one connection that has its groups. */
-  function hear(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
+  function hear(connection: Connection, ring: GroupRing): void {
     const group = bytesToText(ring.groupId);
-    const device = connection.session?.device.device ?? 0;
+    const device = connection.session?.device ?? 0;
     if (ring.joined.includes(device)) listen(connection, group, 0);
     if (connection.groups.has(group)) tell(connection, group, ring.head);
   }
@@ -177,13 +197,13 @@ export function createSockets(service: {
   function tell(connection: Connection, group: string, head: number): void {
     const newest = Math.max(head, connection.groups.get(group) ?? 0);
     connection.groups.set(group, newest);
-    connection.heads.set(group, newest);
+    (connection.heads ??= new Map()).set(group, newest);
     flush(connection);
   }
 
   /** Its device is out with this ring: it hears of nothing later. */
-  function leave(connection: Connection, ring: Extract<Ring, { type: "group" }>): void {
-    const device = connection.session?.device.device ?? 0;
+  function leave(connection: Connection, ring: GroupRing): void {
+    const device = connection.session?.device ?? 0;
     if (!ring.left.includes(device) || ring.joined.includes(device)) return;
     // What is still to be said of the group is its head at the removal.
     unlisten(connection, bytesToText(ring.groupId));
@@ -195,38 +215,56 @@ export function createSockets(service: {
     if (listeners === undefined || !signalFrames.tryTake("", listeners.size)) return;
     for (const connection of listeners) {
       const { signals, session } = connection;
-      if (signals === undefined || session?.device.device === from) continue;
+      if (signals === undefined || session?.device === from) continue;
       if (connection.missed !== undefined || signals.length >= limits.signalQueue) continue;
       signals.push({ type: "signal", groupId, body });
       flush(connection);
     }
   }
 
+  function tellAll(ring: GroupRing): void {
+    const heard = new Set(byGroup.get(bytesToText(ring.groupId)));
+    for (const device of ring.joined) {
+      for (const connection of byDevice.get(device) ?? []) heard.add(connection);
+    }
+    for (const device of ring.left) {
+      for (const connection of byDevice.get(device) ?? []) connection.missed?.push(ring);
+    }
+    for (const connection of heard) {
+      if (connection.missed !== undefined) {
+        connection.missed.push(ring);
+        continue;
+      }
+      hear(connection, ring);
+      leave(connection, ring);
+    }
+  }
+
+  /** Groups whose logs grew in this turn of the event loop, by their text form: what was written together is told together. */
+  const grown = new Map<string, GroupRing>();
+
+  function tellOfGrown(): void {
+    const rings = [...grown.values()];
+    grown.clear();
+    for (const ring of rings) tellAll(ring);
+  }
+
   const stopListening = doorbell.listen((ring) => {
     switch (ring.type) {
       case "group": {
-        const heard = new Set(byGroup.get(bytesToText(ring.groupId)));
-        for (const device of ring.joined) {
-          for (const connection of byDevice.get(device) ?? []) heard.add(connection);
-        }
-        for (const device of ring.left) {
-          for (const connection of byDevice.get(device) ?? []) connection.missed?.push(ring);
-        }
-        for (const connection of heard) {
-          if (connection.missed !== undefined) {
-            connection.missed.push(ring);
-            continue;
-          }
-          hear(connection, ring);
-          leave(connection, ring);
-        }
+        // Who comes and goes is told at once: it matters to what is told next.
+        if (ring.joined.length > 0 || ring.left.length > 0) return tellAll(ring);
+        const group = bytesToText(ring.groupId);
+        if (!byGroup.has(group)) return;
+        if (grown.size === 0) setImmediate(tellOfGrown);
+        if (ring.head >= (grown.get(group)?.head ?? 0)) grown.set(group, ring);
         return;
       }
       case "signal":
         return passOn(ring);
       case "reports":
         for (const connection of byGroup.get(bytesToText(ring.groupId)) ?? []) {
-          connection.reports.add(bytesToText(ring.groupId));
+          (connection.reports ??= new Set()).add(bytesToText(ring.groupId));
           if (connection.missed === undefined) flush(connection);
         }
         return;
@@ -235,7 +273,7 @@ export function createSockets(service: {
       case "key-packages":
         for (const device of ring.devices) {
           for (const connection of byDevice.get(device) ?? []) {
-            connection.notices.add(ring.type);
+            (connection.notices ??= new Set()).add(ring.type);
             if (connection.missed === undefined) flush(connection);
           }
         }
@@ -289,7 +327,7 @@ export function createSockets(service: {
 
   /** Compares a connection with the store: what it missed it is told. */
   async function look(connection: Connection): Promise<void> {
-    const device = connection.session?.device.device ?? 0;
+    const device = connection.session?.device ?? 0;
     connection.lookedAt = now();
     connection.missed = [];
     try {
@@ -301,7 +339,7 @@ export function createSockets(service: {
         if (connection.groups.has(group) && head > (known ?? 0)) tell(connection, group, head);
         if (!member) unlisten(connection, group);
       }
-      for (const notice of NOTICES) connection.notices.add(notice);
+      connection.notices = new Set(NOTICES);
     } catch (error) {
       connection.lookedAt = 0;
       throw error;
@@ -358,7 +396,8 @@ export function createSockets(service: {
     const { device } = session.device;
     const ofDevice = byDevice.get(device) ?? new Set();
     if (ofDevice.size >= limits.socketsPerDevice) return end(connection, SOCKET_CLOSED.tooMany);
-    connection.session = session;
+    const { tokenHash, expiresAt } = session;
+    connection.session = { device, tokenHash, expiresAt };
     connection.lookedAt = now();
     connection.missed = [];
     connection.signals = hello.data.signals === false ? undefined : [];
@@ -385,22 +424,18 @@ export function createSockets(service: {
       lookedAt: 0,
       missed: undefined,
       sending: false,
-      heads: new Map(),
-      notices: new Set(),
+      heads: undefined,
+      notices: undefined,
       signals: undefined,
-      reports: new Set(),
+      reports: undefined,
     };
     connections.add(connection);
     perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
-    const frames = createRateLimiter(FRAMES, now);
+    const key = String(++opened);
     const waiting = setTimeout(() => end(connection, SOCKET_CLOSED.helloTimeout), limits.hello);
     let greeted = false;
     socket.on("message", (data, isBinary) => {
-      try {
-        frames.take("");
-      } catch {
-        return end(connection, BROKE_A_RULE);
-      }
+      if (!frames.tryTake(key)) return end(connection, BROKE_A_RULE);
       // Later frames say nothing yet: a newer client may send some.
       if (greeted) return;
       greeted = true;
@@ -421,22 +456,37 @@ export function createSockets(service: {
     });
   }
 
-  const heartbeat = setInterval(() => {
-    void endAllThoseOver();
-    void lookAgain();
-    for (const connection of connections) {
-      const { session, socket } = connection;
-      if (session !== undefined && session.expiresAt <= now()) {
-        end(connection, SOCKET_CLOSED.notSignedIn);
-      } else if (connection.alive) {
-        connection.alive = false;
-        socket.ping();
-      } else {
-        forget(connection);
-        socket.terminate();
-      }
+  function beat(connection: Connection): void {
+    const { session, socket } = connection;
+    if (session !== undefined && session.expiresAt <= now()) {
+      end(connection, SOCKET_CLOSED.notSignedIn);
+    } else if (connection.alive) {
+      connection.alive = false;
+      socket.ping();
+    } else {
+      forget(connection);
+      socket.terminate();
     }
-  }, limits.heartbeat);
+  }
+
+  // Once around in each heartbeat, a part at a time: ten thousand at once would hold up everything else.
+  let part = 0;
+  let share = 0;
+  let around = connections.values();
+  const heartbeat = setInterval(() => {
+    if (part === 0) {
+      void endAllThoseOver();
+      void lookAgain();
+      around = connections.values();
+      share = Math.ceil(connections.size / PARTS);
+    }
+    part = (part + 1) % PARTS;
+    for (let n = 0; n < share; n++) {
+      const { value: connection, done } = around.next();
+      if (done === true) break;
+      beat(connection);
+    }
+  }, limits.heartbeat / PARTS);
   heartbeat.unref();
 
   return {
@@ -453,7 +503,7 @@ export function createSockets(service: {
     status() {
       let backlog = 0;
       for (const { heads, notices, signals } of connections) {
-        backlog += heads.size + notices.size + (signals?.length ?? 0);
+        backlog += (heads?.size ?? 0) + (notices?.size ?? 0) + (signals?.length ?? 0);
       }
       return { sockets: connections.size, backlog };
     },

@@ -407,7 +407,7 @@ describe("commits", () => {
   });
 
   it("are followed when more groups are in use than memory keeps", async () => {
-    const small = await startWorld({ limits: { groupsInMemory: 1 } });
+    const small = await startWorld({ limits: { leavesInMemory: 1 } });
     const ada = await newMember(small, "Ada");
     const groups = [await startGroup(small, ada), await startGroup(small, ada)];
     for (let i = 0; i < 3; i++) {
