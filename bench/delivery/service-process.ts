@@ -50,6 +50,8 @@ offer({
       limits: {
         address: UNLIMITED,
         device: UNLIMITED,
+        account: UNLIMITED,
+        groupMessage: UNLIMITED,
         waiting: 1024,
         ...(heartbeat !== undefined && { heartbeat }),
       },
