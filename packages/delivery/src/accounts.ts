@@ -159,7 +159,10 @@ export function createAccounts(service: {
       throw new Refusal("not-allowed", "this is another account's list");
     }
     const given = await readNextList(accountId, (await body()).deviceList);
-    if (given === "held") return;
+    if (given === "held") {
+      await store.settle();
+      return;
+    }
     const replaced = await store.replaceDeviceList(given.next);
     if (replaced === "device-list-conflict") throw conflict(given.before.version);
     if (replaced === "entered-later") throw enteredLater();

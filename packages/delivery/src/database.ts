@@ -5,6 +5,7 @@
 
 import { withoutSecrets } from "./config.ts";
 import { OperatorError } from "./operator-error.ts";
+import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 import { openStore } from "./store/open.ts";
 import { Database } from "./store/postgres-database.ts";
 import { sqliteVersion } from "./store/sqlite-file.ts";
@@ -18,6 +19,12 @@ export function sqlitePath(url: string): string | undefined {
 /** Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached or is of a newer version. */
 export function openDatabase(url: string): Promise<Store> {
   return reached(url, () => openStore(url));
+}
+
+/** What carries "look again" to the other processes; undefined where there are none. Throws `OperatorError` where it can't be reached. */
+export async function openDoorbell(url: string): Promise<PostgresDoorbell | undefined> {
+  if (sqlitePath(url) !== undefined) return undefined;
+  return reached(url, () => openPostgresDoorbell(url));
 }
 
 /** The migrations that the database went through, of those that there are; undefined where nothing is there yet. Throws `OperatorError`. */

@@ -10,7 +10,7 @@ import type { BlobBodies } from "./blobs/bodies.ts";
 import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
-import { openDatabase, sqlitePath } from "./database.ts";
+import { openDatabase, openDoorbell, sqlitePath } from "./database.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperatorSite } from "./operator.ts";
@@ -81,10 +81,13 @@ export async function runService(
     }
     const opened = await openDatabase(configuration.database.url);
     ends.push(() => opened.close());
+    const doorbell = await openDoorbell(configuration.database.url);
+    ends.push(() => doorbell?.close());
     const store = metrics.store(opened);
 
     const service = createDeliveryService({
       store,
+      ...(doorbell && { doorbell }),
       publicOrigin: configuration.publicOrigin,
       allowedOrigins: configuration.allowedOrigins,
       trustedProxies: configuration.trustedProxies,

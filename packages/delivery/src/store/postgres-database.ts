@@ -49,7 +49,13 @@ const TRUST = 2_000;
 const ATTEMPTS = 5;
 
 /** What the promises of a store rest on, whatever the server's own settings are. */
-const SETTINGS = "-c default_transaction_isolation=read\\ committed -c synchronous_commit=on";
+const PROMISES = ["default_transaction_isolation=read\\ committed", "synchronous_commit=on"];
+/**
+ * Statements are planned once a connection, to look rows up by their indexes: planning anew costs more than they do, and a plan that was made
+ * when a table was small must be good when it no longer is.
+ */
+const PLANS = ["plan_cache_mode=force_generic_plan", "enable_seqscan=off", "jit=off"];
+const SETTINGS: string = [...PROMISES, ...PLANS].map((setting) => `-c ${setting}`).join(" ");
 
 const FIND_VERSION = `SELECT EXISTS (SELECT 1 FROM information_schema.tables
   WHERE table_schema = current_schema() AND table_name = 'schema_version') AS there`;
