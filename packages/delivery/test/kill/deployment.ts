@@ -1,12 +1,16 @@
 /**
- * Service processes that are killed and started again, over whatever store.
+ * Service processes, `conclave-delivery serve` each, that are killed and started again, over whatever store.
  * @module
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { ORIGIN } from "../world.ts";
 import { count } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -68,11 +72,18 @@ export async function startServiceProcess(
   crashed: (why: string) => void,
 ): Promise<ServiceProcess> {
   const port = await freePort();
+  const data = await mkdtemp(join(tmpdir(), "conclave-kill-data-"));
+  const environment = {
+    ...SETTINGS,
+    ...limits(),
+    CONCLAVE_DATA: data,
+    CONCLAVE_DATABASE_URL: store,
+  };
   let over = false;
   let running: Promise<Running>;
 
   function begin(): Promise<Running> {
-    const next = start(store, port);
+    const next = start(environment, port);
     next.then(
       ({ child, errors }) => {
         child.once("exit", (code) => {
@@ -105,6 +116,7 @@ export async function startServiceProcess(
     async close() {
       over = true;
       await end();
+      await rm(data, { recursive: true });
     },
   };
 }
@@ -115,11 +127,31 @@ interface Running {
   readonly errors: () => string;
 }
 
+type Environment = Readonly<Record<string, string>>;
+
+const SETTINGS: Environment = {
+  CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+  CONCLAVE_CONTACT: "open",
+  CONCLAVE_LOG_LEVEL: "event",
+};
+
+/** All writers come from one address, and are impatient: so every rate is generous. */
+function limits(): Environment {
+  const found: Record<string, string> = { CONCLAVE_LIMITS_RESERVE: "1" };
+  for (const [limit, value] of Object.entries(DEFAULT_LIMITS)) {
+    if (typeof value === "number") continue;
+    const name = `CONCLAVE_LIMITS_${limit.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
+    found[`${name}_BURST`] = "1000000";
+    found[`${name}_PER_SECOND`] = "1000000";
+  }
+  return found;
+}
+
 /** Again and again: the database may be away. */
-async function start(store: string, port: number): Promise<Running> {
+async function start(environment: Environment, port: number): Promise<Running> {
   for (let attempts = 1; ; attempts++) {
     try {
-      return await startOnce(store, port);
+      return await startOnce(environment, port);
     } catch (error) {
       if (attempts === ATTEMPTS) throw error;
       await pause(200);
@@ -127,15 +159,21 @@ async function start(store: string, port: number): Promise<Running> {
   }
 }
 
-async function startOnce(store: string, port: number): Promise<Running> {
-  const script = fileURLToPath(new URL("child.ts", import.meta.url));
-  const args = ["--conditions=@conclave/source", script, store, String(port), ORIGIN];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+async function startOnce(environment: Environment, port: number): Promise<Running> {
+  const command = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--conditions=@conclave/source", command, "serve"], {
+    env: { ...process.env, ...environment, CONCLAVE_LISTEN: `127.0.0.1:${port}` },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let written = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     written = (written + text).slice(-4000);
   });
-  const ready = once(child.stdout, "data");
+  const ready = new Promise<void>((resolve) => {
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      if (text.includes('"started"')) resolve();
+    });
+  });
   const ended = once(child, "exit").then(([code, signal]) => {
     throw new Error(
       `a service ended with ${code ?? signal} before it could be reached: ${written}`,
