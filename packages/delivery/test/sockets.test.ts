@@ -130,7 +130,7 @@ describe("a socket", () => {
   });
 
   it("ends with its session: at sign-out, when its time is over, when the device is revoked", async () => {
-    const short = await startWorld({ limits: { heartbeat: 20 } });
+    const short = await startWorld({ limits: { heartbeat: 500 } });
     const token = await aToken(short);
     const listener = await listenReady(short, token);
     await call(short, "DELETE", "/v1/sessions", { token });
@@ -163,7 +163,7 @@ describe("a socket", () => {
     const short = await startWorld({
       store: world.store,
       keepStore: true,
-      limits: { heartbeat: 20 },
+      limits: { heartbeat: 500 },
     });
     const token = await aToken(other);
     const listener = await listenReady(short, token);
