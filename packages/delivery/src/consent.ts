@@ -87,13 +87,14 @@ export function createConsent(service: {
     const { state } = await body();
     const { accountId } = params;
     const contact = { accountId, state, changedAt: now(), limit: limits.contacts };
-    if ((await store.setContact(device.accountId, contact)) === "full") {
+    const said = await store.setContact(device.accountId, contact);
+    if (said === "full") {
       throw new Refusal("too-large", "an account has no more contacts than that", {
         members: { limit: limits.contacts },
       });
     }
-    if (state !== "allowed") return;
-    // Those who asked may look now. For whoever else it is, the ring is one that was lost.
+    // Who asked may look now. Others are told nothing: nobody rings whom they like.
+    if (said !== "answered") return;
     const devices = (await store.devicesOf(accountId)).map((listed) => listed.device);
     if (devices.length > 0) doorbell.ring({ type: "contacts", devices });
   }

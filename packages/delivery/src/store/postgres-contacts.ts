@@ -146,6 +146,11 @@ export function postgresContacts(db: Database): ContactStore {
           peer,
         );
         if ((others?.n ?? 0) >= limit) return "full";
+        const waited = await tx.one(
+          "SELECT 1 FROM contacts WHERE account_id = $1 AND peer_id = $2 AND state = 'asked'",
+          accountId,
+          peer,
+        );
         // Who asked may be reached; who is blocked takes that with it.
         await tx.all(
           `INSERT INTO contacts (account_id, peer_id, state, changed_at) VALUES ($1, $2, $3, $4)
@@ -157,7 +162,7 @@ export function postgresContacts(db: Database): ContactStore {
           state,
           changedAt,
         );
-        return "set";
+        return waited !== undefined && state === "allowed" ? "answered" : "set";
       });
     },
 

@@ -153,6 +153,7 @@ export function sqliteContacts(db: Database): ContactStore {
           peer,
         );
         if ((others?.n ?? 0) >= limit) return "full";
+        const waited = stateOf(accountId, peer)?.state === "asked";
         // Who asked may be reached; who is blocked takes that with it.
         db.run(
           `INSERT INTO contacts (account_id, peer_id, state, changed_at) VALUES (?, ?, ?, ?)
@@ -164,7 +165,7 @@ export function sqliteContacts(db: Database): ContactStore {
           state,
           changedAt,
         );
-        return "set";
+        return waited && state === "allowed" ? "answered" : "set";
       });
     },
 

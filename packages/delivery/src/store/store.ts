@@ -221,11 +221,14 @@ export interface ContactStore {
     accountId: Bytes,
     page: { readonly after?: Bytes; readonly limit: number },
   ): Promise<readonly Contact[]>;
-  /** "full": it said something to `limit` others already. A refusal is noted only where there is something to refuse. */
+  /**
+   * "full": it said something to `limit` others already. "answered": the other had asked and is allowed now. A refusal is noted only
+   * where there is something to refuse.
+   */
   setContact(
     accountId: Bytes,
     contact: Contact & { readonly limit: number },
-  ): Promise<"set" | "full">;
+  ): Promise<"set" | "answered" | "full">;
   /** Takes back whatever was said. */
   forgetContact(accountId: Bytes, peer: Bytes): Promise<void>;
 

@@ -247,6 +247,7 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await requests(ben)).toEqual([ada.account.name]);
       expect(await reaches(ada, ben)).toBe("no");
       expect(await reaches(ben, ada)).toBe("known");
+      expect(await say(ben, ada, "allowed")).toBe("answered");
       expect(await say(ben, ada, "allowed")).toBe("set");
       expect(await requests(ben)).toEqual([]);
       expect(await reaches(ada, ben)).toBe("known");
