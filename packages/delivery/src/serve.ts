@@ -111,7 +111,7 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
       await service.close({ spread });
       server.closeIdleConnections();
       // A connection on which nothing was asked yet counts as busy: nobody may hold up the end by one.
-      const cut = setTimeout(() => server.closeAllConnections(), grace);
+      const cut = setTimeout(slow.endAll, grace);
       await closed;
       clearTimeout(cut);
     },

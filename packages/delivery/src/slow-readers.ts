@@ -18,6 +18,8 @@ const PATIENCE_WITH_READERS: Patience = { still: 30_000, rate: 16, look: 5_000 }
 export interface SlowReaders {
   readonly watch: (socket: Socket) => void;
   readonly stop: () => void;
+  /** Ends all that are open, slow or not: also those that speak HTTP no more, which its server forgot. */
+  readonly endAll: () => void;
 }
 
 /**
@@ -51,5 +53,8 @@ export function endSlowReaders({
       socket.once("close", () => sockets.delete(socket));
     },
     stop: () => clearInterval(timer),
+    endAll() {
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }

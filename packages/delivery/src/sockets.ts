@@ -528,6 +528,8 @@ export function createSockets(service: {
 /** An answer on a connection that wanted to become a socket. */
 export function refuseUpgrade(stream: Duplex, status: number): void {
   stream.on("error", () => stream.destroy());
+  // Whoever keeps its own side open keeps nothing of ours.
+  stream.once("finish", () => stream.destroy());
   stream.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 

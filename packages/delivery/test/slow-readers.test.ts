@@ -96,3 +96,16 @@ it("one address has so many connections", async () => {
   }
   held[1]?.destroy();
 });
+
+it("whoever was refused a WebSocket and stays is no reason not to end", async () => {
+  await start({});
+  const socket = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
+  socket.on("error", () => undefined);
+  socket.write("GET /v1/nothing HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  const [answer] = await once(socket, "data");
+  expect(String(answer)).toContain("404");
+  await server.close();
+  await store.close();
+  await start({});
+  socket.destroy();
+});
