@@ -11,6 +11,7 @@ import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
 import { openDatabase, openDoorbell, sqlitePath } from "./database.ts";
+import { localDoorbell } from "./doorbell.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperatorSite } from "./operator.ts";
@@ -87,7 +88,7 @@ export async function runService(
 
     const service = createDeliveryService({
       store,
-      ...(doorbell && { doorbell }),
+      doorbell: metrics.doorbell(doorbell ?? localDoorbell()),
       publicOrigin: configuration.publicOrigin,
       allowedOrigins: configuration.allowedOrigins,
       trustedProxies: configuration.trustedProxies,

@@ -28,7 +28,7 @@ if (options === "help") {
 
 function readOptions(): Options | "help" {
   try {
-    return parseOptions(process.argv.slice(2));
+    return parseOptions(process.argv.slice(2), process.env);
   } catch (error) {
     if (!(error instanceof OptionsError)) throw error;
     return fail(`${error.message}\nnpm start -- --help lists the options.`, 2);

@@ -9,7 +9,13 @@ import { readFile } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
-import { createDeliveryService, openSqliteStore } from "@conclave/delivery";
+import {
+  createDeliveryService,
+  openPostgresDoorbell,
+  openStore,
+  type Store,
+  StoreUnavailable,
+} from "@conclave/delivery";
 import { readBundle } from "./bundle.ts";
 import { type Certificate, fingerprint, keptCertificate } from "./certificate.ts";
 import { createCollector } from "./collector.ts";
@@ -47,13 +53,15 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     const tls = await certificateFor(options);
     const bundle = await readBundle(bundleFolder);
     const token = randomBytes(24).toString("base64url");
-    const store = started(openSqliteStore(join(data, "conclave.sqlite")));
+    const store = started(await openDatabase(options));
+    const doorbell = options.database && started(await openPostgresDoorbell(options.database));
     const violations = started(openViolationStore(join(data, "violations.sqlite")));
     const counters = createCounters();
     const service = createDeliveryService({
       store,
       publicOrigin: serviceOrigin,
       allowedOrigins: [pageOrigin],
+      ...(doorbell && { doorbell }),
       // The page has no place for requests yet.
       contact: "open",
       log(line) {
@@ -89,6 +97,15 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+async function openDatabase({ data, database }: Options): Promise<Store> {
+  try {
+    return await openStore(database ?? `sqlite:${join(data, "conclave.sqlite")}`);
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    throw new StartError(`The database can't be reached: ${error.message}.`, { cause: error });
   }
 }
 

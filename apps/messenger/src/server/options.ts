@@ -17,6 +17,8 @@ export const HELP = `Conclave: a messenger whose server can't read what it carri
   --host NAME            name or address to listen on (localhost);
                          0.0.0.0 for all of this machine's addresses
   --data DIR             folder of the databases and the certificate (conclave-data)
+  --database URL         postgres://USER@HOST/NAME instead of a file in the data folder; with a
+                         password better in the variable DATABASE_URL
   --tls                  https, with a certificate that is made and kept in the data folder
   --cert FILE --key FILE https, with a certificate of your own (PEM)
   --public-origin URL    behind a proxy: where people open the page
@@ -39,6 +41,8 @@ export interface Options {
   readonly servicePort: number;
   readonly operatorPort: number;
   readonly data: string;
+  /** `postgres://…`; a SQLite file in the data folder where none is named. */
+  readonly database?: string;
   readonly tls?: Tls;
   /** The origins as browsers see them. */
   readonly pageOrigin: string;
@@ -54,7 +58,10 @@ export class OptionsError extends Error {
 }
 
 /** The options, or "help". Throws `OptionsError`. */
-export function parseOptions(args: readonly string[]): Options | "help" {
+export function parseOptions(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Options | "help" {
   const given = parse(args);
   if (given.help) return "help";
 
@@ -66,6 +73,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     throw new OptionsError("Page, service and operator's page need a port each: two are the same.");
   }
 
+  const database = databaseUrl(given.database ?? environment["DATABASE_URL"]);
   const tls = tlsOf(given);
   const behindProxy = given["public-origin"] !== undefined;
   if (behindProxy !== (given["service-origin"] !== undefined)) {
@@ -86,6 +94,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     servicePort,
     operatorPort,
     data: given.data ?? "conclave-data",
+    ...(database !== undefined && { database }),
     ...(tls && { tls }),
     pageOrigin,
     serviceOrigin,
@@ -106,6 +115,7 @@ function parse(args: readonly string[]) {
         "operator-port": { type: "string" },
         host: { type: "string" },
         data: { type: "string" },
+        database: { type: "string" },
         tls: { type: "boolean" },
         cert: { type: "string" },
         key: { type: "string" },
@@ -127,6 +137,13 @@ function port(option: string, text: string | undefined, fallback: number): numbe
     throw new OptionsError(`${option} takes a number from 1 to 65535, not "${text}".`);
   }
   return value;
+}
+
+/** The message doesn't show it: there may be a password in it. */
+function databaseUrl(text: string | undefined): string | undefined {
+  if (text === undefined || text === "") return undefined;
+  if (URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)) return text;
+  throw new OptionsError("--database takes a URL such as postgres://conclave@localhost/conclave.");
 }
 
 function tlsOf(given: {

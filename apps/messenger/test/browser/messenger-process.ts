@@ -7,7 +7,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type PostgresServer, startPostgres } from "../../../../packages/delivery/test/postgres.ts";
 import { freePort } from "../free-port.ts";
+
+/** What the service stores in. All the browser tests run on the one that the variable STORE names; some on both. */
+export type StoreKind = "sqlite" | "postgres";
+export const STORES: readonly StoreKind[] = ["sqlite", "postgres"];
+const STORE: StoreKind = process.env["STORE"] === "postgres" ? "postgres" : "sqlite";
 
 export interface MessengerProcess {
   readonly pageOrigin: string;
@@ -15,6 +21,8 @@ export interface MessengerProcess {
   /** With the token of the newest start. */
   readonly operatorUrl: string;
   readonly dataFolder: string;
+  /** Where the database is: the data folder, or PostgreSQL's. */
+  readonly databaseFolder: string;
   /** Everything it printed and logged, at all its starts. */
   readonly output: string;
   /** SIGKILL: nothing is flushed, nothing is closed. */
@@ -28,7 +36,12 @@ export interface MessengerProcess {
 const main = new URL("../../src/server/main.ts", import.meta.url).pathname;
 
 /** `options`: beside ports, data folder and log. */
-export async function startMessengerProcess(
+export function startMessengerProcess(...options: readonly string[]): Promise<MessengerProcess> {
+  return startMessengerProcessOn(STORE, ...options);
+}
+
+export async function startMessengerProcessOn(
+  store: StoreKind,
   ...options: readonly string[]
 ): Promise<MessengerProcess> {
   const [port, servicePort, operatorPort] = await Promise.all([freePort(), freePort(), freePort()]);
@@ -37,13 +50,22 @@ export async function startMessengerProcess(
   const args = ["--conditions=@conclave/source", main, "--log", "--data", dataFolder, ...options];
   args.push("--port", String(port), "--service-port", String(servicePort));
   args.push("--operator-port", String(operatorPort));
+  let postgres: PostgresServer | undefined;
+  let database: string | undefined;
+  if (store === "postgres") {
+    postgres = await startPostgres();
+    database = await postgres.database("empty");
+  }
   let output = "";
   let operatorUrl = "";
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
     const begin = output.length;
-    const started = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const started = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, DATABASE_URL: database },
+    });
     child = started;
     await new Promise<void>((resolve, reject) => {
       const read = (text: string) => {
@@ -78,6 +100,7 @@ export async function startMessengerProcess(
       return operatorUrl;
     },
     dataFolder,
+    databaseFolder: postgres === undefined ? dataFolder : join(postgres.folder, "data"),
     get output() {
       return output;
     },
@@ -85,6 +108,7 @@ export async function startMessengerProcess(
     start,
     async dispose() {
       await end("SIGTERM");
+      await postgres?.stop();
       await rm(folder, { recursive: true });
     },
   };

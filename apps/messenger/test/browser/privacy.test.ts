@@ -1,9 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { launchChromium } from "./chromium.ts";
-import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
+import { type MessengerProcess, STORES, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
@@ -17,51 +17,59 @@ const TEXTS = [
 
 let browser: Browser;
 let messenger: MessengerProcess;
-beforeAll(async () => {
-  [browser, messenger] = await Promise.all([launchChromium(), startMessengerProcess()]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await messenger?.dispose();
-});
+describe.each(STORES)("on %s", (store) => {
+  beforeAll(async () => {
+    [browser, messenger] = await Promise.all([launchChromium(), startMessengerProcessOn(store)]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await messenger?.dispose();
+  });
 
-test("what the server stored and logged has nothing of what people wrote, of titles, phrases and links", {
-  timeout: 120_000,
-}, async () => {
-  const ada = await Person.signUp(browser, messenger.pageOrigin, "Ada Keeper");
-  await ada.begin(TITLE);
-  const link = await ada.invite();
-  const ben = await Person.signUp(browser, link, "Ben Keeper");
-  await ben.join(TITLE);
-  await ada.write(TEXTS[0] ?? "");
-  await ben.write(TEXTS[1] ?? "");
-  for (const person of [ada, ben]) {
-    await expect.poll(async () => (await person.messages()).map(({ text }) => text)).toEqual(TEXTS);
-  }
+  test("what the server stored and logged has nothing of what people wrote, of titles, phrases and links", {
+    timeout: 120_000,
+  }, async () => {
+    const ada = await Person.signUp(browser, messenger.pageOrigin, "Ada Keeper");
+    await ada.begin(TITLE);
+    const link = await ada.invite();
+    const ben = await Person.signUp(browser, link, "Ben Keeper");
+    await ben.join(TITLE);
+    await ada.write(TEXTS[0] ?? "");
+    await ben.write(TEXTS[1] ?? "");
+    for (const person of [ada, ben]) {
+      await expect
+        .poll(async () => (await person.messages()).map(({ text }) => text))
+        .toEqual(TEXTS);
+    }
 
-  // Killed, so that whatever stood in a journal is still there.
-  await messenger.kill();
-  const places = new Map<string, Buffer>([["log", Buffer.from(messenger.output)]]);
-  for (const name of await readdir(messenger.dataFolder)) {
-    places.set(name, await readFile(join(messenger.dataFolder, name)));
-  }
+    // Killed, so that whatever stood in a journal is still there.
+    await messenger.kill();
+    const places = new Map<string, Buffer>([["log", Buffer.from(messenger.output)]]);
+    for (const folder of new Set([messenger.dataFolder, messenger.databaseFolder])) {
+      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile()) continue;
+        const path = join(entry.parentPath, entry.name);
+        places.set(path, await readFile(path));
+      }
+    }
 
-  // That this way of searching finds what is there: names stand in the directory, and routes in the log.
-  const found = (needle: string | Buffer) =>
-    [...places].filter(([, content]) => content.includes(needle)).map(([name]) => name);
-  expect(found("Ada Keeper").join()).toContain("conclave.sqlite");
-  expect(found("POST /v1/groups/{groupId}/commits")).toEqual(["log"]);
-  expect(messenger.output).not.toContain("Keeper");
+    // That this way of searching finds what is there: names stand in the directory, and routes in the log.
+    const found = (needle: string | Buffer) =>
+      [...places].filter(([, content]) => content.includes(needle)).map(([name]) => name);
+    expect(found("Ada Keeper").join()).toContain(store === "sqlite" ? "conclave.sqlite" : "pg_wal");
+    expect(found('"route":"commit"')).toEqual(["log"]);
+    expect(messenger.output).not.toContain("Keeper");
 
-  const fragment = new URL(link).hash.slice(1);
-  // After a byte for the version: what the link's keys are made from.
-  const seed = Buffer.from(fragment, "base64url").subarray(1, 33);
-  expect(seed).toHaveLength(32);
-  for (const secret of [...TEXTS, TITLE, ada.recoveryPhrase, ben.recoveryPhrase, fragment]) {
-    expect(secret.length).toBeGreaterThan(20);
-    for (const form of formsOf(Buffer.from(secret))) expect(found(form)).toEqual([]);
-  }
-  for (const form of formsOf(seed)) expect(found(form)).toEqual([]);
+    const fragment = new URL(link).hash.slice(1);
+    // After a byte for the version: what the link's keys are made from.
+    const seed = Buffer.from(fragment, "base64url").subarray(1, 33);
+    expect(seed).toHaveLength(32);
+    for (const secret of [...TEXTS, TITLE, ada.recoveryPhrase, ben.recoveryPhrase, fragment]) {
+      expect(secret.length).toBeGreaterThan(20);
+      for (const form of formsOf(Buffer.from(secret))) expect(found(form)).toEqual([]);
+    }
+    for (const form of formsOf(seed)) expect(found(form)).toEqual([]);
+  });
 });
 
 /** As bytes, and as the texts in which bytes are stored and logged. */

@@ -33,7 +33,8 @@ export async function checkStep(state: ConversationState): Promise<void> {
   // What is there to be read may explain it.
   if (there && there.head > position.cursor) return;
   state.refusedCommit = false;
-  if (there?.member && there.epoch <= group.epoch) return;
+  // A commit behind a gap may be a second one for an epoch of which we have another: then no epoch tells the two groups apart.
+  if (there?.member && there.epoch <= group.epoch && !state.gap) return;
   await loseStep(state);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ServiceError } from "@conclave/delivery/client";
+import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import { checkProposal, type LogEntry, sha256 } from "@conclave/delivery/protocol";
 import { type Batch, type Group, MlsError, type Received } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
@@ -19,12 +19,14 @@ import { causeOf, refusalOf } from "../refusal.ts";
 import { count, put } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
 import { messagesBetween, messageView } from "./history.ts";
-import { checkStep, shutsOut } from "./out-of-step.ts";
+import { checkStep, loseStep, shutsOut } from "./out-of-step.ts";
 import { readCommit } from "./reading-commits.ts";
 import { deliveredUpTo, SEEN_EXTENSION } from "./receipts.ts";
 import { KEYS, ShutOut, type StoredBody } from "./records.ts";
 import { deviceOf } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
+
+type LogPage = Awaited<ReturnType<DeliveryClient["log"]>>;
 
 /** How many entries are asked for at a time. */
 const PAGE = 200;
@@ -33,16 +35,30 @@ const PAGE = 200;
 export async function catchUp(state: ConversationState): Promise<void> {
   while (state.group?.status === "active") {
     const { cursor } = state.position;
-    const page = await state.environment.service.log({
-      groupId: state.groupId,
-      after: cursor,
-      limit: PAGE,
-    });
+    const page = await nextPage(state, cursor);
+    if (page === undefined) return;
     for (const entry of page.entries) await readEntry(state, entry);
     // A service that claims more than it shows would keep us here.
     if (state.position.cursor === cursor || state.position.cursor >= page.head) break;
   }
   await checkStep(state);
+}
+
+/**
+ * What the log has behind our place. It may be gone there: deleted for its age before we came, or the service is a copy from before
+ * and the log ends where we have been. Then what is missing can't be had any more, and only joining anew helps.
+ */
+async function nextPage(state: ConversationState, after: number): Promise<LogPage | undefined> {
+  const { groupId, environment } = state;
+  let page: LogPage | undefined;
+  try {
+    page = await environment.service.log({ groupId, after, limit: PAGE });
+  } catch (error) {
+    if (!(error instanceof ServiceError && error.code === "gone")) throw error;
+  }
+  if (page !== undefined && page.head >= after) return page;
+  await loseStep(state);
+  return undefined;
 }
 
 /** One entry, which has been accepted by the log. What was read already is passed over. */
@@ -110,7 +126,10 @@ async function beginStep(
   hash: Bytes,
 ): Promise<Step> {
   const step = state.step();
-  if (entry.seq !== step.position.cursor + 1) step.warn({ code: "message-missing" });
+  if (entry.seq !== step.position.cursor + 1) {
+    step.warn({ code: "message-missing" });
+    state.gap = true;
+  }
   step.position = {
     ...step.position,
     cursor: entry.seq,

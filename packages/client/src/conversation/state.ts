@@ -47,6 +47,8 @@ export class ConversationState implements History {
   judgedAt = 0;
   /** The log had a commit that we refused, or what comes behind one: the group may have gone on by it. */
   refusedCommit = false;
+  /** The log had a gap: an honest service has one where it was restored from a copy of before. */
+  gap = false;
 
   private constructor(
     environment: Environment,

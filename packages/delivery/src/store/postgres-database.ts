@@ -159,7 +159,8 @@ export class Database implements Queries {
     url: string,
   ): Promise<{ readonly found: number; readonly known: number } | undefined> {
     const db = new Database(url, 1, PATIENCE);
-    db.#dispelled = db.#doubts;
+    // Nothing is shown of what is read here; and what the quorum is asked by may not be there.
+    db.#shows = false;
     try {
       const row = await db.one<{ there: boolean }>(FIND_VERSION);
       if (row?.there !== true) return undefined;

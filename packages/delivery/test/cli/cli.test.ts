@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,7 +10,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
-import { type Environment, runCommand, startCommand } from "./process.ts";
+import { type Environment, freePort, runCommand, startCommand } from "./process.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -22,15 +21,6 @@ afterAll(() => rm(folder, { recursive: true }));
 let count = 0;
 function anEnvironment(more: Environment = {}): Environment & { readonly CONCLAVE_DATA: string } {
   return { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATA: join(folder, `${++count}`), ...more };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 describe("conclave-delivery", () => {

@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type PostgresServer, startPostgres } from "../postgres.ts";
+import { ORIGIN } from "../world.ts";
+import { runCommand } from "./process.ts";
+
+let postgres: PostgresServer;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres.stop());
+
+it("looks at a PostgreSQL, brings it up to date, and marks it as restored", async () => {
+  const url = await postgres.database("empty");
+  const environment = { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATABASE_URL: url };
+  const empty = await runCommand(["serve", "--check"], environment);
+  expect(empty).toMatchObject({ code: 0, stderr: "" });
+  expect(empty.stdout).toContain("(would be made)");
+  expect((await runCommand(["restore", "--mark"], environment)).code).toBe(1);
+  const made = await runCommand(["migrate"], environment);
+  expect(made.stdout).toMatch(/: made, now version \d+\.\n$/);
+  const check = await runCommand(["serve", "--check"], environment);
+  expect(check.stdout).toMatch(/\(version \d+, the newest\)/);
+  expect(await runCommand(["restore", "--mark"], environment)).toMatchObject({ code: 0 });
+  expect(await postgres.query("SELECT name FROM facts", url)).toEqual([{ name: "restored" }]);
+  const copied = await runCommand(["backup", "/tmp/never-made"], environment);
+  expect(copied.code).toBe(1);
+  expect(copied.stderr).toContain("copy it with pg_dump or pg_basebackup");
+  await postgres.query("UPDATE schema_version SET version = 99", url);
+  for (const args of [["serve", "--check"], ["migrate"], ["serve"]]) {
+    const refused = await runCommand(args, environment);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("version 99");
+  }
+});
+
+it("says that a PostgreSQL can't be reached, and not with which password it was tried", async () => {
+  const url = "postgres://conclave:very-secret@127.0.0.1:1/conclave";
+  const environment = { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATABASE_URL: url };
+  for (const args of [["serve", "--check"], ["serve"]]) {
+    const { code, stdout, stderr } = await runCommand(args, environment);
+    expect(code).toBe(1);
+    expect(stderr).toContain("postgres://conclave@127.0.0.1:1/conclave can't be reached");
+    expect(stdout + stderr).not.toContain("secret");
+  }
+});
