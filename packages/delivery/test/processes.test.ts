@@ -200,6 +200,18 @@ it("what was rung while nobody heard is found, as soon as there are rings again"
   }
 });
 
+it("what is sent again is rung for again: who was to ring the first time may have ended", async () => {
+  const deaf = await aProcess({ deaf: true });
+  const ada = await aMember(at(a));
+  const group = await startGroup(at(a), ada);
+  const listener = await listenReady(at(c), ada.token);
+  const body = await bundleBody(group, await group.commit());
+  expect((await postCommit(deaf, ada, group.groupId, body)).body).toMatchObject({ seq: 1 });
+  expect((await postCommit(at(b), ada, group.groupId, body)).body).toMatchObject({ seq: 1 });
+  await eventually(() => headOf(listener, group.groupId) === 1);
+  listener.socket.close();
+});
+
 it("what nobody rang for is found after a while", async () => {
   const deaf = await aProcess({ deaf: true, limits: { heartbeat: 300, lookAgain: 1000 } });
   const [ada, ben] = [await aMember(at(a)), await aMember(at(a))];
