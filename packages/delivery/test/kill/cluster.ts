@@ -134,8 +134,9 @@ export async function startCluster(): Promise<Cluster> {
   async function failOver(meanwhile?: (old: NodeName) => Promise<void>): Promise<void> {
     const old = primary;
     await administer(old, "fence");
-    const places: { node: NodeName; lsn: string }[] = [];
-    for (const node of standbys()) places.push({ node, lsn: await administer(node, "cut") });
+    const places = await Promise.all(
+      standbys().map(async (node) => ({ node, lsn: await administer(node, "cut") })),
+    );
     const [first, second] = places;
     if (first === undefined || second === undefined) throw new Error("there are no standbys");
     const isFirst = await query(first.node, `SELECT '${first.lsn}'::pg_lsn >= '${second.lsn}'`);

@@ -77,7 +77,7 @@ it("what a cancelled wait left visible is shown by nobody before the quorum has 
 it("members go on through a fail-over in which waits for the quorum were cancelled", async () => {
   const rhythm = { database: 1000, service: 5000 };
   const deployment = await deployOnCluster(cluster, rhythm, ["replaced without a quorum"]);
-  const settings = { seconds: 10, writers: 4, groups: 3, each: 2, seed: 1 };
+  const settings = { seconds: 6, writers: 4, groups: 3, each: 2, seed: 1 };
   let report: Report;
   try {
     report = await run(deployment, settings);

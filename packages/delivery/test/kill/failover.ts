@@ -92,10 +92,10 @@ async function loseQuorum(cluster: Cluster, kills: Map<string, number>): Promise
   const standbys = cluster.standbys();
   await Promise.all(standbys.map((node) => cluster.kill(node)));
   count(kills, "quorum");
-  for (let second = 0; second < 6; second++) {
-    await pause(1000);
-    // The service takes two seconds to notice that there is no quorum any more.
-    if (second < 3) continue;
+  // The service takes two seconds to notice that there is no quorum any more.
+  await pause(2500);
+  for (let round = 0; round < 3; round++) {
+    await pause(500);
     const cancelled = await cluster.query(
       primary,
       "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",

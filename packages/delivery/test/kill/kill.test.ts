@@ -22,7 +22,7 @@ it("SQLite: a process that is killed has everything it acknowledged, and leaves 
   expect(findings).toEqual([]);
   expect(kills.get("service")).toBeGreaterThan(0);
   expect(acknowledged).toBeGreaterThan(10);
-});
+}, 180_000);
 
 it("PostgreSQL: two processes and the database are killed, and the same holds", async () => {
   const deploy = () => deployOnPostgres({ service: 1500, database: 1500 });
@@ -31,4 +31,4 @@ it("PostgreSQL: two processes and the database are killed, and the same holds", 
   expect(kills.get("service")).toBeGreaterThan(0);
   expect(kills.get("database")).toBeGreaterThan(0);
   expect(acknowledged).toBeGreaterThan(10);
-});
+}, 180_000);
