@@ -168,8 +168,9 @@ describe("a service that turned hostile", () => {
           lifetime: { notBefore: seconds - 60n, notAfter: seconds + 3600n },
         },
       );
-      const device = { deviceId: bytesToText(bytes(16)), keyPackage: bytesToText(keyPackage) };
-      return { keyPackages: [...claimed, device] };
+      const deviceId = bytesToText(bytes(16));
+      const device = { deviceId, keyPackage: bytesToText(keyPackage), lastResort: false };
+      return { ...answer, keyPackages: [...claimed, device] };
     });
     // The first time, Ben's own key packages may still be on their way.
     await until(ada, async () => {
