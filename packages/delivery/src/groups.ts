@@ -4,24 +4,34 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { encode, opaque } from "@conclave/mls/codec";
 import type { Call, Handlers } from "./call.ts";
 import type { Limits } from "./limits.ts";
 import type { LongPolls } from "./long-poll.ts";
 import { type AnswerOf, LIMITS } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
-import type { Store, StoredNode } from "./store/store.ts";
+import type { Store, TreePart } from "./store/store.ts";
 
-/** `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3) from the nodes that are not blank, in order. */
-function encodeRatchetTree(nodes: readonly StoredNode[]): Bytes {
+/**
+ * The tree of an epoch from an index on, as it stands in `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3): all parts, one behind
+ * the other, are the vector without its length.
+ */
+function partResponse({ nodes, next }: TreePart, from: number): Response {
   const chunks: Uint8Array[] = [];
-  let next = 0;
+  let at = from;
   for (const [nodeIndex, node] of nodes) {
     // A blank node is an absent optional: one zero octet. Those at the end are left out.
-    chunks.push(new Uint8Array(nodeIndex - next), Uint8Array.of(1), node);
-    next = nodeIndex + 1;
+    chunks.push(new Uint8Array(nodeIndex - at), Uint8Array.of(1), node);
+    at = nodeIndex + 1;
   }
-  return encode(opaque, new Uint8Array(Buffer.concat(chunks)));
+  // Between the last node here and the first there may be blanks: they belong to the next part.
+  const headers = next === undefined ? undefined : { "tree-next": String(at) };
+  return new Response(Buffer.concat(chunks), {
+    headers: { "content-type": "application/octet-stream", ...headers },
+  });
+}
+
+function treeGone(): Refusal {
+  return new Refusal("tree-gone", "the epoch is over, and its tree gone");
 }
 
 export function createGroups(service: {
@@ -29,7 +39,7 @@ export function createGroups(service: {
   readonly limits: Limits;
   readonly longPolls: LongPolls;
   readonly now: () => number;
-}): Handlers<"groups" | "log" | "tree" | "link"> {
+}): Handlers<"groups" | "log" | "tree" | "link" | "linkTree"> {
   const { store, limits, longPolls } = service;
   /** Of a group that does not exist and of one the device has no part in, the same. */
   const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
@@ -62,34 +72,35 @@ export function createGroups(service: {
 
   /** Members read the tree of their epoch; who has a Welcome waiting, that of the epoch it leads into. */
   async function tree({ device, params }: Call<"tree">): Promise<Response> {
-    const { groupId, epoch } = params;
-    if (epoch !== undefined && (await store.hasWelcome(device.device, groupId, epoch))) {
-      return treeResponse((await store.tree(groupId, epoch))?.nodes ?? []);
-    }
-    if ((await store.leafOf(groupId, device.device)) === undefined) throw notFound();
-    const current = await store.tree(groupId);
-    if (current === undefined || (epoch !== undefined && epoch !== current.epoch)) throw notFound();
-    return treeResponse(current.nodes);
+    const { groupId, epoch, from = 0 } = params;
+    const welcomed = await store.hasWelcome(device.device, groupId, epoch);
+    if (!welcomed && (await store.leafOf(groupId, device.device)) === undefined) throw notFound();
+    const part = await store.treePart(groupId, epoch, { from, bytes: limits.pageBytes });
+    if (part === undefined || !(welcomed || part.current)) throw treeGone();
+    return partResponse(part, from);
   }
 
-  async function link({ params }: Call<"link">): Promise<AnswerOf<"link">> {
-    const held = await store.link(params.linkId, service.now());
+  async function openLink(linkId: Bytes): Promise<AnswerOf<"link">> {
+    const held = await store.link(linkId, service.now());
     if (held === undefined) throw notFound();
     if (held === "closed") throw new Refusal("link-closed", "the link is not open any more");
-    const { nodes, ...rest } = held;
-    return { ...rest, ratchetTree: encodeRatchetTree(nodes) };
+    return held;
+  }
+
+  /** Who holds a link reads the tree of the epoch that its GroupInfo is of. */
+  async function linkTree({ params }: Call<"linkTree">): Promise<Response> {
+    const { linkId, epoch, from = 0 } = params;
+    const { groupId } = await openLink(linkId);
+    const part = await store.treePart(groupId, epoch, { from, bytes: limits.pageBytes });
+    if (part?.current !== true) throw treeGone();
+    return partResponse(part, from);
   }
 
   return {
     groups: async ({ device }) => ({ groups: await store.groupsOf(device.device) }),
     log,
     tree,
-    link,
+    link: ({ params }) => openLink(params.linkId),
+    linkTree,
   };
-}
-
-function treeResponse(nodes: readonly StoredNode[]): Response {
-  return new Response(encodeRatchetTree(nodes), {
-    headers: { "content-type": "application/octet-stream" },
-  });
 }

@@ -247,6 +247,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         "content-range",
         "location",
         "retry-after",
+        "tree-next",
         "upload-complete",
         "upload-length",
         "upload-limit",

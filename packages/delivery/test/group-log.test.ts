@@ -25,6 +25,7 @@ import {
   readInbox,
   readLink,
   readLog,
+  readTree,
   send,
   startGroup,
 } from "./member.ts";
@@ -160,17 +161,17 @@ describe("joining by a Welcome", () => {
       call(world, "GET", pathOf(group.groupId, `tree?epoch=${epoch}`), {
         token: member.token,
       }).then(({ status }) => status);
-    expect(await tree(ada, 1)).toBe(404);
+    expect(await tree(ada, 1)).toBe(410);
     expect(await tree(eve, 1)).toBe(404);
     const bens = await joinByWelcome(world, ben);
     expect(bens.epoch).toBe(1n);
-    expect(await tree(ben, 1)).toBe(404);
+    expect(await tree(ben, 1)).toBe(410);
     expect(await tree(ben, 4)).toBe(200);
     const { entries } = await readLog(world, ben, group.groupId, 1);
     for (const { message } of entries) await bens.receive(message);
     expect(bens.epochAuthenticator).toEqual(group.epochAuthenticator);
-    const current = await call(world, "GET", pathOf(group.groupId, "tree"), { token: ben.token });
-    expect(current.body).toEqual(group.ratchetTree());
+    const current = await readTree(world, ben, pathOf(group.groupId, "tree?epoch=4"));
+    expect(current).toEqual(group.ratchetTree());
   });
 
   it("needs a Welcome for just those who are added", async () => {
@@ -572,7 +573,9 @@ describe("removal", () => {
       await bundleBody(bens, await bens.commit()),
     );
     expect(outside.problem.code).toBe("not-found");
-    const tree = await call(world, "GET", pathOf(group.groupId, "tree"), { token: ben.token });
+    const tree = await call(world, "GET", pathOf(group.groupId, "tree?epoch=3"), {
+      token: ben.token,
+    });
     expect(tree.problem.code).toBe("not-found");
     const list = await call(world, "GET", "/v1/groups", { token: ben.token });
     expect(list.body.groups).toEqual([

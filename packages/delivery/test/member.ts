@@ -3,6 +3,7 @@
  * @module
  */
 
+import { readRatchetTree } from "@conclave/delivery/client";
 import {
   bytesToText,
   type CommitRequest,
@@ -241,12 +242,13 @@ export async function composeJoin(
   } = {},
 ): Promise<{ readonly group: Group; readonly body: CommitRequest }> {
   const held = LinkResponse.parse((await readLink(place, member, own)).body);
+  const id = bytesToText(await linkIdOf(own.link.signatureKey));
   const { group, bundle } = await joinExternally(member.context, {
     ...joiner(member),
     ...(options.resync !== undefined && { resync: options.resync }),
     groupInfo: held.sealedGroupInfo,
     groupInfoForJoiners: true,
-    ratchetTree: held.ratchetTree,
+    ratchetTree: await readTree(place, member, `/v1/links/${id}/tree?epoch=${held.epoch}`),
     authenticatedData:
       options.proof ??
       (({ groupId, epoch, leafNode }) =>
@@ -254,6 +256,15 @@ export async function composeJoin(
   });
   linkKeys.set(group, [own.link.signatureKey]);
   return { group, body: await bundleBody(group, bundle) };
+}
+
+/** All parts of a tree. */
+export function readTree(place: Place, { token }: Member, path: string): Promise<Bytes> {
+  return readRatchetTree(async (from) => {
+    const answer = await call(place, "GET", `${path}&from=${from}`, { token });
+    if (answer.status !== 200) throw new Error(answer.problem.code);
+    return new Response(answer.body as Bytes, { headers: answer.headers });
+  });
 }
 
 /** Joins by the link, and goes on if it was accepted. */
@@ -279,10 +290,9 @@ export async function joinByWelcome(place: Place, member: Member): Promise<Group
   const [entry] = await readInbox(place, member);
   if (entry === undefined) throw new Error("there is no Welcome");
   const path = pathOf(entry.groupId, `tree?epoch=${entry.epoch}`);
-  const tree = await call(place, "GET", path, { token: member.token });
   const group = await joinGroup(member.context, {
     welcome: entry.welcome,
-    ratchetTree: tree.body,
+    ratchetTree: await readTree(place, member, path),
     signer: member.person.signatureKey,
   });
   await call(place, "POST", "/v1/inbox/ack", { token: member.token, body: { upTo: entry.seq } });

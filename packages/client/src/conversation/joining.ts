@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readBounded, ServiceError } from "@conclave/delivery/client";
+import { readRatchetTree, ServiceError } from "@conclave/delivery/client";
 import { type InboxEntry, type LinkResponse, proveLink } from "@conclave/delivery/protocol";
 import {
   type Batch,
@@ -55,11 +55,18 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
     link = await environment.service.link({ linkId: keys.linkId });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
-    const code = error.code === "link-closed" ? "link-closed" : "link-invalid";
-    throw new ClientError(code, "the service doesn't let this link in", { cause: error });
+    throw linkRefused(error);
   }
   const groupInfo = await openSealed(environment.crypto, keys, link.sealedGroupInfo);
-  const { ratchetTree } = link;
+  const { epoch } = link;
+  const ratchetTree = await readRatchetTree((from) =>
+    environment.service.linkTree({ linkId: keys.linkId, epoch, from }),
+  ).catch((error: unknown) => {
+    if (!(error instanceof ServiceError)) throw error;
+    // The group went on meanwhile: the link leads into its next epoch.
+    if (error.code === "tree-gone") throw raced(error);
+    throw error.transient ? error : linkRefused(error);
+  });
   const context = mlsContext(environment, environment.now);
   try {
     const group = await PublicGroup.open(context, { groupInfo, ratchetTree });
@@ -80,6 +87,16 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
     if (!(error instanceof MlsError) && !refusalOf(error)) throw error;
     throw new ClientError("refused", "the group behind the link is not in order", { cause: error });
   }
+}
+
+function linkRefused(error: ServiceError): ClientError {
+  const code = error.code === "link-closed" ? "link-closed" : "link-invalid";
+  return new ClientError(code, "the service doesn't let this link in", { cause: error });
+}
+
+/** Trying again helps. */
+function raced(cause: ServiceError): ServiceError {
+  return new ServiceError(cause.code, cause.message, { cause, transient: true });
 }
 
 /**
@@ -174,8 +191,9 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
     }
   }
   const { environment, groupId } = state;
-  const ratchetTree = await readBounded(
-    await environment.service.tree({ groupId, epoch: entry.epoch }),
+  const { epoch } = entry;
+  const ratchetTree = await readRatchetTree((from) =>
+    environment.service.tree({ groupId, epoch, from }),
   );
   state.judgeNow();
   const step = state.step();

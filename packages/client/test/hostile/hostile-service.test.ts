@@ -12,6 +12,7 @@ import {
   joinExternally,
   memoryStorage,
 } from "@conclave/mls";
+import { encode, opaque } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { fromHex } from "../../src/bytes.ts";
 import { type Client, ClientError, type WarningCode } from "../../src/index.ts";
@@ -108,8 +109,8 @@ describe("a service that turned hostile", () => {
 
     // It was even told GroupInfo and external_pub of this epoch; it has not the link's signing key.
     const keys = await linkKeysOf(decodeFragment(fragment).seed);
-    let held = { sealedGroupInfo: "", ratchetTree: "" };
-    service.answers.set(/^GET \/v1\/links\//u, (answer) => {
+    let held = { sealedGroupInfo: "" };
+    service.answers.set(/^GET \/v1\/links\/[\w-]+$/u, (answer) => {
       held = answer as typeof held;
       return answer;
     });
@@ -121,7 +122,7 @@ describe("a service that turned hostile", () => {
       { ...mls, storage: memoryStorage() },
       {
         groupInfo: await openSealed(nodeCrypto, keys, bytesFromText(held.sealedGroupInfo)),
-        ratchetTree: bytesFromText(held.ratchetTree),
+        ratchetTree: encode(opaque, service.trees.at(-1) ?? bytes(0)),
         credential: stranger.identityOf(stranger.root.publicKey),
         signer: stranger.leaf,
         capabilities,

@@ -20,12 +20,15 @@ export interface HostileService {
   editLog: (log: readonly Entry[]) => readonly Entry[];
   /** What it is shown in place of other answers: by method and path. */
   readonly answers: Map<RegExp, (json: Record<string, unknown>) => unknown>;
+  /** The trees that it was asked for, each in one part. */
+  readonly trees: Uint8Array<ArrayBuffer>[];
 }
 
 export function hostileService(): HostileService {
   const hostile: HostileService = {
     editLog: (log) => log,
     answers: new Map(),
+    trees: [],
     fetch: async (input, init) => {
       const url = new URL(input);
       const route = `${init.method} ${url.pathname}`;
@@ -36,6 +39,8 @@ export function hostileService(): HostileService {
         if (pattern.test(route)) return json(await edit(await response.json()));
       }
       if (!response.ok) return response;
+      if (route.endsWith("/tree"))
+        hostile.trees.push(new Uint8Array(await response.clone().arrayBuffer()));
       const posted = /^(POST \/v1\/groups\/[^/]+)\/(?:commits|messages)$/u.exec(route);
       return posted ? json(await shownPlace(url, init, await response.json())) : response;
     },

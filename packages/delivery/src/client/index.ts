@@ -13,5 +13,6 @@ export {
   type RequestOptions,
   type SignInIdentity,
 } from "./client.ts";
+export { readRatchetTree } from "./ratchet-tree.ts";
 export { readBounded } from "./reading.ts";
 export { ServiceError, type ServiceErrorCode } from "./service-error.ts";

@@ -8,7 +8,7 @@ import { Problem } from "../protocol/index.ts";
 import { ServiceError } from "./service-error.ts";
 
 /** The largest answer that is read, in bytes: the tree of a group of 50,000 is below it. */
-const MAX_ANSWER = 64 * 1024 * 1024;
+export const MAX_ANSWER = 64 * 1024 * 1024;
 
 /** The body, of at most `limit` bytes. Throws `ServiceError`: `bad-answer` for a larger one, `offline` for one that broke off. */
 export async function readBounded(response: Response, limit: number = MAX_ANSWER): Promise<Bytes> {

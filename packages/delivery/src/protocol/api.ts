@@ -337,7 +337,6 @@ export const LinkResponse = z.object({
   groupId: bytes,
   epoch: uint64,
   sealedGroupInfo: bytes,
-  ratchetTree: bytes,
   usesLeft: count,
 });
 export type LinkResponse = Body<typeof LinkResponse>;

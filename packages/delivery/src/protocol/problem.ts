@@ -55,6 +55,7 @@ export const PROBLEMS = {
     410,
     "What follows in the log was deleted for its age. Carries `keptFrom`, the first sequence number that is there.",
   ],
+  "tree-gone": [410, "The group is in another epoch by now, and the tree of this one gone."],
   "too-large": [413, "More than is taken. Carries `limit`."],
   "unsupported-media-type": [415, "The body has another media type than this route takes."],
   "range-not-satisfiable": [

@@ -100,6 +100,11 @@ const UPLOAD_STATE = {
   "Upload-Limit": "`max-size` and `min-append-size` in bytes, `max-age` in seconds.",
 } as const;
 
+/** The parts of a tree, one behind the other, are the vector (RFC 9420 §12.4.3.3) without its length. */
+const TREE_PART = {
+  "Tree-Next": "The index of the node from which to read on; absent at the end.",
+};
+
 export const ROUTES = {
   register: {
     method: "POST",
@@ -360,11 +365,12 @@ export const ROUTES = {
     method: "GET",
     path: "/v1/groups/{groupId}/tree",
     summary:
-      "The encoded `ratchet_tree` of an epoch: the current one, or one that a Welcome leads to.",
+      "A part of the `ratchet_tree` of an epoch, from a node on: the current one, or one that a Welcome leads to.",
     signIn: true,
-    query: { epoch: uint64.optional() },
+    query: { epoch: uint64, from: wholeNumber.optional() },
+    headers: { answer: TREE_PART },
     answer: { status: 200, type: "application/octet-stream" },
-    problems: [],
+    problems: ["tree-gone"],
   },
   link: {
     method: "GET",
@@ -373,6 +379,16 @@ export const ROUTES = {
     signIn: true,
     answer: { status: 200, schema: LinkResponse },
     problems: ["link-closed"],
+  },
+  linkTree: {
+    method: "GET",
+    path: "/v1/links/{linkId}/tree",
+    summary: "A part of the `ratchet_tree` of the epoch that the link leads into, from a node on.",
+    signIn: true,
+    query: { epoch: uint64, from: wholeNumber.optional() },
+    headers: { answer: TREE_PART },
+    answer: { status: 200, type: "application/octet-stream" },
+    problems: ["link-closed", "tree-gone"],
   },
   inbox: {
     method: "GET",

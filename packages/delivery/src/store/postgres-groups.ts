@@ -22,6 +22,9 @@ interface GroupRow {
 const READABLE = `members.group_id = log.group_id
   AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
 
+/** However small they are. */
+const NODES_IN_A_PART = 4096;
+
 /** The nodes that hold in an epoch. */
 export const HOLDS = (epoch: string): string =>
   `from_epoch <= ${epoch} AND (to_epoch IS NULL OR to_epoch > ${epoch})`;
@@ -247,25 +250,44 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       return { epoch: BigInt(epoch), version, acceptedAt, parts };
     },
 
-    async tree(groupId, epoch) {
-      if (epoch !== undefined) {
-        const rows = await db.all<NodeRow>(
-          `SELECT node_index, node AS bytes FROM group_nodes WHERE group_id = $1 AND ${HOLDS("$2")}
-           ORDER BY node_index`,
-          groupId,
-          epoch,
-        );
-        return { epoch, nodes: toNodes(rows) };
-      }
-      const [held, ...nodes] = await db.all<{ epoch: number } & NodeRow>(
-        `SELECT -1 AS node_index, epoch, NULL AS bytes FROM groups WHERE group_id = $1
-         UNION ALL
-         SELECT node_index, NULL, node FROM groups JOIN group_nodes USING (group_id)
-         WHERE group_id = $1 AND ${HOLDS("epoch")}
+    async treePart(groupId, epoch, { from, bytes }) {
+      const rows = await db.all<{
+        readonly current: boolean;
+        readonly waits: boolean;
+        readonly last: number | null;
+        readonly node_index: number | null;
+        readonly node: Bytes;
+      }>(
+        `SELECT held.*, node_index, node FROM (
+           SELECT epoch = $2 AS current,
+             EXISTS (SELECT 1 FROM inbox WHERE group_id = $1 AND epoch = $2) AS waits,
+             (SELECT max(node_index) FROM group_nodes
+              WHERE group_id = $1 AND ${HOLDS("$2")}) AS last
+           FROM groups WHERE group_id = $1) AS held
+         LEFT JOIN (
+           SELECT node_index, node,
+             row_number() OVER (ORDER BY node_index) AS place,
+             sum(octet_length(node)) OVER (ORDER BY node_index) AS size
+           FROM (
+             SELECT node_index, node FROM group_nodes
+             WHERE group_id = $1 AND node_index >= $3 AND ${HOLDS("$2")}
+             ORDER BY node_index LIMIT ${NODES_IN_A_PART}) AS following) AS part
+         ON (current OR waits) AND (place = 1 OR size <= $4)
          ORDER BY node_index`,
         groupId,
+        epoch,
+        from,
+        bytes,
       );
-      return held && { epoch: BigInt(held.epoch), nodes: toNodes(nodes) };
+      const [held] = rows;
+      if (held === undefined || !(held.current || held.waits)) return undefined;
+      const nodes: StoredNode[] = [];
+      for (const { node_index: nodeIndex, node } of rows) {
+        if (nodeIndex !== null) nodes.push([nodeIndex, node]);
+      }
+      const read = nodes.at(-1)?.[0];
+      const more = read !== undefined && held.last !== null && read < held.last;
+      return { current: held.current, nodes, next: more ? read + 1 : undefined };
     },
 
     async leafOf(groupId, device) {
@@ -432,36 +454,29 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
     },
 
     async link(linkId, now) {
-      const [row, ...nodes] = await db.all<
-        NodeRow & {
-          readonly group_id: Bytes;
-          readonly epoch: number;
-          readonly accepted_at: number;
-          readonly expires_at: number;
-          readonly uses_left: number;
-        }
-      >(
-        `SELECT -1 AS node_index, sealed_group_info AS bytes, group_id, epoch, accepted_at, expires_at,
-           max_uses - uses AS uses_left
-         FROM links JOIN groups USING (group_id) WHERE link_id = $1
-         UNION ALL
-         SELECT node_index, node, NULL, NULL, NULL, NULL, NULL
-         FROM links JOIN groups USING (group_id) JOIN group_nodes USING (group_id)
-         WHERE link_id = $1 AND sealed_group_info IS NOT NULL AND ${HOLDS("epoch")}
-         ORDER BY node_index`,
+      const row = await db.one<{
+        readonly group_id: Bytes;
+        readonly epoch: number;
+        readonly accepted_at: number;
+        readonly expires_at: number;
+        readonly uses_left: number;
+        readonly sealed_group_info: Bytes | null;
+      }>(
+        `SELECT group_id, epoch, accepted_at, expires_at, max_uses - uses AS uses_left,
+           sealed_group_info
+         FROM links JOIN groups USING (group_id) WHERE link_id = $1`,
         linkId,
       );
       if (row === undefined) return undefined;
-      const { bytes: sealedGroupInfo, uses_left: usesLeft } = row;
+      const { sealed_group_info: sealedGroupInfo, uses_left: usesLeft } = row;
       const at = Math.max(now, row.accepted_at);
       // Of a closed link the column is NULL.
-      if ((sealedGroupInfo as Bytes | null) === null || usesLeft <= 0) return "closed";
+      if (sealedGroupInfo === null || usesLeft <= 0) return "closed";
       if (row.expires_at * 1000 <= at) return "closed";
       return {
         groupId: row.group_id,
         epoch: BigInt(row.epoch),
         sealedGroupInfo,
-        nodes: toNodes(nodes),
         usesLeft,
       };
     },

@@ -288,10 +288,31 @@ export function sqliteGroups(db: Database): GroupStore {
       });
     },
 
-    async tree(groupId, epoch) {
-      const at = epoch ?? group(groupId)?.epoch;
-      if (at === undefined) return undefined;
-      return { epoch: BigInt(at), nodes: nodesAt(db, groupId, at) };
+    async treePart(groupId, epoch, { from, bytes }) {
+      const held = group(groupId);
+      if (held === undefined) return undefined;
+      const current = BigInt(held.epoch) === epoch;
+      const waits =
+        current || db.one("SELECT 1 FROM inbox WHERE group_id = ? AND epoch = ?", groupId, epoch);
+      if (!waits) return undefined;
+      const rows = db.each<{ node_index: number; node: Bytes }>(
+        `SELECT node_index, node FROM group_nodes
+         WHERE group_id = ? AND node_index >= ? AND from_epoch <= ?
+           AND (to_epoch IS NULL OR to_epoch > ?)
+         ORDER BY node_index`,
+        groupId,
+        from,
+        epoch,
+        epoch,
+      );
+      const nodes: StoredNode[] = [];
+      let size = 0;
+      for (const { node_index: nodeIndex, node } of rows) {
+        size += node.length;
+        if (nodes.length > 0 && size > bytes) return { current, nodes, next: nodeIndex };
+        nodes.push([nodeIndex, node]);
+      }
+      return { current, nodes, next: undefined };
     },
 
     async leafOf(groupId, device) {
@@ -495,8 +516,7 @@ export function sqliteGroups(db: Database): GroupStore {
         if (sealedGroupInfo === null || usesLeft <= 0 || row.expires_at * 1000 <= at) {
           return "closed";
         }
-        const nodes = nodesAt(db, groupId, row.epoch);
-        return { groupId, epoch: BigInt(row.epoch), sealedGroupInfo, nodes, usesLeft };
+        return { groupId, epoch: BigInt(row.epoch), sealedGroupInfo, usesLeft };
       });
     },
   };

@@ -292,6 +292,14 @@ export interface KeyPackageStore {
 /** A node of the ratchet tree: its index in the array (RFC 9420 App. C), and its encoding. */
 export type StoredNode = readonly [nodeIndex: number, node: Bytes];
 
+export interface TreePart {
+  /** Whether the group is in this epoch. */
+  readonly current: boolean;
+  readonly nodes: readonly StoredNode[];
+  /** The index from which to read on, where there is more. */
+  readonly next: number | undefined;
+}
+
 /** What the service follows a group by. */
 export interface StoredGroup {
   readonly epoch: bigint;
@@ -407,11 +415,15 @@ export interface GroupStore {
   }): Promise<"created" | "group-exists">;
 
   group(groupId: Bytes, heldVersion?: number): Promise<StoredGroup | undefined>;
-  /** The tree of the epoch, in the order of indices; the current one where no epoch is named. */
-  tree(
+  /**
+   * A part of the epoch's tree: its nodes from an index on, in their order, at most so many bytes of them, but one at least. There is
+   * none of an epoch that is over, unless a Welcome that waits leads into it.
+   */
+  treePart(
     groupId: Bytes,
-    epoch?: bigint,
-  ): Promise<{ readonly epoch: bigint; readonly nodes: readonly StoredNode[] } | undefined>;
+    epoch: bigint,
+    part: { readonly from: number; readonly bytes: number },
+  ): Promise<TreePart | undefined>;
 
   /** The leaf that is the device's now. */
   leafOf(groupId: Bytes, device: number): Promise<number | undefined>;
@@ -478,7 +490,6 @@ export interface GroupStore {
         readonly groupId: Bytes;
         readonly epoch: bigint;
         readonly sealedGroupInfo: Bytes;
-        readonly nodes: readonly StoredNode[];
         readonly usesLeft: number;
       }
     | "closed"

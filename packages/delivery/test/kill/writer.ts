@@ -13,6 +13,7 @@ import {
   SignInResponse,
 } from "@conclave/delivery/protocol";
 import { type Group, joinGroup, type Proposal } from "@conclave/mls";
+import { encode, opaque } from "@conclave/mls/codec";
 import { addOf, aGroup, aKeyPackage, bundleBody, memberOf, pathOf, SUITE } from "../member.ts";
 import {
   type Answer,
@@ -333,7 +334,8 @@ export async function newWriter(
       const tree = await expected(200, authorized("GET", pathOf(groupId, `tree?epoch=${epoch}`)));
       const group = await joinGroup(member.context, {
         welcome,
-        ratchetTree: tree as Bytes,
+        // Small enough to be one part.
+        ratchetTree: encode(opaque, tree as Bytes),
         signer: person.signatureKey,
         expected: { groupId, epoch },
       });

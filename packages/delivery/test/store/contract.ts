@@ -667,11 +667,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
   });
 
   describe(`${name}: trees`, () => {
-    const treeAt = async (groupId: Bytes, epoch?: bigint): Promise<unknown> =>
-      (await store.tree(groupId, epoch))?.nodes.map(([i, bytes]) => [
-        i,
-        Buffer.from(bytes).toString(),
-      ]);
+    const treeAt = async (groupId: Bytes, epoch?: bigint): Promise<unknown> => {
+      const at = epoch ?? (await store.group(groupId))?.epoch ?? 0n;
+      const part = await store.treePart(groupId, at, { from: 0, bytes: 1_000_000 });
+      return part?.nodes.map(([i, bytes]) => [i, Buffer.from(bytes).toString()]);
+    };
 
     it("follow the changes of each commit", async () => {
       const { groupId } = await aGroup();
@@ -687,18 +687,37 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const blank = [{ nodeIndex: 2, node: undefined }];
       await store.appendCommit(aCommit(groupId, 1, { nodes: blank }));
       expect(await treeAt(groupId)).toEqual([[0, "leaf 0, new"]]);
-      expect((await store.tree(groupId))?.epoch).toBe(2n);
-      expect(await store.tree(random(16))).toBeUndefined();
+      const all = { from: 0, bytes: 1_000_000 };
+      expect(await store.treePart(groupId, 2n, all)).toMatchObject({ current: true });
+      expect(await store.treePart(groupId, 1n, all)).toBeUndefined();
+      expect(await store.treePart(groupId, 3n, all)).toBeUndefined();
+      expect(await store.treePart(random(16), 0n, all)).toBeUndefined();
     });
 
-    it("of an earlier epoch stay for a while, and longer where a Welcome into it waits", async () => {
+    it("are read by parts of bounded size, each from where the one before ended", async () => {
+      const { groupId } = await aGroup();
+      const nodes = [0, 1, 5, 9000].map((nodeIndex) => ({ nodeIndex, node: random(100) }));
+      await store.appendCommit(aCommit(groupId, 0, { nodes }));
+      const part = async (from: number, bytes: number): Promise<unknown> => {
+        const read = await store.treePart(groupId, 1n, { from, bytes });
+        return [read?.nodes.map(([i]) => i), read?.next !== undefined];
+      };
+      expect(await part(0, 1000)).toEqual([[0, 1, 5, 9000], false]);
+      expect(await part(0, 250)).toEqual([[0, 1], true]);
+      expect(await part(2, 250)).toEqual([[5, 9000], false]);
+      expect(await part(0, 1)).toEqual([[0], true]);
+      expect(await part(6, 1)).toEqual([[9000], false]);
+      expect(await part(9001, 1)).toEqual([[], false]);
+    });
+
+    it("of an earlier epoch stay to be read while a Welcome into it waits", async () => {
       const { groupId } = await aGroup();
       const { device: guest } = await aDevice();
       const change = (text: string): Partial<AppendCommit> => ({
         nodes: [{ nodeIndex: 0, node: node(text) }],
       });
       await store.appendCommit(aCommit(groupId, 0, change("at 1")));
-      expect(await treeAt(groupId, 0n)).toEqual([[0, "leaf 0"]]);
+      expect(await treeAt(groupId, 0n)).toBeUndefined();
       await store.appendCommit(
         aCommit(groupId, 1, {
           ...change("at 2"),
@@ -711,12 +730,10 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         await store.appendCommit(aCommit(groupId, epoch, change(`at ${epoch + 1}`)));
       }
       expect(await treeAt(groupId, 2n)).toEqual([[0, "at 2"]]);
-      expect(await treeAt(groupId, 1n)).toEqual([]);
-      expect(await treeAt(groupId, 3n)).toEqual([[0, "at 3"]]);
+      expect(await treeAt(groupId, 1n)).toBeUndefined();
       expect(await treeAt(groupId)).toEqual([[0, `at ${last}`]]);
       expect(await store.acknowledge(guest, 1)).toBe("acknowledged");
-      expect(await treeAt(groupId, 2n)).toEqual([]);
-      expect(await treeAt(groupId, 3n)).toEqual([[0, "at 3"]]);
+      expect(await treeAt(groupId, 2n)).toBeUndefined();
       expect(await treeAt(groupId)).toEqual([[0, `at ${last}`]]);
     });
   });
@@ -732,7 +749,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       ...change,
     });
 
-    it("open with a commit, with the tree of the epoch, and close when the next has them no more", async () => {
+    it("open with a commit, and close when the next has them no more", async () => {
       const { groupId } = await aGroup();
       const link = aLink();
       await store.appendCommit(aCommit(groupId, 0, { links: [link] }));
@@ -740,7 +757,6 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         groupId,
         epoch: 1n,
         sealedGroupInfo: link.sealedGroupInfo,
-        nodes: [[0, node("leaf 0")]],
         usesLeft: 2,
       });
       expect(await store.link(random(16), NOW)).toBeUndefined();
