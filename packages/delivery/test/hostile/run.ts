@@ -187,6 +187,14 @@ async function attack(
     }
   }
 
+  async function askAnew(bytes: Uint8Array): Promise<Reply | undefined> {
+    const wire = await Wire.open(port);
+    wire.send(bytes);
+    const reply = await wire.reply(PATIENCE);
+    wire.close();
+    return reply;
+  }
+
   async function perform(wire: Wire, one: Try): Promise<void> {
     if ("slow" in one) {
       if (slow.size >= SLOW) return;
@@ -200,7 +208,8 @@ async function attack(
       const replies: Reply[] = [];
       for (const bytes of one.alike) {
         wire.send(bytes);
-        const reply = await wire.reply(PATIENCE);
+        // A connection that was idle may just have been closed: then it takes another.
+        const reply = (await wire.reply(PATIENCE)) ?? (await askAnew(bytes));
         if (reply === undefined) return found(`${one.kind}: no answer`);
         judge(one.kind, reply);
         replies.push(reply);
