@@ -157,7 +157,13 @@ async function main() {
     const units = ["conclave-delivery@8441", "conclave-delivery@8442", "caddy", "nginx"];
     for (const unit of units) await run("systemctl", ["stop", unit], { env, stdio: "ignore" });
     const psql = 'psql --quiet --command "ALTER SYSTEM RESET ALL"';
-    for (const command of [psql, "dropdb --if-exists conclave", "dropuser --if-exists conclave"]) {
+    // Restarted, so that what was configured is undone and nobody is connected.
+    await run("systemctl", ["start", "postgresql"], { env, stdio: "ignore" });
+    for (const command of [
+      psql,
+      "dropdb --if-exists --force conclave",
+      "dropuser --if-exists conclave",
+    ]) {
       await run("su", ["postgres", "-c", command], { env, stdio: "ignore", cwd: "/" });
     }
     await run("systemctl", ["stop", "postgresql"], { env, stdio: "ignore" });
