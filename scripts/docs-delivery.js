@@ -120,7 +120,7 @@ async function main() {
     if (await exists(path)) throw new Error(`${path} is there already: this machine is somebody's`);
   }
   const blocks = [
-    ...(await readFile(PAGE, "utf8")).matchAll(/^\`\`\`sh\n([\s\S]*?)^\`\`\`$/gm),
+    ...(await readFile(PAGE, "utf8")).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
   ].map(([, block = ""]) => block);
   const folder = await mkdtemp(join(tmpdir(), "docs-delivery-"));
   const hasSystemd = await exists("/run/systemd/system");
