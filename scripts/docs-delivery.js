@@ -119,9 +119,9 @@ async function main() {
   for (const path of MADE) {
     if (await exists(path)) throw new Error(`${path} is there already: this machine is somebody's`);
   }
-  const blocks = [
-    ...(await readFile(PAGE, "utf8")).matchAll(/^```sh\n([\s\S]*?)^```$/gm),
-  ].map(([, block = ""]) => block);
+  const blocks = [...(await readFile(PAGE, "utf8")).matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(
+    ([, block = ""]) => block,
+  );
   const folder = await mkdtemp(join(tmpdir(), "docs-delivery-"));
   const hasSystemd = await exists("/run/systemd/system");
   const hosts = await readFile("/etc/hosts", "utf8");
