@@ -28,7 +28,7 @@ import {
 import { concat, EMPTY, wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 import { generateScalar, isNist, type NistGroup } from "./crypto/kem.ts";
-import { type Curve, checkPublicKeyForm, pkcs8, spki } from "./crypto/key-format.ts";
+import { type Curve, pkcs8, spki } from "./crypto/key-format.ts";
 import { nodeLattice } from "./crypto/node-lattice.ts";
 import {
   type AeadName,
@@ -113,13 +113,12 @@ function rawKey(curve: keyof typeof OKP, publicKey: Bytes): RawPublicKeyInput {
 /** What verifies: for most, the bytes themselves, since an object for each key would cost more than reading it. */
 function verificationKey(curve: Curve, publicKey: Bytes): KeyObject | VerifyPublicKeyInput {
   if (!TAKES_RAW || !isOkp(curve)) return publicKeyObject(curve, publicKey);
-  checkPublicKeyForm(curve, publicKey);
   // `verify` takes it as `createPublicKey` does; its types don't say so yet.
   return rawKey(curve, publicKey) as unknown as VerifyPublicKeyInput;
 }
 
+/** Node refuses other sizes itself, and `spki` what is no uncompressed point. */
 function publicKeyObject(curve: Curve, publicKey: Bytes): KeyObject {
-  checkPublicKeyForm(curve, publicKey);
   if (isOkp(curve)) {
     if (TAKES_RAW) return createPublicKey(rawKey(curve, publicKey));
     // Faster than DER.

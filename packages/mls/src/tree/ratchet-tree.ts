@@ -322,13 +322,17 @@ export function removeLeaf(tree: RatchetTree, leafIndex: number): RatchetTree {
   return truncated(withLeaf(blankPath(tree, leafIndex), leafIndex, undefined));
 }
 
-function truncated(tree: RatchetTree): RatchetTree {
-  let { root, leafCount } = tree;
+/** §7.7: without right halves that hold nobody. What stood above such a half, in a tree from outside, goes with its key. */
+function truncated({ root: whole, leafCount: count, keys }: RatchetTree): RatchetTree {
+  let root = whole;
+  let leafCount = count;
+  const gone: Bytes[] = [];
   while (isSubtree(root) && root.right.members === 0) {
+    gone.push(...keysOf(nodeOf(root)));
     root = root.left;
     leafCount /= 2;
   }
-  return { ...tree, root, leafCount };
+  return { root, leafCount, keys: gone.length > 0 ? reindexed(keys, gone, []) : keys };
 }
 
 /** §4.1.1: the nodes that together stand for all members below, as node indices from left to right. */

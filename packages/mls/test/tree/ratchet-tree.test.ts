@@ -105,6 +105,7 @@ describe("a ratchet tree", () => {
           expect(keyCount(again.keys, key)).toBe(keyCount(after.keys, key));
         }
       }),
+      { numRuns: 1000 },
     );
   });
 

@@ -2,7 +2,7 @@
 
 import type { MlsErrorCode } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
-import { signLeafNode } from "../../src/tree/leaf-node.ts";
+import { type LeafNode, signLeafNode } from "../../src/tree/leaf-node.ts";
 import {
   leafAt,
   parentAt,
@@ -79,18 +79,31 @@ describe("a tree from outside", () => {
     await refused(by, withParent(tree, 3, { ...other, encryptionKey }), "leaf-key-reused");
   });
 
-  it("§7.3 holds no leaf of another place or group", async () => {
+  /** Another leaf in place 3, signed for some place: what is there is unmerged in all above it. */
+  async function replaced(change: Partial<LeafNode> = {}, groupId = "room", leafIndex = 3) {
     const by = await grown();
     const mover = await person("mover");
     const { leafNode } = await forgeKeyPackage(mover);
-    // Leaf 3 is unmerged in all that is above it, so that another one may stand there.
-    const at = async (groupId: string, leafIndex: number) => {
-      const content = { ...leafNode, source: { leafNodeSource: "update" } } as const;
-      const position = { groupId: utf8(groupId), leafIndex };
-      return withLeaf(by.state.tree, 3, await signLeafNode(content, mover.signer, position));
-    };
-    await check(by, await at("room", 3));
-    await refused(by, await at("room", 4), "leaf-signature");
-    await refused(by, await at("hall", 3), "leaf-signature");
+    const content = { ...leafNode, source: { leafNodeSource: "update" }, ...change } as const;
+    const position = { groupId: utf8(groupId), leafIndex };
+    const signedLeaf = await signLeafNode(content, mover.signer, position);
+    return { by, tree: withLeaf(by.state.tree, 3, signedLeaf) };
+  }
+
+  it("§7.3 holds no leaf of another place or group", async () => {
+    const here = await replaced();
+    await check(here.by, here.tree);
+    const elsewhere = await replaced({}, "room", 4);
+    await refused(elsewhere.by, elsewhere.tree, "leaf-signature");
+    const other = await replaced({}, "hall");
+    await refused(other.by, other.tree, "leaf-signature");
+  });
+
+  it("§7.3 holds no leaf with what it does not list itself", async () => {
+    const extension = { extensionType: 0xf0_01, extensionData: utf8("") };
+    const { by, tree } = await replaced({ extensions: [extension] });
+    await refused(by, tree, "leaf-extensions");
+    const twice = await replaced({ extensions: [extension, extension] });
+    await refused(twice.by, twice.tree, "duplicate-extension");
   });
 });
