@@ -25,6 +25,7 @@ import { byTheRules } from "./mls-rules.ts";
 import {
   type Accepted,
   type AnswerOf,
+  askedEpoch,
   type BodyOf,
   bytesToText,
   checkProposal,
@@ -410,7 +411,7 @@ function headerFor(
   if (contentType === "proposal" && header.sender?.senderType !== "member") {
     throw notAllowed("proposals come from members");
   }
-  return { given: header.epoch };
+  return { given: askedEpoch(header.epoch) };
 }
 
 /** Another process may have moved the group meanwhile: then it is judged anew. */

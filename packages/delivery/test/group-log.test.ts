@@ -407,6 +407,22 @@ describe("commits", () => {
     await expect(readLog(world, cem, group.groupId)).resolves.toMatchObject({ head: 3 });
   });
 
+  it("of an epoch that nobody can count to are as of any epoch that is not there", async () => {
+    const [ada, eve] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const message = await group.send(random(8));
+    // Behind the version, the wire format and an id of 16 bytes with its length.
+    message.fill(0xff, 21, 29);
+    const refused = await postMessage(world, ada, group.groupId, message);
+    expect(refused.problem).toMatchObject({ code: "future-epoch", currentEpoch: "0" });
+    expect((await postMessage(world, eve, group.groupId, message)).status).toBe(404);
+    for (const epoch of ["9".repeat(20), String(2n ** 63n)]) {
+      const path = pathOf(group.groupId, `tree?epoch=${epoch}`);
+      expect((await call(world, "GET", path, { token: ada.token })).status).toBe(410);
+      expect((await call(world, "GET", path, { token: eve.token })).status).toBe(404);
+    }
+  });
+
   it("are followed when more groups are in use than memory keeps", async () => {
     const small = await startWorld({ limits: { leavesInMemory: 1 } });
     const ada = await newMember(small, "Ada");

@@ -40,6 +40,20 @@ export const uint64: z.ZodType<bigint, string> = z
   .regex(/^(0|[1-9][0-9]{0,19})$/)
   .transform((text) => BigInt(text));
 
+/** The last epoch that stores count to; no group comes to it. */
+const LAST_EPOCH = 2n ** 63n - 1n;
+
+/** An epoch that somebody asks for. One that no store can count to is as one that no group comes to. */
+export function askedEpoch(epoch: bigint): bigint {
+  return epoch < LAST_EPOCH ? epoch : LAST_EPOCH;
+}
+
+/** In a query: an epoch. */
+export const epochNumber: z.ZodType<bigint, string> = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,19})$/)
+  .transform((text) => askedEpoch(BigInt(text)));
+
 /** How many, or the how manieth. */
 const count = z.number().int().min(0);
 

@@ -23,6 +23,7 @@ import {
   DeleteAccountRequest,
   DeviceListResponse,
   EndSessionsRequest,
+  epochNumber,
   GroupsResponse,
   HealthResponse,
   InboxResponse,
@@ -46,7 +47,6 @@ import {
   SocketFrame,
   SocketHello,
   UploadKeyPackagesRequest,
-  uint64,
   wholeNumber,
 } from "./api.ts";
 import type { ProblemCode } from "./problem.ts";
@@ -367,7 +367,7 @@ export const ROUTES = {
     summary:
       "A part of the `ratchet_tree` of an epoch, from a node on: the current one, or one that a Welcome leads to.",
     signIn: true,
-    query: { epoch: uint64, from: wholeNumber.optional() },
+    query: { epoch: epochNumber, from: wholeNumber.optional() },
     headers: { answer: TREE_PART },
     answer: { status: 200, type: "application/octet-stream" },
     problems: ["tree-gone"],
@@ -385,7 +385,7 @@ export const ROUTES = {
     path: "/v1/links/{linkId}/tree",
     summary: "A part of the `ratchet_tree` of the epoch that the link leads into, from a node on.",
     signIn: true,
-    query: { epoch: uint64, from: wholeNumber.optional() },
+    query: { epoch: epochNumber, from: wholeNumber.optional() },
     headers: { answer: TREE_PART },
     answer: { status: 200, type: "application/octet-stream" },
     problems: ["link-closed", "tree-gone"],

@@ -178,7 +178,11 @@ export function createAppender(db: Database): Appender {
           else resolve(answer);
         }
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        for (const { message, resolve, reject } of batch) {
+          // The database refuses one of them: that is to spoil none of the others.
+          if (error instanceof StoreUnavailable) reject(error);
+          else appendAlone(message).then(resolve, reject);
+        }
       }
       for (const { message } of batch) {
         waiting.messages -= 1;

@@ -50,6 +50,42 @@ describe("the PostgreSQL database", () => {
     await expect(member(1, 1, 2)).rejects.toMatchObject({ code: "23505" });
   });
 
+  it("refuses a message without those that came with it", async () => {
+    await server.clear(url);
+    const store = await openPostgresStore(url);
+    const [accountId, deviceId, groupId] = [random(32), random(16), random(16)];
+    await store.register({
+      accountId,
+      name: "Ada",
+      deviceList: random(100),
+      version: 1n,
+      hash: random(32),
+      expiresAt: 2_000_000_000n,
+      devices: [{ deviceId, signatureKey: random(32), signInKey: random(32), revokedAt: 0n }],
+      registration: random(32),
+      nonce: { nonce: random(16), expiresAt: 2_000_000_000_000 },
+    });
+    const device = (await store.device(accountId, deviceId))?.device ?? -1;
+    const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
+    await store.createGroup({ groupId, device, leafIndex: 0, ...parts, now: 1 });
+    const append = (epoch: bigint): ReturnType<Store["appendApplication"]> =>
+      store.appendApplication({
+        groupId,
+        device,
+        epoch,
+        hash: random(32),
+        message: random(9),
+        now: 1,
+      });
+    // While the first is under way the others wait, and go together.
+    const epochs = [0n, 0n, 2n ** 64n - 1n, 0n];
+    const answers = await Promise.all(epochs.map(append));
+    const seqs = answers.map((answer) => typeof answer === "object" && "seq" in answer);
+    expect(seqs).toEqual([true, true, false, true]);
+    expect(answers[2]).toEqual({ currentEpoch: 0n });
+    await store.close();
+  });
+
   it("of a newer version is not touched", async () => {
     const newer = await server.database();
     await server.query("UPDATE schema_version SET version = 99", newer);
