@@ -139,11 +139,9 @@ export function createSockets(service: {
     if (ofDevice?.size === 0) byDevice.delete(device);
   }
 
-  /** Closes, and does not wait for the other side to agree. */
   function end(connection: Connection, code: number): void {
     forget(connection);
-    connection.socket.close(code);
-    setTimeout(() => connection.socket.terminate(), 1000).unref();
+    hangUp(connection.socket, code);
   }
 
   /** Written once for all who hear of it, one after another. */
@@ -448,8 +446,6 @@ export function createSockets(service: {
     socket.on("pong", () => {
       connection.alive = true;
     });
-    // What breaks the protocol of WebSockets is closed by ws itself.
-    socket.on("error", () => socket.terminate());
     socket.on("close", () => {
       clearTimeout(waiting);
       forget(connection);
@@ -493,10 +489,12 @@ export function createSockets(service: {
     accept(request, stream, head, address) {
       const key = addressKey(address);
       server.handleUpgrade(request, stream, head, (socket) => {
+        // Of one that is refused too: until it is closed the other side may break the protocol.
+        socket.on("error", () => socket.terminate());
         const full =
           connections.size >= limits.sockets ||
           (perAddress.get(key) ?? 0) >= limits.socketsPerAddress;
-        if (full) socket.close(SOCKET_CLOSED.tooMany);
+        if (full) hangUp(socket, SOCKET_CLOSED.tooMany);
         else open(socket, key);
       });
     },
@@ -523,6 +521,12 @@ export function createSockets(service: {
       server.close();
     },
   };
+}
+
+/** Closes, and does not wait for the other side to agree. */
+function hangUp(socket: WebSocket, code: number): void {
+  socket.close(code);
+  setTimeout(() => socket.terminate(), 1000).unref();
 }
 
 /** An answer on a connection that wanted to become a socket. */

@@ -136,6 +136,24 @@ describe("a socket", () => {
     await small.close();
   });
 
+  it("is refused safely: what it sends meanwhile ends that connection alone", async () => {
+    const small = await startWorld({ limits: { sockets: 1 } });
+    const staying = await listenReady(small, await aToken(small));
+    // A frame that no client may send, since it is not masked; and nothing, so that nobody agrees to the end.
+    for (const sent of [Buffer.from([0x81, 0x01, 0x41]), Buffer.alloc(0)]) {
+      const socket = connect({ port: small.server.port, host: "127.0.0.1" });
+      const closed = once(socket, "close");
+      socket.write("GET /v1/socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n");
+      socket.write("upgrade: websocket\r\nsec-websocket-version: 13\r\n");
+      socket.write(`sec-websocket-key: ${Buffer.alloc(16).toString("base64")}\r\n\r\n`);
+      await once(socket, "data");
+      socket.resume().write(sent);
+      await closed;
+    }
+    expect(staying.socket.readyState).toBe(WebSocket.OPEN);
+    await small.close();
+  }, 10_000);
+
   it("ends with its session: at sign-out, when its time is over, when the device is revoked", async () => {
     const short = await startWorld({ limits: { heartbeat: 500 } });
     const token = await aToken(short);
