@@ -22,14 +22,16 @@ const SWEEP = `WITH ${EXPIRING.map(
 ).join(", ")}
   SELECT ${EXPIRING.map(([kind]) => `(SELECT count(*) FROM "${kind}") AS "${kind}"`).join(", ")}`;
 
+/** What is kept is counted in rows, not by their numbers: after a restore these have a gap. */
 const TRIM = `WITH held AS (
-  SELECT head, kept_from FROM groups WHERE group_id = $1 FOR NO KEY UPDATE
+  SELECT kept_from FROM groups WHERE group_id = $1 FOR NO KEY UPDATE
 ), oldest AS (
   SELECT seq, accepted_at FROM log
   WHERE group_id = $1 AND seq >= (SELECT kept_from FROM held) ORDER BY seq LIMIT $4
 ), cut AS (
   SELECT max(seq) AS last FROM oldest
-  WHERE accepted_at < $2 OR seq <= (SELECT head FROM held) - $3
+  WHERE accepted_at < $2 OR ($3::bigint IS NOT NULL AND seq <= (
+    SELECT seq FROM log WHERE group_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $3::bigint))
 ), moved AS (
   UPDATE groups SET kept_from = last + 1 FROM cut WHERE group_id = $1 AND last IS NOT NULL
 ), emptied AS (
@@ -62,13 +64,7 @@ export function postgresUpkeep(db: Database): UpkeepStore {
     },
 
     async trimLog(groupId, { before, keep, limit }) {
-      const row = await db.one<{ n: number }>(
-        TRIM,
-        groupId,
-        before ?? 0,
-        keep ?? Number.MAX_SAFE_INTEGER,
-        limit,
-      );
+      const row = await db.one<{ n: number }>(TRIM, groupId, before ?? 0, keep ?? null, limit);
       return row?.n ?? 0;
     },
 

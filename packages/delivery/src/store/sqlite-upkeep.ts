@@ -54,14 +54,18 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
     async trimLog(groupId, { before, keep, limit }) {
       return db.transaction(() => {
         const cut = db.one<{ last: number | null; kept_from: number }>(
+          // By rows, not by numbers: after a restore these have a gap.
           `SELECT max(seq) AS last, kept_from FROM (
-             SELECT seq, log.accepted_at, head, kept_from FROM log JOIN groups USING (group_id)
+             SELECT seq, log.accepted_at, kept_from FROM log JOIN groups USING (group_id)
              WHERE group_id = ? AND seq >= kept_from ORDER BY seq LIMIT ?)
-           WHERE accepted_at < ? OR seq <= head - ?`,
+           WHERE accepted_at < ? OR (? AND seq <= (
+             SELECT seq FROM log WHERE group_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?))`,
           groupId,
           limit,
           before ?? 0,
-          keep ?? Number.MAX_SAFE_INTEGER,
+          keep === undefined ? 0 : 1,
+          groupId,
+          keep ?? 0,
         );
         if (cut === undefined || cut.last === null) return 0;
         db.run("UPDATE groups SET kept_from = ? WHERE group_id = ?", cut.last + 1, groupId);

@@ -151,6 +151,18 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       expect(await store.trimLog(random(16), { keep: 1, limit: 100 })).toBe(0);
     });
 
+    it("keeps as many messages after a restore, whose gap counts for none", async () => {
+      const { groupId, device } = await aGroup(Array.from({ length: 21 }, () => NOW));
+      await store.markRestored(NOW);
+      expect(await store.trimLog(groupId, { keep: 1000, limit: 100 })).toBe(0);
+      expect(await store.trimLog(groupId, { keep: 21, limit: 100 })).toBe(0);
+      expect((await store.log(groupId, device, PAGE))?.entries).toHaveLength(21);
+      expect(await store.trimLog(groupId, { keep: 5, limit: 100 })).toBe(16);
+      expect(await store.trimLog(groupId, { keep: 5, limit: 100 })).toBe(0);
+      const page = await store.log(groupId, device, { ...PAGE, after: 16 });
+      expect(page?.entries.map(({ seq }) => seq)).toEqual([17, 18, 19, 20, 21]);
+    });
+
     it("asks nobody for messages from before it joined, and tells who was removed nothing of later", async () => {
       const { groupId } = await aGroup([NOW, NOW]);
       const { device } = await aDevice();
