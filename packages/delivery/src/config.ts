@@ -14,6 +14,7 @@ import type { S3Options } from "./blobs/s3-bodies.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { Address } from "./serve.ts";
+import { hostsOf } from "./store/postgres-database.ts";
 
 /** A configuration that can't be followed: one line for each thing to mend, for the person who wrote it. */
 export class ConfigurationError extends OperatorError {
@@ -411,6 +412,11 @@ async function settle(given: Settings): Promise<Configuration> {
       `database.url (${variableOf("database.url")}) has to be sqlite:PATH or postgres://…`,
     );
   }
+  if (url !== undefined && !isSqlite(url) && readHosts(url) === undefined) {
+    throw new ConfigurationError(
+      `database.url (${variableOf("database.url")}) can't be read: / ? # @ and % in its names and its password have to be percent-encoded`,
+    );
+  }
   const token = await secretOf("metrics.token", metrics.token, metrics.tokenFile);
   if (token !== undefined && token.length < 16) {
     throw new ConfigurationError("metrics.token has to be a token of 16 characters or more");
@@ -446,9 +452,36 @@ async function bucketOf(blobs: Settings["blobs"]): Promise<S3Options | undefined
 
 /** A database's URL as it may be shown: neither password nor parameters, among which one may stand. */
 export function withoutSecrets(databaseUrl: string): string {
-  if (!URL.canParse(databaseUrl) || databaseUrl.startsWith("sqlite:")) return databaseUrl;
-  const { protocol, username, host, pathname } = new URL(databaseUrl);
-  return `${protocol}//${username === "" ? "" : `${username}@`}${host}${pathname}`;
+  if (isSqlite(databaseUrl)) return databaseUrl;
+  const hosts = readHosts(databaseUrl);
+  const [first] = hosts ?? [];
+  if (hosts === undefined || first === undefined) return "postgres://…";
+  const { protocol, username, pathname } = first;
+  const names = hosts.map(({ host }) => host).join(",");
+  return `${protocol}//${username === "" ? "" : `${username}@`}${names}${pathname}`;
+}
+
+function isSqlite(databaseUrl: string): boolean {
+  return databaseUrl.startsWith("sqlite:");
+}
+
+/** A URL for each host. Undefined where it can't be told what is a host and what a part of the password. */
+function readHosts(databaseUrl: string): readonly URL[] | undefined {
+  const hosts = hostsOf(databaseUrl);
+  if (!hosts.every((host) => URL.canParse(host))) return undefined;
+  const urls = hosts.map((host) => new URL(host));
+  return urls.every(isClear) ? urls : undefined;
+}
+
+/** With a raw / ? or # in a password the host is what stands before it, and an @ comes after. */
+function isClear({ username, password, host, pathname, search, hash }: URL): boolean {
+  if (hash !== "" || `${pathname}${search}`.includes("@")) return false;
+  try {
+    for (const part of [username, password, host, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `; did you mean …?`, if one is near. */

@@ -182,3 +182,31 @@ describe("the configuration", () => {
     ]);
   });
 });
+
+it("shows of a database's URL its hosts, and nothing of what can't be told apart from a password", () => {
+  const shown = new Map([
+    ["postgres://u:hunter2@a:5432,b:5432/db?password=hunter2", "postgres://u@a:5432,b:5432/db"],
+    ["postgres://u:hun@ter2,x@a,b/db", "postgres://u@a,b/db"],
+    ["postgres://u:hun%23ter2@a/db", "postgres://u@a/db"],
+    ["postgres://u:hun#ter2@a/db", "postgres://…"],
+    ["postgres://u:hun/ter2@a,b/db", "postgres://…"],
+    ["postgres://u:12/hunter2@a/db", "postgres://…"],
+    ["postgres://u:12#hunter2@a/db", "postgres://…"],
+    ["postgres://u:12?hunter2@a/db", "postgres://…"],
+    ["postgres://u:hunter2%@a/db", "postgres://…"],
+    ["sqlite:hunter.sqlite", "sqlite:hunter.sqlite"],
+  ]);
+  for (const [url, expected] of shown) expect(withoutSecrets(url)).toBe(expected);
+});
+
+it("refuses a database's URL that can't be read, without a word of it", async () => {
+  for (const password of ["hun#ter2", "hun/ter2", "12/ter2", "12#ter2", "12?ter2", "hunter2%"]) {
+    const url = `postgres://u:${password}@a:5432,b:5432/db`;
+    expect(await wrong({ ...ORIGIN, CONCLAVE_DATABASE_URL: url })).toEqual([
+      expect.stringMatching(/^database\.url \(CONCLAVE_DATABASE_URL\) can't be read: [^0-9]*$/),
+    ]);
+  }
+  const multiple = "postgres://u:hunter2@a:5432,b:5432/db";
+  const { database } = await loadConfiguration({ ...ORIGIN, CONCLAVE_DATABASE_URL: multiple });
+  expect(database.url).toBe(multiple);
+});

@@ -361,12 +361,14 @@ export class Database implements Queries {
 /** `postgres://user@a:1,b:2/name` names two hosts: a URL for each. */
 export function hostsOf(url: string): readonly string[] {
   const [, before = "", hosts = "", after = ""] =
-    /^(\w+:\/\/(?:[^@/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
+    /^(\w+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(url) ?? [];
   return hosts.split(",").map((host) => before + host + after);
 }
 
 /** The URL with settings for its sessions, which win over what it has itself. */
 export function withSettings(url: string, settings: string): string {
+  // The error of the parser would carry the URL, and with it the password.
+  if (!URL.canParse(url)) throw new OperatorError("the database's URL can't be read");
   const parsed = new URL(url);
   const given = parsed.searchParams.get("options");
   parsed.searchParams.set("options", given === null ? settings : `${given} ${settings}`);

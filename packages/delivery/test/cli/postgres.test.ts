@@ -1,3 +1,5 @@
+import { inspect } from "node:util";
+import { openPostgresStore } from "@conclave/delivery";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { ORIGIN } from "../world.ts";
@@ -42,4 +44,35 @@ it("says that a PostgreSQL can't be reached, and not with which password it was 
     expect(stderr).toContain("postgres://conclave@127.0.0.1:1/conclave can't be reached");
     expect(stdout + stderr).not.toContain("secret");
   }
+});
+
+it("says nothing of a password, whatever the form of the URL", async () => {
+  const hosts = "127.0.0.1:1,127.0.0.1:2/conclave";
+  const urls = [
+    [1, `postgres://conclave:hunter-two@${hosts}`],
+    [1, `postgres://conclave:hunter@two@${hosts}`],
+    [2, `postgres://conclave:hunter#two@${hosts}`],
+    [2, `postgres://conclave:12/two-hunter@${hosts}`],
+    [2, `postgres://conclave:hunter-two%@${hosts}`],
+  ] as const;
+  const commands = [["serve"], ["serve", "--check"], ["migrate"], ["restore", "--mark"]];
+  for (const [expected, url] of urls) {
+    const environment = { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATABASE_URL: url };
+    for (const args of commands) {
+      const { code, stdout, stderr } = await runCommand(args, environment);
+      expect(code).toBe(expected);
+      expect(stdout + stderr).not.toMatch(/hunter|two/);
+      expect(stderr).toContain(
+        expected === 1 ? `postgres://conclave@${hosts} can't` : "database.url",
+      );
+    }
+  }
+});
+
+it("leaves no URL in the error of one that can't be parsed", async () => {
+  const error: unknown = await openPostgresStore("postgres://u:hunter/two@a/b").catch(
+    (e: unknown) => e,
+  );
+  expect(inspect(error)).toContain("can't be read");
+  expect(inspect(error)).not.toContain("hunter");
 });
