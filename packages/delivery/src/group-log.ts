@@ -41,18 +41,40 @@ import { Refusal } from "./refusal.ts";
 import type { ListedDevice, Store, StoredGroup } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
-/** Ids of groups are random; shorter ones could be guessed. */
-const GROUP_ID_LENGTH = 16;
-/** The tree of a new group, in bytes: one leaf. */
-const NEW_TREE_LIMIT = 16 * 1024;
+/** Ids of groups are random: shorter ones could be guessed, and longer ones have no place in a path. */
+const GROUP_ID_LENGTH = { least: 16, most: 64 };
 
-/** What a group takes in memory beside its leaves, in leaves. */
-const GROUP_WEIGHT = 8;
+/** In bytes. A group is held whole in memory while it is in use. */
+const SIZES = {
+  /** The tree of a new group, which is one leaf, and any other leaf. */
+  leaf: 16 * 1024,
+  /** It has the group's context, of which commits change only the links. */
+  newGroupInfo: 32 * 1024,
+  groupInfo: 128 * 1024,
+  /** The state with the proposals that wait for a commit. */
+  stateWithProposals: 4 * 1024 * 1024,
+};
+
+/** What a group and one of its nodes take in memory beside their encoded forms, in bytes. */
+const GROUP_WEIGHT = 16 * 1024;
+const NODE_WEIGHT = 1536;
 
 interface Held {
   readonly version: number;
   readonly group: PublicGroup;
-  readonly leaves: number;
+  /** About what it takes in memory, in bytes: its state and its nodes. */
+  readonly stateWeight: number;
+  readonly treeWeight: number;
+  /** What each node takes of it, by its index. The newest version of the group has it and changes it. */
+  readonly nodeWeights: number[];
+}
+
+function weightOf(node: Bytes | undefined): number {
+  return node === undefined ? 0 : node.length + NODE_WEIGHT;
+}
+
+function checkSize(bytes: Bytes, limit: number, title: string): void {
+  if (bytes.length > limit) throw new Refusal("too-large", title, { members: { limit } });
 }
 
 /** A message that is to be appended. */
@@ -86,12 +108,20 @@ export function createGroupLog(service: {
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
   const turns = createTurns(limits.waiting);
-  const cache = createRecent<Held>(limits.leavesInMemory, ({ leaves }) => leaves + GROUP_WEIGHT);
+  const cache = createRecent<Held>(
+    limits.groupBytesInMemory,
+    ({ stateWeight, treeWeight }) => GROUP_WEIGHT + stateWeight + treeWeight,
+  );
 
   function loaded(version: number, parts: NonNullable<StoredGroup["parts"]>): Held {
-    // Leaves have the even indices (RFC 9420 App. C).
-    const leaves = parts.nodes.filter(([nodeIndex]) => nodeIndex % 2 === 0).length;
-    return { version, group: PublicGroup.load(context, parts), leaves };
+    const nodeWeights: number[] = [];
+    let treeWeight = 0;
+    for (const [nodeIndex, node] of parts.nodes) {
+      nodeWeights[nodeIndex] = weightOf(node);
+      treeWeight += weightOf(node);
+    }
+    const group = PublicGroup.load(context, parts);
+    return { version, group, stateWeight: parts.state.length, treeWeight, nodeWeights };
   }
 
   /** The group, and how late its log is. */
@@ -114,11 +144,8 @@ export function createGroupLog(service: {
   }: Call<"createGroup">): Promise<AnswerOf<"createGroup">> {
     newGroups.take(String(caller.device));
     const { groupInfo, ratchetTree } = await body();
-    if (ratchetTree.length > NEW_TREE_LIMIT) {
-      throw new Refusal("too-large", "the tree of a new group has one leaf", {
-        members: { limit: NEW_TREE_LIMIT },
-      });
-    }
+    checkSize(ratchetTree, SIZES.leaf, "the tree of a new group has one leaf");
+    checkSize(groupInfo, SIZES.newGroupInfo, "a new group's GroupInfo is too large");
     const acceptedAt = now();
     const group = await byTheRules(async () => {
       checkHeldExtensions(groupInfo);
@@ -133,8 +160,12 @@ export function createGroupLog(service: {
     }
     checkMayEnter(caller, acceptedAt);
     const links = await byTheRules(() => linksOf(group.extensions));
-    if (group.epoch !== 0n || links.length > 0 || group.groupId.length < GROUP_ID_LENGTH) {
-      throw notAllowed("a new group is in epoch 0, without links, and has a long random id");
+    if (group.epoch !== 0n || links.length > 0) {
+      throw notAllowed("a new group is in epoch 0, without links");
+    }
+    const { length } = group.groupId;
+    if (length < GROUP_ID_LENGTH.least || length > GROUP_ID_LENGTH.most) {
+      throw notAllowed("a group's id is random, of 16 to 64 bytes");
     }
     const created = await store.createGroup({
       groupId: group.groupId,
@@ -210,8 +241,6 @@ export function createGroupLog(service: {
     hash: Bytes,
     attempt: number,
   ): Promise<Accepted | "moved"> {
-    const held = await load(groupId);
-    if (held === undefined) throw notFound();
     const [leaf, barred] = await Promise.all([
       store.leafOf(groupId, caller.device),
       store.isBarred(groupId, caller.device),
@@ -221,6 +250,9 @@ export function createGroupLog(service: {
     const external = header.sender?.senderType === "new_member_commit";
     if (leaf === undefined && !external) throw notFound();
     const { given } = headerFor(header, groupId, "commit");
+    // Read only for those who may have to do with it: it may be large.
+    const held = await load(groupId);
+    if (held === undefined) throw notFound();
     const current = held.group.epoch;
     if (given !== current) throw await wrongEpoch(groupId, { current, given }, leaf !== undefined);
 
@@ -236,6 +268,11 @@ export function createGroupLog(service: {
       const { group, event, changes } = await held.group.process(body.commit, { policy });
       if (event.type !== "commit") throw new Refusal("bad-request", "this is no commit");
       const { summary } = event;
+      const state = group.state();
+      for (const { index, node } of changes) {
+        // Leaves have the even indices (RFC 9420 App. C).
+        if (index % 2 === 0 && node) checkSize(node, SIZES.leaf, "a leaf is too large");
+      }
       if (!summary.external && summary.committer !== leaf) {
         throw notAllowed("the commit is another member's");
       }
@@ -254,7 +291,7 @@ export function createGroupLog(service: {
         hash,
         message: body.commit,
         acceptedAt,
-        state: group.state(),
+        state,
         groupInfo: body.groupInfo,
         nodes: changes.map(({ index, node }) => ({ nodeIndex: index, node })),
         removed,
@@ -273,8 +310,16 @@ export function createGroupLog(service: {
         case "inbox-full":
           throw new Refusal(accepted, "a device that is added has not read its inbox for long");
       }
-      const leaves = held.leaves + added.length - removed.length;
-      cache.set(bytesToText(groupId), { version: held.version + 1, group, leaves });
+      const { version, nodeWeights } = held;
+      let { treeWeight } = held;
+      for (const { index, node } of changes) {
+        const weight = weightOf(node);
+        treeWeight += weight - (nodeWeights[index] ?? 0);
+        nodeWeights[index] = weight;
+      }
+      const stateWeight = state.length;
+      const next = { version: version + 1, group, stateWeight, treeWeight, nodeWeights };
+      cache.set(bytesToText(groupId), next);
       doorbell.ring({
         type: "group",
         groupId,
@@ -290,6 +335,7 @@ export function createGroupLog(service: {
   async function commit({ device, params, body }: Call<"commit">): Promise<Accepted> {
     const { groupId } = params;
     const bundle = await body();
+    checkSize(bundle.groupInfo, SIZES.groupInfo, "the GroupInfo is too large");
     const hash = await sha256(bundle.commit);
     await checkRate(groupId, device.device);
     const key = bytesToText(groupId);
@@ -323,8 +369,9 @@ export function createGroupLog(service: {
     const { device } = caller;
     const again = await store.findEntry(groupId, device, hash);
     if (again !== undefined) return again;
+    if ((await store.leafOf(groupId, device)) === undefined) throw notFound();
     const held = await load(groupId);
-    if (held === undefined || (await store.leafOf(groupId, device)) === undefined) throw notFound();
+    if (held === undefined) throw notFound();
     const current = held.group.epoch;
     if (epoch !== current) throw await wrongEpoch(groupId, { current, given: epoch }, true);
     const group = await byTheRules(async () => {
@@ -334,22 +381,25 @@ export function createGroupLog(service: {
       return next;
     });
     const { version } = held;
+    const state = group.state();
+    const tooMany = (): Refusal =>
+      new Refusal("too-many-requests", "too many proposals wait for a commit", {
+        headers: { "retry-after": "1" },
+      });
+    if (state.length > SIZES.stateWithProposals) throw tooMany();
     const accepted = await store.appendProposal({
       ...entry,
       device,
       now: now(),
       version,
-      state: group.state(),
+      state,
       limit: limits.proposals,
     });
     if (accepted === "moved") return accepted;
     if (accepted === "not-member") throw notFound();
-    if (accepted === "full") {
-      throw new Refusal("too-many-requests", "too many proposals wait for a commit", {
-        headers: { "retry-after": "1" },
-      });
-    }
-    cache.set(bytesToText(groupId), { version: version + 1, group, leaves: held.leaves });
+    if (accepted === "full") throw tooMany();
+    const next = { ...held, version: version + 1, group, stateWeight: state.length };
+    cache.set(bytesToText(groupId), next);
     return accepted;
   }
 

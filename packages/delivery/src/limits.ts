@@ -73,8 +73,8 @@ export interface Limits {
   readonly longPoll: number;
   readonly longPolls: number;
   readonly longPollsPerDevice: number;
-  /** Leaves of the groups whose public state is kept in memory: each takes about 4 KiB. */
-  readonly leavesInMemory: number;
+  /** Bytes that the groups whose public state is kept in memory take, about: a usual member takes 4 KiB. */
+  readonly groupBytesInMemory: number;
   readonly sockets: number;
   readonly socketsPerAddress: number;
   readonly socketsPerDevice: number;
@@ -140,7 +140,7 @@ export const DEFAULT_LIMITS: Limits = {
   longPoll: 30,
   longPolls: 20_000,
   longPollsPerDevice: 32,
-  leavesInMemory: 50_000,
+  groupBytesInMemory: 200 * 1024 * 1024,
   sockets: 20_000,
   socketsPerAddress: 1000,
   socketsPerDevice: 8,

@@ -1,5 +1,6 @@
+import { openSqliteStore, type Store } from "@conclave/delivery";
 import { bytesToText, LINKS_EXTENSION, sha256 } from "@conclave/delivery/protocol";
-import { EXTENSION, RequiredCapabilities } from "@conclave/mls";
+import { applicationId, EXTENSION, RequiredCapabilities } from "@conclave/mls";
 import { encode, opaque } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -93,7 +94,7 @@ describe("a new group", () => {
     expect(answer.problem.code).toBe("not-allowed");
   });
 
-  it("is refused when it has external_pub, a later epoch, or a short id", async () => {
+  it("is refused when it has external_pub, a later epoch, or an id that is too short or too long", async () => {
     const ada = await aMember();
     const group = await aGroup(ada);
     const post = async (groupInfo: Uint8Array): Promise<string> =>
@@ -107,8 +108,11 @@ describe("a new group", () => {
     const bundle = await group.commit();
     await group.receive(bundle.commit);
     expect(await post(bundle.groupInfo)).toBe("not-allowed");
-    const short = await aGroup(ada, random(8));
-    expect((await postGroup(world, ada, short)).problem.code).toBe("not-allowed");
+    for (const length of [8, 15, 65]) {
+      const wrong = await aGroup(ada, random(length));
+      expect((await postGroup(world, ada, wrong)).problem.code).toBe("not-allowed");
+    }
+    expect((await postGroup(world, ada, await aGroup(ada, random(64)))).status).toBe(201);
   });
 
   it("is refused when its GroupInfo or tree does not hold", async () => {
@@ -424,7 +428,7 @@ describe("commits", () => {
   });
 
   it("are followed when more groups are in use than memory keeps", async () => {
-    const small = await startWorld({ limits: { leavesInMemory: 1 } });
+    const small = await startWorld({ limits: { groupBytesInMemory: 1 } });
     const ada = await newMember(small, "Ada");
     const groups = [await startGroup(small, ada), await startGroup(small, ada)];
     for (let i = 0; i < 3; i++) {
@@ -535,6 +539,44 @@ describe("the time in a log", () => {
   });
 });
 
+describe("what is held in memory", () => {
+  it("is bounded: a leaf and a GroupInfo that a commit brings", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    const large = { leafExtensions: [applicationId(random(16 * 1024))] };
+    const withLarge = addOf(await aKeyPackage(ben, undefined, large));
+    const body = await bundleBody(group, await group.commit({ proposals: [withLarge] }));
+    const post = async (wrong: unknown): Promise<unknown> =>
+      (await postCommit(world, ada, group.groupId, wrong)).problem;
+    expect(await post(body)).toMatchObject({ code: "too-large", limit: 16 * 1024 });
+    const groupInfo = random(128 * 1024 + 1);
+    expect(await post({ ...body, groupInfo })).toMatchObject({ limit: 128 * 1024 });
+    await group.discardPendingCommit();
+    expect((await commit(world, ada, group)).status).toBe(201);
+  });
+
+  it("is not read for who has no part in it", async () => {
+    const read: unknown[] = [];
+    const store = new Proxy(openSqliteStore(":memory:"), {
+      get(target, name: keyof Store) {
+        if (name === "group") read.push(name);
+        return target[name];
+      },
+    });
+    const own = await startWorld({ store });
+    const [ada, eve] = [await newMember(own, "Ada"), await newMember(own, "Eve")];
+    const group = await startGroup(own, ada);
+    const body = await bundleBody(group, await group.commit());
+    const proposal = await group.propose({ proposalType: "remove", removed: 0 });
+    expect((await postCommit(own, eve, group.groupId, body)).status).toBe(404);
+    expect((await postMessage(own, eve, group.groupId, proposal)).status).toBe(404);
+    expect(read).toEqual([]);
+    expect((await postCommit(own, ada, group.groupId, body)).status).toBe(201);
+    expect(read).toEqual(["group"]);
+    await own.close();
+  });
+});
+
 describe("large trees", () => {
   const blank = encode(opaque, new Uint8Array(2 ** 20));
 
@@ -542,19 +584,25 @@ describe("large trees", () => {
     const ada = await aMember();
     const group = await aGroup(ada);
     const groupInfo = await group.groupInfo({ externalPub: false });
-    const answer = await call(world, "POST", "/v1/groups", {
-      token: ada.token,
-      body: { groupInfo, ratchetTree: blank },
-    });
+    const post = (body: unknown) => call(world, "POST", "/v1/groups", { token: ada.token, body });
+    const tree = blank.subarray(0, 16 * 1024 + 1);
+    const answer = await post({ groupInfo, ratchetTree: tree });
     expect(answer.status).toBe(413);
     expect(answer.problem).toMatchObject({ code: "too-large", limit: 16 * 1024 });
+    const whole = await post({ groupInfo, ratchetTree: blank });
+    expect(whole.problem).toMatchObject({ code: "too-large", limit: 64 * 1024 });
+    const large = await post({ groupInfo: random(32 * 1024 + 1), ratchetTree: random(9) });
+    expect(large.problem).toMatchObject({ code: "too-large", limit: 32 * 1024 });
     expect((await postGroup(world, ada, group)).status).toBe(201);
   });
 
   it("are refused in the GroupInfo of a commit", async () => {
     const ada = await aMember();
     const group = await startGroup(world, ada);
-    const tree = { extensionType: EXTENSION.ratchetTree, extensionData: blank };
+    const tree = {
+      extensionType: EXTENSION.ratchetTree,
+      extensionData: encode(opaque, new Uint8Array(64)),
+    };
     const bundle = await group.commit({ joinerExtensions: [tree], groupInfoForJoiners: true });
     const body = await bundleBody(group, bundle);
     const large = { ...body, groupInfo: bundle.groupInfoForJoiners };

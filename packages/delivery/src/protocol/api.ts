@@ -15,6 +15,8 @@ z.config({ jitless: true });
 /** The largest bodies, in bytes. */
 export const LIMITS = {
   body: 8 * 1024 * 1024,
+  /** A new group: one leaf, and a GroupInfo. */
+  newGroup: 64 * 1024,
   message: 256 * 1024,
   /** What a service takes at most, whatever it is set to; its own limit is in `Upload-Limit`. */
   blob: 16 * 1024 * 1024 * 1024,

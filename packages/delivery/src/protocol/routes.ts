@@ -283,7 +283,7 @@ export const ROUTES = {
     path: "/v1/groups",
     summary: "Makes a group, in epoch 0 with this device as its one member.",
     signIn: true,
-    body: { schema: CreateGroupRequest, limit: LIMITS.body },
+    body: { schema: CreateGroupRequest, limit: LIMITS.newGroup },
     answer: { status: 201, schema: CreateGroupResponse },
     problems: ["group-exists", "invalid-message", "not-allowed"],
   },
