@@ -70,6 +70,7 @@ it("scenario 49: who was away for longer than messages are kept is told so, and 
   const again = await world.device("ben");
   await until(again, () => isOutOfStep(again, id));
   await expect(again.sendText(id, "me too", "x")).rejects.toMatchObject({ code: "refused" });
+  await until(ada, async () => (await ada.snapshot()).connection === "online");
   const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 3600, maxUses: 9 });
   await again.acceptInvitation(fragment);
   await ada.sendText(id, "four", "four");
