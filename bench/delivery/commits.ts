@@ -53,6 +53,7 @@ async function member(store: Store, name: string) {
   const deviceId = random(16);
   const accountId = await accountIdOf(rootKey);
   const signatureKey = signer.publicKey;
+  const signInKey = random(32);
   const now = Date.now();
   await store.register({
     accountId,
@@ -61,7 +62,7 @@ async function member(store: Store, name: string) {
     version: 1n,
     hash: random(32),
     expiresAt: BigInt(Math.floor((now + YEAR) / 1000)),
-    devices: [{ deviceId, signatureKey, signInKey: random(32), revokedAt: 0n }],
+    devices: [{ deviceId, signatureKey, signInKey, revokedAt: 0n }],
     registration: random(32),
     nonce: { nonce: random(16), expiresAt: now },
   });
@@ -76,7 +77,7 @@ async function member(store: Store, name: string) {
     lifetime: { notBefore: seconds - 60n, notAfter: seconds + 86_400n },
   });
   const { leafNode } = readKeyPackage(made.keyPackage);
-  return { device, signer, leafNode, credential: leafNode.credential };
+  return { device, signInKey, signer, leafNode, credential: leafNode.credential };
 }
 
 type Member = Awaited<ReturnType<typeof member>>;
@@ -166,9 +167,9 @@ export async function measureCommits(url: string, sizes: readonly number[]): Pro
 
     const token = bytesToText(random(32));
     const tokenHash = new Uint8Array(createHash("sha256").update(`${ORIGIN}\n${token}`).digest());
-    const [device = 0] = devices;
+    const { device = 0, signInKey = random(32) } = members[0] ?? {};
     const now = Date.now();
-    await store.startSession({ device, tokenHash, expiresAt: now + YEAR, now });
+    await store.startSession({ device, signInKey, tokenHash, expiresAt: now + YEAR, now });
 
     const times: number[] = [];
     let cpu = 0;

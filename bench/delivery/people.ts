@@ -52,11 +52,11 @@ export async function seedDevice(store: Store, name: string): Promise<SeededDevi
   });
   const listed = await store.device(accountId, deviceId);
   if (listed === undefined) throw new Error("the device was not registered");
-  const { device } = listed;
+  const { device, signInKey } = listed;
   const token = bytesToText(random(32));
   const hash = createHash("sha256").update(`${ORIGIN}\n${token}`);
   const tokenHash = new Uint8Array(hash.digest());
-  await store.startSession({ device, tokenHash, expiresAt: now + YEAR, now });
+  await store.startSession({ device, signInKey, tokenHash, expiresAt: now + YEAR, now });
   return { device, token };
 }
 

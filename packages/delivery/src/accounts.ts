@@ -102,7 +102,8 @@ export function createAccounts(service: {
     if (registered !== "registered") throw new Refusal(registered, REGISTRATION_TITLES[registered]);
     const device = await store.device(account.accountId, claim.deviceId);
     if (device === undefined) throw new Refusal("account-exists", "the account exists already");
-    return sessions.start(device.device);
+    // By the key that was proven: a repeated request may come after a list that changed it.
+    return sessions.start({ device: device.device, signInKey: signer.signInKey });
   }
 
   async function lookUp({ address, device, body }: Call<"lookUp">): Promise<DeviceListResponse> {

@@ -34,8 +34,14 @@ export interface Sessions {
   readonly session: (token: string) => Promise<Session>;
   /** Checks all of a proof but its nonce: its service, its time, and its signature by this device. Throws `Refusal`. */
   readonly checkSignIn: (signed: Bytes, claim: SignIn, signInKey: Bytes) => Promise<void>;
-  /** Starts a session. Without a claim: the nonce was taken with the registration. */
-  readonly start: (device: number, claim?: SignIn) => Promise<SignInResponse>;
+  /**
+   * Starts a session of the device that proved this key. Without a claim: the nonce was taken with the registration. Throws
+   * `Refusal` where the key is not the device's any more.
+   */
+  readonly start: (
+    device: Pick<ListedDevice, "device" | "signInKey">,
+    claim?: SignIn,
+  ) => Promise<SignInResponse>;
   readonly handlers: Handlers<"signIn" | "signOut" | "sessions" | "endSession" | "endSessions">;
 }
 
@@ -82,12 +88,16 @@ export function createSessions(service: {
     }
   }
 
-  async function start(device: number, claim?: SignIn): Promise<SignInResponse> {
+  async function start(
+    { device, signInKey }: Pick<ListedDevice, "device" | "signInKey">,
+    claim?: SignIn,
+  ): Promise<SignInResponse> {
     const token = bytesToText(crypto.getRandomValues(new Uint8Array(32)));
     const at = now();
     const expiresAt = at + limits.sessionLifetime;
     const started = await store.startSession({
       device,
+      signInKey,
       ...(claim && { nonce: nonceOf(claim) }),
       tokenHash: hashToken(token),
       expiresAt,
@@ -95,6 +105,9 @@ export function createSessions(service: {
     });
     if (started === "nonce-used") {
       throw new Refusal("invalid-signature", "the proof was used before");
+    }
+    if (started === "not-current") {
+      throw new Refusal("invalid-signature", "the proof does not hold");
     }
     return { token, expiresAt };
   }
@@ -106,7 +119,7 @@ export function createSessions(service: {
     const device = await store.device(claim.accountId, claim.deviceId);
     if (device === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
     await checkSignIn(proof, claim, device.signInKey);
-    if (device.revokedAt === 0n) return start(device.device, claim);
+    if (device.revokedAt === 0n) return start(device, claim);
     // Only the device itself learns what became of its account.
     if (await store.isDeleted(claim.accountId)) {
       throw new Refusal("account-deleted", "the account was deleted");

@@ -4,6 +4,7 @@ import { addAll, memberOf, newMember, startGroup } from "./member.ts";
 import {
   type Answer,
   call,
+  newKey,
   newPerson,
   ORIGIN,
   type Person,
@@ -46,6 +47,22 @@ describe("registration", () => {
     expect((await call(world, "GET", listOf(person), { token: again.body.token })).status).toBe(
       200,
     );
+  });
+
+  it("starts no session by the same request again once the device has another key", async () => {
+    const person = await newPerson("Rekeyed");
+    const deviceList = await signList(person);
+    const body = { deviceList, signIn: await proveSignIn(person) };
+    const { token } = (await post(body)).body;
+    const { publicKey: signInKey } = await newKey();
+    const next = await signNextList(person, deviceList, {
+      devices: [{ ...person.device, signInKey }],
+    });
+    const replaced = { token, body: { deviceList: next } };
+    expect((await call(world, "PUT", listOf(person), replaced)).status).toBe(204);
+    const again = await post(body);
+    expect(again.status).toBe(401);
+    expect(again.problem.code).toBe("invalid-signature");
   });
 
   it("refuses a second registration of the account, and the reuse of its proof to sign in", async () => {

@@ -244,13 +244,17 @@ export function postgresAccounts(db: Database): AccountStore {
       return keys.map((key) => byKey.get(textOf(key)));
     },
 
-    async startSession({ device, nonce, tokenHash, expiresAt, now }) {
-      const started = await db.one(
-        `WITH old_nonces AS (
+    async startSession({ device, signInKey, nonce, tokenHash, expiresAt, now }) {
+      const row = await db.one<{ readonly current: boolean; readonly started: boolean }>(
+        // The device is held first: a list that changes it comes before all of this, or after it.
+        `WITH current AS MATERIALIZED (
+           SELECT 1 FROM devices WHERE device = $1 AND sign_in_key = $8 AND revoked_at = 0 FOR SHARE
+         ), old_nonces AS (
            DELETE FROM nonces WHERE device = $1 AND expires_at <= $6 AND nonce IS DISTINCT FROM $2
+           AND EXISTS (SELECT 1 FROM current)
          ), fresh AS (
            INSERT INTO nonces (device, nonce, expires_at)
-           SELECT $1, $2, $3::bigint WHERE $2::bytea IS NOT NULL
+           SELECT $1, $2, $3::bigint WHERE $2::bytea IS NOT NULL AND EXISTS (SELECT 1 FROM current)
            ON CONFLICT (device, nonce) DO UPDATE SET expires_at = excluded.expires_at
            WHERE nonces.expires_at <= $6
            RETURNING 1
@@ -258,12 +262,16 @@ export function postgresAccounts(db: Database): AccountStore {
            DELETE FROM sessions WHERE device = $1 AND token_hash NOT IN (
              SELECT token_hash FROM sessions WHERE device = $1 AND expires_at > $6
              ORDER BY expires_at DESC LIMIT $7)
+           AND EXISTS (SELECT 1 FROM current)
            AND ($2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh))
+         ), started AS (
+           INSERT INTO sessions (token_hash, device, started_at, expires_at)
+           SELECT $4::bytea, $1, $6, $5::bigint
+           WHERE EXISTS (SELECT 1 FROM current)
+           AND ($2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh))
+           RETURNING 1
          )
-         INSERT INTO sessions (token_hash, device, started_at, expires_at)
-         SELECT $4::bytea, $1, $6, $5::bigint
-         WHERE $2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh)
-         RETURNING 1`,
+         SELECT EXISTS (SELECT 1 FROM current) AS current, EXISTS (SELECT 1 FROM started) AS started`,
         device,
         nonce?.nonce ?? null,
         nonce?.expiresAt ?? null,
@@ -271,8 +279,10 @@ export function postgresAccounts(db: Database): AccountStore {
         expiresAt,
         now,
         SESSIONS - 1,
+        signInKey,
       );
-      return started === undefined ? "nonce-used" : "started";
+      if (row?.current !== true) return "not-current";
+      return row.started ? "started" : "nonce-used";
     },
 
     async session(tokenHash, now) {

@@ -214,8 +214,14 @@ export function sqliteAccounts(db: Database): AccountStore {
       });
     },
 
-    async startSession({ device, nonce, tokenHash, expiresAt, now }) {
+    async startSession({ device, signInKey, nonce, tokenHash, expiresAt, now }) {
       return db.transaction(() => {
+        const current = db.one(
+          "SELECT 1 FROM devices WHERE device = ? AND sign_in_key = ? AND revoked_at = 0",
+          device,
+          signInKey,
+        );
+        if (current === undefined) return "not-current";
         db.run("DELETE FROM nonces WHERE device = ? AND expires_at <= ?", device, now);
         if (nonce !== undefined) {
           const fresh = db.run(

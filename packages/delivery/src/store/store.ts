@@ -95,14 +95,18 @@ export interface AccountStore {
   device(accountId: Bytes, deviceId: Bytes): Promise<ListedDevice | undefined>;
   devicesBySignatureKey(keys: readonly Bytes[]): Promise<readonly (ListedDevice | undefined)[]>;
 
-  /** Without a nonce: the sign-in has one that was taken at registration. */
+  /**
+   * Without a nonce: the sign-in has one that was taken at registration. "not-current": the key by which it was judged is not
+   * the device's now, or the device is revoked.
+   */
   startSession(session: {
     readonly device: number;
+    readonly signInKey: Bytes;
     readonly nonce?: Nonce;
     readonly tokenHash: Bytes;
     readonly expiresAt: number;
     readonly now: number;
-  }): Promise<"started" | "nonce-used">;
+  }): Promise<"started" | "nonce-used" | "not-current">;
   session(
     tokenHash: Bytes,
     now: number,

@@ -42,12 +42,19 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
     nonce: { nonce: random(16), expiresAt: NOW + 1000 },
   });
 
-  async function aDevice(): Promise<{ readonly accountId: Bytes; readonly device: number }> {
-    const account = aRegistration();
+  async function aDevice(account = aRegistration()): Promise<{
+    readonly accountId: Bytes;
+    readonly device: number;
+    readonly signInKey: Bytes;
+  }> {
     await stores[0].register(account);
     const { accountId } = account;
     const [device] = await stores[0].devicesOf(accountId);
-    return { accountId, device: device?.device ?? -1 };
+    return {
+      accountId,
+      device: device?.device ?? -1,
+      signInKey: device?.signInKey ?? random(0),
+    };
   }
 
   async function aGroup(): Promise<{ readonly groupId: Bytes; readonly device: number }> {
@@ -254,11 +261,12 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
     });
 
     it("takes a nonce once", async () => {
-      const { device } = await aDevice();
+      const { device, signInKey } = await aDevice();
       const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
       const results = await atOnce(6, (store) =>
         store.startSession({
           device,
+          signInKey,
           nonce,
           tokenHash: random(32),
           expiresAt: NOW + 1000,
@@ -266,6 +274,28 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
         }),
       );
       expect(results.filter((result) => result === "started")).toHaveLength(1);
+    });
+
+    it("keeps no session that began with a key which changes meanwhile", async () => {
+      for (let round = 0; round < 5; round++) {
+        const account = aRegistration();
+        const { device, signInKey } = await aDevice(account);
+        const tokens = Array.from({ length: 6 }, () => random(32));
+        const next = {
+          ...account,
+          version: 2n,
+          hash: random(32),
+          previousHash: account.hash,
+          devices: account.devices.map((listed) => ({ ...listed, signInKey: random(32) })),
+        };
+        const start = { device, signInKey, expiresAt: NOW + 1000, now: NOW };
+        await atOnce(7, async (store, i) => {
+          if (i === 3) return store.replaceDeviceList(next);
+          const tokenHash = tokens[i > 3 ? i - 1 : i] ?? random(32);
+          return store.startSession({ ...start, tokenHash });
+        });
+        expect(await stores[0].sessionsLive(tokens, NOW)).toEqual(tokens.map(() => false));
+      }
     });
 
     it("fills an inbox to its limit, and forgets a Welcome with its last reader", async () => {

@@ -54,9 +54,11 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     return { account, accountId, devices, device: devices[0]?.device ?? -1 };
   }
 
-  async function aSession(device: number, startedAt = NOW): Promise<Bytes> {
+  async function aSession(listed: ListedDevice | undefined, startedAt = NOW): Promise<Bytes> {
     const tokenHash = random(32);
-    await store.startSession({ device, tokenHash, expiresAt: startedAt + 1000, now: startedAt });
+    const { device, signInKey } = listed ?? { device: -1, signInKey: random(32) };
+    const expiresAt = startedAt + 1000;
+    await store.startSession({ device, signInKey, tokenHash, expiresAt, now: startedAt });
     return tokenHash;
   }
 
@@ -114,9 +116,9 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     it("are listed by their start, those that go on", async () => {
       const { accountId, devices } = await anAccount(2);
       const [one, two] = devices;
-      const later = await aSession(two?.device ?? -1, NOW + 10);
-      const earlier = await aSession(one?.device ?? -1);
-      await aSession((await anAccount()).device);
+      const later = await aSession(two, NOW + 10);
+      const earlier = await aSession(one);
+      await aSession((await anAccount()).devices[0]);
       expect(await store.sessionsOf(accountId, NOW + 10)).toEqual([
         {
           tokenHash: earlier,
@@ -140,8 +142,8 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       const [one, two] = devices;
       const other = await anAccount();
       const tokens: Bytes[] = [];
-      for (const device of [one, one, two]) tokens.push(await aSession(device?.device ?? -1));
-      const theirs = await aSession(other.device);
+      for (const device of [one, one, two]) tokens.push(await aSession(device));
+      const theirs = await aSession(other.devices[0]);
       const [first, second, third] = tokens;
       if (!first || !second || !third) throw new Error("three sessions");
       expect(await store.endSession(other.accountId, first)).toBe(false);
@@ -161,12 +163,12 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
 
     it("go on neither past their time nor past the revocation of their device", async () => {
       const held = await anAccount();
-      const token = await aSession(held.device);
+      const token = await aSession(held.devices[0]);
       expect(await store.sessionsLive([token, random(32)], NOW)).toEqual([true, false]);
       expect(await store.sessionsLive([token], NOW + 1000)).toEqual([false]);
       await store.replaceDeviceList(finalList(held));
       // A sign-in that was under way when the device was revoked.
-      const late = await aSession(held.device);
+      const late = await aSession(held.devices[0]);
       expect(await store.sessionsLive([token, late], NOW)).toEqual([false, false]);
       expect(await store.sessionsOf(held.accountId, NOW)).toEqual([]);
     });
@@ -472,7 +474,7 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
 
     it("takes sessions, nonces, key packages, inboxes and what was said between it and others", async () => {
       const [held, ben] = [await anAccount(), await anAccount()];
-      const token = await aSession(held.device);
+      const token = await aSession(held.devices[0]);
       const keyPackages = [
         {
           ref: random(32),

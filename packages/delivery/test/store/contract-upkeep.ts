@@ -19,7 +19,12 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
   afterEach(() => store.close());
 
   let count = 0;
-  async function aDevice(): Promise<{ readonly device: number; readonly accountId: Bytes }> {
+  async function aDevice(): Promise<{
+    readonly device: number;
+    readonly accountId: Bytes;
+    readonly signInKey: Bytes;
+  }> {
+    const signInKey = random(32);
     const accountId = random(32);
     const deviceId = random(16);
     await store.register({
@@ -29,18 +34,22 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       version: 1n,
       hash: random(32),
       expiresAt: SECONDS + 1000n,
-      devices: [{ deviceId, signatureKey: random(32), signInKey: random(32), revokedAt: 0n }],
+      devices: [{ deviceId, signatureKey: random(32), signInKey, revokedAt: 0n }],
       registration: random(32),
       nonce: { nonce: random(16), expiresAt: NOW + 1000 },
     });
-    return { device: (await store.device(accountId, deviceId))?.device ?? -1, accountId };
+    const device = (await store.device(accountId, deviceId))?.device ?? -1;
+    return { device, accountId, signInKey };
   }
 
   /** A group with one member, and one message for each of these times. */
-  async function aGroup(
-    times: readonly number[] = [],
-  ): Promise<{ readonly groupId: Bytes; readonly device: number; readonly hashes: Bytes[] }> {
-    const { device } = await aDevice();
+  async function aGroup(times: readonly number[] = []): Promise<{
+    readonly groupId: Bytes;
+    readonly device: number;
+    readonly signInKey: Bytes;
+    readonly hashes: Bytes[];
+  }> {
+    const { device, signInKey } = await aDevice();
     const groupId = random(16);
     const part = random(8);
     await store.createGroup({
@@ -65,7 +74,7 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       });
       hashes.push(hash);
     }
-    return { groupId, device, hashes };
+    return { groupId, device, signInKey, hashes };
   }
 
   const keyPackage = (notAfter: bigint) => ({
@@ -82,12 +91,19 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
     });
 
     it("deletes what has expired, in portions, and nothing else", async () => {
-      const { device, accountId } = await aDevice();
+      const { device, accountId, signInKey } = await aDevice();
       const tokens = [random(32), random(32), random(32)];
       for (const [i, tokenHash] of tokens.entries()) {
         const nonce = { nonce: random(16), expiresAt: i === 2 ? NOW + 10_000 : NOW };
         const expiresAt = NOW - 1000 + i * 1000;
-        await store.startSession({ device, nonce, tokenHash, expiresAt, now: NOW - 9000 });
+        await store.startSession({
+          device,
+          signInKey,
+          nonce,
+          tokenHash,
+          expiresAt,
+          now: NOW - 9000,
+        });
       }
       const keyPackages = [keyPackage(SECONDS), keyPackage(SECONDS + 1n)];
       await store.addKeyPackages(device, { keyPackages, limit: 9, now: NOW - 5000 });
@@ -212,9 +228,9 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
     });
 
     it("gives no number, no key package and no token a second time after a restore", async () => {
-      const { groupId, device } = await aGroup([NOW, NOW]);
+      const { groupId, device, signInKey } = await aGroup([NOW, NOW]);
       const tokenHash = random(32);
-      await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
+      await store.startSession({ device, signInKey, tokenHash, expiresAt: NOW + 1000, now: NOW });
       const keyPackages = [keyPackage(SECONDS + 1000n)];
       const lastResort = keyPackage(SECONDS + 1000n);
       await store.addKeyPackages(device, { keyPackages, lastResort, limit: 9, now: NOW });

@@ -49,11 +49,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
   });
 
   /** A new account; answers with its one device. */
-  async function aDevice(account = aRegistration()): Promise<{ account: Account; device: number }> {
+  async function aDevice(
+    account = aRegistration(),
+  ): Promise<{ account: Account; device: number; signInKey: Bytes }> {
     expect(await store.register(account)).toBe("registered");
     const deviceId = account.devices[0]?.deviceId ?? random(0);
     const listed = await store.device(account.accountId, deviceId);
-    return { account, device: listed?.device ?? -1 };
+    return { account, device: listed?.device ?? -1, signInKey: listed?.signInKey ?? random(0) };
   }
 
   describe(`${name}: accounts`, () => {
@@ -130,11 +132,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.register(account);
       const numbers: number[] = [];
       const tokens: Bytes[] = [];
-      for (const { deviceId } of [kept, rekeyed, gone]) {
+      for (const { deviceId, signInKey } of [kept, rekeyed, gone]) {
         const listed = await store.device(account.accountId, deviceId);
         const device = listed?.device ?? -1;
         const tokenHash = random(32);
-        await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
+        await store.startSession({ device, signInKey, tokenHash, expiresAt: NOW + 1000, now: NOW });
         await store.addKeyPackages(device, { keyPackages: [aKeyPackage()], limit: 9, now: NOW });
         numbers.push(device);
         tokens.push(tokenHash);
@@ -142,13 +144,14 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const { groupId } = await aGroup();
       const welcome = { message: node("welcome"), devices: numbers, limit: 9 };
       await store.appendCommit(aCommit(groupId, 0, { welcome }));
+      const newKey = random(32);
       const replaced = await store.replaceDeviceList({
         ...account,
         version: 2n,
         hash: random(32),
         previousHash: account.hash,
         expiresAt: account.expiresAt + 1n,
-        devices: [kept, { ...rekeyed, signInKey: random(32) }, { ...gone, revokedAt: SECONDS }],
+        devices: [kept, { ...rekeyed, signInKey: newKey }, { ...gone, revokedAt: SECONDS }],
       });
       const revoked = typeof replaced === "string" ? [] : replaced.revoked;
       expect(new Set(revoked)).toEqual(new Set(numbers.slice(1)));
@@ -163,18 +166,26 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         listExpiresAt: account.expiresAt + 1n,
       });
       expect(await store.devicesBySignatureKey([gone.signatureKey])).toEqual([listed]);
-      // A sign-in that was under way when the device was revoked gives nothing.
-      const late = { device: listed?.device ?? -1, tokenHash: random(32) };
-      await store.startSession({ ...late, expiresAt: NOW + 1000, now: NOW });
-      expect(await store.session(late.tokenHash, NOW)).toBeUndefined();
+      // Sign-ins that were under way meanwhile give nothing, and take no nonce.
+      const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
+      for (const [i, { signInKey }] of [kept, rekeyed, gone].entries()) {
+        const late = { device: numbers[i] ?? -1, signInKey, tokenHash: random(32), nonce };
+        const started = await store.startSession({ ...late, expiresAt: NOW + 1000, now: NOW });
+        expect(started).toBe(i === 0 ? "started" : "not-current");
+        expect((await store.session(late.tokenHash, NOW)) !== undefined).toBe(i === 0);
+      }
+      const fresh = { device: numbers[1] ?? -1, signInKey: newKey, tokenHash: random(32), nonce };
+      expect(await store.startSession({ ...fresh, expiresAt: NOW + 1000, now: NOW })).toBe(
+        "started",
+      );
     });
   });
 
   describe(`${name}: sessions`, () => {
     it("are found by their token's hash until they end", async () => {
-      const { account, device } = await aDevice();
+      const { account, device, signInKey } = await aDevice();
       const tokenHash = random(32);
-      await store.startSession({ device, tokenHash, expiresAt: NOW + 1000, now: NOW });
+      await store.startSession({ device, signInKey, tokenHash, expiresAt: NOW + 1000, now: NOW });
       expect(await store.session(tokenHash, NOW)).toMatchObject({
         device: { device },
         expiresAt: NOW + 1000,
@@ -187,10 +198,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
     it("start once with a nonce, also with that of the registration", async () => {
       const account = aRegistration();
-      const { device } = await aDevice(account);
+      const { device, signInKey } = await aDevice(account);
       const start = (nonce: Bytes): Promise<string> =>
         store.startSession({
           device,
+          signInKey,
           nonce: { nonce, expiresAt: NOW + 1000 },
           tokenHash: random(32),
           expiresAt: NOW + 1000,
@@ -203,10 +215,16 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     });
 
     it("are few for a device: the oldest go", async () => {
-      const { device } = await aDevice();
+      const { device, signInKey } = await aDevice();
       const tokens = Array.from({ length: 20 }, () => random(32));
       for (const [i, tokenHash] of tokens.entries()) {
-        await store.startSession({ device, tokenHash, expiresAt: NOW + 1000 + i, now: NOW });
+        await store.startSession({
+          device,
+          signInKey,
+          tokenHash,
+          expiresAt: NOW + 1000 + i,
+          now: NOW,
+        });
       }
       expect(await store.session(tokens[0] ?? random(0), NOW)).toBeUndefined();
       expect(await store.session(tokens[19] ?? random(0), NOW)).toBeDefined();

@@ -135,10 +135,12 @@ describe("the PostgreSQL database", () => {
     const account = await store.account(random(32));
     expect(account).toBeUndefined();
     // A device that does not exist.
-    const start = store.startSession({ device: 1e9, tokenHash: random(32), expiresAt: 1, now: 0 });
-    const error = await start.catch((reason: unknown) => reason);
+    const [groupId, part] = [random(16), random(8)];
+    const group = { groupId, device: 1e9, leafIndex: 0, state: part, groupInfo: part };
+    const create = store.createGroup({ ...group, nodes: [[0, part]], now: 0 });
+    const error = await create.catch((reason: unknown) => reason);
     expect(String(error)).toBe(
-      "Error: the database refused with SQLSTATE 23503 (sessions_device_fkey)",
+      "Error: the database refused with SQLSTATE 23503 (members_device_fkey)",
     );
     await store.close();
   });
