@@ -79,12 +79,20 @@ export function parametersOf(
   return params;
 }
 
-/** The body that a route takes. Throws `Refusal`. */
-export async function bodyOf({ body }: Route, request: Request): Promise<unknown> {
+/**
+ * The body that a route takes. `reserve` makes room for so many bytes while they are read, or throws, and gives what gives the room
+ * back. Throws `Refusal`.
+ */
+export async function bodyOf(
+  { body }: Route,
+  request: Request,
+  reserve: (bytes: number) => () => void,
+): Promise<unknown> {
   if (body === undefined) return undefined;
-  return "schema" in body
-    ? readJson(request, body.schema, body.limit)
-    : readBody(request, body.type, body.limit);
+  const isJson = "schema" in body;
+  const { limit } = body;
+  const read = await readBody(request, isJson ? "application/json" : body.type, limit, reserve);
+  return isJson ? parseJson(read, body.schema) : read;
 }
 
 /** The segment of a path as bytes; what is none is not found. */
@@ -99,8 +107,7 @@ function idFromPath(text: string | undefined): Bytes {
 }
 
 /** A JSON body of this form. */
-async function readJson(request: Request, schema: z.ZodType, limit: number): Promise<unknown> {
-  const body = await readBody(request, "application/json", limit);
+function parseJson(body: Bytes, schema: z.ZodType): unknown {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -117,12 +124,20 @@ async function readJson(request: Request, schema: z.ZodType, limit: number): Pro
 }
 
 /** The body, of at most `limit` bytes; more is not read. */
-async function readBody(request: Request, type: string, limit: number): Promise<Bytes> {
+async function readBody(
+  request: Request,
+  type: string,
+  limit: number,
+  reserve: (bytes: number) => () => void,
+): Promise<Bytes> {
   const given = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (given !== type) throw new Refusal("unsupported-media-type", `the body has to be ${type}`);
   const tooLarge = (): Refusal =>
     new Refusal("too-large", "the body is too large", { members: { limit } });
-  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge();
+  // Who doesn't say how much comes may send all that the route takes.
+  const declared = Number(request.headers.get("content-length") ?? limit);
+  if (declared > limit) throw tooLarge();
+  const release = reserve(Number.isFinite(declared) ? declared : limit);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -134,6 +149,8 @@ async function readBody(request: Request, type: string, limit: number): Promise<
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Refusal("bad-request", "the body broke off");
+  } finally {
+    release();
   }
   const body = new Uint8Array(length);
   let at = 0;

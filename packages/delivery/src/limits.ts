@@ -10,6 +10,9 @@ export interface Limits {
   readonly address: Rate;
   /** Requests of one device. */
   readonly device: Rate;
+  /** Bytes of bodies that are being read at once; those that come from one device, or without a session from one address. */
+  readonly bodyBytes: number;
+  readonly bodyBytesPerDevice: number;
   /** Connections of one address to the port, where no proxy stands before it. */
   readonly connectionsPerAddress: number;
   /** New accounts from one address. */
@@ -106,6 +109,8 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   address: { burst: 2000, perSecond: 200 },
   device: { burst: 1000, perSecond: 100 },
+  bodyBytes: 256 * 1024 * 1024,
+  bodyBytesPerDevice: 32 * 1024 * 1024,
   connectionsPerAddress: 2000,
   registration: { burst: 100, perSecond: 0.1 },
   signIn: { burst: 200, perSecond: 2 },

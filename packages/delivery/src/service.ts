@@ -35,6 +35,7 @@ import {
   segmentsOf,
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
+import { createReading } from "./reading.ts";
 import { problemResponse, Refusal } from "./refusal.ts";
 import { createReports } from "./reports.ts";
 import { bearerOf, createSessions, type Session } from "./sessions.ts";
@@ -151,6 +152,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
+  const reading = createReading(limits);
   let requests = 0;
   let retired = false;
   let closing = false;
@@ -288,7 +290,9 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         (field) => c.req.query(field),
       );
       const { address } = c.env;
-      const body = () => bodyOf(route, request);
+      // An address has colons or dots, and a device's number neither.
+      const caller = device === undefined ? addressKey(address) : String(device.device);
+      const body = () => bodyOf(route, request, (size) => reading(caller, size));
       return responseOf(route, await handler({ request, address, device, session, params, body }));
     });
   }
