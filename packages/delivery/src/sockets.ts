@@ -12,6 +12,7 @@ import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
+import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
@@ -38,6 +39,8 @@ const FRAMES = { burst: 20, perSecond: 1 };
 const PARTS = 20;
 /** Sessions that are looked for in the store at a time. */
 const SESSIONS = 200;
+/** Removals that are remembered, of whatever device: rings of other processes may come in another order than they were rung. */
+const REMOVALS = 10_000;
 /** Sockets whose groups are looked at in the store at a time. */
 const LOOKS = 8;
 
@@ -103,6 +106,8 @@ export function createSockets(service: {
   const perAddress = new Map<string, number>();
   const byDevice = new Map<number, Set<Connection>>();
   const byGroup = new Map<string, Set<Connection>>();
+  /** The newest head with which a device left a group. */
+  const removals = createRecent<number>(REMOVALS);
   const signalFrames = createRateLimiter(limits.signalFrames, now);
   const frames = createRateLimiter(FRAMES, now);
   let lastFrame:
@@ -184,11 +189,16 @@ export function createSockets(service: {
     });
   }
 
+  function removedAt(device: number, group: string): number {
+    return removals.get(`${device} ${group}`) ?? -1;
+  }
+
   /** What a ring means to one connection that has its groups. */
   function hear(connection: Connection, ring: GroupRing): void {
     const group = bytesToText(ring.groupId);
     const device = connection.session?.device ?? 0;
-    if (ring.joined.includes(device)) listen(connection, group, 0);
+    const joins = ring.joined.includes(device) && ring.head > removedAt(device, group);
+    if (joins && !connection.groups.has(group)) listen(connection, group, 0);
     if (connection.groups.has(group)) tell(connection, group, ring.head);
   }
 
@@ -203,8 +213,14 @@ export function createSockets(service: {
   function leave(connection: Connection, ring: GroupRing): void {
     const device = connection.session?.device ?? 0;
     if (!ring.left.includes(device) || ring.joined.includes(device)) return;
+    const group = bytesToText(ring.groupId);
+    // It heard of something later, which may be that it came back: the store knows.
+    if ((connection.groups.get(group) ?? 0) > ring.head) {
+      connection.lookedAt = 0;
+      void lookAgain();
+    }
     // What is still to be said of the group is its head at the removal.
-    unlisten(connection, bytesToText(ring.groupId));
+    unlisten(connection, group);
   }
 
   /** Signals are for the moment: where they come faster than they leave, they are dropped. */
@@ -221,7 +237,12 @@ export function createSockets(service: {
   }
 
   function tellAll(ring: GroupRing): void {
-    const heard = new Set(byGroup.get(bytesToText(ring.groupId)));
+    const group = bytesToText(ring.groupId);
+    const heard = new Set(byGroup.get(group));
+    for (const device of ring.left) {
+      if (ring.joined.includes(device)) continue;
+      removals.set(`${device} ${group}`, Math.max(ring.head, removedAt(device, group)));
+    }
     for (const device of ring.joined) {
       for (const connection of byDevice.get(device) ?? []) heard.add(connection);
     }

@@ -287,6 +287,46 @@ describe("doorbells", () => {
     ]);
   });
 
+  it("ring no more for the removed whose joining is heard of after the removal", async () => {
+    const doorbell = localDoorbell();
+    const swapped = await startWorld({ doorbell });
+    const [ada, ben] = [await newMember(swapped, "Ada"), await newMember(swapped, "Ben")];
+    const { groupId } = await startGroup(swapped, ada);
+    const bens = await listenReady(swapped, ben.token);
+    const accountId = (await swapped.store.accountByName("Ben"))?.accountId ?? groupId;
+    const [device] = await swapped.store.devicesOf(accountId);
+    const numbers = [device?.device ?? -1];
+    doorbell.ring({ type: "group", groupId, head: 6, joined: [], left: numbers });
+    doorbell.ring({ type: "group", groupId, head: 5, joined: numbers, left: [] });
+    doorbell.ring({ type: "group", groupId, head: 7, joined: [], left: [] });
+    await new Promise((resolve) => setImmediate(resolve));
+    // Once it is in again it hears of that.
+    doorbell.ring({ type: "group", groupId, head: 8, joined: numbers, left: [] });
+    expect(await hears(bens, 8)).toBe(8);
+    expect(bens.frames.filter(({ type }) => type === "group")).toEqual([
+      { type: "group", groupId, head: 8 },
+    ]);
+    await swapped.close();
+  });
+
+  it("ring on for who is back, although the removal is heard of late", async () => {
+    const doorbell = localDoorbell();
+    const swapped = await startWorld({ doorbell });
+    const ada = await newMember(swapped, "Back");
+    const group = await startGroup(swapped, ada);
+    const { groupId } = group;
+    const adas = await listenReady(swapped, ada.token);
+    const accountId = (await swapped.store.accountByName("Back"))?.accountId ?? groupId;
+    const [device] = await swapped.store.devicesOf(accountId);
+    await send(swapped, ada, group, "one");
+    await hears(adas, 1);
+    doorbell.ring({ type: "group", groupId, head: 0, joined: [], left: [device?.device ?? -1] });
+    await eventually(() => adas.frames.some(({ type }) => type === "inbox"));
+    await send(swapped, ada, group, "two");
+    expect(await hears(adas, 2)).toBe(2);
+    await swapped.close();
+  });
+
   it("come as one for what happened while a frame was under way", async () => {
     const doorbell = localDoorbell();
     const busy = await startWorld({ doorbell });
