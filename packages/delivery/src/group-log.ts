@@ -32,6 +32,7 @@ import {
   commitPolicy,
   type Link,
   linkIdOf,
+  linkNamed,
   linksOf,
   sha256,
 } from "./protocol/index.ts";
@@ -107,6 +108,7 @@ export function createGroupLog(service: {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
+  const outsiders = createRateLimiter(limits.join, now);
   const turns = createTurns(limits.waiting);
   const cache = createRecent<Held>(
     limits.groupBytesInMemory,
@@ -195,6 +197,27 @@ export function createGroupLog(service: {
     const key = bytesToText(groupId);
     if (messages.has(key) || (await store.leafOf(groupId, device)) === undefined) return;
     messages.take(key);
+  }
+
+  /**
+   * Who is no member commits by an open link of this group, or learns nothing of it and takes none of its time. Was the commit
+   * accepted before, its device is a member by it or may still read where it is.
+   */
+  async function checkMayCommit(
+    groupId: Bytes,
+    caller: ListedDevice,
+    commit: Bytes,
+  ): Promise<void> {
+    if ((await store.leafOf(groupId, caller.device)) !== undefined) return;
+    if (await store.findEntry(groupId, caller.device, await sha256(commit))) return;
+    outsiders.take(String(caller.device));
+    const header = await byTheRules(() => readMessage(commit));
+    const named = header.authenticatedData && linkNamed(header.authenticatedData);
+    if (header.sender?.senderType !== "new_member_commit" || !named) throw notFound();
+    const link = await store.link(await linkIdOf(named), now());
+    // To whoever has its key the link itself says no less.
+    if (link === "closed") throw linkClosed();
+    if (!link || Buffer.compare(link.groupId, groupId) !== 0) throw notFound();
   }
 
   /** Where a message of another epoch was refused. Only members learn where the group is. */
@@ -338,6 +361,7 @@ export function createGroupLog(service: {
     checkSize(bundle.groupInfo, SIZES.groupInfo, "the GroupInfo is too large");
     const hash = await sha256(bundle.commit);
     await checkRate(groupId, device.device);
+    await checkMayCommit(groupId, device, bundle.commit);
     const key = bytesToText(groupId);
     const accepted = await turns.alone(key, () =>
       untilSettled(async (attempt) => {

@@ -56,6 +56,8 @@ export interface Limits {
   readonly signalQueue: number;
   /** Commits, proposals and application messages of all members of one group. */
   readonly groupMessage: Rate;
+  /** Commits of one device to groups that it is not in. */
+  readonly join: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
   /** Reports of one device on commits that it can't follow. */
@@ -134,6 +136,7 @@ export const DEFAULT_LIMITS: Limits = {
   signalFrames: { burst: 20_000, perSecond: 10_000 },
   signalQueue: 8,
   groupMessage: { burst: 2000, perSecond: 200 },
+  join: { burst: 60, perSecond: 0.2 },
   group: { burst: 60, perSecond: 0.1 },
   report: { burst: 20, perSecond: 0.05 },
   devices: 64,

@@ -794,7 +794,7 @@ describe("links", () => {
     expect((await send(world, ben, bens, "here I am")).answer.status).toBe(201);
 
     const refused = await postCommit(world, eve, group.groupId, late.body);
-    expect(refused.problem.code).toBe("wrong-epoch");
+    expect(refused.problem.code).toBe("link-closed");
     expect(refused.problem["currentEpoch"]).toBeUndefined();
     expect((await readLink(world, eve, own)).problem.code).toBe("link-closed");
   });
@@ -819,12 +819,12 @@ describe("links", () => {
     await commitLinks(world, ada, group, [own]);
     const unproved = await composeJoin(world, ben, own, { key: await newKey() });
     expect((await postCommit(world, ben, group.groupId, unproved.body)).problem.code).toBe(
-      "not-allowed",
+      "not-found",
     );
     await unproved.group.remove();
     const without = await composeJoin(world, ben, own, { proof: random(0) });
     expect((await postCommit(world, ben, group.groupId, without.body)).problem.code).toBe(
-      "not-allowed",
+      "not-found",
     );
     await without.group.remove();
     const proved = await composeJoin(world, ben, own);
@@ -846,6 +846,22 @@ describe("links", () => {
     expect((await postCommit(world, ada, group.groupId, body)).status).toBe(201);
   });
 
+  it("are what an outsider learns of a group by, and commits without one are few", async () => {
+    const own = await startWorld({ limits: { join: { burst: 2, perSecond: 0.01 } } });
+    const [ada, eve] = [await newMember(own, "Ada"), await newMember(own, "Eve")];
+    const link = await newLink();
+    const group = await startGroup(own, ada);
+    await commitLinks(own, ada, group, [link]);
+    const { body } = await composeJoin(own, eve, link, { key: await newKey() });
+    await commit(own, ada, group);
+    const there = await postCommit(own, eve, group.groupId, body);
+    const nowhere = await postCommit(own, eve, random(16), body);
+    expect(there.problem.code).toBe("not-found");
+    expect(nowhere.problem).toEqual(there.problem);
+    expect((await postCommit(own, eve, group.groupId, body)).status).toBe(429);
+    await own.close();
+  });
+
   it("close when they are revoked, and are unknown when they never were", async () => {
     const [ada, ben] = [await aMember(), await aMember()];
     const group = await startGroup(world, ada);
@@ -854,7 +870,7 @@ describe("links", () => {
     const { body } = await composeJoin(world, ben, own);
     await commitLinks(world, ada, group, []);
     expect((await readLink(world, ben, own)).problem.code).toBe("link-closed");
-    expect((await postCommit(world, ben, group.groupId, body)).problem.code).toBe("wrong-epoch");
+    expect((await postCommit(world, ben, group.groupId, body)).problem.code).toBe("link-closed");
     const unknown = await readLink(world, ben, await newLink());
     expect(unknown.problem.code).toBe("not-found");
   });

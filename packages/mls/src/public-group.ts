@@ -377,13 +377,16 @@ export function readMessage(message: Bytes): {
   readonly epoch?: bigint;
   readonly contentType?: ContentType;
   readonly sender?: Sender;
+  /** Of a PublicMessage. */
+  readonly authenticatedData?: Bytes;
 } {
   const decoded = decodeMessage(message);
   const { wireFormat } = decoded;
   switch (decoded.wireFormat) {
     case "mls_public_message": {
-      const { groupId, epoch, sender, content } = decoded.publicMessage.content;
-      return { wireFormat, groupId, epoch, contentType: content.contentType, sender };
+      const { groupId, epoch, sender, content, authenticatedData } = decoded.publicMessage.content;
+      const { contentType } = content;
+      return { wireFormat, groupId, epoch, contentType, sender, authenticatedData };
     }
     case "mls_private_message": {
       const { groupId, epoch, contentType } = decoded.privateMessage;

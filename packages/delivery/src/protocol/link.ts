@@ -97,6 +97,15 @@ export async function proveLink(
   return encode(LinkProof, { signatureKey: linkKey.publicKey, signature: await linkKey.sign(tbs) });
 }
 
+/** The signature key of the link that a commit names, whether or not it holds; undefined where it names none. */
+export function linkNamed(authenticatedData: Bytes): Bytes | undefined {
+  try {
+    return decode(LinkProof, authenticatedData).signatureKey;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The link among `links` by which this commit joins, or undefined where no link vouches for it. Expiry is the caller's to judge. */
 export async function linkOfProof(
   authenticatedData: Bytes,
