@@ -91,7 +91,9 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
   server.maxConnections = CONNECTIONS;
   boundConnections(server, connectionsPerAddress);
   const slow = endSlowReaders(readers);
-  server.on(tls ? "secureConnection" : "connection", slow.watch);
+  // Of one with TLS the socket beneath, too: until their hands are shaken there is no other.
+  server.on("connection", slow.watch);
+  if (tls) server.on("secureConnection", slow.watch);
   server.on("upgrade", (request, stream, head) => {
     service.upgrade(request, stream, head, { address: request.socket.remoteAddress ?? "" });
   });
