@@ -343,9 +343,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         options.log?.({ ...line, status, code: error.code });
       }
     },
-    async sweep() {
-      while (await blobs.sweep());
-    },
+    sweep: blobs.sweep,
     status: () => ({ ...sockets.status(), requests }),
     isReady: async () => !retired && (await storeAnswers()),
     retire() {

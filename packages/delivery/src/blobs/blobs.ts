@@ -24,8 +24,14 @@ const PART = 1024 * 1024;
 const SLICE = 64 * 1024;
 /** Parts that are looked up at a time. */
 const PAGE = 64;
-/** Blobs that one sweep removes at most. */
+/** Blobs that a sweep looks up at a time. */
 const SWEEP = 500;
+/** Blobs that can't be removed, after which a sweep gives up. The next one begins behind them. */
+const TROUBLE = 20;
+/** What a download has to take, over all of it: bytes a millisecond. */
+const RATE = 16;
+/** No timer lasts longer, in milliseconds. */
+const LONGEST = 2 ** 31 - 1;
 /**
  * Between the end of a blob and the removal of the last of it, in milliseconds: longer than a part that is being put
  * meanwhile can take, so that nothing comes after it.
@@ -34,8 +40,8 @@ const GRACE = 15 * 60 * 1000;
 
 export interface Blobs {
   readonly handlers: Handlers<"createBlob" | "appendBlob" | "blob" | "deleteBlob">;
-  /** Removes what is expired or deleted; true where more of it may be left. */
-  readonly sweep: () => Promise<boolean>;
+  /** Removes what is expired or deleted. Rejects where some of it could not be removed: what else there was is. */
+  readonly sweep: () => Promise<void>;
 }
 
 /** By which the bodies know a blob. It is not its id: who sees the names of files can fetch nothing. */
@@ -59,6 +65,8 @@ export function createBlobs(service: {
 }): Blobs {
   const { store, limits, now } = service;
   const transfers = createTransfers(limits);
+  /** Blobs that could not be removed since all were last tried. */
+  const troubled = new Set<string>();
   const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
 
   /** Where this service keeps blobs; one that keeps none has no such routes. */
@@ -261,24 +269,41 @@ export function createBlobs(service: {
     }
   }
 
-  /** A stream that ends when nobody takes from it for too long. `end` is called when it is over. */
-  function streamOf(slices: AsyncGenerator<Bytes, void>, first: Bytes, end: () => void) {
+  /**
+   * A stream that ends when nobody takes from it for too long, or when all of its `length` took too long. `end` is called when
+   * it is over.
+   */
+  function streamOf(
+    slices: AsyncGenerator<Bytes, void>,
+    first: Bytes,
+    length: number,
+    end: () => void,
+  ) {
     let idle: NodeJS.Timeout | undefined;
+    let late: NodeJS.Timeout | undefined;
     let next: Bytes | undefined = first;
     const over = async (): Promise<void> => {
       clearTimeout(idle);
+      clearTimeout(late);
       end();
       await slices.return();
     };
-    const wait = (controller: ReadableStreamDefaultController<Bytes>): void => {
-      idle = setTimeout(() => {
-        controller.error(new Error("nobody reads"));
+    type Controller = ReadableStreamDefaultController<Bytes>;
+    const breakOff = (controller: Controller, reason: string, after: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        controller.error(new Error(reason));
         void over();
-      }, limits.blobPatience);
+      }, after);
+    const wait = (controller: Controller): void => {
+      idle = breakOff(controller, "nobody reads", limits.blobPatience);
     };
     return new ReadableStream<Bytes>(
       {
-        start: wait,
+        start(controller) {
+          wait(controller);
+          const most = Math.min(limits.blobPatience + length / RATE, LONGEST);
+          late = breakOff(controller, "the reader is too slow", most);
+        },
         async pull(controller) {
           clearTimeout(idle);
           try {
@@ -335,7 +360,7 @@ export function createBlobs(service: {
       const slices = read(blobId, from, to);
       // Read ahead of the answer: what is wrong with the first part is still told by a status.
       const first = await slices.next();
-      const stream = streamOf(slices, first.value ?? new Uint8Array(), end);
+      const stream = streamOf(slices, first.value ?? new Uint8Array(), to - from, end);
       return new Response(stream, {
         status: range === undefined ? 200 : 206,
         headers: {
@@ -354,13 +379,28 @@ export function createBlobs(service: {
     handlers: { createBlob, appendBlob, blob, deleteBlob },
     async sweep() {
       const { bodies: held } = service;
-      if (held === undefined) return false;
-      const ended = await store.blobsToRemove(now() - GRACE, SWEEP);
-      for (const blobId of ended) {
-        await held.remove(bodyOf(blobId));
-        await store.forgetBlob(blobId);
+      if (held === undefined) return;
+      const failures: unknown[] = [];
+      for (let more = true; more; ) {
+        const limit = SWEEP + troubled.size;
+        const ended = await store.blobsToRemove(now() - GRACE, limit);
+        more = ended.length === limit;
+        for (const blobId of ended) {
+          const body = bodyOf(blobId);
+          if (troubled.has(body)) continue;
+          try {
+            await held.remove(body);
+          } catch (error) {
+            troubled.add(body);
+            failures.push(error);
+            if (failures.length === TROUBLE) throw error;
+            continue;
+          }
+          await store.forgetBlob(blobId);
+        }
       }
-      return ended.length === SWEEP;
+      troubled.clear();
+      if (failures.length > 0) throw failures[0];
     },
   };
 }

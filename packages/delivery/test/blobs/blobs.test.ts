@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { createDeliveryService, serve } from "@conclave/delivery";
+import { createDeliveryService, diskBodies, serve } from "@conclave/delivery";
 import { BlobResponse, bytesToText, ROUTES } from "@conclave/delivery/protocol";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type Answer,
   type Bytes,
@@ -398,6 +398,34 @@ describe("a download", () => {
     await limited.close();
   });
 
+  it("ends where somebody takes a little now and then, for hours", async () => {
+    const limits = { transfersPerAccount: 1 };
+    const limited = await startWorld({ limits });
+    const bearer = await register(limited, await newPerson("Dripper"));
+    const path = await upload(limited, bearer, random(4 * MEBIBYTE));
+    const ask = () =>
+      limited.service.fetch(
+        new Request(ORIGIN + path, { headers: { authorization: `Bearer ${bearer}` } }),
+        { address: "127.0.0.1" },
+      );
+    const seconds = 30 + (4 * MEBIBYTE) / 16_000;
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const reader = (await ask()).body?.getReader();
+      for (let second = 0; second < seconds; second += 29) {
+        expect((await reader?.read())?.value).toBeDefined();
+        await vi.advanceTimersByTimeAsync(29_000);
+      }
+      await expect(reader?.read()).rejects.toThrow("too slow");
+    } finally {
+      vi.useRealTimers();
+    }
+    const again = await ask();
+    expect(again.status).toBe(200);
+    await again.body?.cancel();
+    await limited.close();
+  });
+
   it("of what was changed on the disk never ends well", async () => {
     const content = random(3 * MEBIBYTE);
     const path = await upload(world, token, content);
@@ -472,6 +500,38 @@ describe("the end of a blob", () => {
     expect(await filesOf(timed, path)).toEqual([]);
     expect(await store.blobsToRemove(Number.MAX_SAFE_INTEGER, 9)).toEqual([]);
     await timed.close();
+  });
+
+  it("goes on past one whose bytes can't be removed, and comes back to it", async () => {
+    const swept = await startWorld();
+    const bearer = await register(swept, await newPerson("Stuck"));
+    const paths: string[] = [];
+    for (let i = 0; i < 3; i++) paths.push(await upload(swept, bearer, random(100)));
+    swept.clock.now += 100 * 24 * HOUR;
+    const bodies = diskBodies(swept.blobs);
+    let stuck: string | undefined;
+    const service = createDeliveryService({
+      store: swept.store,
+      publicOrigin: ORIGIN,
+      allowedOrigins: [],
+      now: () => swept.clock.now,
+      blobs: {
+        ...bodies,
+        async remove(name) {
+          stuck ??= name;
+          if (stuck === name) throw new Error("the bucket says no");
+          await bodies.remove(name);
+        },
+      },
+    });
+    const left = async () => (await Promise.all(paths.map((path) => filesOf(swept, path)))).flat();
+    await expect(service.sweep()).rejects.toThrow("the bucket says no");
+    expect(await left()).toHaveLength(1);
+    await expect(service.sweep()).rejects.toThrow("the bucket says no");
+    stuck = "";
+    await service.sweep();
+    expect(await left()).toEqual([]);
+    await swept.close();
   });
 
   it("leaves nothing, whatever broke on the way", async () => {
