@@ -91,12 +91,20 @@ export function startSweeper(options: {
   let timer: NodeJS.Timeout;
 
   async function run(): Promise<void> {
-    try {
-      await options.also?.();
-      options.onSwept(await sweep(store, retention, { now, stopped: () => stopped }));
-    } catch (error) {
-      options.onError(error);
-    }
+    // Neither waits for the other, nor for its end.
+    const parts = [
+      options.also,
+      async () => options.onSwept(await sweep(store, retention, { now, stopped: () => stopped })),
+    ];
+    await Promise.all(
+      parts.map(async (part) => {
+        try {
+          await part?.();
+        } catch (error) {
+          options.onError(error);
+        }
+      }),
+    );
     if (!stopped) wait(interval);
   }
 

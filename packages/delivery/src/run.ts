@@ -114,7 +114,7 @@ export async function runService(
         metrics.swept(counts, now());
         log.event("swept", counts);
       },
-      onError: (error) => log.error("sweep-failed", { error: nameOf(error) }),
+      onError: (error) => log.error("sweep-failed", { error: nameOf(error), code: codeOf(error) }),
     });
     ends.push(() => sweeper.stop());
 
@@ -190,7 +190,7 @@ async function explained<T>(
   try {
     return await attempt();
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+    const code = codeOf(error);
     if (code === undefined) throw error;
     const reason =
       {
@@ -202,6 +202,11 @@ async function explained<T>(
       }[code] ?? code;
     throw new OperatorError(`${setting}: can't listen on ${addressText(address)}: ${reason}`);
   }
+}
+
+/** What the system or the store of blobs calls it, such as `ENOSPC`. */
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
 /** An error's name: its message might quote what was sent. */

@@ -77,6 +77,28 @@ it("goes through many groups and long logs in portions", async () => {
   }
 });
 
+it("deletes what is past its time although the blobs can't be swept", async () => {
+  const store = openSqliteStore(":memory:");
+  const seen: unknown[] = [];
+  const sweeper = startSweeper({
+    store,
+    also: async () => {
+      throw new Error("no blobs");
+    },
+    retention: {},
+    interval: 1,
+    now: () => 5,
+    onSwept: () => seen.push("swept"),
+    onError: (error) => seen.push(error),
+  });
+  await eventually(() => seen.length >= 2);
+  await sweeper.stop();
+  expect(seen).toContain("swept");
+  expect(seen).toContainEqual(new Error("no blobs"));
+  expect((await store.statistics()).facts).toEqual({ swept: 5 });
+  await store.close();
+});
+
 it("sweeps again and again, also after a failure, until it is stopped", async () => {
   const store = openSqliteStore(":memory:");
   const seen: string[] = [];
