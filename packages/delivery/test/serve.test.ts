@@ -36,6 +36,7 @@ it("ends although somebody never shakes hands", async () => {
   silent.resume();
   await server.close({ grace: 100 });
   await ended;
+  expect(silent.destroyed).toBe(true);
   await store.close();
 });
 
