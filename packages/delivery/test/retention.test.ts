@@ -28,7 +28,13 @@ it("keeps everything but what has expired, unless it is told otherwise", async (
   await send(world, ada, group, "hello");
   world.clock.now += 400 * DAY;
   const swept = await sweep(world.store, {}, { now: () => world.clock.now });
-  expect(swept).toEqual({ sessions: 1, nonces: 1, keyPackages: 0, keyPackageRefs: 0 });
+  expect(swept).toEqual({
+    sessions: 1,
+    nonces: 1,
+    keyPackages: 0,
+    keyPackageRefs: 0,
+    logEntries: 0,
+  });
   world.clock.now -= 400 * DAY;
   expect((await world.store.statistics()).facts.swept).toBe(world.clock.now + 400 * DAY);
 });

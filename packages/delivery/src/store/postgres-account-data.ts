@@ -39,9 +39,12 @@ async function groupsOf(
   return { own: own.map((row) => row.group_id), shared: own.length < groups.length };
 }
 
+/** Their logs may be long: the sweep deletes them. */
 async function clearGroups(tx: Queries, groups: readonly Bytes[]): Promise<void> {
   await tx.all(
-    `WITH logs AS (DELETE FROM log WHERE group_id = ANY($1::bytea[])),
+    `WITH ended AS (
+         INSERT INTO ended_groups SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING),
+       unread AS (UPDATE groups SET kept_from = head + 1 WHERE group_id = ANY($1::bytea[])),
        nodes AS (DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[])),
        states AS (DELETE FROM group_states WHERE group_id = ANY($1::bytea[])),
        past AS (DELETE FROM past_states WHERE group_id = ANY($1::bytea[])),

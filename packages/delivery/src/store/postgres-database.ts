@@ -99,6 +99,7 @@ export class Database implements Queries {
   readonly #pools: readonly pg.Pool[];
   /** Which of them takes writes, as far as is known. */
   #current = 0;
+  readonly #url: string;
   /** Names for statements, so that a connection plans each once. */
   readonly #names = new Map<string, string>();
   /** Connections on which a commit was not waited for. */
@@ -113,6 +114,7 @@ export class Database implements Queries {
   #nextSettling: Promise<void> | undefined;
 
   private constructor(url: string, connections: number, patience: Patience) {
+    this.#url = url;
     this.#pools = hostsOf(url).map((host) => this.#makePool(host, connections, patience));
   }
 
@@ -234,6 +236,16 @@ export class Database implements Queries {
       await tx.all("COMMIT");
       return result;
     });
+  }
+
+  /** A transaction whose statements may take as long as they need, on a connection of its own. */
+  async unhurried<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
+    const db = new Database(this.#url, 1, {});
+    try {
+      return await db.transaction(work);
+    } finally {
+      await db.close();
+    }
   }
 
   /**

@@ -260,4 +260,11 @@ CREATE TABLE barred (
 );
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS];
+const ENDED = `
+-- Groups whose log is to go, portion by portion: nobody is left who may read it.
+CREATE TABLE ended_groups (
+  group_id BYTEA PRIMARY KEY REFERENCES groups
+);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS, ENDED];

@@ -19,8 +19,18 @@ const SWEEP = `WITH ${EXPIRING.map(
   ([kind, table, key, condition]) => `"${kind}" AS (
     DELETE FROM ${table} WHERE (${key}) IN (
       SELECT ${key} FROM ${table} WHERE ${condition} LIMIT $2) RETURNING 1)`,
-).join(", ")}
-  SELECT ${EXPIRING.map(([kind]) => `(SELECT count(*) FROM "${kind}") AS "${kind}"`).join(", ")}`;
+).join(", ")},
+  entries AS (
+    DELETE FROM log WHERE ctid = ANY(ARRAY(
+      SELECT found.ctid FROM ended_groups CROSS JOIN LATERAL (
+        SELECT log.ctid FROM log WHERE log.group_id = ended_groups.group_id ORDER BY seq LIMIT $2
+      ) AS found LIMIT $2)) RETURNING 1),
+  emptied AS (
+    DELETE FROM ended_groups WHERE group_id IN (
+      SELECT group_id FROM ended_groups WHERE NOT EXISTS (
+        SELECT 1 FROM log WHERE log.group_id = ended_groups.group_id) LIMIT $2))
+  SELECT (SELECT count(*) FROM entries) AS "logEntries",
+    ${EXPIRING.map(([kind]) => `(SELECT count(*) FROM "${kind}") AS "${kind}"`).join(", ")}`;
 
 /** What is kept is counted in rows, not by their numbers: after a restore these have a gap. */
 const TRIM = `WITH held AS (
@@ -87,7 +97,8 @@ export function postgresUpkeep(db: Database): UpkeepStore {
     note: (fact, at) => note(db, fact, at),
 
     async markRestored(now) {
-      await db.transaction(async (tx) => {
+      // It touches every group and device.
+      await db.unhurried(async (tx) => {
         await tx.all("UPDATE groups SET head = head + $1", RESTORE_GAP);
         await tx.all("UPDATE devices SET inbox_head = inbox_head + $1", RESTORE_GAP);
         await tx.all("DELETE FROM key_packages WHERE last_resort = false");

@@ -254,4 +254,19 @@ CREATE TABLE barred (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, PEOPLE, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS];
+const ENDED = `
+-- Groups whose log is to go, portion by portion: nobody is left who may read it.
+CREATE TABLE ended_groups (
+  group_id BLOB PRIMARY KEY REFERENCES groups
+) STRICT, WITHOUT ROWID;
+`;
+
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  PEOPLE,
+  BLOBS,
+  KEY_PACKAGES,
+  UPKEEP,
+  REPORTS,
+  ENDED,
+];

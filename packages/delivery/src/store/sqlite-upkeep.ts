@@ -37,7 +37,18 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
           );
           return [kind, gone] as const;
         });
-        return Object.fromEntries(counts);
+        const logEntries = db.run(
+          `DELETE FROM log WHERE rowid IN (
+             SELECT log.rowid FROM ended_groups CROSS JOIN log USING (group_id) LIMIT ?)`,
+          limit,
+        );
+        db.run(
+          `DELETE FROM ended_groups WHERE group_id IN (
+             SELECT group_id FROM ended_groups WHERE NOT EXISTS (
+               SELECT 1 FROM log WHERE log.group_id = ended_groups.group_id) LIMIT ?)`,
+          limit,
+        );
+        return Object.fromEntries([...counts, ["logEntries", logEntries]]);
       });
     },
 

@@ -595,7 +595,10 @@ export interface Statistics {
 export const RESTORE_GAP = 1_000_000_000;
 
 export interface UpkeepStore {
-  /** Deletes at most `limit` of each kind of what has expired: how many of which. */
+  /**
+   * Deletes at most `limit` of each kind of what has expired, and of the entries in logs of groups that ended with an account: how many
+   * of which.
+   */
   sweep(now: number, limit: number): Promise<Readonly<Record<string, number>>>;
   /** The groups behind `after`, in the order of their ids. */
   groupIds(after: Bytes | undefined, limit: number): Promise<readonly Bytes[]>;

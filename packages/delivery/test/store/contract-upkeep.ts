@@ -46,10 +46,11 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
   async function aGroup(times: readonly number[] = []): Promise<{
     readonly groupId: Bytes;
     readonly device: number;
+    readonly accountId: Bytes;
     readonly signInKey: Bytes;
     readonly hashes: Bytes[];
   }> {
-    const { device, signInKey } = await aDevice();
+    const { device, accountId, signInKey } = await aDevice();
     const groupId = random(16);
     const part = random(8);
     await store.createGroup({
@@ -74,7 +75,7 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       });
       hashes.push(hash);
     }
-    return { groupId, device, signInKey, hashes };
+    return { groupId, device, accountId, signInKey, hashes };
   }
 
   const keyPackage = (notAfter: bigint) => ({
@@ -118,6 +119,19 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       });
       const [left] = await store.claimKeyPackages(accountId, [1], NOW);
       expect(left?.keyPackage).toEqual(keyPackages[1]?.keyPackage);
+    });
+
+    it("deletes the logs of groups that ended with their account, in portions, and no others", async () => {
+      const alone = await aGroup(Array.from({ length: 5 }, () => NOW));
+      const second = await aGroup([NOW]);
+      const other = await aGroup([NOW, NOW]);
+      for (const { accountId } of [alone, second])
+        await store.deleteAccount(accountId, { now: NOW });
+      const portions: (number | undefined)[] = [];
+      for (let i = 0; i < 4; i++) portions.push((await store.sweep(NOW, 2)).logEntries);
+      expect(portions).toEqual([2, 2, 2, 0]);
+      expect((await store.log(alone.groupId, alone.device, PAGE))?.entries ?? []).toEqual([]);
+      expect((await store.log(other.groupId, other.device, PAGE))?.entries).toHaveLength(2);
     });
 
     it("lists groups behind one another", async () => {

@@ -59,6 +59,7 @@ const reported: Rows = ({ bytes, no }) => [
   `reports VALUES (${bytes("61")}, 0, 1, ${bytes("69")}, ${no})`,
   `barred VALUES (${bytes("61")}, 1000)`,
 ];
+const ended: Rows = ({ bytes }) => [`ended_groups VALUES (${bytes("61")})`];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -66,8 +67,8 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep, reported],
-  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported],
+  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended],
+  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported, ended],
 };
 
 /** The version and the number of rows of each table. */

@@ -130,6 +130,26 @@ describe("the PostgreSQL database", () => {
     await store.close();
   });
 
+  it("is marked as restored however long that takes", async () => {
+    await server.clear(url);
+    const store = await openPostgresStore(url);
+    await server.query(
+      `CREATE TABLE seen (timeout TEXT);
+       CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN INSERT INTO seen VALUES (current_setting('statement_timeout')); RETURN NEW; END $$;
+       CREATE TRIGGER seen BEFORE INSERT ON facts FOR EACH ROW EXECUTE FUNCTION see()`,
+      url,
+    );
+    await store.note("swept", 1);
+    await store.markRestored(2);
+    expect(await server.query("SELECT timeout FROM seen", url)).toEqual([
+      { timeout: "10s" },
+      { timeout: "0" },
+    ]);
+    await server.query("DROP FUNCTION see CASCADE; DROP TABLE seen", url);
+    await store.close();
+  });
+
   it("does not tell values in its errors", async () => {
     const store = await openPostgresStore(url);
     const account = await store.account(random(32));
