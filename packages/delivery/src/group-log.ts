@@ -368,7 +368,9 @@ export function createGroupLog(service: {
         const again = await store.findEntry(groupId, device.device, hash);
         if (again === undefined) return tryCommit(device, groupId, bundle, hash, attempt);
         // Who was to ring for it the first time may have ended before.
-        doorbell.ring({ type: "group", groupId, head: again.seq, joined: [], left: [] });
+        const moved = await store.movedBy(groupId, again.seq);
+        doorbell.ring({ type: "group", groupId, head: again.seq, ...moved });
+        if (bundle.welcome !== undefined) doorbell.ring({ type: "inbox", devices: moved.joined });
         return again;
       }),
     );

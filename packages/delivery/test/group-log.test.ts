@@ -1,4 +1,4 @@
-import { openSqliteStore, type Store } from "@conclave/delivery";
+import { localDoorbell, openSqliteStore, type Store } from "@conclave/delivery";
 import { bytesToText, LINKS_EXTENSION, sha256 } from "@conclave/delivery/protocol";
 import { applicationId, EXTENSION, RequiredCapabilities } from "@conclave/mls";
 import { encode, opaque } from "@conclave/mls/codec";
@@ -41,6 +41,8 @@ import {
   startWorld,
   type World,
 } from "./world.ts";
+
+type Ring = Parameters<ReturnType<typeof localDoorbell>["ring"]>[0];
 
 let world: World;
 beforeAll(async () => {
@@ -332,6 +334,27 @@ describe("commits", () => {
       expect(answer.body).toEqual(both[0]?.body);
     }
     expect((await readLog(world, ada, group.groupId)).head).toBe(3);
+  });
+
+  it("that come again ring for those who came with them", async () => {
+    const inner = localDoorbell();
+    const rings: Ring[] = [];
+    inner.listen((ring) => void rings.push(ring));
+    const ringing = await startWorld({ doorbell: inner });
+    const [ada, ben] = [await newMember(ringing, "Ada"), await newMember(ringing, "Ben")];
+    const group = await startGroup(ringing, ada);
+    await commit(ringing, ada, group);
+    const bundle = await group.commit({ proposals: [addOf(await aKeyPackage(ben))] });
+    const body = await bundleBody(group, bundle);
+    const seen: Ring[][] = [];
+    for (let i = 0; i < 2; i++) {
+      rings.length = 0;
+      expect((await postCommit(ringing, ada, group.groupId, body)).status).toBe(201);
+      seen.push(rings.filter(({ type }) => type === "group" || type === "inbox"));
+    }
+    expect(seen[0]).toMatchObject([{ type: "group", head: 2 }, { type: "inbox" }]);
+    expect(seen[1]).toEqual(seen[0]);
+    await ringing.close();
   });
 
   it("cost no epoch where they are invalid", async () => {

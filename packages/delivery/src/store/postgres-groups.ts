@@ -321,6 +321,20 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       return { seq: row.seq, acceptedAt: row.accepted_at };
     },
 
+    async movedBy(groupId, seq) {
+      const rows = await db.all<{ device: number; member: boolean }>(
+        `SELECT device, until_seq IS NULL AS member FROM members
+         WHERE group_id = $1 AND (from_seq = $2 AND until_seq IS NULL OR until_seq = $2 AND NOT EXISTS (
+           SELECT 1 FROM members AS again WHERE again.group_id = members.group_id
+           AND again.device = members.device AND again.until_seq IS NULL))`,
+        groupId,
+        seq,
+      );
+      const devices = (member: boolean): readonly number[] =>
+        rows.filter((row) => row.member === member).map(({ device }) => device);
+      return { joined: devices(true), left: devices(false) };
+    },
+
     async winner(groupId, epoch) {
       return db.one<{ seq: number; hash: Bytes }>(
         "SELECT seq, hash FROM log WHERE group_id = $1 AND epoch = $2 AND kind = 'commit'",

@@ -331,6 +331,21 @@ export function sqliteGroups(db: Database): GroupStore {
       return findEntry(groupId, device, hash);
     },
 
+    async movedBy(groupId, seq) {
+      const rows = db.all<{ device: number; member: number }>(
+        `SELECT device, until_seq IS NULL AS member FROM members
+         WHERE group_id = ? AND (from_seq = ? AND until_seq IS NULL OR until_seq = ? AND NOT EXISTS (
+           SELECT 1 FROM members AS again WHERE again.group_id = members.group_id
+           AND again.device = members.device AND again.until_seq IS NULL))`,
+        groupId,
+        seq,
+        seq,
+      );
+      const devices = (member: boolean): readonly number[] =>
+        rows.filter((row) => (row.member === 1) === member).map(({ device }) => device);
+      return { joined: devices(true), left: devices(false) };
+    },
+
     async winner(groupId, epoch) {
       return db.one<{ seq: number; hash: Bytes }>(
         "SELECT seq, hash FROM log WHERE group_id = ? AND epoch = ? AND kind = 'commit'",

@@ -436,6 +436,11 @@ export interface GroupStore {
 
   /** Where the log has the message with this hash, if the device may read that place. */
   findEntry(groupId: Bytes, device: number, hash: Bytes): Promise<Accepted | undefined>;
+  /** Who came and went with this entry of the log, as far as they are still in, or still out; who made the group came with the first. */
+  movedBy(
+    groupId: Bytes,
+    seq: number,
+  ): Promise<{ readonly joined: readonly number[]; readonly left: readonly number[] }>;
   /** The commit that ended the epoch. */
   winner(
     groupId: Bytes,

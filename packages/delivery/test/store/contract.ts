@@ -583,9 +583,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.appendCommit(aCommit(groupId, 1, added));
       expect(await store.leafOf(groupId, guest)).toBe(1);
       expect(await store.deviceOfLeaf(groupId, 1)).toBe(guest);
+      expect(await store.movedBy(groupId, 2)).toEqual({ joined: [guest], left: [] });
       await store.appendCommit(aCommit(groupId, 2));
+      expect(await store.movedBy(groupId, 3)).toEqual({ joined: [], left: [] });
       expect(await seqs(groupId, guest)).toEqual([2, 3]);
       await store.appendCommit(aCommit(groupId, 3, { removed: [1] }));
+      expect(await store.movedBy(groupId, 2)).toEqual({ joined: [], left: [] });
+      expect(await store.movedBy(groupId, 4)).toEqual({ joined: [], left: [guest] });
       const hidden = aCommit(groupId, 4);
       await store.appendCommit(hidden);
       expect(await seqs(groupId, guest)).toEqual([2, 3, 4]);
@@ -608,6 +612,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       // Back again, it reads from its return, and still what it could read before.
       await store.appendCommit(aCommit(groupId, 5, added));
       expect(await seqs(groupId, guest)).toEqual([2, 3, 4, 6]);
+      expect(await store.movedBy(groupId, 4)).toEqual({ joined: [], left: [] });
+      expect(await store.movedBy(groupId, 6)).toEqual({ joined: [guest], left: [] });
       const stranger = await aDevice();
       expect(await seqs(groupId, stranger.device)).toBeUndefined();
       expect(await seqs(random(16), device)).toBeUndefined();
