@@ -29,6 +29,8 @@ export interface Call<N extends RouteName> {
   /** By which session. */
   readonly session: (typeof ROUTES)[N]["signIn"] extends true ? Session : undefined;
   readonly params: ParametersOf<N>;
+  /** For who reads the request alone, before what came counts: throws `Refusal` where the session has ended since. */
+  readonly stillSignedIn: () => Promise<void>;
   /** Read when this is called. Throws `Refusal` where it is not what the route takes. */
   readonly body: () => Promise<BodyOf<N>>;
 }
@@ -46,6 +48,7 @@ export type AnyHandler = (call: {
   readonly device: ListedDevice | undefined;
   readonly session: Session | undefined;
   readonly params: object;
+  readonly stillSignedIn: () => Promise<void>;
   readonly body: () => Promise<unknown>;
 }) => Promise<unknown>;
 

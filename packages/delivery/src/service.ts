@@ -292,8 +292,17 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       const { address } = c.env;
       // An address has colons or dots, and a device's number neither.
       const caller = device === undefined ? addressKey(address) : String(device.device);
-      const body = () => bodyOf(route, request, (size) => reading(caller, size));
-      return responseOf(route, await handler({ request, address, device, session, params, body }));
+      const stillSignedIn = async (): Promise<void> => {
+        if (session !== undefined) await sessions.session(bearerOf(request));
+      };
+      // A body may take its time: the session may have ended meanwhile.
+      const body = async (): Promise<unknown> => {
+        const read = await bodyOf(route, request, (size) => reading(caller, size));
+        if (route.body !== undefined) await stillSignedIn();
+        return read;
+      };
+      const given = { request, address, device, session, params, stillSignedIn, body };
+      return responseOf(route, await handler(given));
     });
   }
   for (const [path, allowed] of methods) {

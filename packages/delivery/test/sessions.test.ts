@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Answer,
   call,
+  eventually,
   newPerson,
   ORIGIN,
   type Person,
@@ -143,6 +144,39 @@ describe("sessions", () => {
     expect(await holds(there, other)).toBe(true);
     expect(await holds(there)).toBe(false);
     await other.close();
+  });
+
+  it("that end while a body comes in do nothing with it", async () => {
+    const { tokens } = await withTwo();
+    const [token, other] = tokens;
+    const begin = (path: string, type: string, headers: object, first: string) => {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      const request = fetch(world.url + path, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": type, ...headers },
+        body: new ReadableStream<Uint8Array>({
+          async start(controller) {
+            controller.enqueue(new TextEncoder().encode(first));
+            controller.enqueue(new TextEncoder().encode(await promise));
+            controller.close();
+          },
+        }),
+        duplex: "half",
+      } as RequestInit);
+      return { request, finish: resolve };
+    };
+    const json = begin("/v1/sessions/end", "application/json", {}, "{");
+    const blobHeaders = { "upload-complete": "?1", "upload-length": "20" };
+    const blob = begin("/v1/blobs", "application/octet-stream", blobHeaders, "0123456789");
+    // It was let in: there is an upload.
+    await eventually(() => world.service.status().requests === 2);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await call(world, "DELETE", "/v1/sessions", { token })).status).toBe(204);
+    json.finish("}");
+    blob.finish("0123456789");
+    expect((await json.request).status).toBe(401);
+    expect((await blob.request).status).toBe(401);
+    expect(await holds(other)).toBe(true);
   });
 
   it("last half an hour", async () => {

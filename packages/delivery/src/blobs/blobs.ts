@@ -123,7 +123,10 @@ export function createBlobs(service: {
   }
 
   /** Appends what comes, part by part. What came before a connection broke off stays, but for a last bit. */
-  async function append(request: Request, begun: StoredBlob): Promise<StoredBlob> {
+  async function append(
+    { request, stillSignedIn }: Call<"createBlob" | "appendBlob">,
+    begun: StoredBlob,
+  ): Promise<StoredBlob> {
     const left = begun.size - begun.stored;
     const tooLong = (): Refusal =>
       new Refusal("bad-request", "that is more than the blob has", { headers: stateHeaders(blob) });
@@ -133,6 +136,7 @@ export function createBlobs(service: {
     let filled = 0;
     const buffer = new Uint8Array(Math.min(PART, left));
     const flush = async (): Promise<void> => {
+      await stillSignedIn();
       blob = await putPart(blob, buffer.slice(0, filled));
       filled = 0;
     };
@@ -180,7 +184,8 @@ export function createBlobs(service: {
     }
   }
 
-  async function createBlob({ request, device }: Call<"createBlob">): Promise<Response> {
+  async function createBlob(given: Call<"createBlob">): Promise<Response> {
+    const { request, device } = given;
     bodies();
     const length = numberFromHeader(request, "upload-length");
     const whole = request.headers.get("upload-complete") === "?1";
@@ -219,11 +224,12 @@ export function createBlobs(service: {
       }
       // The same request again, whose first part was taken: the answer says where to go on.
       if (created.stored > 0) return stateResponse(201, created);
-      return stateResponse(201, await append(request, created));
+      return stateResponse(201, await append(given, created));
     });
   }
 
-  async function appendBlob({ request, params, device }: Call<"appendBlob">): Promise<Response> {
+  async function appendBlob(given: Call<"appendBlob">): Promise<Response> {
+    const { request, params, device } = given;
     bodies();
     const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
     if (type !== "application/partial-upload") {
@@ -233,7 +239,7 @@ export function createBlobs(service: {
     if (offset === undefined) throw new Refusal("bad-request", "Upload-Offset is missing");
     const blob = await own(device, params.blobId);
     if (blob.stored !== offset) throw wrongOffset(blob);
-    return stateResponse(200, await transfer(device, () => append(request, blob)));
+    return stateResponse(200, await transfer(device, () => append(given, blob)));
   }
 
   async function deleteBlob({ params, device }: Call<"deleteBlob">): Promise<undefined> {
