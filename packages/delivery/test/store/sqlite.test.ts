@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteStore } from "@conclave/delivery";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
 import { Undo } from "../../src/store/undo.ts";
 import { random } from "../world.ts";
@@ -157,7 +157,16 @@ describe("transactions that come together", () => {
     db.close();
   });
 
+  /** No time passes: what comes together goes into one batch, also where the machine is busy. */
+  function stopTheClock(): void {
+    vi.spyOn(performance, "now").mockReturnValue(0);
+  }
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
   it("all fail with a COMMIT that fails, and the next are written", async () => {
+    stopTheClock();
     const { db, put, numbers } = aDatabase();
     await put(1);
     // A reference that is checked at the COMMIT alone.
@@ -174,6 +183,7 @@ describe("transactions that come together", () => {
   });
 
   it("all fail where SQLite undid the batch, and the next are written", async () => {
+    stopTheClock();
     const { db, put, numbers } = aDatabase();
     const before = put(1);
     const undoes = db.transaction(() => db.run("INSERT OR ROLLBACK INTO numbers VALUES (-1)"));
