@@ -195,6 +195,7 @@ describe("a look at a message", () => {
       epoch: 1n,
       contentType: "commit",
       sender: { senderType: "member", leafIndex: 0 },
+      authenticatedData: utf8(""),
     });
     const message = await group.send(utf8("x"));
     expect(readMessage(message)).toEqual({
