@@ -185,7 +185,7 @@ onBothStores("devices", (start, kind) => {
     expect(closing.status).toBe(201);
     expect((await readLink(world, ben, own)).problem.code).toBe("link-closed");
     const again = await postCommit(world, eve, group.groupId, kept.body);
-    expect(again.problem.code).toBe("wrong-epoch");
+    expect(again.problem.code).toBe("link-closed");
     // Nobody outside is told where the group is.
     expect(again.problem["currentEpoch"]).toBeUndefined();
     expect(group.members()).toHaveLength(1);
