@@ -4,17 +4,11 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import {
-  type AccountRow,
-  LISTED,
-  type ListedRow,
-  putList,
-  refuseLateEntry,
-  toDevice,
-} from "./postgres-accounts.ts";
+import { putList, refuseLateEntry } from "./postgres-accounts.ts";
 import { deleteBlobsOf } from "./postgres-blobs.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { clearInbox } from "./postgres-inbox.ts";
+import { type AccountRow, LISTED, type ListedRow, toDevice } from "./rows.ts";
 import type { AccountDataStore } from "./store.ts";
 
 /** Groups in which nobody but the account's devices ever was, of those it is or was in; and whether there are others. */

@@ -5,8 +5,8 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { nameKey } from "../protocol/index.ts";
-import { type AccountRow, toAccount } from "./postgres-accounts.ts";
 import type { Database, Queries } from "./postgres-database.ts";
+import { type AccountRow, toAccount } from "./rows.ts";
 import type { AccountName, Contact, ContactRule, ContactStore } from "./store.ts";
 
 /** The id of no account: what is asked about the unknown is asked about this. */

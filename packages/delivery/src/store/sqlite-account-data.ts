@@ -4,14 +4,8 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import {
-  type AccountRow,
-  LISTED,
-  type ListedRow,
-  putList,
-  refuseLateEntry,
-  toDevice,
-} from "./sqlite-accounts.ts";
+import { type AccountRow, LISTED, type ListedRow, toDevice } from "./rows.ts";
+import { putList, refuseLateEntry } from "./sqlite-accounts.ts";
 import { deleteBlobsOf } from "./sqlite-blobs.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";

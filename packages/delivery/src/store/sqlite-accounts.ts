@@ -5,70 +5,20 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { type Device, nameKey } from "../protocol/index.ts";
+import {
+  type AccountRow,
+  type DeviceListChange,
+  type DeviceRow,
+  LISTED,
+  type ListedRow,
+  SESSIONS,
+  toAccount,
+  toDevice,
+} from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
-import type { Account, AccountStore, ListedDevice } from "./store.ts";
+import type { AccountStore } from "./store.ts";
 import { Undo } from "./undo.ts";
-
-/** How many sessions a device has at most; the oldest go first. */
-const SESSIONS = 16;
-
-/** A list and the hash of the one before it. */
-type DeviceListChange = Account & {
-  readonly previousHash: Bytes;
-  readonly devices: readonly Device[];
-};
-
-export interface AccountRow {
-  readonly account_id: Bytes;
-  readonly name: string;
-  readonly device_list: Bytes;
-  readonly version: number;
-  readonly hash: Bytes;
-  readonly expires_at: number;
-  readonly registration: Bytes;
-  readonly deleted_at: number | null;
-}
-
-interface DeviceRow {
-  readonly device: number;
-  readonly account_id: Bytes;
-  readonly device_id: Bytes;
-  readonly signature_key: Bytes;
-  readonly sign_in_key: Bytes;
-  readonly revoked_at: number;
-}
-
-/** A device and the list that names it. */
-export interface ListedRow extends DeviceRow {
-  readonly list_expires_at: number;
-}
-export const LISTED = `SELECT devices.*, accounts.expires_at AS list_expires_at
-  FROM devices JOIN accounts USING (account_id)`;
-
-export function toAccount(row: AccountRow): Account {
-  return {
-    accountId: row.account_id,
-    name: row.name,
-    deviceList: row.device_list,
-    version: BigInt(row.version),
-    hash: row.hash,
-    expiresAt: BigInt(row.expires_at),
-    ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
-  };
-}
-
-export function toDevice(row: ListedRow): ListedDevice {
-  return {
-    device: row.device,
-    accountId: row.account_id,
-    deviceId: row.device_id,
-    signatureKey: row.signature_key,
-    signInKey: row.sign_in_key,
-    revokedAt: BigInt(row.revoked_at),
-    listExpiresAt: BigInt(row.list_expires_at),
-  };
-}
 
 /** Lists the device, and answers with its number; undoes all if its key is another device's. Within a transaction. */
 function listDevice(db: Database, accountId: Bytes, device: Device): number {

@@ -4,27 +4,9 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { type BlobRow, toBlob } from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
-import type { BlobPart, BlobStore, StoredBlob } from "./store.ts";
-
-interface BlobRow {
-  readonly blob_id: Bytes;
-  readonly account_id: Bytes;
-  readonly size: number;
-  readonly stored: number;
-  readonly expires_at: number;
-  readonly deleted_at: number | null;
-}
-
-function toBlob(row: BlobRow): StoredBlob {
-  return {
-    blobId: row.blob_id,
-    accountId: row.account_id,
-    size: row.size,
-    stored: row.stored,
-    expiresAt: row.expires_at,
-  };
-}
+import type { BlobPart, BlobStore } from "./store.ts";
 
 /** Ends all blobs of an account, within a transaction. */
 export function deleteBlobsOf(db: Database, accountId: Bytes, now: number): void {

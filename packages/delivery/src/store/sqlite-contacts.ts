@@ -4,7 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { type AccountRow, toAccount } from "./sqlite-accounts.ts";
+import { type AccountRow, toAccount } from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { AccountName, Contact, ContactRule, ContactStore } from "./store.ts";
 
