@@ -495,6 +495,54 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       };
     },
 
+    async newest(groupId, { after, limit, bytes }) {
+      const rows = await db.all<{
+        readonly seq: number;
+        readonly epoch: number;
+        readonly kind: LogEntry["kind"];
+        readonly message: Bytes;
+        readonly accepted_at: number;
+      }>(
+        `SELECT seq, epoch, kind, message, accepted_at FROM (
+           SELECT seq, log.epoch, kind, message, log.accepted_at,
+             sum(octet_length(message)) OVER (ORDER BY seq) AS size
+           FROM log JOIN groups USING (group_id)
+           WHERE group_id = $1 AND seq > $2 AND seq >= kept_from ORDER BY seq LIMIT $3) AS page
+         WHERE size <= $4 ORDER BY seq`,
+        groupId,
+        after,
+        limit,
+        bytes,
+      );
+      return rows.map(({ seq, epoch, kind, message, accepted_at: acceptedAt }) => ({
+        seq,
+        epoch: BigInt(epoch),
+        kind,
+        message,
+        acceptedAt,
+      }));
+    },
+
+    async membersAmong(groupId, devices) {
+      const rows = await db.all<{
+        readonly epoch: number;
+        readonly device: number | null;
+        readonly from_seq: number;
+      }>(
+        `SELECT epoch, device, from_seq FROM groups LEFT JOIN (
+           SELECT group_id, device, from_seq FROM members
+           WHERE device = ANY($2::bigint[]) AND group_id = $1 AND until_seq IS NULL) AS stays
+         USING (group_id) WHERE group_id = $1`,
+        groupId,
+        devices,
+      );
+      const [first] = rows;
+      if (first === undefined) return undefined;
+      const fromSeq = new Map<number, number>();
+      for (const row of rows) if (row.device !== null) fromSeq.set(row.device, row.from_seq);
+      return { epoch: BigInt(first.epoch), fromSeq };
+    },
+
     close: () => appender.close(),
   };
 }

@@ -534,5 +534,43 @@ export function sqliteGroups(db: Database): GroupStore {
         return { groupId, epoch: BigInt(row.epoch), sealedGroupInfo, usesLeft };
       });
     },
+
+    async newest(groupId, { after, limit, bytes }) {
+      const rows = db.each<{
+        readonly seq: number;
+        readonly epoch: number;
+        readonly kind: EntryKind;
+        readonly message: Bytes;
+        readonly accepted_at: number;
+      }>(
+        `SELECT seq, log.epoch, kind, message, log.accepted_at FROM log JOIN groups USING (group_id)
+         WHERE group_id = ? AND seq > ? AND seq >= kept_from ORDER BY seq LIMIT ?`,
+        groupId,
+        after,
+        limit,
+      );
+      const entries: LogEntry[] = [];
+      let size = 0;
+      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
+        size += message.length;
+        if (size > bytes) break;
+        entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
+      }
+      return entries;
+    },
+
+    async membersAmong(groupId, devices) {
+      // Nothing is awaited in between, so both are of one moment.
+      const held = group(groupId);
+      if (held === undefined) return undefined;
+      const rows = db.all<{ device: number; from_seq: number }>(
+        `SELECT device, from_seq FROM json_each(?) CROSS JOIN members ON device = json_each.value
+         WHERE group_id = ? AND until_seq IS NULL`,
+        JSON.stringify(devices),
+        groupId,
+      );
+      const fromSeq = new Map(rows.map((row) => [row.device, row.from_seq]));
+      return { epoch: BigInt(held.epoch), fromSeq };
+    },
   };
 }

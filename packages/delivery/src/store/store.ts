@@ -504,6 +504,14 @@ export interface GroupStore {
     | "closed"
     | undefined
   >;
+
+  /** What follows `after`, at most so many entries and bytes, for whoever knows who may read it. Nothing of what was deleted for its age. */
+  newest(groupId: Bytes, page: Page): Promise<readonly LogEntry[]>;
+  /** Which of these devices are members, each from which entry on, and in which epoch that is so. */
+  membersAmong(
+    groupId: Bytes,
+    devices: readonly number[],
+  ): Promise<{ readonly epoch: bigint; readonly fromSeq: ReadonlyMap<number, number> } | undefined>;
 }
 
 export interface InboxStore {

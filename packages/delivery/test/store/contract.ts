@@ -688,6 +688,55 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await seqs(groupId, device, { ...PAGE, bytes: 10 })).toEqual([1]);
       expect(await seqs(groupId, device, { ...PAGE, after: 9 })).toEqual([]);
     });
+
+    it("are read for many at once, within so many entries and bytes, and not what was deleted", async () => {
+      const { groupId, device } = await aGroup();
+      const sent = await Promise.all(
+        Array.from({ length: 5 }, (_, i) => {
+          const message = random(1000);
+          const entry = { groupId, device, epoch: 0n, hash: random(32), message, now: NOW + i };
+          return store.appendApplication(entry).then((accepted) => ({ accepted, message }));
+        }),
+      );
+      const newest = async (page: Partial<typeof PAGE> = {}) =>
+        (await store.newest(groupId, { ...PAGE, ...page })).map(({ seq }) => seq);
+      expect(await newest()).toEqual([1, 2, 3, 4, 5]);
+      expect(await newest({ after: 2, limit: 2 })).toEqual([3, 4]);
+      expect(await newest({ after: 1, bytes: 2500 })).toEqual([2, 3]);
+      expect(await newest({ bytes: 10 })).toEqual([]);
+      expect(await newest({ after: 5 })).toEqual([]);
+      expect(await store.newest(random(16), PAGE)).toEqual([]);
+      const { entries } = (await store.log(groupId, device, PAGE)) ?? {};
+      expect(await store.newest(groupId, PAGE)).toEqual(entries);
+      expect(entries?.map(({ message }) => message)).toEqual(sent.map(({ message }) => message));
+      await store.trimLog(groupId, { keep: 2, limit: 10 });
+      expect(await newest()).toEqual([4, 5]);
+    });
+
+    it("tell who is a member now, and from where on", async () => {
+      const { groupId, device } = await aGroup();
+      const [one, other] = [await aDevice(), await aDevice()];
+      const all = [device, one.device, other.device];
+      const among = async (devices: readonly number[]) => {
+        const { epoch, fromSeq } = (await store.membersAmong(groupId, devices)) ?? {};
+        return [epoch, Object.fromEntries(fromSeq ?? [])];
+      };
+      expect(await among(all)).toEqual([0n, { [device]: 1 }]);
+      const added = [
+        { leafIndex: 1, device: one.device },
+        { leafIndex: 2, device: other.device },
+      ];
+      await store.appendCommit(aCommit(groupId, 0, { added }));
+      const both = { [device]: 1, [one.device]: 1, [other.device]: 1 };
+      expect(await among(all)).toEqual([1n, both]);
+      await store.appendCommit(aCommit(groupId, 1, { removed: [1] }));
+      expect(await among(all)).toEqual([2n, { [device]: 1, [other.device]: 1 }]);
+      await store.appendCommit(aCommit(groupId, 2, { added: added.slice(0, 1) }));
+      expect(await among(all)).toEqual([3n, { ...both, [one.device]: 3 }]);
+      expect(await among([other.device])).toEqual([3n, { [other.device]: 1 }]);
+      expect(await among([])).toEqual([3n, {}]);
+      expect(await store.membersAmong(random(16), all)).toBeUndefined();
+    });
   });
 
   describe(`${name}: trees`, () => {
