@@ -30,7 +30,7 @@ import { suiteOf } from "../../packages/mls/src/crypto/suite.ts";
 import { populated } from "../../packages/mls/test/populated.ts";
 import { openBench } from "./databases.ts";
 import { kilobytes, milliseconds, rounded } from "./figures.ts";
-import { inParts, ORIGIN, random } from "./people.ts";
+import { inParts, ORIGIN, random, type SeededGroup, seedGroup } from "./people.ts";
 
 const SUITE = 1;
 const COMMITS = 10;
@@ -118,31 +118,11 @@ async function sizeOfHeap(): Promise<number> {
 async function keep(
   store: Store,
   setEpoch: (groupId: Bytes, epoch: bigint) => Promise<void>,
-  followed: Pick<PublicGroup, "groupId" | "epoch">,
-  parts: { readonly state: Bytes; readonly groupInfo: Bytes },
-  nodes: readonly (readonly [number, Bytes])[],
+  { epoch, ...group }: SeededGroup & { readonly epoch: bigint },
   devices: readonly number[],
 ): Promise<void> {
-  const { groupId, epoch } = followed;
-  const [founder = 0, ...others] = devices;
-  const now = Date.now();
-  const held = { groupId, ...parts };
-  await store.createGroup({ ...held, device: founder, leafIndex: 0, nodes, now });
-  await store.appendCommit({
-    ...held,
-    version: 0,
-    epoch: 0n,
-    hash: random(32),
-    message: random(500),
-    acceptedAt: now,
-    nodes: [],
-    removed: [],
-    added: others.map((device, at) => ({ leafIndex: at + 1, device })),
-    welcome: undefined,
-    links: [],
-    linkUsed: undefined,
-  });
-  await setEpoch(groupId, epoch);
+  await seedGroup(store, devices, group);
+  await setEpoch(group.groupId, epoch);
 }
 
 /** Sizes in members. */
@@ -162,8 +142,9 @@ export async function measureCommits(url: string, sizes: readonly number[]): Pro
     members.push(...(await inParts(more, (n) => member(store, `member ${n}`))));
     const { group, followed, groupInfo } = await groupOf(members);
     const devices = members.map(({ device }) => device);
-    const parts = { state: followed.state(), groupInfo };
-    await keep(store, bench.setEpoch, followed, parts, [...followed.nodes()], devices);
+    const { groupId, epoch } = followed;
+    const held = { groupId, epoch, state: followed.state(), groupInfo };
+    await keep(store, bench.setEpoch, { ...held, nodes: [...followed.nodes()] }, devices);
 
     const token = bytesToText(random(32));
     const tokenHash = new Uint8Array(createHash("sha256").update(`${ORIGIN}\n${token}`).digest());
@@ -253,9 +234,9 @@ export async function measureLoads(url: string, sizes: readonly number[]): Promi
     });
     const groupId = random(16);
     const place = { groupId, epoch: followed.epoch };
-    const state = followed.state();
+    const parts = { state: followed.state(), groupInfo, nodes };
     const [founder] = few;
-    await keep(store, bench.setEpoch, place, { state, groupInfo }, nodes, [founder?.device ?? 0]);
+    await keep(store, bench.setEpoch, { ...place, ...parts }, [founder?.device ?? 0]);
     const before = await sizeOfHeap();
     const { group, read, made } = await load(store, groupId);
     const held = (await sizeOfHeap()) - before;

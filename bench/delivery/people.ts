@@ -4,7 +4,7 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import type { Store } from "@conclave/delivery";
+import type { Store, StoredNode } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
 
@@ -60,16 +60,36 @@ export async function seedDevice(store: Store, name: string): Promise<SeededDevi
   return { device, token };
 }
 
-/** A group of these, in epoch 1: its log begins with the commit that added them. Nothing in it is of MLS: messages need none of it. */
-export async function seedGroup(store: Store, devices: readonly number[]): Promise<Bytes> {
-  const groupId = random(16);
+/** What a store has of a group. */
+export interface SeededGroup {
+  readonly groupId: Bytes;
+  readonly state: Bytes;
+  readonly groupInfo: Bytes;
+  readonly nodes: readonly StoredNode[];
+}
+
+/**
+ * A group of these, in epoch 1: its log begins with the commit that added them. Unless more is given nothing in it is of MLS: messages
+ * need none of it.
+ */
+export async function seedGroup(
+  store: Store,
+  devices: readonly number[],
+  group: SeededGroup = {
+    groupId: random(16),
+    state: random(300),
+    groupInfo: random(300),
+    nodes: [],
+  },
+): Promise<Bytes> {
   const [founder = 0, ...others] = devices;
   const now = Date.now();
-  const held = { groupId, state: random(300), groupInfo: random(300) };
-  await store.createGroup({ ...held, device: founder, leafIndex: 0, nodes: [], now });
+  const bounds = { version: 0, groupLimit: Number.MAX_SAFE_INTEGER };
+  await store.createGroup({ ...group, ...bounds, device: founder, leafIndex: 0, now });
   await store.appendCommit({
-    ...held,
-    version: 0,
+    ...group,
+    ...bounds,
+    nextVersion: 1,
     epoch: 0n,
     hash: random(32),
     message: random(500),
@@ -81,5 +101,5 @@ export async function seedGroup(store: Store, devices: readonly number[]): Promi
     links: [],
     linkUsed: undefined,
   });
-  return groupId;
+  return group.groupId;
 }

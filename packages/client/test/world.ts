@@ -9,6 +9,7 @@ import { join } from "node:path";
 import {
   createDeliveryService,
   type DeliveryService,
+  type Limits,
   openSqliteStore,
   type Server,
   type Store,
@@ -46,7 +47,7 @@ export interface DeviceOptions {
 }
 
 export async function createWorld(
-  options: { readonly allowedOrigins?: readonly string[] } = {},
+  options: { readonly allowedOrigins?: readonly string[]; readonly limits?: Partial<Limits> } = {},
 ): Promise<World> {
   const { allowedOrigins = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), "conclave-client-"));
@@ -62,7 +63,7 @@ export async function createWorld(
       publicOrigin: origin,
       allowedOrigins,
       contact: "open",
-      limits: LIMITS,
+      limits: { ...LIMITS, ...options.limits },
     });
     running = { store, service, server: await serve(service, { port }) };
   };

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { randomInt } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
 import {
   type CommitPolicy,
@@ -176,9 +177,12 @@ export function createGroupLog(service: {
       state: group.state(),
       groupInfo,
       nodes: [...group.nodes()],
+      version: newVersion(),
+      groupLimit: limits.groupsPerDevice,
       now: acceptedAt,
     });
     if (created === "group-exists") throw new Refusal(created, "the group exists already");
+    if (created === "full") throw new Refusal("device-full", "the device is in too many groups");
     doorbell.ring({
       type: "group",
       groupId: group.groupId,
@@ -307,9 +311,11 @@ export function createGroupLog(service: {
       const left = await Promise.all(removed.map((index) => store.deviceOfLeaf(groupId, index)));
       const joined = added.map(({ device }) => device);
 
+      const nextVersion = newVersion();
       const accepted = await store.appendCommit({
         groupId,
         version: held.version,
+        nextVersion,
         epoch: current,
         hash,
         message: body.commit,
@@ -319,10 +325,21 @@ export function createGroupLog(service: {
         nodes: changes.map(({ index, node }) => ({ nodeIndex: index, node })),
         removed,
         added,
+        // Others can't fill a device so that it can't make or join one by itself.
+        groupLimit: limits.groupsPerDevice - (summary.external ? 0 : limits.ownGroups),
         welcome: body.welcome && { message: body.welcome, devices: joined, limit: limits.inbox },
         links: await linksToStore(group.extensions, body.links),
         linkUsed: link && (await linkIdOf(link.signatureKey)),
       });
+      if (typeof accepted === "object" && "full" in accepted) {
+        const full = new Set(accepted.full);
+        const keyPackages = summary.added
+          .filter((_, i) => full.has(added[i]?.device ?? -1))
+          .map(({ keyPackageRef }) => keyPackageRef);
+        throw new Refusal("device-full", "a device that would enter can take in no more", {
+          members: { keyPackages },
+        });
+      }
       switch (accepted) {
         case "moved":
           return accepted;
@@ -330,10 +347,8 @@ export function createGroupLog(service: {
           throw linkClosed();
         case "link-taken":
           throw notAllowed("a link is another group's");
-        case "inbox-full":
-          throw new Refusal(accepted, "a device that is added has not read its inbox for long");
       }
-      const { version, nodeWeights } = held;
+      const { nodeWeights } = held;
       let { treeWeight } = held;
       for (const { index, node } of changes) {
         const weight = weightOf(node);
@@ -341,7 +356,7 @@ export function createGroupLog(service: {
         nodeWeights[index] = weight;
       }
       const stateWeight = state.length;
-      const next = { version: version + 1, group, stateWeight, treeWeight, nodeWeights };
+      const next = { version: nextVersion, group, stateWeight, treeWeight, nodeWeights };
       cache.set(bytesToText(groupId), next);
       doorbell.ring({
         type: "group",
@@ -407,6 +422,7 @@ export function createGroupLog(service: {
       return next;
     });
     const { version } = held;
+    const nextVersion = newVersion();
     const state = group.state();
     const tooMany = (): Refusal =>
       new Refusal("too-many-requests", "too many proposals wait for a commit", {
@@ -418,13 +434,14 @@ export function createGroupLog(service: {
       device,
       now: now(),
       version,
+      nextVersion,
       state,
       limit: limits.proposals,
     });
     if (accepted === "moved") return accepted;
     if (accepted === "not-member") throw notFound();
     if (accepted === "full") throw tooMany();
-    const next = { ...held, version: version + 1, group, stateWeight: state.length };
+    const next = { ...held, version: nextVersion, group, stateWeight: state.length };
     cache.set(bytesToText(groupId), next);
     return accepted;
   }
@@ -448,6 +465,14 @@ export function createGroupLog(service: {
   }
 
   return { createGroup, commit, message };
+}
+
+/**
+ * By number alone the versions of two branches of a log would be alike: one that a primary took with it, and the one that the next primary
+ * went on with. A group that is held here would then pass for one that it isn't.
+ */
+function newVersion(): number {
+  return randomInt(2 ** 48 - 1);
 }
 
 /** There is a Welcome just where there is somebody to welcome, and it is for them. */

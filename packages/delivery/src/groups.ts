@@ -11,6 +11,9 @@ import { type AnswerOf, LIMITS } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store, TreePart } from "./store/store.ts";
 
+/** Groups in one answer. */
+const PAGE = 500;
+
 /**
  * The tree of an epoch from an index on, as it stands in `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3): all parts, one behind
  * the other, are the vector without its length.
@@ -39,10 +42,20 @@ export function createGroups(service: {
   readonly limits: Limits;
   readonly longPolls: LongPolls;
   readonly now: () => number;
-}): Handlers<"groups" | "log" | "tree" | "link" | "linkTree"> {
+}): Handlers<"groups" | "giveUpGroup" | "log" | "tree" | "link" | "linkTree"> {
   const { store, limits, longPolls } = service;
   /** Of a group that does not exist and of one the device has no part in, the same. */
   const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
+
+  async function groups({ device, params }: Call<"groups">): Promise<AnswerOf<"groups">> {
+    const page = await store.groupsOf(device.device, { after: params.after, limit: PAGE });
+    const next = page.length === PAGE ? page.at(-1)?.groupId : undefined;
+    return { groups: page, ...(next && { next }) };
+  }
+
+  async function giveUpGroup({ device, params }: Call<"giveUpGroup">): Promise<undefined> {
+    if (!(await store.giveUpGroup(params.groupId, device.device))) throw notFound();
+  }
 
   async function log({ session, params, request }: Call<"log">): Promise<AnswerOf<"log">> {
     const { groupId, after = 0, limit = LIMITS.logPage, wait: seconds } = params;
@@ -97,7 +110,8 @@ export function createGroups(service: {
   }
 
   return {
-    groups: async ({ device }) => ({ groups: await store.groupsOf(device.device) }),
+    groups,
+    giveUpGroup,
     log,
     tree,
     link: ({ params }) => openLink(params.linkId),

@@ -60,6 +60,9 @@ export interface Limits {
   readonly join: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
+  /** Groups that one device is in, but those that it gave up; how many of them only it itself can fill, by making or joining them. */
+  readonly groupsPerDevice: number;
+  readonly ownGroups: number;
   /** Reports of one device on commits that it can't follow. */
   readonly report: Rate;
   /** Devices in one account's list, with those that were revoked. */
@@ -138,6 +141,8 @@ export const DEFAULT_LIMITS: Limits = {
   groupMessage: { burst: 2000, perSecond: 200 },
   join: { burst: 60, perSecond: 0.2 },
   group: { burst: 60, perSecond: 0.1 },
+  groupsPerDevice: 2000,
+  ownGroups: 200,
   report: { burst: 20, perSecond: 0.05 },
   devices: 64,
   keyPackageLifetime: 366 * 24 * 60 * 60,

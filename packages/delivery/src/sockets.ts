@@ -43,6 +43,8 @@ const SESSIONS = 200;
 const REMOVALS = 10_000;
 /** Sockets whose groups are looked at in the store at a time. */
 const LOOKS = 8;
+/** Of a log nothing but where it ends. */
+const END = { after: Number.MAX_SAFE_INTEGER - 1, limit: 1, bytes: 1 };
 
 interface Connection {
   readonly socket: WebSocket;
@@ -350,13 +352,23 @@ export function createSockets(service: {
     connection.lookedAt = now();
     connection.missed = [];
     try {
-      for (const { groupId, member, head } of await store.groupsOf(device)) {
+      const current = await store.currentGroupsOf(device, limits.groupsPerDevice);
+      if (!connections.has(connection)) return;
+      const gone = new Set(connection.groups.keys());
+      for (const { groupId, head } of current) {
         const group = bytesToText(groupId);
-        const known = connection.groups.get(group);
+        gone.delete(group);
+        const known = connection.groups.get(group) ?? 0;
+        if (!connection.groups.has(group)) listen(connection, group, 0);
+        if (head > known) tell(connection, group, head);
+      }
+      for (const group of gone) {
+        const left = await store.log(bytesFromText(group), device, END);
         if (!connections.has(connection)) return;
-        if (member && known === undefined) listen(connection, group, 0);
-        if (connection.groups.has(group) && head > (known ?? 0)) tell(connection, group, head);
-        if (!member) unlisten(connection, group);
+        if (left && left.head > (connection.groups.get(group) ?? 0)) {
+          tell(connection, group, left.head);
+        }
+        unlisten(connection, group);
       }
       connection.notices = new Set(NOTICES);
     } catch (error) {
@@ -421,13 +433,11 @@ export function createSockets(service: {
     connection.missed = [];
     connection.signals = hello.data.signals === false ? undefined : [];
     byDevice.set(device, ofDevice.add(connection));
-    const groups = await store.groupsOf(device);
+    const groups = await store.currentGroupsOf(device, limits.groupsPerDevice);
     // Looked for again now that its end would be heard of: it may have come in between.
     await endThoseOver([connection]);
     if (!connections.has(connection)) return;
-    for (const { groupId, member, head } of groups) {
-      if (member) listen(connection, bytesToText(groupId), head);
-    }
+    for (const { groupId, head } of groups) listen(connection, bytesToText(groupId), head);
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
     hearMissed(connection);
     if (connection.lookedAt === 0) void lookAgain();

@@ -36,6 +36,8 @@ it("the tree of a large group comes in parts of bounded size, and can be gone on
     state: random(8),
     groupInfo: random(8),
     nodes,
+    version: 0,
+    groupLimit: 1,
     now: world.clock.now,
   });
   // What the service has of it in memory at one time is what it takes out of the store at one time.

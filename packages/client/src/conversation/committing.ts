@@ -5,7 +5,13 @@
  */
 
 import { ServiceError } from "@conclave/delivery/client";
-import { type Accepted, type CommitRequest, type Link, linksOf } from "@conclave/delivery/protocol";
+import {
+  type Accepted,
+  bytesToText,
+  type CommitRequest,
+  type Link,
+  linksOf,
+} from "@conclave/delivery/protocol";
 import {
   type CommitBundle,
   EXTENSION,
@@ -77,9 +83,33 @@ export async function commitIntent(
     const failure = failureOf(error);
     if (!failure) throw error;
     state.environment.log("commit", error);
+    if (await withoutFull(state, number, error)) return "lost";
     await settle(state, number, failure);
     return "accepted";
   }
+}
+
+/** Whether a commit was refused for devices that can take in no more, and there are others: the intent goes on with those. */
+async function withoutFull(
+  state: ConversationState,
+  number: number,
+  error: unknown,
+): Promise<boolean> {
+  const refused = causeOf(error, ServiceError);
+  const named = refused?.code === "device-full" && refused.problem?.["keyPackages"];
+  // With the key packages that were claimed for it.
+  const [first, held] = state.intents.first() ?? [];
+  if (first !== number || held?.type !== "add" || !Array.isArray(named)) return false;
+  const keyPackages: Bytes[] = [];
+  for (const keyPackage of held.keyPackages) {
+    const { ref } = await validateKeyPackage(state.context, keyPackage);
+    if (!named.includes(bytesToText(ref))) keyPackages.push(keyPackage);
+  }
+  if (keyPackages.length === 0 || keyPackages.length === held.keyPackages.length) return false;
+  const step = state.step();
+  step.afterwards(state.intents.stage(step.batch, number, { ...held, keyPackages }));
+  await step.apply();
+  return true;
 }
 
 export async function settle(

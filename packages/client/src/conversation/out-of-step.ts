@@ -4,9 +4,12 @@
  * @module
  */
 
+import type { GroupsResponse } from "@conclave/delivery/protocol";
 import type { MlsError } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
 import { ClientError } from "../api.ts";
 import { equal } from "../bytes.ts";
+import type { Environment } from "../environment.ts";
 import type { ConversationState } from "./state.ts";
 
 /** The codes of what was wrong with a commit whose public part we accepted: we were shut out, by mistake or not. */
@@ -28,14 +31,28 @@ export function shutsOut(code: MlsError["code"] | undefined): boolean {
 export async function checkStep(state: ConversationState): Promise<void> {
   const { group, groupId, position, environment } = state;
   if (!state.refusedCommit || group?.status !== "active" || state.record.restored) return;
-  const { groups } = await environment.service.groups();
-  const there = groups.find((one) => equal(one.groupId, groupId));
+  const there = await asListed(environment, groupId);
   // What is there to be read may explain it.
   if (there && there.head > position.cursor) return;
   state.refusedCommit = false;
   // A commit behind a gap may be a second one for an epoch of which we have another: then no epoch tells the two groups apart.
   if (there?.member && there.epoch <= group.epoch && !state.gap) return;
   await loseStep(state);
+}
+
+/** What the service has of the group among those of this device. */
+async function asListed(
+  { service }: Environment,
+  groupId: Bytes,
+): Promise<GroupsResponse["groups"][number] | undefined> {
+  let after: Bytes | undefined;
+  do {
+    const { groups, next } = await service.groups({ after });
+    const there = groups.find((one) => equal(one.groupId, groupId));
+    if (there) return there;
+    after = next;
+  } while (after);
+  return undefined;
 }
 
 export async function loseStep(state: ConversationState): Promise<void> {

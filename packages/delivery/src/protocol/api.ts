@@ -343,9 +343,10 @@ export const ReportsResponse = z.object({
 });
 export type ReportsResponse = Body<typeof ReportsResponse>;
 
-/** `groups`: those the device is or was in. */
+/** `groups`: those the device is or was in, in the order of their ids; `next`: what to ask for as `after`, where there is more. */
 export const GroupsResponse = z.object({
   groups: z.array(z.object({ groupId: bytes, head: count, epoch: uint64, member: z.boolean() })),
+  next: bytes.optional(),
 });
 export type GroupsResponse = Body<typeof GroupsResponse>;
 

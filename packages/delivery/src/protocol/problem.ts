@@ -26,7 +26,10 @@ export const PROBLEMS = {
   "account-exists": [409, "The account exists already."],
   "key-in-use": [409, "A signature key of the list is another device's."],
   "group-exists": [409, "Another group has this id."],
-  "inbox-full": [409, "A device that the commit adds has not read its inbox for too long."],
+  "device-full": [
+    409,
+    "A device that would enter the group can take in no more: as many groups as it may be in it is in, or so many Welcomes it has not read. Carries `keyPackages`, the KeyPackageRefs of those that a commit adds.",
+  ],
   "wrong-epoch": [
     409,
     "The epoch is over. For members it carries `currentEpoch` and, where a commit ended it, `winner` (seq and hash).",

@@ -285,14 +285,24 @@ export const ROUTES = {
     signIn: true,
     body: { schema: CreateGroupRequest, limit: LIMITS.newGroup },
     answer: { status: 201, schema: CreateGroupResponse },
-    problems: ["group-exists", "invalid-message", "not-allowed"],
+    problems: ["group-exists", "invalid-message", "not-allowed", "device-full"],
   },
   groups: {
     method: "GET",
     path: "/v1/groups",
-    summary: "The groups that this device is or was in.",
+    summary: "The groups that this device is or was in, behind `after`.",
     signIn: true,
+    query: { after: bytes.optional() },
     answer: { status: 200, schema: GroupsResponse },
+    problems: [],
+  },
+  giveUpGroup: {
+    method: "DELETE",
+    path: "/v1/groups/{groupId}",
+    summary:
+      "Frees the place that the group takes among those of this device, whatever becomes of its leaf.",
+    signIn: true,
+    answer: { status: 204 },
     problems: [],
   },
   commit: {
@@ -309,7 +319,7 @@ export const ROUTES = {
       "invalid-message",
       "not-allowed",
       "link-closed",
-      "inbox-full",
+      "device-full",
     ],
   },
   message: {

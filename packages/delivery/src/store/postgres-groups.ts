@@ -8,7 +8,13 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import { createAppender } from "./postgres-append.ts";
 import type { Database, Queries } from "./postgres-database.ts";
-import { type AppendCommit, type GroupStore, PAST_EPOCHS, type StoredNode } from "./store.ts";
+import {
+  type AppendCommit,
+  type Full,
+  type GroupStore,
+  PAST_EPOCHS,
+  type StoredNode,
+} from "./store.ts";
 import { Undo } from "./undo.ts";
 
 interface GroupRow {
@@ -28,6 +34,10 @@ const NODES_IN_A_PART = 4096;
 /** The nodes that hold in an epoch. */
 export const HOLDS = (epoch: string): string =>
   `from_epoch <= ${epoch} AND (to_epoch IS NULL OR to_epoch > ${epoch})`;
+
+/** How many groups a device is in and did not give up. Exact for whoever holds the device's row. */
+const GROUPS_NOW = (device: string): string =>
+  `SELECT count(*) FROM members WHERE members.device = ${device} AND NOT given_up AND until_seq IS NULL`;
 
 /** A row of a tree, after one of what it is the tree of: in one statement, so of one moment. */
 export interface NodeRow {
@@ -64,7 +74,7 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
   const seq = held.head + 1;
   await tx.all(
     `WITH moved AS (
-       UPDATE groups SET epoch = epoch + 1, version = version + 1, head = $2, accepted_at = $3
+       UPDATE groups SET epoch = epoch + 1, version = $12, head = $2, accepted_at = $3
        WHERE group_id = $1
      ), followed AS (
        UPDATE group_states SET state = $4, group_info = $5 WHERE group_id = $1
@@ -98,6 +108,7 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
     commit.links.map(({ linkId }) => linkId),
     commit.hash,
     commit.message,
+    commit.nextVersion,
   );
   return { seq, acceptedAt };
 }
@@ -155,8 +166,11 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
     ),
   );
   if (!added.every(({ device }) => mayEnter.has(device))) throw new Undo("moved");
-  const delivered = await tx.one<{ delivered: number }>(
-    `WITH entered AS (
+  const full = await tx.all<{ device: number }>(
+    `WITH without_room AS (
+       SELECT device FROM unnest($4::bigint[]) AS entering (device)
+       WHERE (${GROUPS_NOW("entering.device")}) >= $10
+     ), entered AS (
        INSERT INTO members (group_id, leaf_index, device, from_seq)
        SELECT $1::bytea, leaf_index, device, $2::bigint
        FROM unnest($3::bigint[], $4::bigint[]) AS given (leaf_index, device)
@@ -172,9 +186,10 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
        RETURNING device, inbox_head
      ), delivered AS (
        INSERT INTO inbox (device, seq, group_id, epoch)
-       SELECT device, inbox_head, $1, $5 FROM numbered RETURNING 1
+       SELECT device, inbox_head, $1, $5 FROM numbered RETURNING device
      )
-     SELECT count(*) AS delivered FROM delivered`,
+     SELECT device FROM without_room
+     UNION (SELECT unnest($7::bigint[]) EXCEPT SELECT device FROM delivered)`,
     groupId,
     commitSeq,
     added.map(({ leafIndex }) => leafIndex),
@@ -185,41 +200,49 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
     welcome?.limit ?? 0,
     // By a link a device lets itself in: that lifts nothing.
     commit.linkUsed === undefined ? added.map(({ device }) => device) : [],
+    commit.groupLimit,
   );
-  if (delivered?.delivered !== welcomed.length) throw new Undo("inbox-full");
+  if (full.length > 0) throw new Undo({ full: full.map(({ device }) => device) } satisfies Full);
 }
 
 export function postgresGroups(db: Database): GroupStore & { close(): Promise<void> } {
   const appender = createAppender(db);
 
   return {
-    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now }) {
-      const made = await db.one(
-        `WITH made AS (
-           INSERT INTO groups (group_id, epoch, version, head, accepted_at)
-           VALUES ($1, 0, 0, 0, $2) ON CONFLICT DO NOTHING RETURNING group_id
-         ), followed AS (
-           INSERT INTO group_states (group_id, state, group_info)
-           SELECT group_id, $3::bytea, $4::bytea FROM made
-         ), set_nodes AS (
-           INSERT INTO group_nodes (group_id, node_index, from_epoch, node)
-           SELECT group_id, node_index, 0, node FROM made
-           CROSS JOIN unnest($5::bigint[], $6::bytea[]) AS given (node_index, node)
-         ), entered AS (
-           INSERT INTO members (group_id, leaf_index, device, from_seq)
-           SELECT group_id, $7::bigint, $8::bigint, 1 FROM made
-         )
-         SELECT 1 FROM made`,
-        groupId,
-        now,
-        state,
-        groupInfo,
-        nodes.map(([nodeIndex]) => nodeIndex),
-        nodes.map(([, node]) => node),
-        leafIndex,
-        device,
-      );
-      if (made !== undefined) return "created";
+    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now, ...how }) {
+      const made = await db.transaction(async (tx) => {
+        await tx.all("SELECT 1 FROM devices WHERE device = $1 FOR NO KEY UPDATE", device);
+        const row = await tx.one<{ full: boolean }>(
+          `WITH made AS (
+             INSERT INTO groups (group_id, epoch, version, head, accepted_at)
+             VALUES ($1, 0, $9, 0, $2) ON CONFLICT DO NOTHING RETURNING group_id
+           ), followed AS (
+             INSERT INTO group_states (group_id, state, group_info)
+             SELECT group_id, $3::bytea, $4::bytea FROM made
+           ), set_nodes AS (
+             INSERT INTO group_nodes (group_id, node_index, from_epoch, node)
+             SELECT group_id, node_index, 0, node FROM made
+             CROSS JOIN unnest($5::bigint[], $6::bytea[]) AS given (node_index, node)
+           ), entered AS (
+             INSERT INTO members (group_id, leaf_index, device, from_seq)
+             SELECT group_id, $7::bigint, $8::bigint, 1 FROM made
+           )
+           SELECT (${GROUPS_NOW("$8")}) >= $10 AS full FROM made`,
+          groupId,
+          now,
+          state,
+          groupInfo,
+          nodes.map(([nodeIndex]) => nodeIndex),
+          nodes.map(([, node]) => node),
+          leafIndex,
+          device,
+          how.version,
+          how.groupLimit,
+        );
+        if (row?.full === true) throw new Undo("full");
+        return row === undefined ? undefined : "created";
+      });
+      if (made !== undefined) return made;
       const same = await db.one(
         `SELECT 1 FROM group_states JOIN members USING (group_id) JOIN groups USING (group_id)
          WHERE group_id = $1 AND group_info = $2 AND device = $3 AND epoch = 0`,
@@ -378,8 +401,11 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
         const seq = held.head + 1;
         const acceptedAt = Math.max(proposal.now, held.accepted_at);
         await tx.all(
-          `WITH moved AS (
-             UPDATE groups SET version = version + 1, head = $2, accepted_at = $3
+          `WITH given_up AS (
+             UPDATE members SET given_up = true
+             WHERE group_id = $1 AND device = $9 AND until_seq IS NULL
+           ), moved AS (
+             UPDATE groups SET version = $8, head = $2, accepted_at = $3
              WHERE group_id = $1
            ), followed AS (
              UPDATE group_states SET state = $4 WHERE group_id = $1
@@ -393,6 +419,8 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
           held.epoch,
           proposal.hash,
           proposal.message,
+          proposal.nextVersion,
+          device,
         );
         return { seq, acceptedAt };
       });
@@ -444,7 +472,7 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       return { entries, head };
     },
 
-    async groupsOf(device) {
+    async groupsOf(device, { after, limit }) {
       const rows = await db.all<{
         group_id: Bytes;
         head: number;
@@ -456,8 +484,11 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
              SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
            ) END) AS epoch
-         FROM members JOIN groups USING (group_id) WHERE device = $1 GROUP BY group_id`,
+         FROM members JOIN groups USING (group_id) WHERE device = $1 AND group_id > $2
+         GROUP BY group_id ORDER BY group_id LIMIT $3`,
         device,
+        after ?? new Uint8Array(0),
+        limit,
       );
       return rows.map((row) => ({
         groupId: row.group_id,
@@ -465,6 +496,29 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
         epoch: BigInt(row.epoch),
         member: row.member,
       }));
+    },
+
+    async currentGroupsOf(device, limit) {
+      const rows = await db.all<{ group_id: Bytes; head: number }>(
+        `SELECT group_id, head FROM members JOIN groups USING (group_id)
+         WHERE device = $1 AND until_seq IS NULL ORDER BY given_up LIMIT $2`,
+        device,
+        limit,
+      );
+      return rows.map((row) => ({ groupId: row.group_id, head: row.head }));
+    },
+
+    async giveUpGroup(groupId, device) {
+      const known = await db.one(
+        `WITH given_up AS (
+           UPDATE members SET given_up = true
+           WHERE device = $1 AND group_id = $2 AND until_seq IS NULL
+         )
+         SELECT 1 FROM members WHERE device = $1 AND group_id = $2`,
+        device,
+        groupId,
+      );
+      return known !== undefined;
     },
 
     async link(linkId, now) {

@@ -267,4 +267,18 @@ CREATE TABLE ended_groups (
 );
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BLOBS, KEY_PACKAGES, UPKEEP, REPORTS, ENDED];
+const BOUNDS = `
+-- Whether the device gave the group up: it counts no more among those that it is in.
+ALTER TABLE members ADD COLUMN given_up BOOLEAN NOT NULL DEFAULT false;
+CREATE INDEX members_now ON members (device, given_up) INCLUDE (group_id) WHERE until_seq IS NULL;
+`;
+
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  BLOBS,
+  KEY_PACKAGES,
+  UPKEEP,
+  REPORTS,
+  ENDED,
+  BOUNDS,
+];

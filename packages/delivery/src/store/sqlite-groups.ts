@@ -10,6 +10,7 @@ import {
   type AppendCommit,
   type AppendMessage,
   type EntryKind,
+  type Full,
   type GroupStore,
   PAST_EPOCHS,
   type StoredNode,
@@ -64,6 +65,23 @@ export function sqliteGroups(db: Database): GroupStore {
       device,
       groupId,
     )?.leaf_index;
+  }
+
+  /** How many groups it is in and did not give up. */
+  function groupsNow(device: number): number {
+    const row = db.one<{ n: number }>(
+      "SELECT count(*) AS n FROM members WHERE device = ? AND given_up = 0 AND until_seq IS NULL",
+      device,
+    );
+    return row?.n ?? 0;
+  }
+
+  function giveUp(groupId: Bytes, device: number): void {
+    db.run(
+      "UPDATE members SET given_up = 1 WHERE device = ? AND group_id = ? AND until_seq IS NULL",
+      device,
+      groupId,
+    );
   }
 
   function insertNode(groupId: Bytes, nodeIndex: number, epoch: number, node: Bytes): void {
@@ -152,10 +170,12 @@ export function sqliteGroups(db: Database): GroupStore {
     );
   }
 
+  /** Answers with those who enter and have no room for another group. */
   function replaceMembers(
-    { groupId, removed, added, acceptedAt, linkUsed }: AppendCommit,
+    { groupId, removed, added, acceptedAt, linkUsed, groupLimit }: AppendCommit,
     seq: number,
-  ): void {
+  ): readonly number[] {
+    const full: number[] = [];
     for (const leafIndex of removed) {
       db.run(
         `UPDATE members SET until_seq = ?
@@ -173,12 +193,14 @@ export function sqliteGroups(db: Database): GroupStore {
         acceptedAt,
       );
       if (revoked) throw new Undo("moved");
+      if (groupsNow(device) >= groupLimit) full.push(device);
       // By a link a device lets itself in: that lifts nothing.
       if (linkUsed === undefined) {
         db.run("DELETE FROM barred WHERE group_id = ? AND device = ?", groupId, device);
       }
       insertMember(groupId, leafIndex, device, seq);
     }
+    return full;
   }
 
   function replaceLinks({ groupId, links }: AppendCommit): void {
@@ -211,12 +233,14 @@ export function sqliteGroups(db: Database): GroupStore {
     if (used === 0) throw new Undo("link-closed");
   }
 
+  /** Answers with those whose inboxes are full. */
   function deliverWelcome(
     groupId: Bytes,
     epoch: number,
     commitSeq: number,
     { message, devices, limit }: NonNullable<AppendCommit["welcome"]>,
-  ): void {
+  ): readonly number[] {
+    const full: number[] = [];
     db.run(
       "INSERT INTO welcomes (group_id, epoch, commit_seq, welcome) VALUES (?, ?, ?, ?)",
       groupId,
@@ -229,7 +253,7 @@ export function sqliteGroups(db: Database): GroupStore {
         "SELECT count(*) AS n FROM inbox WHERE device = ?",
         device,
       );
-      if ((waiting?.n ?? 0) >= limit) throw new Undo("inbox-full");
+      if ((waiting?.n ?? 0) >= limit) full.push(device);
       db.run(
         `INSERT INTO inbox (device, seq, group_id, epoch)
          SELECT device, inbox_head + 1, ?, ? FROM devices WHERE device = ?`,
@@ -239,15 +263,17 @@ export function sqliteGroups(db: Database): GroupStore {
       );
       db.run("UPDATE devices SET inbox_head = inbox_head + 1 WHERE device = ?", device);
     }
+    return full;
   }
 
   return {
-    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now }) {
+    async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now, ...how }) {
       return db.transaction(() => {
         const isNew = db.run(
-          `INSERT INTO groups (group_id, epoch, version, head, accepted_at) VALUES (?, 0, 0, 0, ?)
+          `INSERT INTO groups (group_id, epoch, version, head, accepted_at) VALUES (?, 0, ?, 0, ?)
            ON CONFLICT DO NOTHING`,
           groupId,
+          how.version,
           now,
         );
         if (isNew === 0) {
@@ -260,6 +286,7 @@ export function sqliteGroups(db: Database): GroupStore {
           );
           return same ? "created" : "group-exists";
         }
+        if (groupsNow(device) >= how.groupLimit) throw new Undo("full");
         db.run(
           "INSERT INTO group_states (group_id, state, group_info) VALUES (?, ?, ?)",
           groupId,
@@ -365,8 +392,9 @@ export function sqliteGroups(db: Database): GroupStore {
         const accepted = append("commit", held, commit);
         const epoch = held.epoch + 1;
         db.run(
-          "UPDATE groups SET epoch = ?, version = version + 1 WHERE group_id = ?",
+          "UPDATE groups SET epoch = ?, version = ? WHERE group_id = ?",
           epoch,
+          commit.nextVersion,
           groupId,
         );
         db.run(
@@ -387,15 +415,18 @@ export function sqliteGroups(db: Database): GroupStore {
           groupId,
         );
         replaceNodes(commit, epoch);
-        replaceMembers(commit, accepted.seq);
+        const full = new Set(replaceMembers(commit, accepted.seq));
         replaceLinks(commit);
-        if (welcome !== undefined) deliverWelcome(groupId, epoch, accepted.seq, welcome);
+        for (const device of welcome ? deliverWelcome(groupId, epoch, accepted.seq, welcome) : []) {
+          full.add(device);
+        }
+        if (full.size > 0) throw new Undo({ full: [...full] } satisfies Full);
         return accepted;
       });
     },
 
     async appendProposal(proposal) {
-      const { groupId, device, version, state, limit } = proposal;
+      const { groupId, device, version, nextVersion, state, limit } = proposal;
       return db.transaction(() => {
         const held = group(groupId);
         if (held === undefined || held.version !== version) return "moved";
@@ -407,7 +438,8 @@ export function sqliteGroups(db: Database): GroupStore {
           held.epoch,
         );
         if ((waiting?.n ?? 0) >= limit) return "full";
-        db.run("UPDATE groups SET version = version + 1 WHERE group_id = ?", groupId);
+        giveUp(groupId, device);
+        db.run("UPDATE groups SET version = ? WHERE group_id = ?", nextVersion, groupId);
         db.run("UPDATE group_states SET state = ? WHERE group_id = ?", state, groupId);
         return append("proposal", held, acceptedNow(proposal, held));
       });
@@ -491,15 +523,18 @@ export function sqliteGroups(db: Database): GroupStore {
       return { entries, head: last.head };
     },
 
-    async groupsOf(device) {
+    async groupsOf(device, { after, limit }) {
       const rows = db.all<{ group_id: Bytes; head: number; epoch: number; member: number }>(
         // A past member is told the epoch that its removal ended, nothing later.
         `SELECT group_id, max(ifnull(until_seq, head)) AS head, max(until_seq IS NULL) AS member,
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
              SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
            ) END) AS epoch
-         FROM members JOIN groups USING (group_id) WHERE device = ? GROUP BY group_id`,
+         FROM members JOIN groups USING (group_id) WHERE device = ? AND group_id > ?
+         GROUP BY group_id ORDER BY group_id LIMIT ?`,
         device,
+        after ?? new Uint8Array(0),
+        limit,
       );
       return rows.map((row) => ({
         groupId: row.group_id,
@@ -507,6 +542,29 @@ export function sqliteGroups(db: Database): GroupStore {
         epoch: BigInt(row.epoch),
         member: row.member === 1,
       }));
+    },
+
+    async currentGroupsOf(device, limit) {
+      return db
+        .all<{ group_id: Bytes; head: number }>(
+          `SELECT group_id, head FROM members JOIN groups USING (group_id)
+           WHERE device = ? AND until_seq IS NULL ORDER BY given_up LIMIT ?`,
+          device,
+          limit,
+        )
+        .map((row) => ({ groupId: row.group_id, head: row.head }));
+    },
+
+    async giveUpGroup(groupId, device) {
+      return db.transaction(() => {
+        giveUp(groupId, device);
+        const known = db.one(
+          "SELECT 1 FROM members WHERE device = ? AND group_id = ?",
+          device,
+          groupId,
+        );
+        return known !== undefined;
+      });
     },
 
     async link(linkId, now) {

@@ -261,6 +261,12 @@ CREATE TABLE ended_groups (
 ) STRICT, WITHOUT ROWID;
 `;
 
+const BOUNDS = `
+-- Whether the device gave the group up: it counts no more among those that it is in.
+ALTER TABLE members ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX members_now ON members (device, given_up) WHERE until_seq IS NULL;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -269,4 +275,5 @@ export const MIGRATIONS: readonly string[] = [
   UPKEEP,
   REPORTS,
   ENDED,
+  BOUNDS,
 ];

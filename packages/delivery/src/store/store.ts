@@ -307,7 +307,7 @@ export interface TreePart {
 /** What the service follows a group by. */
 export interface StoredGroup {
   readonly epoch: bigint;
-  /** One more with every change of `parts`. */
+  /** Another with every change of `parts`. */
   readonly version: number;
   /** Of the newest entry in its log. */
   readonly acceptedAt: number;
@@ -359,6 +359,8 @@ export interface AppendCommit {
   readonly groupId: Bytes;
   /** The group's version that the commit was checked against. */
   readonly version: number;
+  /** The one that it leads to. Drawn at random, so that two branches of a log, before and after a fail-over, never have one in common. */
+  readonly nextVersion: number;
   /** The epoch that the commit ends. */
   readonly epoch: bigint;
   readonly hash: Bytes;
@@ -370,6 +372,8 @@ export interface AppendCommit {
   readonly nodes: readonly { readonly nodeIndex: number; readonly node: Bytes | undefined }[];
   readonly removed: readonly number[];
   readonly added: readonly { readonly leafIndex: number; readonly device: number }[];
+  /** In how many groups each of those may be, with this one. */
+  readonly groupLimit: number;
   readonly welcome:
     | { readonly message: Bytes; readonly devices: readonly number[]; readonly limit: number }
     | undefined;
@@ -377,6 +381,11 @@ export interface AppendCommit {
   readonly links: readonly StoredLink[];
   /** The link by which the commit joins: counted here. */
   readonly linkUsed: Bytes | undefined;
+}
+
+/** A commit adds these devices, which can take in no more: so many groups, or Welcomes, they have. */
+export interface Full {
+  readonly full: readonly number[];
 }
 
 export interface StoredLink {
@@ -415,8 +424,11 @@ export interface GroupStore {
     readonly state: Bytes;
     readonly groupInfo: Bytes;
     readonly nodes: readonly StoredNode[];
+    /** As of a commit. */
+    readonly version: number;
+    readonly groupLimit: number;
     readonly now: number;
-  }): Promise<"created" | "group-exists">;
+  }): Promise<"created" | "group-exists" | "full">;
 
   group(groupId: Bytes, heldVersion?: number): Promise<StoredGroup | undefined>;
   /**
@@ -450,11 +462,12 @@ export interface GroupStore {
   /** "moved": the group is not in that version any more, its log is past `acceptedAt`, or who enters was revoked meanwhile. */
   appendCommit(
     commit: AppendCommit,
-  ): Promise<Accepted | "moved" | "link-closed" | "link-taken" | "inbox-full">;
-  /** "moved" as above; `limit` proposals may wait in an epoch. */
+  ): Promise<Accepted | "moved" | "link-closed" | "link-taken" | Full>;
+  /** That the device leaves, by which it gives the group up. "moved" as above; `limit` proposals may wait in an epoch. */
   appendProposal(
     proposal: AppendMessage & {
       readonly version: number;
+      readonly nextVersion: number;
       readonly state: Bytes;
       readonly limit: number;
     },
@@ -480,8 +493,11 @@ export interface GroupStore {
       }
     | undefined
   >;
-  /** Those the device is or was in. */
-  groupsOf(device: number): Promise<
+  /** Those the device is or was in, in the order of their ids, at most `limit` behind `after`. */
+  groupsOf(
+    device: number,
+    page: { readonly after?: Bytes | undefined; readonly limit: number },
+  ): Promise<
     readonly {
       readonly groupId: Bytes;
       readonly head: number;
@@ -489,6 +505,16 @@ export interface GroupStore {
       readonly member: boolean;
     }[]
   >;
+  /** Those it is in now, at most `limit`; those that it gave up are the last. */
+  currentGroupsOf(
+    device: number,
+    limit: number,
+  ): Promise<readonly { readonly groupId: Bytes; readonly head: number }[]>;
+  /**
+   * The device gives the group up: it counts no more among those that it is in, whatever becomes of its leaf. Whether it is or was in
+   * it.
+   */
+  giveUpGroup(groupId: Bytes, device: number): Promise<boolean>;
 
   /** "closed": expired by `now` or by the group's log, used up or revoked. */
   link(

@@ -32,7 +32,7 @@ import type { Random } from "./random.ts";
 const SUPPLY = { least: 8, full: 24 };
 
 /** A commit that met one of these is composed anew in the same epoch. */
-const REDO: ReadonlySet<string> = new Set(["inbox-full", "pending-proposals"]);
+const REDO: ReadonlySet<string> = new Set(["device-full", "pending-proposals"]);
 
 /** A writer's place in a group, from its joining to its removal. */
 interface Seat {

@@ -613,7 +613,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           "two thousand hostile requests neither fail, leak, nor keep honest members from talking",
         ],
       ],
-      note: "Nothing is dropped from a full inbox: who would fill it further is told `inbox-full`.",
+      note: "Nothing is dropped from a full inbox: who would fill it further is told `device-full`.",
     },
     {
       what: "Names, secrets, ids or addresses in logs, URLs, errors; typing and receipts; attachments that are deleted, expired or changed.",

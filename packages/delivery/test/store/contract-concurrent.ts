@@ -61,6 +61,8 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
     const { device } = await aDevice();
     const groupId = random(16);
     await stores[0].createGroup({
+      version: 0,
+      groupLimit: 99,
       groupId,
       device,
       leafIndex: 0,
@@ -79,6 +81,8 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
   ): AppendCommit => ({
     groupId,
     version: Number(epoch),
+    nextVersion: (change.version ?? Number(epoch)) + 1,
+    groupLimit: 99,
     epoch: BigInt(epoch),
     hash: random(32),
     message: random(40),
@@ -306,8 +310,10 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
       const results = await atOnce(4, (store, i) =>
         store.appendCommit(aCommit(groups[i]?.groupId ?? random(16), 0, { welcome })),
       );
-      expect(results.filter((result) => result === "inbox-full")).toHaveLength(2);
-      const welcomed = groups.filter((_, i) => results[i] !== "inbox-full");
+      const full = { full: devices.toSorted((a, b) => a - b) };
+      const refused = results.filter((result) => Object.hasOwn(Object(result), "full"));
+      expect(refused).toEqual([full, full]);
+      const welcomed = groups.filter((_, i) => !refused.includes(results[i] ?? "moved"));
       for (const { groupId } of welcomed) {
         const nodes = [{ nodeIndex: 0, node: random(9) }];
         await stores[0].appendCommit(aCommit(groupId, 1, { nodes }));
@@ -319,6 +325,39 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
       await atOnce(2, (store, i) => store.acknowledge(devices[i] ?? -1, 2));
       for (const { groupId } of welcomed) {
         expect(await stores[1].treePart(groupId, 1n, ALL)).toBeUndefined();
+      }
+    });
+
+    it("lets a device into as many groups as it may be in", async () => {
+      const groups = await Promise.all([1, 2, 3, 4, 5, 6].map(() => aGroup()));
+      const { device } = await aDevice();
+      const { device: founder } = await aDevice();
+      const create = (store: Store, maker: number): Promise<unknown> =>
+        store.createGroup({
+          groupId: random(16),
+          device: maker,
+          leafIndex: 0,
+          nodes: [],
+          state: random(9),
+          groupInfo: random(9),
+          version: 0,
+          groupLimit: 3,
+          now: NOW,
+        });
+      const results = await atOnce<unknown>(12, async (store, i) => {
+        const { groupId } = groups[i] ?? {};
+        const added = [{ leafIndex: 1, device }];
+        return groupId
+          ? store.appendCommit(aCommit(groupId, 0, { added, groupLimit: 3 }))
+          : create(store, device);
+      });
+      results.push(...(await atOnce(16, (store) => create(store, founder))));
+      const refused = results.filter((result) => {
+        return result === "full" || Object.hasOwn(Object(result), "full");
+      });
+      expect(refused).toHaveLength(9 + 13);
+      for (const one of [device, founder]) {
+        expect(await stores[0].currentGroupsOf(one, 99)).toHaveLength(3);
       }
     });
 

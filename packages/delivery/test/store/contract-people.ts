@@ -76,6 +76,8 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
   async function aGroup(first: number, ...others: readonly number[]): Promise<Bytes> {
     const groupId = random(16);
     await store.createGroup({
+      version: 0,
+      groupLimit: 99,
       groupId,
       device: first,
       leafIndex: 0,
@@ -97,6 +99,8 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     store.appendCommit({
       groupId,
       version: epoch,
+      nextVersion: epoch + 1,
+      groupLimit: 99,
       epoch: BigInt(epoch),
       hash: random(32),
       message: random(40),
@@ -524,7 +528,14 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       await ends(held);
       expect(await store.group(alone)).toBeUndefined();
       expect((await store.log(alone, held.device, PAGE))?.entries ?? []).toEqual([]);
-      const taken = { groupId: alone, device: ben.device, leafIndex: 0, now: NOW };
+      const taken = {
+        groupId: alone,
+        device: ben.device,
+        leafIndex: 0,
+        version: 0,
+        groupLimit: 99,
+        now: NOW,
+      };
       const parts = { state: random(9), groupInfo: random(9), nodes: [] };
       expect(await store.createGroup({ ...taken, ...parts })).toBe("group-exists");
       expect((await store.log(shared, ben.device, PAGE))?.entries).toHaveLength(1);

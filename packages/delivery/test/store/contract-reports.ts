@@ -40,6 +40,8 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
     const [first, second, third] = [await aDevice(), await aDevice(), await aDevice()];
     const groupId = random(16);
     await store.createGroup({
+      version: 0,
+      groupLimit: 99,
       groupId,
       device: first,
       leafIndex: 0,
@@ -54,6 +56,8 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
       const accepted = await store.appendCommit({
         groupId,
         version: epoch,
+        nextVersion: (change.version ?? epoch) + 1,
+        groupLimit: 99,
         epoch: BigInt(epoch),
         hash: random(32),
         message: random(40),
@@ -69,7 +73,7 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
         ...change,
       });
       epoch++;
-      if (typeof accepted === "string") throw new Error(accepted);
+      if (typeof accepted === "string" || !("seq" in accepted)) throw new Error("refused");
       return accepted.seq;
     };
     await commit({
@@ -93,7 +97,15 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
     it("are kept for so many epochs, with the proposals that came in them", async () => {
       const { groupId, first, commit } = await aGroup();
       expect(await wasAt(groupId, 1)).toBeUndefined();
-      const proposal = { groupId, device: first, version: 1, epoch: 1n, limit: 9, now: NOW };
+      const proposal = {
+        groupId,
+        device: first,
+        version: 1,
+        nextVersion: 2,
+        epoch: 1n,
+        limit: 9,
+        now: NOW,
+      };
       const proposed = { message: random(9), hash: random(32), state: text("with a proposal") };
       await store.appendProposal({ ...proposal, ...proposed });
       await commit({ version: 2 });

@@ -54,6 +54,8 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
     const groupId = random(16);
     const part = random(8);
     await store.createGroup({
+      version: 0,
+      groupLimit: 99,
       groupId,
       device,
       leafIndex: 0,
@@ -199,6 +201,8 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       const commit = (epoch: number) => ({
         groupId,
         version: epoch,
+        nextVersion: epoch + 1,
+        groupLimit: 99,
         epoch: BigInt(epoch),
         hash: random(32),
         message: random(40),

@@ -411,6 +411,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     const { account, device } = await aDevice();
     const groupId = random(16);
     const created = await store.createGroup({
+      version: 0,
+      groupLimit: 99,
       groupId,
       device,
       leafIndex: 0,
@@ -431,6 +433,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
   ): AppendCommit => ({
     groupId,
     version: epoch,
+    nextVersion: (change.version ?? epoch) + 1,
+    groupLimit: 99,
     epoch: BigInt(epoch),
     hash: random(32),
     message: random(40),
@@ -446,6 +450,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     ...change,
   });
 
+  const text = (bytes: Bytes): string => Buffer.from(bytes).toString("hex");
   const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
   const seqs = async (groupId: Bytes, device: number, page = PAGE): Promise<number[] | undefined> =>
     (await store.log(groupId, device, page))?.entries.map((entry) => entry.seq);
@@ -460,6 +465,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         state: node("state"),
         groupInfo: node("info"),
         nodes: [],
+        version: 0,
+        groupLimit: 1,
         now: NOW,
       };
       expect(await store.createGroup(group)).toBe("created");
@@ -467,6 +474,92 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.createGroup({ ...group, groupInfo: node("other") })).toBe("group-exists");
       const other = await aDevice();
       expect(await store.createGroup({ ...group, device: other.device })).toBe("group-exists");
+    });
+
+    it("are so many a device that it did not give up, however it comes to them; giving up is its own", async () => {
+      const { groupId, device } = await aGroup();
+      const guest = (await aDevice()).device;
+      const create = (id: Bytes, groupLimit: number) =>
+        store.createGroup({
+          groupId: id,
+          device: guest,
+          leafIndex: 0,
+          state: node("state"),
+          groupInfo: node("info"),
+          nodes: [],
+          version: 0,
+          groupLimit,
+          now: NOW,
+        });
+      const [first, second] = [random(16), random(16)];
+      expect(await create(first, 1)).toBe("created");
+      expect(await create(second, 1)).toBe("full");
+      // Nothing is left of it, and what was made is made.
+      expect(await store.group(second)).toBeUndefined();
+      expect(await create(first, 1)).toBe("created");
+      const welcome = { message: node("welcome"), devices: [guest], limit: 9 };
+      const added = [{ leafIndex: 1, device: guest }];
+      const add = (epoch: number, groupLimit: number) =>
+        store.appendCommit(aCommit(groupId, epoch, { added, welcome, groupLimit }));
+      expect(await add(0, 1)).toEqual({ full: [guest] });
+      expect(await store.inbox(guest, PAGE)).toEqual([]);
+      expect(await store.group(groupId)).toMatchObject({ epoch: 0n });
+      expect(await add(0, 2)).toMatchObject({ seq: 1 });
+      // Whose place is taken by itself takes no more.
+      const replace = { removed: [1], added: [{ leafIndex: 2, device: guest }], groupLimit: 2 };
+      expect(await store.appendCommit(aCommit(groupId, 1, replace))).toMatchObject({ seq: 2 });
+      expect(await create(second, 2)).toBe("full");
+      // Who proposes to leave gives up, and so does who says it.
+      const proposal = { groupId, device: guest, version: 2, nextVersion: 3, epoch: 2n, limit: 9 };
+      const proposed = { message: random(9), hash: random(32), state: node("state"), now: NOW };
+      await store.appendProposal({ ...proposal, ...proposed });
+      expect(await create(second, 2)).toBe("created");
+      const third = random(16);
+      expect(await create(third, 2)).toBe("full");
+      expect(await store.giveUpGroup(first, device)).toBe(false);
+      expect(await store.giveUpGroup(third, guest)).toBe(false);
+      expect(await create(third, 2)).toBe("full");
+      expect(await store.giveUpGroup(first, guest)).toBe(true);
+      expect(await store.giveUpGroup(first, guest)).toBe(true);
+      expect(await create(third, 2)).toBe("created");
+      // Its leaf is as it was, and it is told of what it did not give up first.
+      expect(await store.leafOf(groupId, guest)).toBe(2);
+      const told = async (limit: number) =>
+        (await store.currentGroupsOf(guest, limit)).map((one) => text(one.groupId));
+      expect((await told(2)).toSorted()).toEqual([second, third].map(text).toSorted());
+      expect(await told(9)).toHaveLength(4);
+      const leave = { version: 3, removed: [2] };
+      expect(await store.appendCommit(aCommit(groupId, 2, leave))).toMatchObject({ seq: 4 });
+      expect(await told(9)).toHaveLength(3);
+      // Who is let in again takes a place again.
+      expect(await store.giveUpGroup(groupId, guest)).toBe(true);
+      const again = aCommit(groupId, 3, { version: 4, added });
+      expect(await store.appendCommit({ ...again, groupLimit: 2 })).toEqual({ full: [guest] });
+      expect(await store.appendCommit({ ...again, groupLimit: 3 })).toMatchObject({ seq: 5 });
+      expect(await create(random(16), 3)).toBe("full");
+    });
+
+    it("are listed in pages, those that a device was in too", async () => {
+      const { device } = await aDevice();
+      const made: { readonly groupId: Bytes; readonly member: boolean }[] = [];
+      for (let i = 0; i < 5; i++) {
+        const { groupId } = await aGroup();
+        await store.appendCommit(aCommit(groupId, 0, { added: [{ leafIndex: 1, device }] }));
+        if (i < 2) await store.appendCommit(aCommit(groupId, 1, { removed: [1] }));
+        made.push({ groupId, member: i >= 2 });
+      }
+      const expected = made.toSorted((a, b) => Buffer.compare(a.groupId, b.groupId));
+      const all = await store.groupsOf(device, { limit: 9 });
+      expect(all).toMatchObject(expected);
+      expect(await store.groupsOf(device, { limit: 2 })).toEqual(all.slice(0, 2));
+      const after = all[1]?.groupId;
+      expect(await store.groupsOf(device, { after, limit: 2 })).toEqual(all.slice(2, 4));
+      expect(await store.groupsOf(device, { after: all[4]?.groupId, limit: 2 })).toEqual([]);
+      const now = await store.currentGroupsOf(device, 9);
+      expect(now.map(({ groupId }) => text(groupId)).toSorted()).toEqual(
+        expected.flatMap(({ groupId, member }) => (member ? [text(groupId)] : [])),
+      );
+      expect(now.map(({ head }) => head)).toEqual([1, 1, 1]);
     });
 
     it("are read whole, or only their version where that is held", async () => {
@@ -555,6 +648,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         message: random(10),
         now: NOW,
         version,
+        nextVersion: version + 1,
         state: node("with proposal"),
         limit: 2,
       });
@@ -597,8 +691,12 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.findEntry(groupId, guest, hidden.hash)).toBeUndefined();
       expect(await store.leafOf(groupId, guest)).toBeUndefined();
       expect(await store.deviceOfLeaf(groupId, 1)).toBeUndefined();
-      expect(await store.groupsOf(guest)).toEqual([{ groupId, head: 4, epoch: 3n, member: false }]);
-      expect(await store.groupsOf(device)).toEqual([{ groupId, head: 5, epoch: 5n, member: true }]);
+      expect(await store.groupsOf(guest, { limit: 9 })).toEqual([
+        { groupId, head: 4, epoch: 3n, member: false },
+      ]);
+      expect(await store.groupsOf(device, { limit: 9 })).toEqual([
+        { groupId, head: 5, epoch: 5n, member: true },
+      ]);
       const out = {
         groupId,
         device: guest,
@@ -617,7 +715,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const stranger = await aDevice();
       expect(await seqs(groupId, stranger.device)).toBeUndefined();
       expect(await seqs(random(16), device)).toBeUndefined();
-      expect(await store.groupsOf(stranger.device)).toEqual([]);
+      expect(await store.groupsOf(stranger.device, { limit: 9 })).toEqual([]);
     });
 
     it("take no bytes twice, also where who sends them can't read the first", async () => {
@@ -672,7 +770,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       await store.appendCommit(aCommit(groupId, 0, change));
       expect(await store.leafOf(groupId, device)).toBe(1);
       expect(await seqs(groupId, device)).toEqual([1]);
-      expect(await store.groupsOf(device)).toMatchObject([{ member: true, head: 1 }]);
+      expect(await store.groupsOf(device, { limit: 9 })).toMatchObject([{ member: true, head: 1 }]);
     });
 
     it("are read in pages of so many entries and so many bytes, one at least", async () => {
@@ -922,7 +1020,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const { device: guest } = await aDevice();
       const welcome = { message: node("welcome"), devices: [guest], limit: 1 };
       await store.appendCommit(aCommit(groupId, 0, { welcome }));
-      expect(await store.appendCommit(aCommit(groupId, 1, { welcome }))).toBe("inbox-full");
+      expect(await store.appendCommit(aCommit(groupId, 1, { welcome }))).toEqual({
+        full: [guest],
+      });
       expect(await store.group(groupId)).toMatchObject({ epoch: 1n });
     });
   });

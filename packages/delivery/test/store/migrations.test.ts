@@ -31,7 +31,7 @@ const first: Rows = ({ bytes, no }) => [
   `group_states VALUES (${bytes("61")}, ${bytes("62")}, ${bytes("63")})`,
   `group_nodes VALUES (${bytes("61")}, 0, 0, NULL, ${bytes("64")})`,
   `log VALUES (${bytes("61")}, 1, 0, 'commit', ${bytes("65")}, ${bytes("66")}, 1000)`,
-  `members VALUES (${bytes("61")}, 0, 1000, 1, NULL)`,
+  `members (group_id, leaf_index, device, from_seq) VALUES (${bytes("61")}, 0, 1000, 1)`,
   `links VALUES (${bytes("71")}, ${bytes("61")}, 2000, 3, 1, ${bytes("72")})`,
   `welcomes VALUES (${bytes("61")}, 1, 1, ${bytes("67")})`,
   `inbox VALUES (1000, 1, ${bytes("61")}, 1)`,
@@ -60,6 +60,7 @@ const reported: Rows = ({ bytes, no }) => [
   `barred VALUES (${bytes("61")}, 1000)`,
 ];
 const ended: Rows = ({ bytes }) => [`ended_groups VALUES (${bytes("61")})`];
+const bounded: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -67,8 +68,8 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended],
-  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported, ended],
+  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded],
+  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported, ended, bounded],
 };
 
 /** The version and the number of rows of each table. */

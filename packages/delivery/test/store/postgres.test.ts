@@ -6,6 +6,9 @@ import { storeContract } from "./contract.ts";
 import { concurrencyContract } from "./contract-concurrent.ts";
 import { upkeepContract } from "./contract-upkeep.ts";
 
+/** Of a group that is made. */
+const AT_FIRST = { version: 0, groupLimit: 9 };
+
 let server: PostgresServer;
 let url: string;
 beforeAll(async () => {
@@ -67,7 +70,7 @@ describe("the PostgreSQL database", () => {
     });
     const device = (await store.device(accountId, deviceId))?.device ?? -1;
     const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
-    await store.createGroup({ groupId, device, leafIndex: 0, ...parts, now: 1 });
+    await store.createGroup({ groupId, device, leafIndex: 0, ...parts, ...AT_FIRST, now: 1 });
     const append = (epoch: bigint): ReturnType<Store["appendApplication"]> =>
       store.appendApplication({
         groupId,
@@ -157,7 +160,7 @@ describe("the PostgreSQL database", () => {
     // A device that does not exist.
     const [groupId, part] = [random(16), random(8)];
     const group = { groupId, device: 1e9, leafIndex: 0, state: part, groupInfo: part };
-    const create = store.createGroup({ ...group, nodes: [[0, part]], now: 0 });
+    const create = store.createGroup({ ...group, nodes: [[0, part]], ...AT_FIRST, now: 0 });
     const error = await create.catch((reason: unknown) => reason);
     expect(String(error)).toBe(
       "Error: the database refused with SQLSTATE 23503 (members_device_fkey)",

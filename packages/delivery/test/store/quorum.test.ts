@@ -58,6 +58,8 @@ beforeEach(async () => {
   device = (await store.devicesOf(account.accountId))[0]?.device ?? -1;
   groupId = random(16);
   await store.createGroup({
+    version: 0,
+    groupLimit: 99,
     groupId,
     device,
     leafIndex: 0,
@@ -80,6 +82,8 @@ const aMessage = (): AppendMessage => ({
 const aCommit = (): Parameters<Store["appendCommit"]>[0] => ({
   groupId,
   version: 0,
+  nextVersion: 1,
+  groupLimit: 9,
   epoch: 0n,
   hash: random(32),
   message: random(40),

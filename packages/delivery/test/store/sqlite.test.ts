@@ -83,7 +83,7 @@ describe("the SQLite file", () => {
     log.run(2, 0, "application", hash);
     expect(() => log.run(3, 0, "application", hash)).toThrow("UNIQUE");
     expect(() => log.run(2, 0, "application", random(32))).toThrow("UNIQUE");
-    const member = db.prepare("INSERT INTO members VALUES (x'01', ?, ?, ?, NULL)");
+    const member = db.prepare("INSERT INTO members VALUES (x'01', ?, ?, ?, NULL, 0)");
     member.run(0, 1, 1);
     expect(() => member.run(0, 2, 2)).toThrow("UNIQUE");
     expect(() => member.run(1, 1, 2)).toThrow("UNIQUE");

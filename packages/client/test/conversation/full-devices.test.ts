@@ -1,0 +1,158 @@
+import { randomBytes } from "node:crypto";
+import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/client";
+import {
+  accountIdOf,
+  type Device,
+  encodeDeviceIdentity,
+  type SigningKey,
+  signDeviceList,
+} from "@conclave/delivery/protocol";
+import { createKeyPackage, memoryStorage } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { nodeCrypto } from "@conclave/mls/node";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { capabilitiesOf, leafLifetime, SUITE } from "../../src/environment.ts";
+import { type Client, ClientError } from "../../src/index.ts";
+import { hostileService } from "../hostile/hostile-service.ts";
+import { conversation, createWorld, until, type World } from "../world.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: World;
+beforeAll(async () => {
+  // Others may put a device into two groups.
+  world = await createWorld({ limits: { groupsPerDevice: 100, ownGroups: 98 } });
+});
+afterAll(() => world.close());
+
+const random = (length: number): Bytes => new Uint8Array(randomBytes(length));
+
+async function newKey(): Promise<SigningKey> {
+  const { publicKey, privateKey } = await crypto.subtle.generateKey("Ed25519", true, [
+    "sign",
+    "verify",
+  ]);
+  return {
+    publicKey: new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)),
+    sign: async (message) =>
+      new Uint8Array(await crypto.subtle.sign("Ed25519", privateKey, message)),
+  };
+}
+
+/** An account with two devices, which do nothing but to have key packages at the service. */
+async function twoDevices(name: string): Promise<readonly DeliveryClient[]> {
+  const rootKey = await newKey();
+  const accountId = await accountIdOf(rootKey.publicKey);
+  const devices = await Promise.all(
+    [1, 2].map(async () => {
+      const [leaf, signIn] = [await newKey(), await newKey()];
+      const deviceId = random(16);
+      const keys = { signatureKey: leaf.publicKey, signInKey: signIn.publicKey };
+      const device: Device = { deviceId, ...keys, revokedAt: 0n };
+      return { leaf, signIn, device };
+    }),
+  );
+  const seconds = BigInt(Math.floor(Date.now() / 1000));
+  const list = await signDeviceList(
+    {
+      name,
+      version: 1n,
+      previousHash: new Uint8Array(0),
+      issuedAt: seconds,
+      expiresAt: seconds + 86400n,
+      devices: devices.map(({ device }) => device),
+    },
+    rootKey,
+  );
+  const clients = devices.map(({ signIn, device: { deviceId } }) => {
+    const client = createDeliveryClient({ origin: world.origin });
+    client.signInAs({ accountId, deviceId, key: signIn });
+    return client;
+  });
+  await clients[0]?.register(list);
+  for (const [i, { leaf, device }] of devices.entries()) {
+    const identity = encodeDeviceIdentity({ rootKey: rootKey.publicKey, ...device });
+    const keyPackages = [];
+    for (let n = 0; n < 8; n++) {
+      const { keyPackage } = await createKeyPackage(
+        {
+          crypto: nodeCrypto,
+          storage: memoryStorage(),
+          authentication: { validate: async () => undefined, isSuccessor: async () => true },
+          now: Date.now,
+        },
+        {
+          suite: SUITE,
+          credential: { credentialType: "basic", identity },
+          signer: leaf,
+          capabilities: capabilitiesOf(nodeCrypto),
+          lifetime: leafLifetime(Date.now()),
+        },
+      );
+      keyPackages.push(keyPackage);
+    }
+    await clients[i]?.uploadKeyPackages({ body: { keyPackages } });
+  }
+  return clients;
+}
+
+/** How many of the other member's are in. */
+const devicesIn = (client: Client, id: string): Promise<number> =>
+  until(
+    client,
+    async () => (await conversation(client, id)).members.find(({ self }) => !self)?.devices,
+  );
+
+it("an account is added with those of its devices that can take in another group", async () => {
+  const ada = await world.person("Ada");
+  const [phone] = await twoDevices("Ben");
+  const add = async (): Promise<string> => {
+    const id = await ada.createConversation("With Ben");
+    await ada.addByName(id, "Ben");
+    return id;
+  };
+  for (let i = 0; i < 2; i++) expect(await devicesIn(ada, await add())).toBe(2);
+  const { groups = [] } = (await phone?.groups()) ?? {};
+  expect(groups).toHaveLength(2);
+  await phone?.giveUpGroup({ groupId: groups[0]?.groupId ?? random(16) });
+  expect(await devicesIn(ada, await add())).toBe(1);
+  // When none of them can, the person is told that it was refused.
+  const failure = await add().catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(ClientError);
+  expect(failure).toMatchObject({ code: "refused", message: "device-full" });
+});
+
+it("a Welcome that can't be used takes up no place", async () => {
+  const service = hostileService();
+  let dealtWith = 0;
+  const fetch: typeof service.fetch = (url, init) => {
+    if (url.endsWith("/inbox/ack")) dealtWith++;
+    return service.fetch(url, init);
+  };
+  const [cem, dan] = [await world.person("Cem"), await world.person("Dan", { fetch })];
+  await until(dan, async () => (await dan.snapshot()).connection === "online");
+  const add = async (): Promise<string> => {
+    const id = await cem.createConversation("With Dan");
+    await until(cem, async () => {
+      const failure = await cem.addByName(id, "Dan").catch((error: unknown) => error);
+      if (failure instanceof ClientError && failure.code === "no-key-packages") return false;
+      if (failure !== undefined) throw failure;
+      return true;
+    });
+    return id;
+  };
+  // Whoever fills a device up may well do it with what nobody can open.
+  service.answers.set(/^GET \/v1\/inbox$/u, (answer) => ({
+    entries: (answer["entries"] as readonly Record<string, unknown>[]).map((entry) => ({
+      ...entry,
+      welcome: "AAAA",
+    })),
+  }));
+  for (let i = 0; i < 3; i++) {
+    await add();
+    await until(dan, async () => dealtWith > i);
+  }
+  service.answers.clear();
+  const id = await add();
+  await until(dan, async () => (await dan.snapshot()).conversations.some((one) => one.id === id));
+});
