@@ -350,6 +350,11 @@ describe("a service that turned hostile", () => {
     const { service, ada, ben, names } = await victim();
     const id = await gather(ada, [ben]);
     const position = { at: 0 };
+    // Where the group is stands on the second page.
+    let pages = 0;
+    service.answers.set(/^GET \/v1\/groups$/u, (answer) =>
+      ++pages === 1 ? { groups: [], next: bytesToText(new Uint8Array(1)) } : answer,
+    );
     service.editLog = (log) => {
       position.at ||= log.length;
       const last = log.findLast(({ kind }) => kind === "commit");
@@ -364,6 +369,7 @@ describe("a service that turned hostile", () => {
       return [...log.slice(0, position.at), forged, ...log.slice(position.at)];
     };
     await untilWarned(ada, id, "message-refused");
+    await until(ada, async () => pages > 1);
     await untilMembers(ada, id, names);
     await say(ben, id, "still here");
     await untilTexts(ada, id, ["still here"]);

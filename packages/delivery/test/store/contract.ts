@@ -576,6 +576,22 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.group(random(16))).toBeUndefined();
     });
 
+    it("have the versions that they are given", async () => {
+      const { device } = await aDevice();
+      const groupId = random(16);
+      const parts = { state: node("state"), groupInfo: node("info"), nodes: [] };
+      const own = { groupId, device, leafIndex: 0, now: NOW, groupLimit: 1 };
+      await store.createGroup({ ...own, ...parts, version: 2 ** 47 });
+      expect(await store.group(groupId)).toMatchObject({ version: 2 ** 47 });
+      const commit = aCommit(groupId, 0, { version: 2 ** 47, nextVersion: 5 });
+      expect(await store.appendCommit(commit)).toMatchObject({ seq: 1 });
+      expect(await store.group(groupId)).toMatchObject({ version: 5 });
+      const proposal = { groupId, device, version: 5, nextVersion: 2 ** 48, epoch: 1n, limit: 9 };
+      const proposed = { message: random(9), hash: random(32), state: node("state"), now: NOW };
+      expect(await store.appendProposal({ ...proposal, ...proposed })).toMatchObject({ seq: 2 });
+      expect(await store.group(groupId)).toMatchObject({ version: 2 ** 48 });
+    });
+
     it("take one commit an epoch, whoever comes at once", async () => {
       const { groupId, device } = await aGroup();
       for (let epoch = 0; epoch < 3; epoch++) {
