@@ -155,4 +155,5 @@ it("a Welcome that can't be used takes up no place", async () => {
   service.answers.clear();
   const id = await add();
   await until(dan, async () => (await dan.snapshot()).conversations.some((one) => one.id === id));
+  expect((await conversation(dan, id)).title).toBe("With Dan");
 });
