@@ -12,6 +12,7 @@ import { ExporterTree } from "../key/exporter-tree.ts";
 import { wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
+import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import { fittingKeys, type MlsContext, type NextEpoch, ownLeafNode } from "./epoch.ts";
 import { GroupEvents } from "./events.ts";
@@ -172,7 +173,9 @@ export class LiveGroup {
 
   /** Who signs for our leaf in the epoch to come. Throws `MlsError` with `storage` where this client was not told. */
   #signerIn(next: NextEpoch): Signer {
-    const signer = this.#signers.get(toHex(ownLeafNode(next).signatureKey));
+    const leaf = ownLeafNode(next);
+    if (leaf === leafAt(this.live.state.tree, this.live.ownLeaf)) return this.signer;
+    const signer = this.#signers.get(toHex(leaf.signatureKey));
     if (!signer) throw new MlsError("storage", "14", "no signer is known for our new leaf");
     return signer;
   }

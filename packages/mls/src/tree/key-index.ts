@@ -4,57 +4,105 @@
  * @module
  */
 
+import { bytesEqual, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 
-/** A trie over the half bytes of each key's hash, so that nobody can choose a deep path. */
+/** A trie over the half bytes of each key's hash. */
 type Trie = Branch | Entry | undefined;
 type Branch = readonly Trie[];
 interface Entry {
-  /** The first 16 bytes of the hash, two to a character. */
-  readonly digest: string;
+  readonly hash: number;
+  readonly key: Uint8Array;
   readonly count: number;
+  /** Another key with the same hash. */
+  readonly next: Entry | undefined;
 }
 
 export interface KeyIndex {
   readonly trie: Trie;
-  readonly digest: (key: Uint8Array) => string;
+  readonly hash: KeyHash;
 }
 
-/** `hash`: of a public key, at least 16 bytes. It is asked once for each array. */
-export function emptyKeyIndex(hash: (key: Uint8Array) => Bytes): KeyIndex {
-  const known = new WeakMap<Uint8Array, string>();
-  const digest = (key: Uint8Array): string => {
-    let found = known.get(key);
-    if (found === undefined) {
-      found = digestOf(hash(key));
-      known.set(key, found);
+/** Of a public key, 32 bits. */
+export type KeyHash = (key: Uint8Array) => number;
+
+export function emptyKeyIndex(hash: KeyHash): KeyIndex {
+  return { trie: undefined, hash };
+}
+
+/**
+ * HalfSipHash-1-3 under 8 bytes that are nobody else's: who chooses keys can't choose where they stand, and so no deep path. For this, a
+ * cryptographic hash would cost ten times as much.
+ */
+export function keyedHash(random: (length: number) => Bytes): KeyHash {
+  const seed = random(8);
+  const { buffer, byteOffset } = seed;
+  const view = new DataView(buffer, byteOffset);
+  const [k0, k1] = [view.getInt32(0), view.getInt32(4)];
+  wipe(seed);
+  return (key) => {
+    let v0 = k0;
+    let v1 = k1;
+    let v2 = k0 ^ 0x6c796765;
+    let v3 = k1 ^ 0x74656462;
+    // A word is four bytes, the last one what is left of them and the length; then three rounds that take in nothing.
+    const words = key.length >> 2;
+    for (let i = 0; i < words + 4; i++) {
+      let word = 0;
+      if (i <= words) {
+        const at = 4 * i;
+        word =
+          (key[at] ?? 0) |
+          ((key[at + 1] ?? 0) << 8) |
+          ((key[at + 2] ?? 0) << 16) |
+          ((i < words ? (key[at + 3] ?? 0) : key.length) << 24);
+      } else if (i === words + 1) {
+        v2 ^= 0xff;
+      }
+      v3 ^= word;
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+      v0 ^= word;
     }
-    return found;
+    return (v1 ^ v3) >>> 0;
   };
-  return { trie: undefined, digest };
 }
 
-function digestOf(hash: Bytes): string {
-  const units: number[] = [];
-  for (let i = 0; i < 16; i += 2) units.push(((hash[i] ?? 0) << 8) | (hash[i + 1] ?? 0));
-  return String.fromCharCode(...units);
-}
+const NO_CHILDREN: Branch = Array.from({ length: 16 }, () => undefined);
 
 function isBranch(trie: Trie): trie is Branch {
   return Array.isArray(trie);
 }
 
-function halfByte(digest: string, depth: number): number {
-  return (digest.charCodeAt(depth >> 2) >> (12 - 4 * (depth % 4))) & 15;
+function halfByte(hash: number, depth: number): number {
+  return (hash >>> (28 - 4 * depth)) & 15;
 }
 
 /** A key that comes (1) or goes (-1). */
 interface Change {
-  readonly digest: string;
+  readonly hash: number;
+  readonly key: Uint8Array;
   readonly by: 1 | -1;
 }
 
-/** A trie with some changes, those from `start` and before `end`: in the order of their digests, and so of the half bytes. */
+/** Entries of one hash with a change. */
+function counted(entry: Entry | undefined, change: Change): Entry | undefined {
+  const { hash, key, by } = change;
+  if (!entry) return by === 1 ? { hash, key, count: 1, next: undefined } : undefined;
+  if (!bytesEqual(entry.key, key)) return { ...entry, next: counted(entry.next, change) };
+  const count = entry.count + by;
+  return count > 0 ? { ...entry, count } : entry.next;
+}
+
+/** A trie with some changes, those from `start` and before `end`: in the order of their hashes, and so of the half bytes. */
 function adjusted(
   trie: Trie,
   changes: readonly Change[],
@@ -65,27 +113,23 @@ function adjusted(
   const [first, last] = [changes[start], changes[end - 1]];
   if (!first || !last) return trie;
   if (!isBranch(trie)) {
-    const { digest } = trie ?? first;
-    if (first.digest === digest && last.digest === digest) {
-      let count = trie?.count ?? 0;
-      for (let i = start; i < end; i++) count = Math.max(0, count + (changes[i]?.by ?? 0));
-      return count > 0 ? { digest, count } : undefined;
+    const { hash } = trie ?? first;
+    if (first.hash === hash && last.hash === hash) {
+      let entry = trie;
+      for (let i = start; i < end; i++) entry = counted(entry, changes[i] ?? first);
+      return entry;
     }
   }
-  const children: Trie[] = isBranch(trie) ? [...trie] : Array.from({ length: 16 });
-  if (trie && !isBranch(trie)) children[halfByte(trie.digest, depth)] = trie;
+  const children = (isBranch(trie) ? trie : NO_CHILDREN).slice();
+  if (trie && !isBranch(trie)) children[halfByte(trie.hash, depth)] = trie;
   for (let from = start; from < end; ) {
-    const at = halfByte(changes[from]?.digest ?? "", depth);
+    const at = halfByte(changes[from]?.hash ?? 0, depth);
     let next = from + 1;
-    while (next < end && halfByte(changes[next]?.digest ?? "", depth) === at) next++;
+    while (next < end && halfByte(changes[next]?.hash ?? 0, depth) === at) next++;
     children[at] = adjusted(children[at], changes, from, next, depth + 1);
     from = next;
   }
   return children.every((child) => child === undefined) ? undefined : children;
-}
-
-function byDigest(a: Change, b: Change): number {
-  return a.digest < b.digest ? -1 : a.digest > b.digest ? 1 : 0;
 }
 
 /** The index once some keys are gone, and then others have come. */
@@ -94,17 +138,21 @@ export function reindexed(
   gone: readonly Uint8Array[],
   come: readonly Uint8Array[],
 ): KeyIndex {
+  const { trie, hash } = index;
   const changes: Change[] = [];
-  for (const key of gone) changes.push({ digest: index.digest(key), by: -1 });
-  for (const key of come) changes.push({ digest: index.digest(key), by: 1 });
-  changes.sort(byDigest);
-  return { ...index, trie: adjusted(index.trie, changes, 0, changes.length, 0) };
+  for (const key of gone) changes.push({ hash: hash(key), key, by: -1 });
+  for (const key of come) changes.push({ hash: hash(key), key, by: 1 });
+  changes.sort((a, b) => a.hash - b.hash);
+  return { trie: adjusted(trie, changes, 0, changes.length, 0), hash };
 }
 
 /** How often a key is in use. */
 export function keyCount(index: KeyIndex, key: Uint8Array): number {
-  const digest = index.digest(key);
+  const hash = index.hash(key);
   let trie = index.trie;
-  for (let depth = 0; isBranch(trie); depth++) trie = trie[halfByte(digest, depth)];
-  return trie?.digest === digest ? trie.count : 0;
+  for (let depth = 0; isBranch(trie); depth++) trie = trie[halfByte(hash, depth)];
+  if (trie?.hash !== hash) return 0;
+  let entry: Entry | undefined = trie;
+  while (entry && !bytesEqual(entry.key, key)) entry = entry.next;
+  return entry?.count ?? 0;
 }

@@ -22,13 +22,12 @@ import {
   uint32,
   vector,
 } from "../codec.ts";
-import { hash } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { credentialTypeOf } from "../key/credential.ts";
 import { GREASE } from "../registry.ts";
-import { emptyKeyIndex, type KeyIndex, reindexed } from "./key-index.ts";
-import { LeafNode } from "./leaf-node.ts";
+import { emptyKeyIndex, type KeyIndex, keyedHash, reindexed } from "./key-index.ts";
+import { LeafNode, sameLeaf } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
 
 /** §7.1. */
@@ -131,7 +130,7 @@ export function treeOf(suite: Suite, leaf: LeafNode): RatchetTree {
   const empty: RatchetTree = {
     root: leafSlot(0, undefined),
     leafCount: 1,
-    keys: emptyKeyIndex((key) => hash(suite, key)),
+    keys: emptyKeyIndex(keyedHash(suite.provider.random)),
   };
   return withLeaf(empty, 0, leaf);
 }
@@ -458,6 +457,20 @@ function nodeOf(node: TreeNode): Node | undefined {
   return node.leaf && { nodeType: "leaf", leafNode: node.leaf };
 }
 
+function sameNode(a: Node, b: Node): boolean {
+  if (a.nodeType === "leaf") return b.nodeType === "leaf" && sameLeaf(a.leafNode, b.leafNode);
+  return b.nodeType === "parent" && sameParent(a.parentNode, b.parentNode);
+}
+
+function sameParent(a: ParentNode, b: ParentNode): boolean {
+  return (
+    bytesEqual(a.encryptionKey, b.encryptionKey) &&
+    bytesEqual(a.parentHash, b.parentHash) &&
+    a.unmergedLeaves.length === b.unmergedLeaves.length &&
+    a.unmergedLeaves.every((leaf, i) => leaf === b.unmergedLeaves[i])
+  );
+}
+
 /** The nodes that are not blank, encoded, by node index. */
 export function encodedNodes(tree: RatchetTree): (readonly [index: number, node: Bytes])[] {
   return changedNodes(undefined, tree).flatMap(({ index, node }) =>
@@ -501,10 +514,8 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
     if (old && now && contentOf(old) === contentOf(now)) return;
     const oldNode = old && nodeOf(old);
     const nowNode = now && nodeOf(now);
-    if (!oldNode && !nowNode) return;
-    const encoded = nowNode && encode(Node, nowNode);
-    if (oldNode && encoded && bytesEqual(encode(Node, oldNode), encoded)) return;
-    changes.push({ index, node: encoded });
+    if (oldNode === nowNode || (oldNode && nowNode && sameNode(oldNode, nowNode))) return;
+    changes.push({ index, node: nowNode && encode(Node, nowNode) });
   };
   walk(before?.root, after.root);
   return changes;
@@ -547,7 +558,7 @@ function treeUpTo(
     return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
   };
   const root = build(Math.log2(leafCount), leafCount - 1);
-  const none = emptyKeyIndex((key) => hash(suite, key));
+  const none = emptyKeyIndex(keyedHash(suite.provider.random));
   return { root, leafCount, keys: reindexed(none, [], keys) };
 }
 

@@ -1,23 +1,20 @@
 import { nodeCrypto } from "@conclave/mls/node";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { emptyKeyIndex, keyCount, reindexed } from "../../src/tree/key-index.ts";
+import { emptyKeyIndex, keyCount, keyedHash, reindexed } from "../../src/tree/key-index.ts";
 
 const key = fc.integer({ min: 0, max: 20 }).map((n) => Uint8Array.of(n));
 
 describe.each([
-  ["hashes", (bytes: Uint8Array) => nodeCrypto.hash("sha256", bytes)],
-  // Digests that differ in their last digits only make the deepest trie there is.
-  [
-    "hashes that collide",
-    (bytes: Uint8Array) =>
-      Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? (bytes[0] ?? 0) : 0)),
-  ],
-])("the keys in use, by %s", (_, digest) => {
+  ["a keyed hash", keyedHash(nodeCrypto.random)],
+  // Hashes that differ in their last bits only make the deepest trie there is.
+  ["hashes with a common beginning", (bytes: Uint8Array) => bytes[0] ?? 0],
+  ["hashes that collide", (bytes: Uint8Array) => (bytes[0] ?? 0) % 3],
+])("the keys in use, by %s", (_, hash) => {
   it("counts as a map would, and older values stay as they were", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.boolean(), key), { maxLength: 60 }), (steps) => {
-        let index = emptyKeyIndex(digest);
+        let index = emptyKeyIndex(hash);
         const counts = new Map<number, number>();
         for (const [come, bytes] of steps) {
           const n = bytes[0] ?? 0;
@@ -37,7 +34,7 @@ describe.each([
     const keys = fc.array(key, { maxLength: 40 });
     fc.assert(
       fc.property(keys, keys, keys, (there, gone, come) => {
-        const index = reindexed(emptyKeyIndex(digest), [], there);
+        const index = reindexed(emptyKeyIndex(hash), [], there);
         const together = reindexed(index, gone, come);
         let single = index;
         for (const one of gone) single = reindexed(single, [one], []);
@@ -48,5 +45,27 @@ describe.each([
         }
       }),
     );
+  });
+});
+
+describe("the keyed hash", () => {
+  it("is of every byte of a key, and of its length", () => {
+    const hash = keyedHash(nodeCrypto.random);
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 70 }), fc.nat(), (bytes, place) => {
+        const changed = bytes.slice();
+        const at = place % bytes.length;
+        changed[at] = (bytes[at] ?? 0) ^ 1;
+        expect(hash(bytes.slice())).toBe(hash(bytes));
+        expect(hash(changed)).not.toBe(hash(bytes));
+        expect(hash(Uint8Array.of(...bytes, 0))).not.toBe(hash(bytes));
+      }),
+    );
+  });
+
+  it("is another one under other bytes", () => {
+    const bytes = nodeCrypto.random(32);
+    const hashes = Array.from({ length: 8 }, () => keyedHash(nodeCrypto.random)(bytes));
+    expect(new Set(hashes).size).toBe(8);
   });
 });
