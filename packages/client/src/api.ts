@@ -46,7 +46,8 @@ export type WarningCode =
   /** The group went on by a commit that we refused: what follows can't be read, until we join anew. */
   | "out-of-step";
 
-export type Connection = "connecting" | "online" | "offline";
+/** `elsewhere`: another copy of this device signed in, so this one neither reads nor sends, until `takeOver`. */
+export type Connection = "connecting" | "online" | "offline" | "elsewhere";
 
 export interface AccountState {
   readonly accountId: AccountId;
@@ -154,6 +155,8 @@ export interface ClientApi {
   ): Promise<readonly Message[]>;
   signUp(name: string): Promise<{ readonly recoveryPhrase: string }>;
   confirmRecoveryPhrase(): Promise<void>;
+  /** Goes on here, where another copy of this device signed in: that one stops. */
+  takeOver(): Promise<void>;
   createConversation(title: string): Promise<ConversationId>;
   /** Done once it is in the outbox on disk. `messageKey` makes a repeated call harmless. */
   sendText(id: ConversationId, text: string, messageKey: string): Promise<void>;
@@ -196,6 +199,8 @@ export type ClientErrorCode =
   | "storage"
   /** Another engine took the profile over; this one has stopped. */
   | "fenced"
+  /** Another copy of this device signed in. */
+  | "elsewhere"
   | "refused"
   | "internal";
 

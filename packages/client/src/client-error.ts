@@ -23,6 +23,9 @@ export function clientError(error: unknown): ClientError {
   if (service?.code === "too-many-requests") {
     return new ClientError("busy", "the service was asked too often", { cause: error });
   }
+  if (service?.code === "device-in-use") {
+    return new ClientError("elsewhere", "another copy of this device signed in", { cause: error });
+  }
   if (service?.transient) {
     return new ClientError("offline", "the service can't be reached", { cause: error });
   }

@@ -34,6 +34,7 @@ import { openLink } from "./conversation/joining.ts";
 import { type Device, startDevice } from "./device.ts";
 import { Directory, type KnownList } from "./directory.ts";
 import { type Environment, TIMING, type Timing } from "./environment.ts";
+import { type OwnInstance, ownInstance } from "./instance.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitation.ts";
 import { refusalOf } from "./refusal.ts";
 import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
@@ -81,18 +82,23 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   return engine;
 }
 
+const GAVE_WAY = new ClientError("elsewhere", "another copy of this device signed in");
+
 class Engine implements Client {
   readonly #options: ClientOptions;
   readonly #now: () => number;
   readonly #service: DeliveryClient;
   readonly #warnings: Warnings;
   readonly #directory: Directory;
+  readonly #instance: OwnInstance;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #end = Promise.withResolvers<void>();
   #account: Account | undefined;
   #device: Device | undefined;
   #connection: Connection = "connecting";
   #signingUp = false;
+  /** The end of a device that gave way to another copy. */
+  #gaveWay: Promise<void> = Promise.resolve();
 
   constructor(options: ClientOptions) {
     const { storage, service } = options;
@@ -108,6 +114,11 @@ class Engine implements Client {
       storage,
       service: this.#service,
       warn: (warning) => this.#warn(warning),
+    });
+    this.#instance = ownInstance({
+      storage,
+      refused: () => this.#giveWay(),
+      failed: (error) => void this.#fail(error),
     });
   }
 
@@ -156,7 +167,8 @@ class Engine implements Client {
     this.#signingUp = true;
     try {
       const { storage, vault } = this.#options;
-      const registry = { storage, vault, service: this.#service, now: this.#now };
+      const instance = this.#instance;
+      const registry = { storage, vault, service: this.#service, instance, now: this.#now };
       const { account, recoveryPhrase } = await register(registry, input);
       await this.#start(account);
       this.#emit({ type: "account", account: this.#accountState() });
@@ -171,6 +183,16 @@ class Engine implements Client {
     await keepAccount(this.#options.storage, account);
     this.#account = account;
     this.#emit({ type: "account", account: this.#accountState() });
+  }
+
+  async takeOver(): Promise<void> {
+    const account = this.#requireAccount();
+    if (this.#connection !== "elsewhere") return;
+    this.#instance.takeOver();
+    this.#setConnection("connecting");
+    await this.#gaveWay;
+    await this.#start(account);
+    for (const { state } of this.#requireDevice().conversations.all()) state.emitSummary();
   }
 
   async createConversation(input: string): Promise<ConversationId> {
@@ -343,7 +365,8 @@ class Engine implements Client {
     const { vault, log = () => {}, timing } = this.#options;
     const leafSigner = await keyOf(vault, "leaf");
     const { accountId, deviceId, deviceList } = account;
-    this.#service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in") });
+    const instance = this.#instance;
+    this.#service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in"), instance });
     await this.#directory.accept(deviceList, { accountId });
     const environment: Environment = {
       storage: this.#options.storage,
@@ -366,19 +389,32 @@ class Engine implements Client {
     };
     const { origin, WebSocket: Socket = WebSocket } = this.#options.service;
     this.#account = account;
-    this.#device = await startDevice(environment, {
+    const device = await startDevice(environment, {
       origin,
       WebSocket: Socket,
-      onConnection: (connection) => this.#setConnection(connection),
+      onConnection: (connection) => {
+        if (this.#connection !== "elsewhere") this.#setConnection(connection);
+      },
       warn: (warning) => this.#warn(warning),
     });
+    if (this.#connection === "elsewhere") this.#gaveWay = device.stop(GAVE_WAY);
+    else this.#device = device;
+  }
+
+  /** Another copy of this device signed in: this one sends and reads nothing any more. */
+  #giveWay(): void {
+    if (this.#connection === "elsewhere") return;
+    this.#setConnection("elsewhere");
+    const device = this.#device;
+    this.#device = undefined;
+    if (device) this.#gaveWay = device.stop(GAVE_WAY);
   }
 
   async #stop(): Promise<void> {
     const device = this.#device;
     this.#device = undefined;
     this.#service.close();
-    await device?.stop();
+    await Promise.all([device?.stop(), this.#gaveWay]);
     this.#end.resolve();
   }
 
@@ -429,6 +465,7 @@ class Engine implements Client {
 
   #requireDevice(): Device {
     this.#requireAccount();
+    if (this.#connection === "elsewhere") throw GAVE_WAY;
     if (!this.#device) throw new ClientError("fenced", "this engine has stopped");
     return this.#device;
   }

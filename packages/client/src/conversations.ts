@@ -34,9 +34,10 @@ export class Conversations {
     }
   }
 
-  async close(): Promise<void> {
+  /** With a reason, who waits for something is told. */
+  async close(why?: ClientError): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#byId.values()].map((conversation) => conversation.close()));
+    await Promise.all([...this.#byId.values()].map((conversation) => conversation.close(why)));
   }
 
   all(): readonly Conversation[] {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Connection, Warning } from "./api.ts";
+import type { ClientError, Connection, Warning } from "./api.ts";
 import { hex } from "./bytes.ts";
 import { Conversations } from "./conversations.ts";
 import { Doorbell } from "./doorbell.ts";
@@ -15,8 +15,8 @@ import { IDLE, Worker } from "./worker.ts";
 export interface Device {
   readonly environment: Environment;
   readonly conversations: Conversations;
-  /** Resolves when the last step that was begun is over. */
-  readonly stop: () => Promise<void>;
+  /** Resolves when the last step that was begun is over. With a reason, who waits for something is told. */
+  readonly stop: (why?: ClientError) => Promise<void>;
 }
 
 export async function startDevice(
@@ -67,10 +67,10 @@ export async function startDevice(
   return {
     environment,
     conversations,
-    stop: async () => {
+    stop: async (why) => {
       doorbell.close();
       // The inbox may be waiting for a conversation.
-      await Promise.all([inbox.close(), conversations.close()]);
+      await Promise.all([inbox.close(), conversations.close(why)]);
     },
   };
 }

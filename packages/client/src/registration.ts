@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
+import { type ClientInstance, type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import type { SigningKey } from "@conclave/delivery/protocol";
 import { encode } from "@conclave/mls/codec";
 import { ACCOUNT_RECORD, Account, nameOf, newAccount, registered } from "./account.ts";
@@ -17,6 +17,7 @@ export interface Registry {
   readonly storage: ClientStorage;
   readonly vault: KeyVault;
   readonly service: DeliveryClient;
+  readonly instance: ClientInstance;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
@@ -44,9 +45,9 @@ export async function register(
   input: string,
 ): Promise<{ readonly account: Account; readonly recoveryPhrase: string }> {
   const draft = await draftOf(registry, nameOf(input));
-  const { storage, vault, service } = registry;
+  const { storage, vault, service, instance } = registry;
   const { accountId, deviceId, deviceList } = draft;
-  service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in") });
+  service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in"), instance });
   try {
     await service.register(deviceList);
   } catch (error) {

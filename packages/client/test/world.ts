@@ -122,6 +122,8 @@ const LIMITS = {
   lookUp: OFTEN,
   claim: OFTEN,
   claimed: OFTEN,
+  strangerClaim: OFTEN,
+  strangerClaimed: OFTEN,
   group: OFTEN,
 };
 

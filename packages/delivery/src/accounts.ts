@@ -103,7 +103,8 @@ export function createAccounts(service: {
     const device = await store.device(account.accountId, claim.deviceId);
     if (device === undefined) throw new Refusal("account-exists", "the account exists already");
     // By the key that was proven: a repeated request may come after a list that changed it.
-    return sessions.start({ device: device.device, signInKey: signer.signInKey });
+    const { instance } = given;
+    return sessions.start({ device: device.device, signInKey: signer.signInKey }, { instance });
   }
 
   async function lookUp({ address, device, body }: Call<"lookUp">): Promise<DeviceListResponse> {

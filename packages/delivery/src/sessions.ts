@@ -10,6 +10,7 @@ import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import {
   bytesToText,
+  type Instance,
   readSignIn,
   type SessionsResponse,
   SIGN_IN_WINDOW,
@@ -36,11 +37,11 @@ export interface Sessions {
   readonly checkSignIn: (signed: Bytes, claim: SignIn, signInKey: Bytes) => Promise<void>;
   /**
    * Starts a session of the device that proved this key. Without a claim: the nonce was taken with the registration. Throws
-   * `Refusal` where the key is not the device's any more.
+   * `Refusal` where the key is not the device's any more, or the instance may not go on.
    */
   readonly start: (
     device: Pick<ListedDevice, "device" | "signInKey">,
-    claim?: SignIn,
+    how: { readonly instance: Instance | undefined; readonly claim?: SignIn },
   ) => Promise<SignInResponse>;
   readonly handlers: Handlers<"signIn" | "signOut" | "sessions" | "endSession" | "endSessions">;
 }
@@ -90,7 +91,7 @@ export function createSessions(service: {
 
   async function start(
     { device, signInKey }: Pick<ListedDevice, "device" | "signInKey">,
-    claim?: SignIn,
+    { instance, claim }: Parameters<Sessions["start"]>[1],
   ): Promise<SignInResponse> {
     const token = bytesToText(crypto.getRandomValues(new Uint8Array(32)));
     const at = now();
@@ -99,6 +100,7 @@ export function createSessions(service: {
       device,
       signInKey,
       ...(claim && { nonce: nonceOf(claim) }),
+      ...(instance && { instance }),
       tokenHash: hashToken(token),
       expiresAt,
       now: at,
@@ -109,17 +111,21 @@ export function createSessions(service: {
     if (started === "not-current") {
       throw new Refusal("invalid-signature", "the proof does not hold");
     }
+    if (started === "in-use") {
+      throw new Refusal("device-in-use", "another copy of this device's client signed in since");
+    }
+    for (const tokenHash of started.ended) doorbell.ring({ type: "signed-out", tokenHash });
     return { token, expiresAt };
   }
 
   async function signIn({ address, body }: Call<"signIn">): Promise<SignInResponse> {
     signIns.take(addressKey(address));
-    const { signIn: proof } = await body();
+    const { signIn: proof, instance } = await body();
     const claim = await readStructure(() => readSignIn(proof), "this is no sign-in");
     const device = await store.device(claim.accountId, claim.deviceId);
     if (device === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
     await checkSignIn(proof, claim, device.signInKey);
-    if (device.revokedAt === 0n) return start(device, claim);
+    if (device.revokedAt === 0n) return start(device, { instance, claim });
     // Only the device itself learns what became of its account.
     if (await store.isDeleted(claim.accountId)) {
       throw new Refusal("account-deleted", "the account was deleted");

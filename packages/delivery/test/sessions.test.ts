@@ -179,6 +179,33 @@ describe("sessions", () => {
     expect(await holds(other)).toBe(true);
   });
 
+  it("are those of the copy of the device's client that signed in last, unless another takes over", async () => {
+    const person = await aPerson();
+    await register(world, person);
+    const begin = async (id: Uint8Array, succeeds: readonly Uint8Array[], takeOver = false) => {
+      const instance = { id, succeeds, takeOver };
+      const body = { signIn: await proveSignIn(person), instance };
+      return call(world, "POST", "/v1/sessions", { body });
+    };
+    const [first, next, copy] = [random(16), random(16), random(16)];
+    const { token } = (await begin(first, [])).body;
+    const successor = await begin(next, [first]);
+    expect(successor.status).toBe(201);
+    expect(await holds(token)).toBe(false);
+    for (const refused of [await begin(copy, [first]), await begin(first, [])]) {
+      expect([refused.status, refused.body.code]).toEqual([409, "device-in-use"]);
+    }
+    expect(await holds(successor.body.token)).toBe(true);
+    const taken = await begin(copy, [first], true);
+    expect([await holds(successor.body.token), await holds(taken.body.token)]).toEqual([
+      false,
+      true,
+    ]);
+    const many = Array.from({ length: 9 }, () => random(16));
+    expect((await begin(random(16), many)).status).toBe(400);
+    expect((await begin(random(15), [copy])).status).toBe(400);
+  });
+
   it("last half an hour", async () => {
     const short = await startWorld();
     const token = await register(short, await aPerson());

@@ -33,6 +33,10 @@ export class Person {
   static async signUp(browser: Browser, address: string, name: string): Promise<Person> {
     // Of a self-signed certificate a person would say: go on.
     const context = await browser.newContext({ ignoreHTTPSErrors: address.startsWith("https:") });
+    return Person.signUpIn(context, address, name);
+  }
+
+  static async signUpIn(context: BrowserContext, address: string, name: string): Promise<Person> {
     const person = new Person(name, context, await context.newPage());
     const { page } = person;
     await page.goto(address);

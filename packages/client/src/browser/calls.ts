@@ -12,6 +12,7 @@ export const METHODS: Readonly<Record<keyof ClientApi, true>> = {
   messages: true,
   signUp: true,
   confirmRecoveryPhrase: true,
+  takeOver: true,
   createConversation: true,
   sendText: true,
   discardFailed: true,

@@ -76,9 +76,11 @@ export class Conversation {
     this.#worker.start();
   }
 
-  async close(): Promise<void> {
+  /** With a reason, who waits for an outcome is told; otherwise the next engine comes to it. */
+  async close(why?: ClientError): Promise<void> {
     await this.#worker.close();
-    const stopped = new ClientError("fenced", "this engine has stopped");
+    if (why) this.state.intents.stopWaiting(why);
+    const stopped = why ?? new ClientError("fenced", "this engine has stopped");
     this.#joining?.reject(stopped);
     this.#leaving?.reject(stopped);
   }

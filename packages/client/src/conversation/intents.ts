@@ -73,6 +73,12 @@ export class Intents {
     return waiting.promise;
   }
 
+  /** Who waits is told that nobody works on it now; what is wanted stays. */
+  stopWaiting(why: ClientError): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(why);
+    this.#waiting.clear();
+  }
+
   /** One that is there already and of which `matches` is true. */
   find(matches: (intent: Intent) => boolean): number | undefined {
     for (const [number, intent] of this.#intents) if (matches(intent)) return number;

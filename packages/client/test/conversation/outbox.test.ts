@@ -1,5 +1,6 @@
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Client } from "../../src/index.ts";
 import {
@@ -150,6 +151,10 @@ describe("a restored copy", () => {
   ])("finds its own later %s in the log, says so, and sends nothing", async (_, act) => {
     const { ada, id, names } = await forgetting(act);
     const restored = await world.device(names[1] ?? "");
+    // The service has another copy since. Whoever goes on with this one all the same is told what comes of it.
+    await untilElsewhere(restored);
+    await expect(say(restored, id, "too early")).rejects.toMatchObject({ code: "elsewhere" });
+    await restored.takeOver();
     await until(restored, async () =>
       (await conversation(restored, id)).warnings.some(({ code }) => code === "state-restored"),
     );
@@ -165,4 +170,77 @@ describe("a restored copy", () => {
     await until(ada, async () => (await texts(ada, id)).includes("with fresh keys"));
     expect((await conversation(ada, id)).members.map(({ devices }) => devices)).toEqual([1, 1]);
   });
+
+  it("that runs beside the first gives way, and the first goes on; or takes over, and the first gives way", async () => {
+    const { ada, ben, id, names } = await pair();
+    await ben.close();
+    const copy = `${names[1]} copied`;
+    copyFileSync(join(world.folder, `${names[1]}.db`), join(world.folder, `${copy}.db`));
+    const first = await world.device(names[1] ?? "");
+    await say(first, id, "the first goes on");
+    await untilState(first, id, "the first goes on", "delivered");
+
+    const second = await world.device(copy);
+    await untilElsewhere(second);
+    expect((await second.snapshot()).conversations).toEqual([]);
+    await say(first, id, "undisturbed");
+    await untilTexts(ada, id, ["the first goes on", "undisturbed"]);
+    expect((await first.snapshot()).connection).toBe("online");
+
+    const wish = first.createInvitation.bind(first);
+    await second.takeOver();
+    await untilElsewhere(first);
+    const terms = { expiresInSeconds: 60, maxUses: 1 };
+    await expect(wish(id, terms)).rejects.toMatchObject({ code: "elsewhere" });
+    await until(second, async () =>
+      (await conversation(second, id)).warnings.some(({ code }) => code === "state-restored"),
+    );
+    // Started again, each is where the person put it.
+    await first.close();
+    await untilElsewhere(await world.device(names[1] ?? ""));
+    await second.close();
+    const again = await world.device(copy);
+    await until(again, async () => (await again.snapshot()).connection === "online");
+    await untilTexts(ada, id, ["the first goes on", "undisturbed"]);
+  });
+
+  it("that was made of a running one takes its place, and it is told", async () => {
+    const { ada, ben, id, names } = await pair();
+    await say(ben, id, "before the copy");
+    await untilState(ben, id, "before the copy", "delivered");
+    const path = join(world.folder, `${names[1]}.db`);
+    const whole = new DatabaseSync(path);
+    whole.exec(`VACUUM INTO '${join(world.folder, "taken.db")}'`);
+    whole.close();
+    const second = await world.device("taken");
+    await untilElsewhere(ben);
+    await expect(say(ben, id, "with the same key")).rejects.toMatchObject({ code: "elsewhere" });
+    await say(second, id, "from the copy");
+    await untilTexts(ada, id, ["before the copy", "from the copy"]);
+  });
+
+  it("is no engine that comes after another: after a crash, or sign-ins whose answers were lost", async () => {
+    await world.person("Often");
+    for (let start = 0; start < 20; start++) {
+      let lost = 0;
+      const next = await world.device("Often", {
+        fetch: async (url, init) => {
+          if (!url.endsWith("/v1/sessions") || start >= 16) return fetch(url, init);
+          // On its way there, or on its way back.
+          if (start % 4 !== 0) await fetch(url, init);
+          lost += 1;
+          throw new TypeError("lost");
+        },
+      });
+      const connection = async () => (await next.snapshot()).connection;
+      await until(next, async () => lost > 0 || (await connection()) === "online");
+      expect(await connection()).not.toBe("elsewhere");
+      // The others are not closed: the next takes the profile over, as after a crash.
+      if (start % 2 === 0) await next.close();
+    }
+  });
 });
+
+async function untilElsewhere(client: Client): Promise<void> {
+  await until(client, async () => (await client.snapshot()).connection === "elsewhere");
+}

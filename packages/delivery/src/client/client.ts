@@ -8,6 +8,7 @@ import {
   type AnswerOf,
   type BodyOf,
   bytesToText,
+  type Instance,
   type ParametersOf,
   ROUTES,
   type Route,
@@ -44,6 +45,17 @@ export interface SignInIdentity {
   readonly deviceId: Bytes;
   /** The device's sign-in key: asked for a signature whenever a token is needed. */
   readonly key: SigningKey;
+  readonly instance?: ClientInstance;
+}
+
+/** This running copy of the device's client, which signs in in the place of those whose state it has. */
+export interface ClientInstance {
+  /** What to say of it. Before this resolves, whoever comes after must be able to succeed this one. */
+  readonly announce: () => Promise<Instance>;
+  /** The service has it now: no other goes on. The token is used when this has resolved. */
+  readonly entered: () => Promise<void>;
+  /** Another copy signed in that this one is no successor of. */
+  readonly refused: () => void;
 }
 
 export interface RequestOptions {
@@ -149,9 +161,15 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
   }
 
   /** Once more with the service's clock, if ours is too far from it. */
-  async function start(route: Route, body: object): Promise<string> {
+  async function start(route: Route, given: object): Promise<string> {
+    const { instance: own } = identity ?? {};
+    const instance = await own?.announce();
+    const body = { ...given, ...(instance && { instance }) };
     const attempt = async (): Promise<Response> =>
-      send(route, { body: { ...body, signIn: await proof() } });
+      send(route, { body: { ...body, signIn: await proof() } }).catch((error: unknown) => {
+        if (error instanceof ServiceError && error.code === "device-in-use") own?.refused();
+        throw error;
+      });
     let response: Response;
     try {
       response = await attempt();
@@ -163,6 +181,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     }
     // Both routes that start a session answer so.
     const session = (await resultOf(route, response)) as SignInResponse;
+    await own?.entered();
     held = { text: session.token, expiresAt: session.expiresAt };
     return session.token;
   }

@@ -5,6 +5,7 @@
  */
 
 export {
+  type ClientInstance,
   createDeliveryClient,
   type DeliveryClient,
   type DeliveryClientOptions,

@@ -52,5 +52,7 @@ export async function readProblem(response: Response): Promise<ServiceError> {
     return new ServiceError("bad-answer", `status ${response.status}`, { transient, retryAfter });
   }
   const problem = parsed.data;
-  return new ServiceError(problem.code, problem.title, { transient, retryAfter, problem });
+  // Of who asks, not of what is asked: it is done when this copy of the device goes on.
+  const later = transient || problem.code === "device-in-use";
+  return new ServiceError(problem.code, problem.title, { transient: later, retryAfter, problem });
 }

@@ -25,6 +25,9 @@ export const LIMITS = {
   signal: 1024,
 } as const;
 
+/** How many instances a device's client names as those that it may succeed. */
+export const INSTANCES = 8;
+
 export const bytes: z.ZodType<Bytes, string> = z
   .string()
   .meta({ contentEncoding: "base64url" })
@@ -87,11 +90,33 @@ export function bytesFromText(text: string): Bytes {
 
 type Body<T extends z.ZodType> = Readonly<z.infer<T>>;
 
+/** 16 bytes. */
+const instanceId = bytes.refine((id) => id.length === 16);
+
+/**
+ * Which running copy of a device's client signs in: each start of it takes an id of its own, at random. It may go on where the one
+ * that was signed in last is itself or among `succeeds`, those whose state it has; or with `takeOver`, which a person decides.
+ */
+export interface Instance {
+  readonly id: Bytes;
+  readonly succeeds: readonly Bytes[];
+  readonly takeOver: boolean;
+}
+const instance = z.object({
+  id: instanceId,
+  succeeds: z.array(instanceId).max(INSTANCES),
+  takeOver: z.boolean(),
+});
+
 /** `register`: a new account with its first device. `signIn` proves the device key. Answers as `signIn` does. */
-export const RegisterRequest = z.object({ deviceList: bytes, signIn: bytes });
+export const RegisterRequest = z.object({
+  deviceList: bytes,
+  signIn: bytes,
+  instance: z.optional(instance),
+});
 export type RegisterRequest = Body<typeof RegisterRequest>;
 
-export const SignInRequest = z.object({ signIn: bytes });
+export const SignInRequest = z.object({ signIn: bytes, instance: z.optional(instance) });
 export type SignInRequest = Body<typeof SignInRequest>;
 
 export const SignInResponse = z.object({ token: z.string(), expiresAt: time });

@@ -24,6 +24,10 @@ export const PROBLEMS = {
   ],
   "name-taken": [409, "Another account has this name."],
   "account-exists": [409, "The account exists already."],
+  "device-in-use": [
+    409,
+    "Another copy of the device's client signed in since this one did. With `takeOver` this one goes on, and that one's sessions end.",
+  ],
   "key-in-use": [409, "A signature key of the list is another device's."],
   "group-exists": [409, "Another group has this id."],
   "device-full": [

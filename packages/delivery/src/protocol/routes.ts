@@ -113,7 +113,14 @@ export const ROUTES = {
     signIn: false,
     body: { schema: RegisterRequest, limit: SMALL },
     answer: { status: 201, schema: SignInResponse },
-    problems: ["name-taken", "account-exists", "key-in-use", "invalid-signature", "clock-skew"],
+    problems: [
+      "name-taken",
+      "account-exists",
+      "key-in-use",
+      "device-in-use",
+      "invalid-signature",
+      "clock-skew",
+    ],
   },
   signIn: {
     method: "POST",
@@ -122,7 +129,7 @@ export const ROUTES = {
     signIn: false,
     body: { schema: SignInRequest, limit: SMALL },
     answer: { status: 201, schema: SignInResponse },
-    problems: ["invalid-signature", "clock-skew", "account-deleted"],
+    problems: ["invalid-signature", "clock-skew", "account-deleted", "device-in-use"],
   },
   signOut: {
     method: "DELETE",

@@ -13,6 +13,7 @@ import {
   type DeviceRow,
   LISTED,
   type ListedRow,
+  placeOf,
   SESSIONS,
   toAccount,
   toDevice,
@@ -194,45 +195,59 @@ export function postgresAccounts(db: Database): AccountStore {
       return keys.map((key) => byKey.get(textOf(key)));
     },
 
-    async startSession({ device, signInKey, nonce, tokenHash, expiresAt, now }) {
-      const row = await db.one<{ readonly current: boolean; readonly started: boolean }>(
-        // The device is held first: a list that changes it comes before all of this, or after it.
-        `WITH current AS MATERIALIZED (
-           SELECT 1 FROM devices WHERE device = $1 AND sign_in_key = $8 AND revoked_at = 0 FOR SHARE
-         ), old_nonces AS (
-           DELETE FROM nonces WHERE device = $1 AND expires_at <= $6 AND nonce IS DISTINCT FROM $2
-           AND EXISTS (SELECT 1 FROM current)
-         ), fresh AS (
-           INSERT INTO nonces (device, nonce, expires_at)
-           SELECT $1, $2, $3::bigint WHERE $2::bytea IS NOT NULL AND EXISTS (SELECT 1 FROM current)
-           ON CONFLICT (device, nonce) DO UPDATE SET expires_at = excluded.expires_at
-           WHERE nonces.expires_at <= $6
-           RETURNING 1
-         ), old_sessions AS (
-           DELETE FROM sessions WHERE device = $1 AND token_hash NOT IN (
-             SELECT token_hash FROM sessions WHERE device = $1 AND expires_at > $6
-             ORDER BY expires_at DESC LIMIT $7)
-           AND EXISTS (SELECT 1 FROM current)
-           AND ($2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh))
-         ), started AS (
-           INSERT INTO sessions (token_hash, device, started_at, expires_at)
-           SELECT $4::bytea, $1, $6, $5::bigint
-           WHERE EXISTS (SELECT 1 FROM current)
-           AND ($2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh))
-           RETURNING 1
-         )
-         SELECT EXISTS (SELECT 1 FROM current) AS current, EXISTS (SELECT 1 FROM started) AS started`,
-        device,
-        nonce?.nonce ?? null,
-        nonce?.expiresAt ?? null,
-        tokenHash,
-        expiresAt,
-        now,
-        SESSIONS - 1,
-        signInKey,
-      );
-      if (row?.current !== true) return "not-current";
-      return row.started ? "started" : "nonce-used";
+    async startSession({ device, signInKey, nonce, instance, tokenHash, expiresAt, now }) {
+      return db.transaction(async (tx) => {
+        // The device is held first: a list that changes it, or another instance, comes before all of this, or after it.
+        const current = await tx.one<{ readonly instance: Bytes | null }>(
+          `SELECT instance FROM devices WHERE device = $1 AND sign_in_key = $2 AND revoked_at = 0
+           FOR NO KEY UPDATE`,
+          device,
+          signInKey,
+        );
+        if (current === undefined) return "not-current";
+        const place = placeOf(instance, current.instance);
+        if (place === "in-use") return "in-use";
+        const next = place === "next" ? (instance?.id ?? null) : null;
+        const rows = await tx.all<{ readonly started: boolean; readonly token_hash: Bytes | null }>(
+          `WITH old_nonces AS (
+             DELETE FROM nonces WHERE device = $1 AND expires_at <= $6 AND nonce IS DISTINCT FROM $2
+           ), fresh AS (
+             INSERT INTO nonces (device, nonce, expires_at)
+             SELECT $1, $2, $3::bigint WHERE $2::bytea IS NOT NULL
+             ON CONFLICT (device, nonce) DO UPDATE SET expires_at = excluded.expires_at
+             WHERE nonces.expires_at <= $6
+             RETURNING 1
+           ), lets AS (
+             SELECT 1 WHERE $2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh)
+           ), old_sessions AS (
+             DELETE FROM sessions WHERE device = $1 AND EXISTS (SELECT 1 FROM lets)
+             AND ($8::bytea IS NOT NULL OR token_hash NOT IN (
+               SELECT token_hash FROM sessions WHERE device = $1 AND expires_at > $6
+               ORDER BY expires_at DESC LIMIT $7))
+             RETURNING token_hash
+           ), moved AS (
+             UPDATE devices SET instance = $8
+             WHERE device = $1 AND $8::bytea IS NOT NULL AND EXISTS (SELECT 1 FROM lets)
+           ), started AS (
+             INSERT INTO sessions (token_hash, device, started_at, expires_at)
+             SELECT $4::bytea, $1, $6, $5::bigint WHERE EXISTS (SELECT 1 FROM lets)
+             RETURNING 1
+           )
+           SELECT outcome.started, old_sessions.token_hash
+           FROM (SELECT EXISTS (SELECT 1 FROM started) AS started) AS outcome
+             LEFT JOIN old_sessions ON $8::bytea IS NOT NULL`,
+          device,
+          nonce?.nonce ?? null,
+          nonce?.expiresAt ?? null,
+          tokenHash,
+          expiresAt,
+          now,
+          SESSIONS - 1,
+          next,
+        );
+        if (rows[0]?.started !== true) return "nonce-used";
+        return { ended: rows.flatMap((row) => row.token_hash ?? []) };
+      });
     },
 
     async session(tokenHash, now) {

@@ -273,6 +273,11 @@ ALTER TABLE members ADD COLUMN given_up BOOLEAN NOT NULL DEFAULT false;
 CREATE INDEX members_now ON members (device, given_up) INCLUDE (group_id) WHERE until_seq IS NULL;
 `;
 
+const INSTANCES = `
+-- The running copy of the device's client that signed in last; NULL where none ever said which it is.
+ALTER TABLE devices ADD COLUMN instance BYTEA;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -281,4 +286,5 @@ export const MIGRATIONS: readonly string[] = [
   REPORTS,
   ENDED,
   BOUNDS,
+  INSTANCES,
 ];

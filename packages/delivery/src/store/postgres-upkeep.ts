@@ -103,6 +103,8 @@ export function postgresUpkeep(db: Database): UpkeepStore {
         await tx.all("UPDATE devices SET inbox_head = inbox_head + $1", RESTORE_GAP);
         await tx.all("DELETE FROM key_packages WHERE last_resort = false");
         await tx.all("DELETE FROM sessions");
+        // Who signed in since is not known here.
+        await tx.all("UPDATE devices SET instance = NULL WHERE instance IS NOT NULL");
         await note(tx, "restored", now);
       });
     },

@@ -4,11 +4,23 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Device } from "../protocol/index.ts";
+import type { Device, Instance } from "../protocol/index.ts";
 import type { Account, ListedDevice, StoredBlob } from "./store.ts";
 
 /** How many sessions a device has at most; the oldest go first. */
 export const SESSIONS = 16;
+
+/** Whether the instance of a device's client may go on, where `held` signed in last: as that one, or in its place. */
+export function placeOf(
+  instance: Instance | undefined,
+  held: Bytes | null,
+): "same" | "next" | "in-use" {
+  if (instance === undefined) return "same";
+  const { id, succeeds, takeOver } = instance;
+  const isHeld = (one: Bytes): boolean => held !== null && Buffer.compare(one, held) === 0;
+  if (isHeld(id)) return "same";
+  return held === null || takeOver || succeeds.some(isHeld) ? "next" : "in-use";
+}
 
 /** A list and the hash of the one before it. */
 export type DeviceListChange = Account & {

@@ -11,6 +11,7 @@ import {
   type DeviceRow,
   LISTED,
   type ListedRow,
+  placeOf,
   SESSIONS,
   toAccount,
   toDevice,
@@ -164,14 +165,16 @@ export function sqliteAccounts(db: Database): AccountStore {
       });
     },
 
-    async startSession({ device, signInKey, nonce, tokenHash, expiresAt, now }) {
+    async startSession({ device, signInKey, nonce, instance, tokenHash, expiresAt, now }) {
       return db.transaction(() => {
-        const current = db.one(
-          "SELECT 1 FROM devices WHERE device = ? AND sign_in_key = ? AND revoked_at = 0",
+        const current = db.one<{ readonly instance: Bytes | null }>(
+          "SELECT instance FROM devices WHERE device = ? AND sign_in_key = ? AND revoked_at = 0",
           device,
           signInKey,
         );
         if (current === undefined) return "not-current";
+        const place = placeOf(instance, current.instance);
+        if (place === "in-use") return "in-use";
         db.run("DELETE FROM nonces WHERE device = ? AND expires_at <= ?", device, now);
         if (nonce !== undefined) {
           const fresh = db.run(
@@ -181,6 +184,11 @@ export function sqliteAccounts(db: Database): AccountStore {
             nonce.expiresAt,
           );
           if (fresh === 0) return "nonce-used";
+        }
+        let ended: readonly { readonly token_hash: Bytes }[] = [];
+        if (instance !== undefined && place === "next") {
+          ended = db.all("DELETE FROM sessions WHERE device = ? RETURNING token_hash", device);
+          db.run("UPDATE devices SET instance = ? WHERE device = ?", instance.id, device);
         }
         db.run(
           `DELETE FROM sessions WHERE device = ? AND token_hash NOT IN (
@@ -198,7 +206,7 @@ export function sqliteAccounts(db: Database): AccountStore {
           now,
           expiresAt,
         );
-        return "started";
+        return { ended: ended.map((row) => row.token_hash) };
       });
     },
 

@@ -267,6 +267,11 @@ ALTER TABLE members ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX members_now ON members (device, given_up) WHERE until_seq IS NULL;
 `;
 
+const INSTANCES = `
+-- The running copy of the device's client that signed in last; NULL where none ever said which it is.
+ALTER TABLE devices ADD COLUMN instance BLOB;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -276,4 +281,5 @@ export const MIGRATIONS: readonly string[] = [
   REPORTS,
   ENDED,
   BOUNDS,
+  INSTANCES,
 ];

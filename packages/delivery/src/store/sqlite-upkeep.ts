@@ -115,6 +115,8 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
         db.run("UPDATE devices SET inbox_head = inbox_head + ?", RESTORE_GAP);
         db.run("DELETE FROM key_packages WHERE last_resort = 0");
         db.run("DELETE FROM sessions");
+        // Who signed in since is not known here.
+        db.run("UPDATE devices SET instance = NULL WHERE instance IS NOT NULL");
         note(db, "restored", now);
       });
     },

@@ -8,7 +8,14 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Accepted, Device, InboxEntry, KeyPackageCount, LogEntry } from "../protocol/index.ts";
+import type {
+  Accepted,
+  Device,
+  InboxEntry,
+  Instance,
+  KeyPackageCount,
+  LogEntry,
+} from "../protocol/index.ts";
 
 export interface Store
   extends AccountStore,
@@ -97,16 +104,18 @@ export interface AccountStore {
 
   /**
    * Without a nonce: the sign-in has one that was taken at registration. "not-current": the key by which it was judged is not
-   * the device's now, or the device is revoked.
+   * the device's now, or the device is revoked. "in-use": the instance that the device has is neither this one nor one that it
+   * succeeds. Where it is another, it gives way: `ended` are its sessions, all that the device had.
    */
   startSession(session: {
     readonly device: number;
     readonly signInKey: Bytes;
     readonly nonce?: Nonce;
+    readonly instance?: Instance;
     readonly tokenHash: Bytes;
     readonly expiresAt: number;
     readonly now: number;
-  }): Promise<"started" | "nonce-used" | "not-current">;
+  }): Promise<{ readonly ended: readonly Bytes[] } | "nonce-used" | "not-current" | "in-use">;
   session(
     tokenHash: Bytes,
     now: number,

@@ -446,14 +446,32 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       note: "Client only.",
     },
     {
-      what: "A profile is copied to a second machine.",
+      what: "A profile is copied to a second machine: one of the two goes on, the other is told and sends nothing.",
       tests: [
         [
+          "messenger:browser/storage",
+          "runs in one of two browsers: the other says so, sends nothing, and may take over",
+        ],
+        [
           "client:conversation/outbox",
-          "finds its own later %s in the log, says so, and sends nothing",
+          "that runs beside the first gives way, and the first goes on; or takes over, and the first gives way",
+          "that was made of a running one takes its place, and it is told",
+          "is no engine that comes after another: after a crash, or sign-ins whose answers were lost",
+        ],
+        [
+          "delivery:sessions",
+          "are those of the copy of the device's client that signed in last, unless another takes over",
+        ],
+        [
+          "delivery:store/contract",
+          "are those of one instance of the device's client, and of those that follow it",
+        ],
+        [
+          "delivery:store/contract-concurrent",
+          "lets one of several copies of a device's client go on, and keeps the sessions of no other",
         ],
       ],
-      note: "Client only: whichever of the two is behind finds what the other sent. Two that run at once are not told apart by the service.",
+      note: "A copy that takes over reads the log first, and finds what the other sent there.",
     },
     {
       what: "The browser drops a part of the storage.",

@@ -277,7 +277,29 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
           now: NOW,
         }),
       );
-      expect(results.filter((result) => result === "started")).toHaveLength(1);
+      expect(results.filter((result) => typeof result !== "string")).toHaveLength(1);
+    });
+
+    it("lets one of several copies of a device's client go on, and keeps the sessions of no other", async () => {
+      for (let round = 0; round < 5; round++) {
+        const { device, signInKey } = await aDevice();
+        const first = random(16);
+        const start = { device, signInKey, expiresAt: NOW + 1000, now: NOW };
+        const begin = (store: Store, id: Bytes, tokenHash: Bytes) =>
+          store.startSession({
+            ...start,
+            tokenHash,
+            instance: { id, succeeds: [first], takeOver: false },
+          });
+        await begin(stores[0], first, random(32));
+        const tokens = Array.from({ length: 6 }, () => random(32));
+        const results = await atOnce(6, (store, i) =>
+          begin(store, random(16), tokens[i] ?? random(32)),
+        );
+        expect(results.filter((result) => result !== "in-use")).toHaveLength(1);
+        const live = await stores[0].sessionsLive(tokens, NOW);
+        expect(live).toEqual(results.map((result) => result !== "in-use"));
+      }
     });
 
     it("keeps no session that began with a key which changes meanwhile", async () => {

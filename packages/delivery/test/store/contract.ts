@@ -171,13 +171,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       for (const [i, { signInKey }] of [kept, rekeyed, gone].entries()) {
         const late = { device: numbers[i] ?? -1, signInKey, tokenHash: random(32), nonce };
         const started = await store.startSession({ ...late, expiresAt: NOW + 1000, now: NOW });
-        expect(started).toBe(i === 0 ? "started" : "not-current");
+        expect(started).toEqual(i === 0 ? { ended: [] } : "not-current");
         expect((await store.session(late.tokenHash, NOW)) !== undefined).toBe(i === 0);
       }
       const fresh = { device: numbers[1] ?? -1, signInKey: newKey, tokenHash: random(32), nonce };
-      expect(await store.startSession({ ...fresh, expiresAt: NOW + 1000, now: NOW })).toBe(
-        "started",
-      );
+      expect(await store.startSession({ ...fresh, expiresAt: NOW + 1000, now: NOW })).toEqual({
+        ended: [],
+      });
     });
   });
 
@@ -199,7 +199,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     it("start once with a nonce, also with that of the registration", async () => {
       const account = aRegistration();
       const { device, signInKey } = await aDevice(account);
-      const start = (nonce: Bytes): Promise<string> =>
+      const start = (nonce: Bytes): ReturnType<Store["startSession"]> =>
         store.startSession({
           device,
           signInKey,
@@ -209,9 +209,51 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           now: NOW,
         });
       const nonce = random(16);
-      expect(await start(nonce)).toBe("started");
+      expect(await start(nonce)).toEqual({ ended: [] });
       expect(await start(nonce)).toBe("nonce-used");
       expect(await start(account.nonce.nonce)).toBe("nonce-used");
+    });
+
+    it("are those of one instance of the device's client, and of those that follow it", async () => {
+      const { device, signInKey } = await aDevice();
+      const [first, second, copy] = [random(16), random(16), random(16)];
+      const start = async (id: Bytes, succeeds: readonly Bytes[] = [], takeOver = false) => {
+        const tokenHash = random(32);
+        const instance = { id, succeeds: [...succeeds], takeOver };
+        const times = { expiresAt: NOW + 1000, now: NOW };
+        const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
+        const given = { device, signInKey, instance, tokenHash, nonce, ...times };
+        return { tokenHash, nonce, outcome: await store.startSession(given) };
+      };
+      const begun = await start(first, [random(16)]);
+      expect(begun.outcome).toEqual({ ended: [] });
+      // The same, as after a lost answer.
+      const again = await start(first);
+      expect(again.outcome).toEqual({ ended: [] });
+      const next = await start(second, [random(16), first]);
+      const { ended } = typeof next.outcome === "string" ? { ended: [] } : next.outcome;
+      const before = [begun.tokenHash, again.tokenHash];
+      expect(new Set(ended.map(String))).toEqual(new Set(before.map(String)));
+      expect(await store.sessionsLive(before, NOW)).toEqual([false, false]);
+      // A copy of the first, and the first itself: neither has what the second did.
+      const refused = await start(copy, [first]);
+      expect(refused.outcome).toBe("in-use");
+      expect((await start(first)).outcome).toBe("in-use");
+      expect(await store.sessionsLive([next.tokenHash, refused.tokenHash], NOW)).toEqual([
+        true,
+        false,
+      ]);
+      const taken = await start(copy, [first], true);
+      expect(taken.outcome).toEqual({ ended: [next.tokenHash] });
+      expect((await start(second, [first])).outcome).toBe("in-use");
+      // What was refused took no nonce; what was let in did.
+      const { nonce, tokenHash } = refused;
+      const late = { device, signInKey, nonce, tokenHash, expiresAt: NOW + 1000, now: NOW };
+      expect(await store.startSession(late)).toEqual({ ended: [] });
+      const used = { ...late, nonce: taken.nonce, tokenHash: random(32) };
+      const other = { id: random(16), succeeds: [], takeOver: true };
+      expect(await store.startSession({ ...used, instance: other })).toBe("nonce-used");
+      expect(await store.sessionsLive([taken.tokenHash], NOW)).toEqual([true]);
     });
 
     it("are few for a device: the oldest go", async () => {

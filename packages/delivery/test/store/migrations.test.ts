@@ -61,6 +61,7 @@ const reported: Rows = ({ bytes, no }) => [
 ];
 const ended: Rows = ({ bytes }) => [`ended_groups VALUES (${bytes("61")})`];
 const bounded: Rows = () => [];
+const instances: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -68,8 +69,17 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded],
-  postgres: [of(first, startedSession, people), blobs, capable, upkeep, reported, ended, bounded],
+  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded, instances],
+  postgres: [
+    of(first, startedSession, people),
+    blobs,
+    capable,
+    upkeep,
+    reported,
+    ended,
+    bounded,
+    instances,
+  ],
 };
 
 /** The version and the number of rows of each table. */

@@ -35,7 +35,7 @@ type Overlay =
       readonly accountId: AccountId;
     };
 
-type Screen = "starting" | "failed" | "sign-up" | "recovery-phrase" | "join" | "home";
+type Screen = "starting" | "failed" | "elsewhere" | "sign-up" | "recovery-phrase" | "join" | "home";
 
 export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popped"> {
   readonly screen: ReadonlySignal<Screen>;
@@ -57,6 +57,7 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
 
   signUp(name: string): Promise<void>;
   confirmRecoveryPhrase(): Promise<void>;
+  takeOver(): Promise<void>;
 
   openInvitation(fragment: string): void;
   previewInvitation(): Promise<InvitationPreview>;
@@ -99,6 +100,7 @@ export function createMessenger(
   const screen = computed<Screen>(() => {
     if (failure.value !== undefined) return "failed";
     if (!started.value) return "starting";
+    if (replica.connection.value === "elsewhere") return "elsewhere";
     if (recoveryPhrase.value !== undefined) return "recovery-phrase";
     // The account may be there before the call that made it answers with the phrase.
     if (replica.account.value === undefined || signingUp.value) return "sign-up";
@@ -168,6 +170,7 @@ export function createMessenger(
       await engine.confirmRecoveryPhrase();
       recoveryPhrase.value = undefined;
     },
+    takeOver: () => engine.takeOver(),
 
     openInvitation(fragment) {
       batch(() => {

@@ -33,6 +33,7 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   fenced:
     "This tab was asleep while another one took over. Reload the page to go on; nothing is lost.",
   "phrase-wrong": "These aren't the words of this account's recovery phrase.",
+  elsewhere: "A copy of this browser's data is in use somewhere else.",
   refused: "The service refused this.",
   internal: "Something went wrong here. Please try again; if it stays so, reload the page.",
 };
@@ -140,6 +141,8 @@ export function connectionSentence(connection: Connection): string {
       return "Connecting…";
     case "offline":
       return "No connection. What you write waits here, and is sent when it is back.";
+    case "elsewhere":
+      return "In use somewhere else";
   }
 }
 

@@ -6,6 +6,7 @@ import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { errorSentence } from "../model/sentences.ts";
 import { Emblem } from "./controls/icon.tsx";
+import { Elsewhere } from "./elsewhere/elsewhere.tsx";
 import { Home } from "./home/home.tsx";
 import { Join } from "./join/join.tsx";
 import { useMessenger } from "./messenger-context.ts";
@@ -30,6 +31,8 @@ export function Page(): JSX.Element {
       );
     case "failed":
       return <Failure reason={errorSentence(messenger.failure.value ?? "internal")} />;
+    case "elsewhere":
+      return <Elsewhere />;
     case "sign-up":
       return <SignUp />;
     case "recovery-phrase":

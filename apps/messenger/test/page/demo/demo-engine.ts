@@ -90,7 +90,8 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     accountId: from.accountId,
     senderName: from.name,
     own,
-    at: Date.now(),
+    // The scenes play in the afternoon, whenever one looks.
+    at: Math.max(Date.now(), ...messages.map((m) => m.at + 1)),
     body,
     state: own ? "sent" : "received",
   });
@@ -149,6 +150,11 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       await called("confirmRecoveryPhrase");
       account = { ...self(), recoveryPhrasePending: false };
       tell({ type: "account", account });
+    },
+    async takeOver() {
+      await called("takeOver");
+      connection = "online";
+      tell({ type: "connection", connection });
     },
     async createConversation(title) {
       await called("createConversation", title);

@@ -60,5 +60,10 @@ export const views: readonly View[] = [
       await open("Committee")(page);
     },
   },
+  {
+    name: "elsewhere",
+    scene: "home",
+    act: (page) => page.evaluate(() => globalThis.demo.connect("elsewhere")),
+  },
   { name: "left", scene: "home", act: open("Moving day") },
 ];

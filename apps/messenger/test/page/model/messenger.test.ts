@@ -53,6 +53,15 @@ describe("createMessenger", () => {
     expect(messenger.failure.value).toBe("storage");
   });
 
+  test("a copy that is in use elsewhere hides all, until it is taken over", async () => {
+    const { engine, messenger } = setUp(scenes.home);
+    await messenger.start();
+    engine.connect("elsewhere");
+    expect(messenger.screen.value).toBe("elsewhere");
+    await messenger.takeOver();
+    expect(messenger.screen.value).toBe("home");
+  });
+
   test("an invitation waits for the sign-up, then asks, then leads into the conversation", async () => {
     const { engine, messenger } = setUp(scenes.new);
     messenger.openInvitation("secret");

@@ -1,0 +1,82 @@
+/** What becomes of a browser's storage: copied, dropped in part, of another version. */
+
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { launchChromium, launchProfile } from "./chromium.ts";
+import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
+import { Person } from "./person.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+
+const MINUTE = 60_000;
+
+let browser: Browser;
+let messenger: MessengerProcess;
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "conclave-profiles-"));
+  [browser, messenger] = await Promise.all([launchChromium(), startMessengerProcess()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await messenger?.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function open(context: BrowserContext): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(messenger.pageOrigin);
+  return page;
+}
+
+const inUse = (page: Page) => page.getByRole("heading", { name: "Your account is in use" });
+const textsIn = async (page: Page) => page.locator("li.message .message-text").allTextContents();
+
+describe("a profile that is copied", () => {
+  test("runs in one of two browsers: the other says so, sends nothing, and may take over", async () => {
+    const title = "Copies";
+    const [original, copy] = [join(folder, "original"), join(folder, "copy")];
+    let context = await launchProfile(original);
+    const ada = await Person.signUpIn(context, messenger.pageOrigin, "Ada");
+    await ada.begin(title);
+    const link = await ada.invite();
+    const ben = await Person.signUp(browser, link, "Ben");
+    await ben.join(title);
+    await context.close();
+    await cp(original, copy, { recursive: true });
+
+    context = await launchProfile(original);
+    const first = await open(context);
+    const room = (page: Page) => page.getByRole("navigation").getByRole("button", { name: title });
+    await room(first).click();
+    await ada.write("from the first", first);
+    await expect.poll(() => textsIn(ben.page), { timeout: MINUTE }).toEqual(["from the first"]);
+
+    const other = await launchProfile(copy);
+    const second = await open(other);
+    await inUse(second).waitFor();
+    expect(await second.getByRole("navigation").count()).toBe(0);
+    // A second tab of the copy, and one that is loaded again, change nothing.
+    await second.reload();
+    await inUse(second).waitFor();
+    await inUse(await open(other)).waitFor();
+    await ada.write("still the first", first);
+    const both = ["from the first", "still the first"];
+    await expect.poll(() => textsIn(ben.page), { timeout: MINUTE }).toEqual(both);
+    // Nor do they to a tab of the first that is loaded again.
+    await first.reload();
+    await first.getByRole("textbox", { name: "Message" }).waitFor();
+
+    await second.getByRole("button", { name: "Go on here" }).click();
+    await room(second).waitFor();
+    await inUse(first).waitFor();
+    await room(second).click();
+    await second.getByText("This browser's data is older than what it once sent").waitFor();
+    expect(await textsIn(ben.page)).toEqual(both);
+    await context.close();
+    await other.close();
+  });
+});
