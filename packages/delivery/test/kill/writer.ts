@@ -219,7 +219,9 @@ export async function newWriter(
         }
         await lost(seat, answer);
         if (seat.over) return false;
-        if (REDO.has(answer.problem.code)) await group.discardPendingCommit();
+        // What came first may have ended the epoch by now, and our commit with it.
+        const waits = group.pendingCommit !== undefined;
+        if (waits && REDO.has(answer.problem.code)) await group.discardPendingCommit();
       }
     }
     return false;
