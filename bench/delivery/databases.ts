@@ -23,7 +23,7 @@ export interface Written {
 export interface Bench {
   /** The message alone, into a table without another key than a number. */
   readonly insert: (row: Row) => Promise<unknown>;
-  /** A row such as the log's, with its keys: by group and sequence number, and by group and hash. */
+  /** The message under its group and sequence number, so that a log can be read. */
   readonly insertKeyed: (row: Row) => Promise<unknown>;
   /** What this writes, by whomever. */
   readonly written: (work: () => Promise<void>) => Promise<Written>;
@@ -44,9 +44,8 @@ const TABLES = `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT
 function sqliteBench(path: string): Bench {
   const db = new Sqlite(path);
   db.run("CREATE TABLE bare (id INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT");
-  db.run(`CREATE TABLE keyed (group_id BLOB NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    kind TEXT NOT NULL, hash BLOB NOT NULL, message BLOB NOT NULL, accepted_at INTEGER NOT NULL,
-    PRIMARY KEY (group_id, seq), UNIQUE (group_id, hash)) STRICT`);
+  db.run(`CREATE TABLE keyed (group_id BLOB NOT NULL, seq INTEGER NOT NULL, message BLOB NOT NULL,
+    PRIMARY KEY (group_id, seq)) STRICT`);
   const names = db.all<{ name: string }>(TABLES).map(({ name }) => name);
   // Whoever changes a row, by whatever connection.
   db.run("CREATE TABLE written (rows INTEGER NOT NULL) STRICT");
@@ -68,16 +67,8 @@ function sqliteBench(path: string): Bench {
   return {
     insert: ({ message }) =>
       db.transaction(() => db.run("INSERT INTO bare (message) VALUES (?)", message)),
-    insertKeyed: ({ groupId, hash, message }) =>
-      db.transaction(() =>
-        db.run(
-          "INSERT INTO keyed VALUES (?, ?, 1, 'application', ?, ?, 0)",
-          groupId,
-          ++seq,
-          hash,
-          message,
-        ),
-      ),
+    insertKeyed: ({ groupId, message }) =>
+      db.transaction(() => db.run("INSERT INTO keyed VALUES (?, ?, ?)", groupId, ++seq, message)),
     async written(work) {
       emptyLog();
       await work();
@@ -139,8 +130,7 @@ async function postgresBench(url: string): Promise<Bench> {
     "CREATE TABLE bare (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, message BYTEA NOT NULL)",
   );
   await db.all(`CREATE TABLE keyed (group_id BYTEA NOT NULL, seq BIGINT NOT NULL,
-    epoch BIGINT NOT NULL, kind TEXT NOT NULL, hash BYTEA NOT NULL, message BYTEA NOT NULL,
-    accepted_at BIGINT NOT NULL, PRIMARY KEY (group_id, seq), UNIQUE (group_id, hash))`);
+    message BYTEA NOT NULL, PRIMARY KEY (group_id, seq))`);
   const count = async (): Promise<number> => {
     const row = await db.one<{ rows: number }>(
       "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint AS rows FROM pg_stat_user_tables",
@@ -168,12 +158,9 @@ async function postgresBench(url: string): Promise<Bench> {
     ),
     insertKeyed: batched((rows) =>
       db.all(
-        `INSERT INTO keyed SELECT group_id, seq, 1, 'application', hash, message, 0
-         FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[])
-           AS given (group_id, seq, hash, message)`,
+        "INSERT INTO keyed SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])",
         rows.map(({ groupId }) => groupId),
         rows.map(() => ++seq),
-        rows.map(({ hash }) => hash),
         rows.map(({ message }) => message),
       ),
     ),

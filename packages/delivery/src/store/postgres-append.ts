@@ -31,35 +31,32 @@ interface Writer {
 }
 
 /**
- * Messages that fit, in one statement. It looks at everything as of its start, then waits for the rows of the groups. Where
- * a commit was first the epoch is another, so what it saw of members counts only for the epoch it saw them in. Where
- * the same bytes came another way meanwhile, the index on hashes undoes it, and it is done again.
+ * Messages that fit, in one statement. It waits for the rows of the groups, in one order for all, and goes by what they say then;
+ * all else it sees as of its start. Where a commit was first the epoch is another, so what it saw of members counts only for the
+ * epoch it saw them in. Where the same bytes came another way meanwhile, the index on hashes undoes it, and it is done again.
  */
 const APPEND = `WITH given AS (
   SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[])
     WITH ORDINALITY AS given (group_id, device, epoch, hash, message, now, place)
-), fit AS (
-  SELECT given.*, row_number() OVER (PARTITION BY group_id ORDER BY place) AS nth
-  FROM given WHERE epoch = (SELECT groups.epoch FROM groups WHERE groups.group_id = given.group_id)
-    AND (SELECT leaf_index FROM members WHERE members.group_id = given.group_id
-         AND members.device = given.device AND until_seq IS NULL) IS NOT NULL
-    AND (SELECT seq FROM log WHERE log.group_id = given.group_id AND log.hash = given.hash) IS NULL
 ), held AS (
-  SELECT group_id FROM groups WHERE group_id IN (SELECT group_id FROM fit)
+  SELECT group_id, epoch, head, accepted_at FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE
-), counted AS (
-  SELECT group_id, epoch, count(*) AS n, max(now) AS now
-  FROM fit JOIN held USING (group_id) GROUP BY group_id, epoch
+), fit AS (
+  SELECT given.*, held.head + row_number() OVER (PARTITION BY group_id ORDER BY place) AS seq,
+    max(greatest(held.accepted_at, now)) OVER (PARTITION BY group_id ORDER BY place) AS at
+  FROM given JOIN groups AS seen USING (group_id, epoch) JOIN held USING (group_id, epoch)
+  WHERE EXISTS (SELECT 1 FROM members WHERE members.group_id = given.group_id
+      AND members.device = given.device AND until_seq IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM log WHERE log.hash = given.hash)
 ), moved AS (
-  UPDATE groups SET head = head + n, accepted_at = greatest(accepted_at, now)
-  FROM counted WHERE groups.group_id = counted.group_id AND groups.epoch = counted.epoch
-  RETURNING groups.group_id, head - n AS before, accepted_at
+  UPDATE groups SET head = last.seq, accepted_at = last.at
+  FROM (SELECT group_id, max(seq) AS seq, max(at) AS at FROM fit GROUP BY group_id) AS last
+  WHERE groups.group_id = last.group_id
 ), appended AS (
   INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-  SELECT group_id, before + nth, epoch, 'application', hash, message, accepted_at
-  FROM fit JOIN moved USING (group_id)
+  SELECT group_id, seq, epoch, 'application', hash, message, at FROM fit
 )
-SELECT place, before + nth AS seq, accepted_at FROM fit JOIN moved USING (group_id)`;
+SELECT place, seq, at AS accepted_at FROM fit`;
 
 /** Why a message does not fit: where the log has it, for its device and at all; the device's leaf, and the epoch. */
 const SEE = `SELECT groups.epoch,

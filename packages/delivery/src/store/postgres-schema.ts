@@ -278,6 +278,12 @@ const INSTANCES = `
 ALTER TABLE devices ADD COLUMN instance BYTEA;
 `;
 
+/** The bytes of a message name their group: a hash says enough. */
+const HASHES = `
+ALTER TABLE log DROP CONSTRAINT log_group_id_hash_key;
+ALTER TABLE log ADD UNIQUE (hash);
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -287,4 +293,5 @@ export const MIGRATIONS: readonly string[] = [
   ENDED,
   BOUNDS,
   INSTANCES,
+  HASHES,
 ];

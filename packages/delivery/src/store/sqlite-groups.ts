@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
+import { sqliteAppender } from "./sqlite-append.ts";
 import type { Database } from "./sqlite-database.ts";
 import {
   type AppendCommit,
@@ -104,15 +105,6 @@ export function sqliteGroups(db: Database): GroupStore {
     );
   }
 
-  function advance(groupId: Bytes, head: number, acceptedAt: number): void {
-    db.run(
-      "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
-      head,
-      acceptedAt,
-      groupId,
-    );
-  }
-
   /** The next place in the log. */
   function append(
     kind: EntryKind,
@@ -132,7 +124,12 @@ export function sqliteGroups(db: Database): GroupStore {
       entry.message,
       acceptedAt,
     );
-    advance(entry.groupId, seq, acceptedAt);
+    db.run(
+      "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
+      seq,
+      acceptedAt,
+      entry.groupId,
+    );
     return { seq, acceptedAt };
   }
 
@@ -445,37 +442,7 @@ export function sqliteGroups(db: Database): GroupStore {
       });
     },
 
-    async appendApplication(message) {
-      const { groupId, device, epoch, hash } = message;
-      return db.transaction(() => {
-        // The usual case in two statements, whose keys are looked up once; the rest finds out what was unusual.
-        const row = db.one<{ seq: number; accepted_at: number }>(
-          `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-           SELECT group_id, head + 1, epoch, 'application', ?, ?, max(accepted_at, ?) FROM groups
-           WHERE group_id = ? AND epoch = ? AND EXISTS (
-             SELECT 1 FROM members WHERE members.group_id = groups.group_id AND device = ?
-             AND until_seq IS NULL)
-           ON CONFLICT (group_id, hash) DO NOTHING RETURNING seq, accepted_at`,
-          hash,
-          message.message,
-          message.now,
-          groupId,
-          epoch,
-          device,
-        );
-        if (row !== undefined) {
-          const { seq, accepted_at: acceptedAt } = row;
-          advance(groupId, seq, acceptedAt);
-          return { seq, acceptedAt };
-        }
-        const again = findEntry(groupId, device, hash);
-        if (again !== undefined) return again;
-        const held = group(groupId);
-        if (held === undefined || leafOf(groupId, device) === undefined) return "not-member";
-        if (BigInt(held.epoch) !== epoch) return { currentEpoch: BigInt(held.epoch) };
-        return "repeated";
-      });
-    },
+    appendApplication: sqliteAppender(db, findEntry),
 
     async log(groupId, device, { after, limit, bytes }) {
       const last = db.one<{ head: number | null }>(

@@ -272,6 +272,28 @@ const INSTANCES = `
 ALTER TABLE devices ADD COLUMN instance BLOB;
 `;
 
+/**
+ * The bytes of a message name their group: a hash says enough. And a row is only ever made beside the group's own: the reference needs
+ * no check of its own, once a message.
+ */
+const HASHES = `
+CREATE TABLE new_log (
+  group_id BLOB NOT NULL,
+  seq INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('commit', 'proposal', 'application')),
+  hash BLOB NOT NULL UNIQUE,
+  message BLOB NOT NULL,
+  accepted_at INTEGER NOT NULL,
+  PRIMARY KEY (group_id, seq)
+) STRICT;
+INSERT INTO new_log SELECT group_id, seq, epoch, kind, hash, message, accepted_at FROM log ORDER BY rowid;
+DROP TABLE log;
+ALTER TABLE new_log RENAME TO log;
+CREATE UNIQUE INDEX one_commit_an_epoch ON log (group_id, epoch) WHERE kind = 'commit';
+CREATE INDEX proposals_of_epoch ON log (group_id, epoch) WHERE kind = 'proposal';
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -282,4 +304,5 @@ export const MIGRATIONS: readonly string[] = [
   ENDED,
   BOUNDS,
   INSTANCES,
+  HASHES,
 ];

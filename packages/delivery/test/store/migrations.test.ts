@@ -62,6 +62,7 @@ const reported: Rows = ({ bytes, no }) => [
 const ended: Rows = ({ bytes }) => [`ended_groups VALUES (${bytes("61")})`];
 const bounded: Rows = () => [];
 const instances: Rows = () => [];
+const hashed: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -69,7 +70,7 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded, instances],
+  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded, instances, hashed],
   postgres: [
     of(first, startedSession, people),
     blobs,
@@ -79,6 +80,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     ended,
     bounded,
     instances,
+    hashed,
   ],
 };
 

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type AppendMessage, openSqliteStore, type Store } from "@conclave/delivery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+
+let folder: string;
+let store: Store;
+let member: number;
+let groups: readonly Bytes[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "append-"));
+  store = openSqliteStore(join(folder, "store.sqlite"));
+  const accountId = random(32);
+  await store.register({
+    accountId,
+    name: "Ada",
+    deviceList: random(9),
+    version: 1n,
+    hash: random(32),
+    expiresAt: 2_000_000_000n,
+    devices: [
+      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+    ],
+    registration: random(32),
+    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+  });
+  member = (await store.devicesOf(accountId))[0]?.device ?? -1;
+  groups = [random(16), random(16), random(16)];
+  for (const groupId of groups) {
+    const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
+    await store.createGroup({ groupId, device: member, leafIndex: 0, ...parts, now: NOW });
+  }
+});
+afterEach(async () => {
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+const aMessage = (change: Partial<AppendMessage> = {}): AppendMessage => ({
+  groupId: groups[0] ?? random(16),
+  device: member,
+  epoch: 0n,
+  hash: random(32),
+  message: random(9),
+  now: NOW,
+  ...change,
+});
+
+describe("messages that come together", () => {
+  it("have their places in the order of each group, and time does not go back", async () => {
+    // More than go into one batch.
+    const messages = Array.from({ length: 400 }, (_, i) =>
+      aMessage({ groupId: groups[i % 3] ?? random(16), now: NOW + 400 - i }),
+    );
+    const answers = await Promise.all(messages.map((message) => store.appendApplication(message)));
+    for (const [i, answer] of answers.entries()) {
+      const acceptedAt = NOW + 400 - (i % 3);
+      expect(answer).toEqual({ seq: Math.floor(i / 3) + 1, acceptedAt });
+    }
+    const page = { after: 0, limit: 500, bytes: 1_000_000 };
+    const log = await store.log(groups[1] ?? random(16), member, page);
+    expect(log?.head).toBe(133);
+    expect(log?.entries.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 133 }, (_, i) => i + 1),
+    );
+  });
+
+  it("are refused each for itself, and what is refused takes no place", async () => {
+    const twice = aMessage();
+    const answers = await Promise.all(
+      [
+        twice,
+        aMessage({ device: member + 1 }),
+        aMessage({ epoch: 1n }),
+        aMessage({ epoch: 2n ** 64n - 1n }),
+        aMessage({ groupId: random(16) }),
+        twice,
+        aMessage(),
+      ].map((message) => store.appendApplication(message)),
+    );
+    expect(answers).toEqual([
+      { seq: 1, acceptedAt: NOW },
+      "not-member",
+      { currentEpoch: 0n },
+      { currentEpoch: 0n },
+      "not-member",
+      { seq: 1, acceptedAt: NOW },
+      { seq: 2, acceptedAt: NOW },
+    ]);
+  });
+
+  it("wait in bounded number: the store is unavailable for more, and takes them later", async () => {
+    const waiting = Array.from({ length: 10_000 }, () => store.appendApplication(aMessage()));
+    await expect(store.appendApplication(aMessage())).rejects.toThrow("too many messages wait");
+    const heads = await Promise.all(waiting);
+    expect(heads.at(-1)).toMatchObject({ seq: 10_000 });
+    expect(await store.appendApplication(aMessage())).toMatchObject({ seq: 10_001 });
+  });
+
+  it("wait with bounded bytes", async () => {
+    const message = random(40 * 1024 * 1024);
+    const first = store.appendApplication(aMessage({ message }));
+    const second = store.appendApplication(aMessage({ message }));
+    await expect(store.appendApplication(aMessage())).rejects.toThrow("too many messages wait");
+    expect(await Promise.all([first, second])).toMatchObject([{ seq: 1 }, { seq: 2 }]);
+    expect(await store.appendApplication(aMessage())).toMatchObject({ seq: 3 });
+  });
+});
