@@ -70,7 +70,18 @@ const of =
 
 /** For each step, in their order. Who adds a step adds rows for what it makes, or none. */
 const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly Rows[] } = {
-  sqlite: [of(first, session), people, blobs, capable, upkeep, reported, ended, bounded, instances, hashed],
+  sqlite: [
+    of(first, session),
+    people,
+    blobs,
+    capable,
+    upkeep,
+    reported,
+    ended,
+    bounded,
+    instances,
+    hashed,
+  ],
   postgres: [
     of(first, startedSession, people),
     blobs,

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
 
 const NOW = 1_700_000_000_000;
+const bounds = { version: 0, groupLimit: 10 };
 
 let folder: string;
 let store: Store;
@@ -33,7 +34,14 @@ beforeEach(async () => {
   groups = [random(16), random(16), random(16)];
   for (const groupId of groups) {
     const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
-    await store.createGroup({ groupId, device: member, leafIndex: 0, ...parts, now: NOW });
+    await store.createGroup({
+      groupId,
+      device: member,
+      leafIndex: 0,
+      ...parts,
+      ...bounds,
+      now: NOW,
+    });
   }
 });
 afterEach(async () => {
