@@ -18,6 +18,8 @@ export interface Codec<T> {
   readonly write: (writer: Writer, value: T) => void;
   /** Throws `MlsError` with `decode`. */
   readonly read: (reader: Reader) => T;
+  /** Passes over what `read` would take, and refuses what it would refuse. Where it is not given, `read` does it. */
+  readonly skip?: (reader: Reader) => void;
 }
 
 /** Half of a codec: for what is hashed, signed or encrypted, and never read. */
@@ -197,6 +199,11 @@ export class Reader {
     return count === 0 ? NO_BYTES : (this.#bytes.slice(at, at + count) as Bytes);
   }
 
+  /** Passes over the next `count` bytes. */
+  skip(count: number): void {
+    this.#take(count);
+  }
+
   /** The length of a vector; only the shortest form is accepted (§2.1.2). */
   length(): number {
     const at = this.#at;
@@ -239,6 +246,11 @@ const MAX_IDLE_CAPACITY: number = 2 ** 16;
 /** The encoding of `value`. */
 export function encode<T>(codec: Encoder<T>, value: T): Bytes {
   return encodeFor(codec, value, (writer) => writer.finish());
+}
+
+/** How the length of a vector stands before it (§2.1.2). */
+export function vectorLength(length: number): Bytes {
+  return encodeFor({ write: (w) => w.length(length) }, undefined, (writer) => writer.finish());
 }
 
 /** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
@@ -295,6 +307,7 @@ export const opaque: Codec<Bytes> = {
     w.bytes(value);
   },
   read: (r) => r.bytes(r.length()),
+  skip: (r) => r.skip(r.length()),
 };
 
 /** `opaque name[size]`. */
@@ -325,10 +338,7 @@ export const utf8: Codec<string> = {
 /** `T name<V>`. */
 export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
   return {
-    write: (w, values) =>
-      w.vector((inner) => {
-        for (const value of values) element.write(inner, value);
-      }),
+    write: (w, values) => w.vector((inner) => writeAll(inner, element, values)),
     read: (r) => {
       const inner = r.vector();
       // Most are empty or have one element: an array that grows by one takes room for many.
@@ -338,6 +348,67 @@ export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
       return values;
     },
   };
+}
+
+/** What has elements in an order: an array, or a vector that is decoded late. */
+export interface Sequence<T> extends Iterable<T> {
+  readonly length: number;
+  /** The element at a position, which is not negative. */
+  readonly at: (position: number) => T | undefined;
+}
+
+/** The elements of a vector as they were read: each is decoded when it is asked for. */
+class LateVector<T> implements Sequence<T> {
+  readonly length: number;
+  readonly #element: Codec<T>;
+  readonly #content: Bytes;
+
+  constructor(element: Codec<T>, content: Bytes, length: number) {
+    this.#element = element;
+    this.#content = content;
+    this.length = length;
+  }
+
+  at(position: number): T | undefined {
+    if (position >= this.length) return undefined;
+    const reader = new Reader(this.#content);
+    for (let i = 0; i < position; i++) skip(this.#element, reader);
+    return this.#element.read(reader);
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    const reader = new Reader(this.#content);
+    while (!reader.done) yield this.#element.read(reader);
+  }
+
+  /** The content of the vector, on the wire. */
+  get content(): Bytes {
+    return this.#content;
+  }
+}
+
+/**
+ * `T name<V>`, for long ones of which few elements are asked for. What `vector` would refuse is refused at once; the elements, whose
+ * bytes are kept in one piece, are decoded each time that they are asked for.
+ */
+export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
+  return {
+    write: (w, values) => {
+      if (values instanceof LateVector) opaque.write(w, values.content);
+      else w.vector((inner) => writeAll(inner, element, values));
+    },
+    read: (r) => {
+      const inner = r.vector();
+      const start = inner.offset;
+      let length = 0;
+      for (; !inner.done; length++) skip(element, inner);
+      return new LateVector(element, inner.since(start), length);
+    },
+  };
+}
+
+function writeAll<T>(w: Writer, element: Codec<T>, values: Iterable<T>): void {
+  for (const value of values) element.write(w, value);
 }
 
 /** `optional<T> name` (§2.1.1). */
@@ -358,37 +429,60 @@ export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
   };
 }
 
+/** The codec of a structure. */
+export interface Struct<T> extends Codec<T> {
+  /** In the order in which they go on the wire. */
+  readonly fields: readonly Field[];
+}
+/** One of the fields of a structure. */
+interface Field {
+  readonly name: string;
+  readonly codec: Codec<unknown>;
+}
+
 /** A structure: its fields go on the wire in the order they are listed. */
 export function struct<T extends object>(
   fields: { readonly [K in keyof T]-?: Codec<T[K]> },
-): Codec<T> {
-  const names = Object.keys(fields) as (keyof T)[];
-  const parts = names.map((name) => ({ name, codec: fields[name] }));
+): Struct<T> {
+  const codecs = Object.entries(fields as Record<string, Codec<unknown>>);
+  return structOf(codecs.map(([name, codec]) => ({ name, codec })));
+}
+
+/** `constant`: what a value that was read has beside its fields, and in front of them. */
+function structOf<T extends object>(fields: readonly Field[], constant: object = {}): Struct<T> {
   // Values begin as copies of this one: the engine lays them out at once, not field by field.
-  const blank = Object.fromEntries(names.map((name) => [name, undefined])) as Partial<T>;
+  const blank = { ...constant, ...Object.fromEntries(fields.map(({ name }) => [name, undefined])) };
   return {
+    fields,
     write: (w, value) => {
-      for (const { name, codec } of parts) codec.write(w, value[name]);
+      for (const { name, codec } of fields)
+        codec.write(w, (value as Record<string, unknown>)[name]);
     },
     read: (r) => {
-      const value: Partial<T> = { ...blank };
-      for (const { name, codec } of parts) value[name] = codec.read(r);
+      const value: Record<string, unknown> = Object.assign({}, blank);
+      for (const { name, codec } of fields) value[name] = codec.read(r);
       return value as T;
+    },
+    skip: (r) => {
+      for (const { codec } of fields) skip(codec, r);
     },
   };
 }
 
+function skip<T>(codec: Codec<T>, r: Reader): void {
+  if (codec.skip) codec.skip(r);
+  else codec.read(r);
+}
+
+function isStruct<T>(codec: Codec<T>): codec is Struct<T> {
+  return "fields" in codec;
+}
+
 /** A structure, and behind it the signature over it: `opaque signature<V>`. */
 export function signed<T extends object>(
-  content: Codec<T>,
+  content: Struct<T>,
 ): Codec<T & { readonly signature: Bytes }> {
-  return {
-    write: (w, value) => {
-      content.write(w, value);
-      opaque.write(w, value.signature);
-    },
-    read: (r) => ({ ...content.read(r), signature: opaque.read(r) }),
-  };
+  return structOf([...content.fields, { name: "signature", codec: opaque as Codec<unknown> }]);
 }
 
 /** What the signature at the end of an encoded structure covers (see `signed`): all before it. */
@@ -468,7 +562,9 @@ export function select<K extends string, T extends { readonly [P in K]: string }
   const byName = new Map(
     Object.entries(arms as unknown as Record<string, readonly [number, Codec<object>]>),
   );
-  const byNumber = new Map([...byName].map(([name, [n, codec]]) => [n, [name, codec] as const]));
+  const byNumber = new Map(
+    [...byName].map(([name, [n, codec]]) => [n, tagged({ [tag]: name }, codec)]),
+  );
   return {
     write: (w, value) => {
       const arm = byName.get(value[tag]);
@@ -488,11 +584,17 @@ export function select<K extends string, T extends { readonly [P in K]: string }
       const at = r.offset;
       const n = number.read(r);
       const arm = byNumber.get(n);
-      if (arm) return { [tag]: arm[0], ...arm[1].read(r) } as unknown as T;
+      if (arm) return arm.read(r) as T;
       if (other) return { [tag]: "other", number: n, ...other.read(r) } as unknown as T;
       throw new MlsError("decode", "2.1", `unknown ${tag} ${n} at byte ${at}`);
     },
   };
+}
+
+/** Reads what a codec reads, with a tag in front. */
+function tagged(tag: object, codec: Codec<object>): Pick<Codec<object>, "read"> {
+  if (isStruct(codec)) return structOf(codec.fields, tag);
+  return { read: (r) => ({ ...tag, ...codec.read(r) }) };
 }
 
 /** A structure read and written by way of another type. */

@@ -242,3 +242,13 @@ export const message: Arbitrary<MLSMessage> = fc.oneof(
   fc.record({ wireFormat: fc.constant("mls_group_info"), groupInfo }),
   fc.record({ wireFormat: fc.constant("mls_key_package"), keyPackage }),
 );
+
+/** A decoded value built anew: nothing of it is decoded late, and the bytes that it was read from are forgotten. */
+export function rebuilt<T>(value: T): T {
+  const copy = (one: unknown): unknown => {
+    if (typeof one !== "object" || one === null || ArrayBuffer.isView(one)) return one;
+    if (Symbol.iterator in one) return Array.from(one as Iterable<unknown>, copy);
+    return Object.fromEntries(Object.entries(one).map(([name, field]) => [name, copy(field)]));
+  };
+  return copy(value) as T;
+}

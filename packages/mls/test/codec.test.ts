@@ -5,7 +5,9 @@ import {
   encode,
   enumeration,
   fixed,
+  lateVector,
   opaque,
+  optional,
   select,
   struct,
   uint8,
@@ -99,6 +101,83 @@ const open: Codec<Shape> = select<"shape", Shape>(
   { dot: [1, struct({})], square: [2, struct({ side: uint16 })] },
   struct({ data: opaque }),
 );
+
+describe("a vector that is decoded late", () => {
+  const element = struct<{ a: Bytes; b: number }>({ a: opaque, b: uint16 });
+  const late = lateVector(element);
+  const eager = vector(element);
+  const values = fc.array(
+    fc.record({
+      a: fc.uint8Array({ maxLength: 70 }).map((value) => Uint8Array.from(value)),
+      b: fc.nat(0xffff),
+    }),
+    { maxLength: 6 },
+  );
+
+  function outcome(read: () => Iterable<unknown>): unknown {
+    try {
+      return [...read()];
+    } catch (error) {
+      expect(error).toEqual(REFUSED);
+      return String(error);
+    }
+  }
+
+  it("has the elements that were written, in their order", () => {
+    fc.assert(
+      fc.property(values, (written) => {
+        const encoded = encode(late, written);
+        expect(encoded).toEqual(encode(eager, written));
+        const read = decode(late, encoded);
+        expect([...read]).toEqual(written);
+        expect(read.length).toBe(written.length);
+        for (let i = 0; i <= written.length; i++) expect(read.at(i)).toEqual(written[i]);
+        expect(encode(late, read)).toEqual(encoded);
+      }),
+    );
+  });
+
+  it("refuses what another vector refuses, in the same words", () => {
+    const changed = fc
+      .tuple(values, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }))
+      .map(([written, changes]) => {
+        const encoded = encode(eager, written);
+        for (const [at, value] of changes) encoded[at % encoded.length] = value;
+        return encoded;
+      });
+    const any = fc.uint8Array({ maxLength: 40 }).map((value) => Uint8Array.from(value));
+    fc.assert(
+      fc.property(fc.oneof(changed, any), (input) => {
+        expect(outcome(() => decode(late, input))).toEqual(outcome(() => decode(eager, input)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it.each([
+    ["a vector that is cut short", bytes(5, 1, 7, 0)],
+    ["an element that is cut short", bytes(3, 1, 7, 0)],
+    ["a length that is not the shortest", bytes(5, 0x40, 1, 7, 0, 1)],
+    ["a length of no size", bytes(5, 0xc0, 1, 7, 0, 1)],
+    ["an element beyond the vector", bytes(4, 2, 7, 7, 0, 1)],
+  ])("refuses %s when it is read", (_, input) => {
+    expect(() => decode(late, input)).toThrow(REFUSED);
+    expect(outcome(() => decode(late, input))).toBe(outcome(() => decode(eager, input)));
+  });
+
+  it("does not see what becomes of its input", () => {
+    const encoded = encode(late, [{ a: bytes(1), b: 2 }]);
+    const read = decode(late, encoded);
+    encoded.fill(0xff);
+    expect([...read]).toEqual([{ a: bytes(1), b: 2 }]);
+  });
+
+  it("passes over elements of any kind", () => {
+    const read = decode(lateVector(optional(uint16)), bytes(5, 0, 1, 0, 7, 0));
+    expect([read.at(0), read.at(1), read.at(2)]).toEqual([undefined, 7, undefined]);
+    expect(() => decode(lateVector(optional(uint16)), bytes(2, 0, 2))).toThrow(REFUSED);
+  });
+});
 
 describe("select and enumeration", () => {
   it("read the arm that the number names", () => {

@@ -17,11 +17,6 @@ export function hashOf<T>(suite: Suite, codec: Encoder<T>, value: T): Bytes {
   return encodedFor(codec, value, (encoded) => hash(suite, encoded));
 }
 
-/** The MAC of the encoding of a value. */
-export function macOf<T>(suite: Suite, key: Bytes, codec: Encoder<T>, value: T): Bytes {
-  return encodedFor(codec, value, (encoded) => mac(suite, key, encoded));
-}
-
 /** The MAC of confirmation and membership tags (§6.2, §8.1). */
 export function mac(suite: Suite, key: Bytes, data: Bytes): Bytes {
   return suite.provider.hmac(suite.hash, key, data);

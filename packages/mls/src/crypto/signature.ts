@@ -3,8 +3,8 @@
  * @module
  */
 
-import { mlsLabel } from "../bytes.ts";
-import { type Bytes, type Encoder, encode, opaque } from "../codec.ts";
+import { concat, mlsLabel } from "../bytes.ts";
+import { type Bytes, encode, opaque, vectorLength } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
@@ -34,28 +34,19 @@ export function checkSigner(suite: Suite, signer: Signer): void {
   throw new MlsError("signature", "5.1", `a signer for ${signer.signature}, and ${wanted}`);
 }
 
-/** `SignContent`, of the encoding of a value: what is signed under a label. */
-export function labeled<T>(label: string | Bytes, content: Encoder<T>, value: T): Bytes {
-  return encode(
-    {
-      write: (w, one) => {
-        opaque.write(w, mlsLabel(label));
-        w.vector((inner) => content.write(inner, one));
-      },
-    },
-    value,
-  );
+/** `SignContent`: what is signed under a label. The content may be given in parts, which are joined here alone. */
+export function labeled(label: string | Bytes, ...content: readonly Bytes[]): Bytes {
+  let length = 0;
+  for (const part of content) length += part.length;
+  return concat(encode(opaque, mlsLabel(label)), vectorLength(length), ...content);
 }
-
-/** The content as it is. */
-const WHOLE: Encoder<Bytes> = { write: (w, content) => w.bytes(content) };
 
 export function signWithLabel(
   signer: Signer,
   label: string | Bytes,
-  content: Bytes,
+  ...content: readonly Bytes[]
 ): Promise<Bytes> {
-  return signer.sign(labeled(label, WHOLE, content));
+  return signer.sign(labeled(label, ...content));
 }
 
 /** A question that is asked with the next others, and who waits for its answer. */
@@ -86,7 +77,7 @@ export function verifyWithLabel(
   content: Bytes,
   signature: Bytes,
 ): Promise<boolean> {
-  return verifySigned(suite, publicKey, labeled(label, WHOLE, content), signature);
+  return verifySigned(suite, publicKey, labeled(label, content), signature);
 }
 
 /**

@@ -3,12 +3,15 @@
  * @module
  */
 
+import { concat, EMPTY } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
-  type Encoder,
   encode,
+  encodedFor,
   enumeration,
+  type Kept,
+  kept,
   opaque,
   select,
   struct,
@@ -17,7 +20,7 @@ import {
   uint32,
   uint64,
 } from "../codec.ts";
-import { hashOf, refHash } from "../crypto/kdf.ts";
+import { hash, refHash } from "../crypto/kdf.ts";
 import { labeled, type Signer, verifySigned } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -100,13 +103,27 @@ export interface FramedContent<C extends Content = Content> {
   readonly authenticatedData: Bytes;
   readonly content: C;
 }
-export const FramedContent: Codec<FramedContent> = struct({
+/** Whether that is content that changes the group. */
+export function isHandshake(content: FramedContent): content is FramedContent<HandshakeContent> {
+  return content.content.contentType !== "application";
+}
+
+const Fields: Codec<FramedContent> = struct({
   groupId: opaque,
   epoch: uint64,
   sender: Sender,
   authenticatedData: opaque,
   content: Content,
 });
+/** How a content stands on the wire: the bytes are kept, since they are signed, authenticated and hashed as well. */
+export const FramedContent: Kept<FramedContent> = kept(Fields);
+
+/** What `use` makes of the encoding of a content: that of application data is wanted once, to be signed, and not kept. */
+function encodedContentFor<R>(content: FramedContent, use: (encoded: Bytes) => R): R {
+  return isHandshake(content)
+    ? use(FramedContent.encoded(content))
+    : encodedFor(Fields, content, use);
+}
 
 /** §6.1: the confirmation tag is there for commits alone. */
 export interface FramedContentAuthData {
@@ -150,25 +167,39 @@ export const AuthenticatedContent: Codec<AuthenticatedContent> = {
   },
 };
 
-interface FramedContentTBS {
-  readonly wireFormat: WireFormat;
-  readonly content: FramedContent;
-  /** The encoded GroupContext, for `member` and `new_member_commit`. */
-  readonly context: Bytes;
+/** §6.1: what is signed begins with the version and the wire format. */
+const TBS_HEAD: Readonly<Record<WireFormat, Bytes>> = {
+  mls_public_message: tbsHead("mls_public_message"),
+  mls_private_message: tbsHead("mls_private_message"),
+  mls_welcome: tbsHead("mls_welcome"),
+  mls_group_info: tbsHead("mls_group_info"),
+  mls_key_package: tbsHead("mls_key_package"),
+};
+function tbsHead(wireFormat: WireFormat): Bytes {
+  return concat(encode(uint16, MLS10), encode(WireFormat, wireFormat));
 }
 
-/** §6.1 `FramedContentTBS`: what the signature and the membership tag cover. It is never read. */
-export const FramedContentTBS: Encoder<FramedContentTBS> = {
-  write: (w, { wireFormat, content, context }) => {
-    w.uint(MLS10, 2);
-    WireFormat.write(w, wireFormat);
-    FramedContent.write(w, content);
-    const { senderType } = content.sender;
-    if (senderType === "member" || senderType === "new_member_commit") w.bytes(context);
-  },
-};
+/**
+ * What `use` makes of a `FramedContentTBS` (§6.1), in parts: what the signature and the membership tag cover. `context`: the encoded
+ * GroupContext, which is there for `member` and `new_member_commit`.
+ */
+export function framedContentTbsFor<R>(
+  { wireFormat, content }: Pick<AuthenticatedContent, "wireFormat" | "content">,
+  context: Bytes,
+  use: (...parts: readonly Bytes[]) => R,
+): R {
+  const { senderType } = content.sender;
+  const behind = senderType === "member" || senderType === "new_member_commit" ? context : EMPTY;
+  return encodedContentFor(content, (encoded) => use(TBS_HEAD[wireFormat], encoded, behind));
+}
 
-const LABEL = "FramedContentTBS";
+/** What is signed of a content. */
+function signedBytes(
+  of: Pick<AuthenticatedContent, "wireFormat" | "content">,
+  context: Bytes,
+): Bytes {
+  return framedContentTbsFor(of, context, (...parts) => labeled("FramedContentTBS", ...parts));
+}
 
 /** Signs a content; a commit's confirmation tag is put in when it is known. */
 export async function signContent(
@@ -177,8 +208,7 @@ export async function signContent(
   content: FramedContent,
   context: Bytes,
 ): Promise<AuthenticatedContent> {
-  const tbs = { wireFormat, content, context };
-  const signature = await signer.sign(labeled(LABEL, FramedContentTBS, tbs));
+  const signature = await signer.sign(signedBytes({ wireFormat, content }, context));
   return { wireFormat, content, auth: { signature, confirmationTag: undefined } };
 }
 
@@ -240,35 +270,23 @@ export async function verifyContent(
   leafOf: LeafOf,
   groupContext: GroupContext,
 ): Promise<void> {
-  const { wireFormat, content, auth } = authenticated;
+  const { content, auth } = authenticated;
   const key = signatureKeyOf(content, leafOf, groupContext);
-  const tbs = { wireFormat, content, context: GroupContext.encoded(groupContext) };
-  const { signature } = auth;
-  if (!(await verifySigned(suite, key, labeled(LABEL, FramedContentTBS, tbs), signature))) {
+  const message = signedBytes(authenticated, GroupContext.encoded(groupContext));
+  if (!(await verifySigned(suite, key, message, auth.signature))) {
     throw new MlsError("signature", "6.1", "the signature of a message does not verify");
   }
 }
 
-/** §8.2 `ConfirmedTranscriptHashInput`, behind the interim hash that it is hashed with. It is never read. */
-const ConfirmedTranscriptHashInput: Encoder<{
-  readonly interim: Bytes;
-  readonly commit: AuthenticatedContent;
-}> = {
-  write: (w, { interim, commit: { wireFormat, content, auth } }) => {
-    w.bytes(interim);
-    WireFormat.write(w, wireFormat);
-    FramedContent.write(w, content);
-    opaque.write(w, auth.signature);
-  },
-};
-
-/** §8.2: over the interim hash before, and the commit. */
+/** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
 export function confirmedTranscriptHash(
   suite: Suite,
   interim: Bytes,
-  commit: AuthenticatedContent,
+  { wireFormat, content, auth }: AuthenticatedContent,
 ): Bytes {
-  return hashOf(suite, ConfirmedTranscriptHashInput, { interim, commit });
+  const encoded = FramedContent.encoded(content);
+  const signature = encode(opaque, auth.signature);
+  return hash(suite, concat(interim, encode(WireFormat, wireFormat), encoded, signature));
 }
 
 /** `ProposalRef` (§5.2), `nh` bytes. */

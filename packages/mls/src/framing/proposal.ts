@@ -7,7 +7,6 @@ import {
   type Bytes,
   type Codec,
   encode,
-  kept,
   opaque,
   optional,
   select,
@@ -107,9 +106,10 @@ export interface Commit {
   readonly path: UpdatePath | undefined;
 }
 /** How a Commit stands on the wire. */
-export const Commit: Codec<Commit> = kept(
-  struct({ proposals: vector(ProposalOrRef), path: optional(UpdatePath) }),
-);
+export const Commit: Codec<Commit> = struct({
+  proposals: vector(ProposalOrRef),
+  path: optional(UpdatePath),
+});
 
 export function encodeLeafNode(leafNode: LeafNode): Bytes {
   return encode(LeafNode, leafNode);

@@ -3,9 +3,9 @@
  * @module
  */
 
-import { constantTimeEqual, EMPTY } from "../bytes.ts";
-import { type Bytes, type Codec, type Encoder, opaque } from "../codec.ts";
-import { macOf } from "../crypto/kdf.ts";
+import { concat, constantTimeEqual, EMPTY } from "../bytes.ts";
+import { type Bytes, type Codec, encode, opaque } from "../codec.ts";
+import { mac } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import {
@@ -13,8 +13,9 @@ import {
   authDataOf,
   FramedContent,
   type FramedContentAuthData,
-  FramedContentTBS,
+  framedContentTbsFor,
   type HandshakeContent,
+  isHandshake,
 } from "./content.ts";
 
 /** §6.2: the membership tag is there for members alone. */
@@ -39,26 +40,17 @@ export const PublicMessage: Codec<PublicMessage> = {
   },
 };
 
-interface AuthenticatedContentTBM extends Omit<PublicMessage, "membershipTag"> {
-  /** The encoded GroupContext. */
-  readonly context: Bytes;
-}
-/** §6.2. It is never read. */
-const AuthenticatedContentTBM: Encoder<AuthenticatedContentTBM> = {
-  write: (w, { content, auth, context }) => {
-    FramedContentTBS.write(w, { wireFormat: "mls_public_message", content, context });
-    authDataOf(content.content.contentType).write(w, auth);
-  },
-};
-
-/** §6.2. */
+/** §6.2: over the `AuthenticatedContentTBM`. */
 function membershipTagOf(
   suite: Suite,
   membershipKey: Bytes,
   { content, auth }: Omit<PublicMessage, "membershipTag">,
   context: Bytes,
 ): Bytes {
-  return macOf(suite, membershipKey, AuthenticatedContentTBM, { content, auth, context });
+  const encodedAuth = encode(authDataOf(content.content.contentType), auth);
+  return framedContentTbsFor({ wireFormat: "mls_public_message", content }, context, (...tbs) =>
+    mac(suite, membershipKey, concat(...tbs, encodedAuth)),
+  );
 }
 
 /** `context`: the encoded GroupContext. */
@@ -81,15 +73,11 @@ export function protectPublic(
 
 /** The content, whose signature is still to be verified; its form is as §6 and §6.2 demand. */
 export function readPublic(message: PublicMessage): AuthenticatedContent<HandshakeContent> {
-  const { content } = message.content;
-  if (content.contentType === "application") {
+  const { content, auth } = message;
+  if (!isHandshake(content)) {
     throw new MlsError("wrong-wire-format", "6", "application data in a PublicMessage");
   }
-  return {
-    wireFormat: "mls_public_message",
-    content: { ...message.content, content },
-    auth: message.auth,
-  };
+  return { wireFormat: "mls_public_message", content, auth };
 }
 
 /** Throws `MlsError` with `membership-tag` where a member's message was not made by a member (§6.2). */

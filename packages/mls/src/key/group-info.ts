@@ -9,6 +9,7 @@ import {
   encode,
   opaque,
   optional,
+  type Struct,
   signed,
   struct,
   uint16,
@@ -32,7 +33,7 @@ interface GroupInfoContent {
   /** The leaf index of the member that signed it. */
   readonly signer: number;
 }
-const GroupInfoTBS: Codec<GroupInfoContent> = struct({
+const GroupInfoTBS: Struct<GroupInfoContent> = struct({
   groupContext: GroupContext,
   extensions: Extensions,
   confirmationTag: opaque,

@@ -6,11 +6,11 @@
 import { bytesEqual } from "../bytes.ts";
 import {
   type Bytes,
-  type Codec,
   encode,
   type Kept,
   kept,
   opaque,
+  type Struct,
   signed,
   signedPart,
   struct,
@@ -33,7 +33,7 @@ interface KeyPackageContent {
   readonly leafNode: LeafNode;
   readonly extensions: readonly Extension[];
 }
-const KeyPackageTBS: Codec<KeyPackageContent> = struct({
+const KeyPackageTBS: Struct<KeyPackageContent> = struct({
   version: uint16,
   cipherSuite: uint16,
   initKey: opaque,

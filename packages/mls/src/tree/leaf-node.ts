@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, concat } from "../bytes.ts";
+import { bytesEqual, EMPTY } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -12,6 +12,7 @@ import {
   type Kept,
   kept,
   opaque,
+  type Struct,
   select,
   signed,
   signedPart,
@@ -22,7 +23,7 @@ import {
   uint64,
   vector,
 } from "../codec.ts";
-import { type Signer, signWithLabel, verifyWithLabel } from "../crypto/signature.ts";
+import { labeled, type Signer, signWithLabel, verifySigned } from "../crypto/signature.ts";
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { Credential, credentialTypeOf } from "../key/credential.ts";
@@ -136,7 +137,7 @@ export interface LeafNodeContent {
   readonly source: LeafNodeSource;
   readonly extensions: readonly Extension[];
 }
-const LeafNodeContent: Codec<LeafNodeContent> = struct({
+const LeafNodeContent: Struct<LeafNodeContent> = struct({
   encryptionKey: opaque,
   signatureKey: opaque,
   credential: Credential,
@@ -161,15 +162,11 @@ const LeafPosition: Codec<LeafPosition> = struct({ groupId: opaque, leafIndex: u
 
 const LABEL = "LeafNodeTBS";
 
-/** §7.2 `LeafNodeTBS`: an encoded content, and behind it the place of a leaf that has one. */
-function leafNodeTbs(
-  content: Bytes,
-  source: LeafNodeSource,
-  position: LeafPosition | undefined,
-): Bytes {
-  if (source.leafNodeSource === "key_package") return content;
+/** §7.2: what stands behind the content in a `LeafNodeTBS`, the place of a leaf that has one. */
+function tbsPosition(source: LeafNodeSource, position: LeafPosition | undefined): Bytes {
+  if (source.leafNodeSource === "key_package") return EMPTY;
   if (!position) throw new MlsError("leaf-source", "7.2", "this leaf has no place in a group");
-  return concat(content, encode(LeafPosition, position));
+  return encode(LeafPosition, position);
 }
 
 export async function signLeafNode(
@@ -177,8 +174,8 @@ export async function signLeafNode(
   signer: Signer,
   position?: LeafPosition,
 ): Promise<LeafNode> {
-  const tbs = leafNodeTbs(encode(LeafNodeContent, content), content.source, position);
-  const signature = await signWithLabel(signer, LABEL, tbs);
+  const behind = tbsPosition(content.source, position);
+  const signature = await signWithLabel(signer, LABEL, encode(LeafNodeContent, content), behind);
   return { ...content, signature };
 }
 
@@ -189,8 +186,8 @@ export async function verifyLeafNode(
   position?: LeafPosition,
 ): Promise<void> {
   const content = signedPart(LeafNode.encoded(leaf), leaf.signature);
-  const tbs = leafNodeTbs(content, leaf.source, position);
-  if (!(await verifyWithLabel(suite, leaf.signatureKey, LABEL, tbs, leaf.signature))) {
+  const tbs = labeled(LABEL, content, tbsPosition(leaf.source, position));
+  if (!(await verifySigned(suite, leaf.signatureKey, tbs, leaf.signature))) {
     throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
   }
 }

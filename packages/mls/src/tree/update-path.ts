@@ -5,7 +5,15 @@
  */
 
 import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
-import { type Bytes, type Codec, opaque, struct, vector } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  lateVector,
+  opaque,
+  type Sequence,
+  struct,
+  vector,
+} from "../codec.ts";
 import {
   decryptWithLabel,
   deriveKeyPair,
@@ -35,11 +43,12 @@ import { commonAncestor, isBelow } from "./tree-math.ts";
 /** §7.6 `UpdatePathNode`: the key of one node of the filtered direct path, and its secret for each key below its copath node. */
 export interface UpdatePathNode {
   readonly encryptionKey: Bytes;
-  readonly encryptedPathSecret: readonly HpkeCiphertext[];
+  readonly encryptedPathSecret: Sequence<HpkeCiphertext>;
 }
 const UpdatePathNode: Codec<UpdatePathNode> = struct({
   encryptionKey: opaque,
-  encryptedPathSecret: vector(HpkeCiphertext),
+  // There are as many as members, where the tree is blank, and one of them is for who reads it.
+  encryptedPathSecret: lateVector(HpkeCiphertext),
 });
 /** §7.6 `UpdatePath`: the sender's new leaf, and the new nodes above it, from the leaf to the root. */
 export interface UpdatePath {
@@ -245,25 +254,39 @@ export interface Recipient {
   readonly sealed: HpkeCiphertext;
 }
 
-/** The ciphertexts for those below the copath node that is this node or above it. `tree` has the proposals applied and not yet the path. */
-function recipientsAbove(
+/** The ciphertexts for those below one copath node. */
+interface PathPart {
+  readonly nodes: Recipient["nodes"];
+  /** For whom they are, in their order. */
+  readonly indices: readonly number[];
+  readonly sealed: Sequence<HpkeCiphertext>;
+}
+
+/** The part for those below the copath node that is this node or above it. `tree` has the proposals applied and not yet the path. */
+function partAbove(
   tree: RatchetTree,
   { leafIndex, path, added }: ReceivedPath,
   index: number,
-): readonly Recipient[] {
+): PathPart | undefined {
   const steps = filteredDirectPath(tree, leafIndex);
   const at = steps.findIndex(({ copath }) => isBelow(index, copath.index));
   const step = steps[at];
-  if (!step) return [];
+  const sealed = path.nodes[at]?.encryptedPathSecret;
+  if (!step || !sealed) return undefined;
   const nodes = steps.slice(at).map(({ node }, j) => ({
     index: node.index,
     encryptionKey: path.nodes[at + j]?.encryptionKey ?? EMPTY,
   }));
-  const sealed = path.nodes[at]?.encryptedPathSecret ?? [];
-  return recipients(step.copath, added).flatMap((to, i) => {
-    const one = sealed[i];
-    return one ? [{ index: to, nodes, sealed: one }] : [];
-  });
+  return { nodes, indices: recipients(step.copath, added), sealed };
+}
+
+function recipientIn(
+  { nodes, indices, sealed }: PathPart,
+  position: number,
+): Recipient | undefined {
+  const index = indices[position];
+  const one = sealed.at(position);
+  return index === undefined || !one ? undefined : { index, nodes, sealed: one };
 }
 
 /** What of a path is encrypted to the key of this node (§7.6); undefined where nothing is. */
@@ -272,7 +295,9 @@ export function recipientAt(
   received: ReceivedPath,
   index: number,
 ): Recipient | undefined {
-  return recipientsAbove(tree, received, index).find((one) => one.index === index);
+  const part = partAbove(tree, received, index);
+  const position = part ? part.indices.indexOf(index) : -1;
+  return part && position >= 0 ? recipientIn(part, position) : undefined;
 }
 
 /**
@@ -284,10 +309,11 @@ export function ownRecipient(
   received: ReceivedPath,
   own: { readonly leafIndex: number; readonly keys: PrivateKeys },
 ): { readonly recipient: Recipient; readonly keyPair: KeyPair } {
-  for (const recipient of recipientsAbove(tree, received, 2 * own.leafIndex)) {
-    const keyPair = heldKey(tree, own.keys, recipient.index);
-    if (keyPair) return { recipient, keyPair };
-  }
+  const part = partAbove(tree, received, 2 * own.leafIndex);
+  const position = part?.indices.findIndex((index) => heldKey(tree, own.keys, index)) ?? -1;
+  const recipient = part && position >= 0 ? recipientIn(part, position) : undefined;
+  const keyPair = recipient && heldKey(tree, own.keys, recipient.index);
+  if (recipient && keyPair) return { recipient, keyPair };
   throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
 }
 

@@ -50,11 +50,6 @@ export interface Decoder {
   readonly run: (bytes: Bytes) => Bytes | undefined;
 }
 
-/** A copy, which has forgotten the bytes that it was read from: so it is encoded from what it says. */
-function afresh<T>(value: T): T {
-  return structuredClone(value);
-}
-
 export async function decoders(said: Said, seed: number): Promise<readonly Decoder[]> {
   const { person } = said.room.at(0);
   const suite = suiteOf(person.context.crypto, person.suite);
@@ -70,7 +65,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
   ): Decoder => ({
     name,
     corpus: fc.sample(values, { seed, numRuns }).map((value) => encode(codec, value)),
-    run: (bytes) => encode(codec, afresh(decode(codec, bytes))),
+    run: (bytes) => encode(codec, arbitrary.rebuilt(decode(codec, bytes))),
   });
   const stored = (name: string, run: Decoder["run"]): Decoder => {
     const corpus = said.records.get(name) ?? [];
@@ -95,7 +90,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     {
       name: "MLSMessage",
       corpus: messages,
-      run: (bytes) => encodeMessage(afresh(decodeMessage(bytes))),
+      run: (bytes) => encodeMessage(arbitrary.rebuilt(decodeMessage(bytes))),
     },
     {
       name: "heads of messages",
@@ -180,9 +175,9 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     }),
     // Two versions of it are read, and one is written.
     stored("secrets", nothing(decodeSecrets)),
-    stored("node", (bytes) => encode(Node, afresh(decode(Node, bytes)))),
+    stored("node", (bytes) => encode(Node, arbitrary.rebuilt(decode(Node, bytes)))),
     stored("proposal", (bytes) =>
-      encode(AuthenticatedContent, afresh(decode(AuthenticatedContent, bytes))),
+      encode(AuthenticatedContent, arbitrary.rebuilt(decode(AuthenticatedContent, bytes))),
     ),
     stored(
       "pending",

@@ -25,7 +25,7 @@ function garbage(...at: readonly number[]): ForgedCommit {
     ...made,
     nodes: made.nodes.map((node, i) => ({
       ...node,
-      encryptedPathSecret: node.encryptedPathSecret.map((sealed) =>
+      encryptedPathSecret: [...node.encryptedPathSecret].map((sealed) =>
         at.includes(i)
           ? { ...sealed, ciphertext: sealed.ciphertext.map((byte) => byte ^ 1) }
           : sealed,

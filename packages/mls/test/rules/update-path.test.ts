@@ -326,7 +326,7 @@ rule("U11", () => {
     const { all, alice } = await late();
     const fewer = ({ encryptedPathSecret: sealed, ...node }: UpdatePathNode): UpdatePathNode => ({
       ...node,
-      encryptedPathSecret: sealed.length > 1 ? sealed.slice(0, -1) : sealed,
+      encryptedPathSecret: sealed.length > 1 ? [...sealed].slice(0, -1) : sealed,
     });
     const bad = await forgeCommit(await inside(alice), {
       path: (path) => ({ ...path, nodes: path.nodes.map(fewer) }),
@@ -339,7 +339,7 @@ rule("U11", () => {
 rule("U12", () => {
   const garbage = (): ForgedCommit =>
     changedNode(0, (node) => ({
-      encryptedPathSecret: node.encryptedPathSecret.map((sealed) => ({
+      encryptedPathSecret: [...node.encryptedPathSecret].map((sealed) => ({
         ...sealed,
         ciphertext: sealed.ciphertext.map((byte) => byte ^ 1),
       })),
