@@ -248,11 +248,6 @@ export function encode<T>(codec: Encoder<T>, value: T): Bytes {
   return encodeFor(codec, value, (writer) => writer.finish());
 }
 
-/** How the length of a vector stands before it (§2.1.2). */
-export function vectorLength(length: number): Bytes {
-  return encodeFor({ write: (w) => w.length(length) }, undefined, (writer) => writer.finish());
-}
-
 /** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
 export function encodedFor<T, R>(codec: Encoder<T>, value: T, use: (encoded: Bytes) => R): R {
   return encodeFor(codec, value, (writer) => use(writer.view()));
@@ -353,7 +348,7 @@ export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
 /** What has elements in an order: an array, or a vector that is decoded late. */
 export interface Sequence<T> extends Iterable<T> {
   readonly length: number;
-  /** The element at a position, which is not negative. */
+  /** The element at a position from 0 on, or undefined. */
   readonly at: (position: number) => T | undefined;
 }
 
@@ -370,7 +365,7 @@ class LateVector<T> implements Sequence<T> {
   }
 
   at(position: number): T | undefined {
-    if (position >= this.length) return undefined;
+    if (position < 0 || position >= this.length) return undefined;
     const reader = new Reader(this.#content);
     for (let i = 0; i < position; i++) skip(this.#element, reader);
     return this.#element.read(reader);

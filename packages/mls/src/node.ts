@@ -25,8 +25,9 @@ import {
   type VerifyPublicKeyInput,
   verify,
 } from "node:crypto";
-import { concat, EMPTY, wipe } from "./bytes.ts";
+import { concat, EMPTY } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
+import { hmacOf } from "./crypto/hmac.ts";
 import { generateScalar, isNist, type NistGroup } from "./crypto/kem.ts";
 import { type Curve, pkcs8, spki } from "./crypto/key-format.ts";
 import { nodeLattice } from "./crypto/node-lattice.ts";
@@ -34,7 +35,6 @@ import {
   type AeadName,
   type CryptoProvider,
   type DhGroup,
-  HASHES,
   type HashName,
   type KeyPair,
   type SignatureName,
@@ -189,36 +189,13 @@ function bytes(buffer: Uint8Array): Bytes {
     : Uint8Array.from(buffer);
 }
 
-/** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
-const BLOCK = { sha256: 64, sha384: 128, sha512: 128 } as const satisfies Record<HashName, number>;
-
 /** Above this many bytes, putting them beside the key costs more than an object that takes them where they are. */
-const SHORT = 4096;
-
-/** What the two hashes of an HMAC are of: overwritten after each, since making it anew costs as much as a hash. */
-const INNER: Bytes = new Uint8Array(BLOCK.sha512 + SHORT);
-const OUTER: Bytes = new Uint8Array(BLOCK.sha512 + HASHES.sha512.nh);
+const SHORT = 3968;
 
 /** HMAC (RFC 2104): of short data as two hashes, since making an object for each costs more than they do. */
 function hmac(name: HashName, key: Uint8Array, data: Uint8Array): Bytes {
   if (data.length > SHORT) return bytes(createHmac(name, key).update(data).digest());
-  const block = BLOCK[name];
-  const fitting = key.length <= block ? key : hash(name, key, "buffer");
-  const inner = INNER.subarray(0, block + data.length);
-  const outer = OUTER.subarray(0, block + HASHES[name].nh);
-  inner.fill(0x36, 0, block);
-  outer.fill(0x5c, 0, block);
-  for (let i = 0; i < fitting.length; i++) {
-    const byte = fitting[i] ?? 0;
-    inner[i] = byte ^ 0x36;
-    outer[i] = byte ^ 0x5c;
-  }
-  inner.set(data, block);
-  const digest = hash(name, inner, "buffer");
-  outer.set(digest, block);
-  const made = hash(name, outer, "buffer");
-  wipe(inner, outer, digest);
-  return bytes(made);
+  return bytes(hmacOf((input) => hash(name, input, "buffer"), name, key, data));
 }
 
 /** Below this many, handing operations to other threads can cost more than it saves: on a busy machine they wait for their turn. */

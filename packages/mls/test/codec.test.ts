@@ -131,7 +131,7 @@ describe("a vector that is decoded late", () => {
         const read = decode(late, encoded);
         expect([...read]).toEqual(written);
         expect(read.length).toBe(written.length);
-        for (let i = 0; i <= written.length; i++) expect(read.at(i)).toEqual(written[i]);
+        for (let i = -1; i <= written.length; i++) expect(read.at(i)).toEqual(written[i]);
         expect(encode(late, read)).toEqual(encoded);
       }),
     );

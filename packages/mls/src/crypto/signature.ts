@@ -3,8 +3,8 @@
  * @module
  */
 
-import { concat, mlsLabel } from "../bytes.ts";
-import { type Bytes, encode, opaque, vectorLength } from "../codec.ts";
+import { mlsLabel } from "../bytes.ts";
+import { type Bytes, type Encoder, encode, opaque } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
 
@@ -34,11 +34,21 @@ export function checkSigner(suite: Suite, signer: Signer): void {
   throw new MlsError("signature", "5.1", `a signer for ${signer.signature}, and ${wanted}`);
 }
 
+interface SignContent {
+  readonly label: Bytes;
+  readonly content: readonly Bytes[];
+}
+const SignContent: Encoder<SignContent> = {
+  write: (w, { label, content }) => {
+    opaque.write(w, label);
+    w.length(content.reduce((length, part) => length + part.length, 0));
+    for (const part of content) w.bytes(part);
+  },
+};
+
 /** `SignContent`: what is signed under a label. The content may be given in parts, which are joined here alone. */
 export function labeled(label: string | Bytes, ...content: readonly Bytes[]): Bytes {
-  let length = 0;
-  for (const part of content) length += part.length;
-  return concat(encode(opaque, mlsLabel(label)), vectorLength(length), ...content);
+  return encode(SignContent, { label: mlsLabel(label), content });
 }
 
 export function signWithLabel(

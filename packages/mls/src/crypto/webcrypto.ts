@@ -3,7 +3,7 @@
  *
  * What is whose, and what that means for constant time:
  * - AES-GCM, X25519, Ed25519, ECDH and ECDSA are the platform's own, compiled code written for constant time.
- * - Hash and HMAC are noble's: synchronous, without branches or table look-ups that depend on the data.
+ * - Hashes are noble's, HMAC is ours from them: synchronous, without branches or table look-ups that depend on the data.
  * - ChaCha20-Poly1305 is noble's: constant time as far as its algorithm goes; what an engine makes of it, nobody promises.
  *   So are X448 and Ed448, and the curves above, where a platform lacks them; and public keys of NIST curves, where it doesn't
  *   compute them from private ones.
@@ -16,10 +16,10 @@ import type { Cipher } from "@noble/ciphers/utils.js";
 import type { EdDSA } from "@noble/curves/abstract/edwards.js";
 import type { MontgomeryECDH } from "@noble/curves/abstract/montgomery.js";
 import type { ECDSA } from "@noble/curves/abstract/weierstrass.js";
-import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
+import { hmacOf } from "./hmac.ts";
 import { generateScalar, isNist, type NistGroup } from "./kem.ts";
 import { type Curve, checkPublicKeyForm, ecdsaFromDer, ecdsaToDer, pkcs8 } from "./key-format.ts";
 import {
@@ -212,7 +212,7 @@ export const webCrypto: CryptoProvider = {
 
   hash: (name, data) => HASH[name](data) as Bytes,
 
-  hmac: (name, key, data) => hmac(HASH[name], key, data) as Bytes,
+  hmac: (name, key, data) => hmacOf(HASH[name], name, key, data) as Bytes,
 
   seal: async (aead, key, nonce, aad, plaintext) => {
     if (aead === "chacha20poly1305") {

@@ -7,6 +7,7 @@ import { concat, EMPTY } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
+  type Encoder,
   encode,
   encodedFor,
   enumeration,
@@ -168,16 +169,12 @@ export const AuthenticatedContent: Codec<AuthenticatedContent> = {
 };
 
 /** §6.1: what is signed begins with the version and the wire format. */
-const TBS_HEAD: Readonly<Record<WireFormat, Bytes>> = {
-  mls_public_message: tbsHead("mls_public_message"),
-  mls_private_message: tbsHead("mls_private_message"),
-  mls_welcome: tbsHead("mls_welcome"),
-  mls_group_info: tbsHead("mls_group_info"),
-  mls_key_package: tbsHead("mls_key_package"),
+const TbsHead: Encoder<WireFormat> = {
+  write: (w, wireFormat) => {
+    w.uint(MLS10, 2);
+    WireFormat.write(w, wireFormat);
+  },
 };
-function tbsHead(wireFormat: WireFormat): Bytes {
-  return concat(encode(uint16, MLS10), encode(WireFormat, wireFormat));
-}
 
 /**
  * What `use` makes of a `FramedContentTBS` (§6.1), in parts: what the signature and the membership tag cover. `context`: the encoded
@@ -190,7 +187,7 @@ export function framedContentTbsFor<R>(
 ): R {
   const { senderType } = content.sender;
   const behind = senderType === "member" || senderType === "new_member_commit" ? context : EMPTY;
-  return encodedContentFor(content, (encoded) => use(TBS_HEAD[wireFormat], encoded, behind));
+  return encodedContentFor(content, (encoded) => use(encode(TbsHead, wireFormat), encoded, behind));
 }
 
 /** What is signed of a content. */

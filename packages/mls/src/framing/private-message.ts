@@ -129,17 +129,7 @@ function paddedLength(length: number, padding: Padding): number {
 /** `PrivateMessageContent` (§6.3.1), without its padding. */
 const PrivateMessageContent: Encoder<AuthenticatedContent> = {
   write: (w, { content: { content }, auth }) => {
-    switch (content.contentType) {
-      case "application":
-        CONTENT.application.write(w, content);
-        break;
-      case "proposal":
-        CONTENT.proposal.write(w, content);
-        break;
-      case "commit":
-        CONTENT.commit.write(w, content);
-        break;
-    }
+    CONTENT[content.contentType].write(w, content as never);
     authDataOf(content.contentType).write(w, auth);
   },
 };

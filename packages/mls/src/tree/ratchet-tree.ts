@@ -7,7 +7,6 @@
  * @module
  */
 
-import { bytesEqual } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -27,7 +26,7 @@ import { MlsError } from "../errors.ts";
 import { credentialTypeOf } from "../key/credential.ts";
 import { GREASE } from "../registry.ts";
 import { emptyKeyIndex, type KeyIndex, keyedHash, reindexed } from "./key-index.ts";
-import { LeafNode, sameLeaf } from "./leaf-node.ts";
+import { LeafNode } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
 
 /** §7.1. */
@@ -457,20 +456,6 @@ function nodeOf(node: TreeNode): Node | undefined {
   return node.leaf && { nodeType: "leaf", leafNode: node.leaf };
 }
 
-function sameNode(a: Node, b: Node): boolean {
-  if (a.nodeType === "leaf") return b.nodeType === "leaf" && sameLeaf(a.leafNode, b.leafNode);
-  return b.nodeType === "parent" && sameParent(a.parentNode, b.parentNode);
-}
-
-function sameParent(a: ParentNode, b: ParentNode): boolean {
-  return (
-    bytesEqual(a.encryptionKey, b.encryptionKey) &&
-    bytesEqual(a.parentHash, b.parentHash) &&
-    a.unmergedLeaves.length === b.unmergedLeaves.length &&
-    a.unmergedLeaves.every((leaf, i) => leaf === b.unmergedLeaves[i])
-  );
-}
-
 /** The nodes that are not blank, encoded, by node index. */
 export function encodedNodes(tree: RatchetTree): (readonly [index: number, node: Bytes])[] {
   return changedNodes(undefined, tree).flatMap(({ index, node }) =>
@@ -514,7 +499,7 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
     if (old && now && contentOf(old) === contentOf(now)) return;
     const oldNode = old && nodeOf(old);
     const nowNode = now && nodeOf(now);
-    if (oldNode === nowNode || (oldNode && nowNode && sameNode(oldNode, nowNode))) return;
+    if (!oldNode && !nowNode) return;
     changes.push({ index, node: nowNode && encode(Node, nowNode) });
   };
   walk(before?.root, after.root);

@@ -254,39 +254,28 @@ export interface Recipient {
   readonly sealed: HpkeCiphertext;
 }
 
-/** The ciphertexts for those below one copath node. */
-interface PathPart {
-  readonly nodes: Recipient["nodes"];
-  /** For whom they are, in their order. */
-  readonly indices: readonly number[];
-  readonly sealed: Sequence<HpkeCiphertext>;
-}
-
-/** The part for those below the copath node that is this node or above it. `tree` has the proposals applied and not yet the path. */
-function partAbove(
+/**
+ * The first of the ciphertexts for those below the copath node that `below` is, or is below, whose recipient is looked for. `tree` has the
+ * proposals applied and not yet the path.
+ */
+function recipientWhere(
   tree: RatchetTree,
   { leafIndex, path, added }: ReceivedPath,
-  index: number,
-): PathPart | undefined {
+  below: number,
+  isLookedFor: (index: number) => boolean,
+): Recipient | undefined {
   const steps = filteredDirectPath(tree, leafIndex);
-  const at = steps.findIndex(({ copath }) => isBelow(index, copath.index));
-  const step = steps[at];
-  const sealed = path.nodes[at]?.encryptedPathSecret;
-  if (!step || !sealed) return undefined;
+  const at = steps.findIndex(({ copath }) => isBelow(below, copath.index));
+  const indices = steps[at] ? recipients(steps[at].copath, added) : [];
+  const position = indices.findIndex(isLookedFor);
+  const index = indices[position];
+  const sealed = path.nodes[at]?.encryptedPathSecret.at(position);
+  if (index === undefined || !sealed) return undefined;
   const nodes = steps.slice(at).map(({ node }, j) => ({
     index: node.index,
     encryptionKey: path.nodes[at + j]?.encryptionKey ?? EMPTY,
   }));
-  return { nodes, indices: recipients(step.copath, added), sealed };
-}
-
-function recipientIn(
-  { nodes, indices, sealed }: PathPart,
-  position: number,
-): Recipient | undefined {
-  const index = indices[position];
-  const one = sealed.at(position);
-  return index === undefined || !one ? undefined : { index, nodes, sealed: one };
+  return { index, nodes, sealed };
 }
 
 /** What of a path is encrypted to the key of this node (§7.6); undefined where nothing is. */
@@ -295,9 +284,7 @@ export function recipientAt(
   received: ReceivedPath,
   index: number,
 ): Recipient | undefined {
-  const part = partAbove(tree, received, index);
-  const position = part ? part.indices.indexOf(index) : -1;
-  return part && position >= 0 ? recipientIn(part, position) : undefined;
+  return recipientWhere(tree, received, index, (one) => one === index);
 }
 
 /**
@@ -309,10 +296,9 @@ export function ownRecipient(
   received: ReceivedPath,
   own: { readonly leafIndex: number; readonly keys: PrivateKeys },
 ): { readonly recipient: Recipient; readonly keyPair: KeyPair } {
-  const part = partAbove(tree, received, 2 * own.leafIndex);
-  const position = part?.indices.findIndex((index) => heldKey(tree, own.keys, index)) ?? -1;
-  const recipient = part && position >= 0 ? recipientIn(part, position) : undefined;
-  const keyPair = recipient && heldKey(tree, own.keys, recipient.index);
+  const held = (index: number): KeyPair | undefined => heldKey(tree, own.keys, index);
+  const recipient = recipientWhere(tree, received, 2 * own.leafIndex, (one) => !!held(one));
+  const keyPair = recipient && held(recipient.index);
   if (recipient && keyPair) return { recipient, keyPair };
   throw new MlsError("path-secret", "7.5", "no path secret is encrypted to a key of this member");
 }

@@ -288,7 +288,7 @@ rule("E11", () => {
     fc.assert(
       fc.property(arbitrary.message, (message) => {
         const encoded = encodeMessage(message);
-        expect(decodeMessage(encoded)).toEqual(message);
+        expect(arbitrary.rebuilt(decodeMessage(encoded))).toEqual(message);
         expect(again(encoded)).toEqual(encoded);
       }),
       { numRuns: 100 },
