@@ -430,7 +430,7 @@ export interface Struct<T> extends Codec<T> {
   readonly fields: readonly Field[];
 }
 /** One of the fields of a structure. */
-interface Field {
+export interface Field {
   readonly name: string;
   readonly codec: Codec<unknown>;
 }
