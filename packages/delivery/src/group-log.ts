@@ -105,7 +105,11 @@ export function createGroupLog(service: {
   readonly limits: Limits;
   readonly now: () => number;
   readonly context: PublicContext;
-}): Handlers<"createGroup" | "commit" | "message"> {
+}): {
+  readonly handlers: Handlers<"createGroup" | "commit" | "message">;
+  /** Commits and messages that wait for their turn in a group. */
+  readonly waiting: () => number;
+} {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
@@ -464,7 +468,7 @@ export function createGroupLog(service: {
     return accepted;
   }
 
-  return { createGroup, commit, message };
+  return { handlers: { createGroup, commit, message }, waiting: turns.waiting };
 }
 
 /**

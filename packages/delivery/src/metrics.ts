@@ -98,17 +98,27 @@ export function createMetrics(): Metrics {
       },
     }),
     watch(status) {
-      const gauges = {
-        sockets: "WebSockets that are open.",
-        backlog: "Frames that wait for a WebSocket to take them.",
-        requests: "Requests under way.",
-      } as const;
-      for (const [name, help] of Object.entries(gauges)) {
+      const gauges = [
+        ["sockets", "sockets", "WebSockets that are open."],
+        ["backlog", "backlog", "Frames that wait for a WebSocket to take them."],
+        ["requests", "requests", "Requests under way."],
+        [
+          "waiting_for_turn",
+          "waitingForTurn",
+          "Commits and messages that wait for their turn in a group.",
+        ],
+        [
+          "waiting_for_store",
+          "waitingForStore",
+          "What waits to be written by the store, or for one of its connections.",
+        ],
+      ] as const;
+      for (const [name, field, help] of gauges) {
         const gauge: Gauge = new Gauge({
           name: `conclave_${name}`,
           help,
           registers,
-          collect: () => gauge.set(status()[name as keyof typeof gauges]),
+          collect: () => gauge.set(status()[field]),
         });
       }
     },
@@ -127,13 +137,16 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** Every method takes its time; `close` isn't one that is asked for by requests. */
+/** No transactions, and not what requests ask for. */
+const UNMEASURED: ReadonlySet<PropertyKey> = new Set(["waiting", "close"]);
+
+/** Every method takes its time. */
 function measured(store: Store, seconds: Histogram<"method">, failures: Counter<"method">): Store {
   const methods = new Map<PropertyKey, unknown>();
   return new Proxy(store, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name);
-      if (typeof method !== "function" || typeof name !== "string" || name === "close") {
+      if (typeof method !== "function" || typeof name !== "string" || UNMEASURED.has(name)) {
         return method;
       }
       const known = methods.get(name);

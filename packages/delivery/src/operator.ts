@@ -136,6 +136,8 @@ function page(report: Report, refusals: readonly (readonly [string, number])[]) 
         ["WebSockets", number(status.sockets)],
         ["Frames that wait for a WebSocket", number(status.backlog)],
         ["Requests under way", number(status.requests)],
+        ["Commits and messages that wait for their turn", number(status.waitingForTurn)],
+        ["Work that waits for the store", number(status.waitingForStore)],
       ])}
       ${table(
         "Store",

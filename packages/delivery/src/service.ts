@@ -93,6 +93,10 @@ export interface ServiceStatus {
   readonly backlog: number;
   /** Requests. */
   readonly requests: number;
+  /** Commits and messages that wait for their turn in a group. */
+  readonly waitingForTurn: number;
+  /** What waits for the store: to be written, or for a connection. */
+  readonly waitingForStore: number;
 }
 
 export interface DeliveryService {
@@ -149,6 +153,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const sockets = createSockets({ ...service, sessions });
   const longPolls = createLongPolls(service);
   const blobs = createBlobs({ ...service, bodies: options.blobs });
+  const groupLog = createGroupLog(service);
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
@@ -186,7 +191,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     ...createAccountExport(service),
     ...createConsent(service),
     ...createKeyPackages(service),
-    ...createGroupLog(service),
+    ...groupLog.handlers,
     ...createGroups({ ...service, longPolls }),
     ...createReports(service),
     ...createInbox({ ...service, longPolls }),
@@ -353,7 +358,12 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       }
     },
     sweep: blobs.sweep,
-    status: () => ({ ...sockets.status(), requests }),
+    status: () => ({
+      ...sockets.status(),
+      requests,
+      waitingForTurn: groupLog.waiting(),
+      waitingForStore: store.waiting(),
+    }),
     isReady: async () => !retired && (await storeAnswers()),
     retire() {
       retired = true;

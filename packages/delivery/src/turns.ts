@@ -12,6 +12,8 @@ export interface Turns {
   readonly alone: InTurn;
   /** When all that came before and wanted to be alone has ended. */
   readonly together: InTurn;
+  /** How much has not begun, under all keys. */
+  readonly waiting: () => number;
 }
 
 interface Queue {
@@ -25,6 +27,7 @@ interface Queue {
 /** Rejects with `Refusal`, `too-many-requests`, where `limit` are under way or waiting. */
 export function createTurns(limit: number): Turns {
   const queues = new Map<string, Queue>();
+  let waiting = 0;
 
   function queueOf(key: string): Queue {
     const held = queues.get(key);
@@ -46,7 +49,12 @@ export function createTurns(limit: number): Turns {
       });
     }
     queue.length += 1;
-    const mine = kind === "alone" ? queue.all.then(work) : queue.alone.then(work);
+    waiting += 1;
+    const begin = (): Promise<T> => {
+      waiting -= 1;
+      return work();
+    };
+    const mine = kind === "alone" ? queue.all.then(begin) : queue.alone.then(begin);
     const ended = mine.catch(() => undefined);
     if (kind === "alone") queue.alone = queue.all = ended;
     else {
@@ -64,5 +72,6 @@ export function createTurns(limit: number): Turns {
   return {
     alone: (key, work) => enter(key, work, "alone"),
     together: (key, work) => enter(key, work, "together"),
+    waiting: () => waiting,
   };
 }

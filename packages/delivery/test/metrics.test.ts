@@ -1,7 +1,8 @@
 import { localDoorbell, openSqliteStore, type Ring } from "@conclave/delivery";
 import { expect, it } from "vitest";
 import { createMetrics } from "../src/metrics.ts";
-import { random } from "./world.ts";
+import { bundleBody, newMember, postCommit, startGroup } from "./member.ts";
+import { eventually, random, startWorld } from "./world.ts";
 
 it("counts requests by route and status, and refusals by code", async () => {
   const metrics = createMetrics();
@@ -56,12 +57,39 @@ it("counts rings, rung and heard, and what was swept", async () => {
 
 it("asks the service for what it has under way when it is asked itself", async () => {
   const metrics = createMetrics();
-  const status = { sockets: 1, backlog: 2, requests: 3 };
+  const waiting = { waitingForTurn: 4, waitingForStore: 5 };
+  const status = { sockets: 1, backlog: 2, requests: 3, ...waiting };
   metrics.watch(() => status);
   expect(await metrics.text()).toContain("conclave_sockets 1");
   status.sockets = 7;
   const text = await metrics.text();
-  for (const value of ["sockets 7", "backlog 2", "requests 3"]) {
+  for (const value of [
+    "sockets 7",
+    "backlog 2",
+    "requests 3",
+    "waiting_for_turn 4",
+    "waiting_for_store 5",
+  ]) {
     expect(text).toContain(`conclave_${value}`);
   }
+});
+
+it("are told of what waits for its turn in a group", async () => {
+  const world = await startWorld();
+  const ada = await newMember(world, "Ada");
+  const group = await startGroup(world, ada);
+  const body = await bundleBody(group, await group.commit());
+  const gate = Promise.withResolvers<undefined>();
+  const isBarred = world.store.isBarred.bind(world.store);
+  world.store.isBarred = async (...given) => {
+    await gate.promise;
+    return isBarred(...given);
+  };
+  const post = () => postCommit(world, ada, group.groupId, body);
+  const answers = [post(), post(), post()];
+  await eventually(() => world.service.status().waitingForTurn === 2);
+  gate.resolve(undefined);
+  for (const { status } of await Promise.all(answers)) expect(status).toBe(201);
+  expect(world.service.status()).toMatchObject({ waitingForTurn: 0, waitingForStore: 0 });
+  await world.close();
 });

@@ -8,7 +8,7 @@ const REPORT: Report = {
   version: "1.2.3",
   database: "SQLite",
   state: "running",
-  status: { sockets: 1200, backlog: 0, requests: 3 },
+  status: { sockets: 1200, backlog: 0, requests: 3, waitingForTurn: 4, waitingForStore: 5 },
   statistics: {
     accounts: 4,
     devices: 5,

@@ -3,7 +3,8 @@ import { createTurns } from "../src/turns.ts";
 
 describe("turns", () => {
   it("come one after another under a key, also after a failure, and at once under others", async () => {
-    const { alone: inTurn } = createTurns(10);
+    const { alone: inTurn, waiting } = createTurns(10);
+    expect(waiting()).toBe(0);
     const said: string[] = [];
     const gate = Promise.withResolvers<undefined>();
     const first = inTurn("a", async () => {
@@ -15,9 +16,11 @@ describe("turns", () => {
     const second = inTurn("a", async () => said.push("second"));
     await inTurn("b", async () => said.push("other"));
     expect(said).toEqual(["first begins", "other"]);
+    expect(waiting()).toBe(1);
     gate.resolve(undefined);
     await expect(first).rejects.toThrow("failed");
     await second;
+    expect(waiting()).toBe(0);
     expect(said).toEqual(["first begins", "other", "first ends", "second"]);
   });
 

@@ -90,6 +90,8 @@ function keyOf({ groupId, hash }: AppendMessage): string {
 
 export interface Appender {
   readonly append: (message: AppendMessage) => Promise<Answer>;
+  /** How many messages are not under way yet. */
+  readonly waiting: () => number;
   /** Resolves when nothing is under way; what comes later is refused. */
   readonly close: () => Promise<void>;
 }
@@ -203,6 +205,7 @@ export function createAppender(db: Database): Appender {
         if (writer) writer.writing ??= write(writer);
       });
     },
+    waiting: () => writers.reduce((sum, { queue }) => sum + queue.length, 0),
     async close() {
       closed = true;
       await Promise.all(writers.map(async ({ writing }) => writing));

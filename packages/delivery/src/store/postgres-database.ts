@@ -321,6 +321,11 @@ export class Database implements Queries {
     }
   }
 
+  /** How many calls wait for a connection. */
+  get waiting(): number {
+    return this.#pools.reduce((sum, pool) => sum + pool.waitingCount, 0);
+  }
+
   /** A connection to the first host that takes writes, from the current one on. */
   async #connect(): Promise<{ readonly client: pg.PoolClient; readonly host: number }> {
     let failure: unknown;

@@ -13,6 +13,7 @@ import {
   type Full,
   type GroupStore,
   PAST_EPOCHS,
+  type Store,
   type StoredNode,
 } from "./store.ts";
 import { Undo } from "./undo.ts";
@@ -205,7 +206,7 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
   if (full.length > 0) throw new Undo({ full: full.map(({ device }) => device) } satisfies Full);
 }
 
-export function postgresGroups(db: Database): GroupStore & { close(): Promise<void> } {
+export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting" | "close"> {
   const appender = createAppender(db);
 
   return {
@@ -597,6 +598,7 @@ export function postgresGroups(db: Database): GroupStore & { close(): Promise<vo
       return { epoch: BigInt(first.epoch), fromSeq };
     },
 
+    waiting: () => appender.waiting(),
     close: () => appender.close(),
   };
 }

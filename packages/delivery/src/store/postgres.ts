@@ -41,6 +41,7 @@ export async function openPostgresStore(
       if (version !== MIGRATIONS.length) throw new Error(`the database has version ${version}`);
     },
     settle: () => db.settle(),
+    waiting: () => db.waiting + groups.waiting(),
     async close() {
       await groups.close();
       await db.close();

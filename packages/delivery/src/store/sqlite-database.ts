@@ -107,6 +107,11 @@ export class Database {
     });
   }
 
+  /** How many transactions are to be written. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   #writeBatch(): void {
     if (this.#waiting.length === 0) return;
     const until = performance.now() + BATCH_TIME;

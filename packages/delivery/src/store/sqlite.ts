@@ -37,6 +37,7 @@ export function openSqliteStore(path: string): Store {
       const version = db.version();
       if (version !== MIGRATIONS.length) throw new Error(`the database has version ${version}`);
     },
+    waiting: () => db.waiting,
     async close() {
       db.close();
     },

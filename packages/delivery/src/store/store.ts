@@ -34,6 +34,8 @@ export interface Store
    * it is there already. Where a store has replicas, what can be read may not have reached them.
    */
   settle(): Promise<void>;
+  /** How much of what it was asked waits: to be written, or for a connection. */
+  waiting(): number;
   close(): Promise<void>;
 }
 

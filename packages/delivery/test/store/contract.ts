@@ -618,6 +618,20 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.group(random(16))).toBeUndefined();
     });
 
+    it("wait to be changed, and are counted while they do", async () => {
+      const { groupId, device } = await aGroup();
+      expect(store.waiting()).toBe(0);
+      const entry = { groupId, device, epoch: 0n, message: random(9), now: NOW };
+      const all = Array.from({ length: 50 }, () =>
+        store.appendApplication({ ...entry, hash: random(32) }),
+      );
+      // As far as they are not under way at once.
+      expect(store.waiting()).toBeGreaterThan(0);
+      expect(store.waiting()).toBeLessThanOrEqual(50);
+      await Promise.all(all);
+      expect(store.waiting()).toBe(0);
+    });
+
     it("have the versions that they are given", async () => {
       const { device } = await aDevice();
       const groupId = random(16);
