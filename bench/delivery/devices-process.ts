@@ -3,6 +3,7 @@
  * @module
  */
 
+import { type CarriedEntries, createCarriedEntries } from "@conclave/delivery/client";
 import { bytesToText } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
 import { WebSocket } from "ws";
@@ -31,6 +32,9 @@ export interface Exchanged {
   readonly sent: number;
   /** Messages times those who read them. */
   readonly read: number;
+  /** As many of them came by the socket. */
+  readonly carried: number;
+  /** Times that somebody asked for a log. */
   readonly requests: number;
   /** Of messages that were acknowledged: how many not every reader had seen ten seconds after the last. */
   readonly missing: number;
@@ -45,6 +49,8 @@ export interface DevicesProcess {
     readonly port: number;
     readonly tokens: readonly string[];
     readonly atOnce: number;
+    /** Whether doorbells are to carry entries. */
+    readonly entries: boolean;
   }) => Promise<{ readonly ms: number; readonly each: Summary }>;
   readonly exchange: (exchange: Exchange) => Promise<Exchanged>;
   /** How many sockets are open. */
@@ -71,80 +77,116 @@ const cursors = new Map<string, number>();
 let port = 0;
 /** The last message that was made. */
 let ids = 0;
-let heard: (device: number, group: string) => void = () => undefined;
+let heard: (device: number, frame: GroupFrame) => void = () => undefined;
+
+interface Entry {
+  readonly seq: number;
+  readonly message: string;
+}
+interface GroupFrame {
+  readonly groupId: string;
+  readonly head: number;
+  readonly entries?: readonly Entry[];
+}
+type Frame = { readonly type: string } & Partial<GroupFrame>;
+
+/** The last frame that came: many devices get the same, and what parsing costs them is not to be measured here. */
+let last: { readonly data: Buffer; readonly frame: Frame } | undefined;
+
+function parse(data: Buffer): Frame {
+  if (last?.data.equals(data) !== true) last = { data, frame: JSON.parse(data.toString("latin1")) };
+  return last.frame;
+}
 
 const addressOf = (n: number): string => `127.0.0.${2 + Math.floor(n / AN_ADDRESS)}`;
 
-function connectOne(token: string, address: string, device: number): Promise<WebSocket> {
+function connectOne(
+  hello: { readonly token: string; readonly entries: boolean },
+  address: string,
+  device: number,
+): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/socket`, {
       localAddress: address,
       perMessageDeflate: false,
     });
-    socket.on("open", () => socket.send(JSON.stringify({ type: "hello", token })));
+    socket.on("open", () => socket.send(JSON.stringify({ type: "hello", ...hello })));
     socket.on("error", reject);
     socket.on("close", (code) => reject(new Error(`the socket was closed with ${code}`)));
     socket.on("message", (data: Buffer) => {
-      const frame: { type: string; groupId?: string } = JSON.parse(data.toString());
+      const frame = parse(data);
+      const { groupId, head, entries = [] } = frame;
       if (frame.type === "ready") resolve(socket);
-      else if (frame.groupId !== undefined) heard(device, frame.groupId);
+      else if (groupId !== undefined && head !== undefined)
+        heard(device, { groupId, head, entries });
     });
   });
 }
 
-/** Reads logs when told of news, and counts for each message who is still to see it. */
+/** Takes what the doorbell carries and reads logs for the rest, and counts for each message who is still to see it. */
 function readers(groups: Exchange["groups"]) {
   const delivered = new Histogram();
   const waiting = new Map<number, { readonly since: number; left: number }>();
-  const seen: { count: number; requests: number } = { count: 0, requests: 0 };
+  const seen = { count: 0, carried: 0, requests: 0 };
   interface Reader {
     readonly path: string;
     readonly key: string;
+    readonly carried: CarriedEntries<Entry>;
+    head: number;
     reading: boolean;
-    again: boolean;
   }
   const byGroup = new Map<string, Map<number, Reader>>();
   for (const group of groups) {
     const text = bytesToText(group.groupId);
     const path = `/v1/groups/${text}/log?limit=200&after=`;
-    const each = group.readers.map(
-      (device) =>
-        [device, { path, key: `${device} ${text}`, reading: false, again: false }] as const,
-    );
-    byGroup.set(text, new Map(each));
+    const aReader = (device: number): Reader => ({
+      path,
+      key: `${device} ${text}`,
+      carried: createCarriedEntries<Entry>(),
+      head: 0,
+      reading: false,
+    });
+    byGroup.set(text, new Map(group.readers.map((device) => [device, aReader(device)])));
   }
 
-  async function page(device: number, reader: Reader): Promise<boolean> {
+  function see(reader: Reader, { seq, message }: Entry): void {
+    cursors.set(reader.key, seq);
+    const id = idOf(Buffer.from(message, "base64url"));
+    const entry = waiting.get(id);
+    if (entry === undefined) return;
+    seen.count++;
+    if (--entry.left > 0) return;
+    waiting.delete(id);
+    delivered.record(performance.now() - entry.since);
+  }
+
+  const cursorOf = ({ key }: Reader): number => cursors.get(key) ?? 1;
+
+  function takeCarried(reader: Reader): void {
+    for (let entry = reader.carried.take(cursorOf(reader)); entry !== undefined; ) {
+      see(reader, entry);
+      seen.carried++;
+      entry = reader.carried.take(cursorOf(reader));
+    }
+  }
+
+  async function readPage(device: number, reader: Reader): Promise<void> {
     const { http } = devices[device] as Connected;
     seen.requests++;
-    let cursor = cursors.get(reader.key) ?? 1;
-    const { status, body } = await http.get(reader.path + cursor);
+    const { status, body } = await http.get(reader.path + cursorOf(reader));
     if (status !== 200) throw new Error(`a log was answered with ${status}`);
-    const log: { entries: { seq: number; message: string }[]; head: number } = JSON.parse(
-      body.toString("latin1"),
-    );
-    const now = performance.now();
-    for (const { seq, message } of log.entries) {
-      cursor = seq;
-      const id = idOf(Buffer.from(message, "base64url"));
-      const entry = waiting.get(id);
-      if (entry === undefined) continue;
-      seen.count++;
-      if (--entry.left > 0) continue;
-      waiting.delete(id);
-      delivered.record(now - entry.since);
-    }
-    cursors.set(reader.key, cursor);
-    return cursor < log.head;
+    const log: { entries: Entry[]; head: number } = JSON.parse(body.toString("latin1"));
+    for (const entry of log.entries) see(reader, entry);
+    reader.head = Math.max(reader.head, log.head);
   }
 
   async function read(device: number, reader: Reader): Promise<void> {
-    reader.again = true;
     if (reader.reading) return;
     reader.reading = true;
-    while (reader.again) {
-      reader.again = false;
-      if (await page(device, reader)) reader.again = true;
+    takeCarried(reader);
+    while (cursorOf(reader) < reader.head) {
+      await readPage(device, reader);
+      takeCarried(reader);
     }
     reader.reading = false;
   }
@@ -152,13 +194,19 @@ function readers(groups: Exchange["groups"]) {
   const started = async (): Promise<void> => {
     for (const group of byGroup.values()) {
       // From where the log is now on.
-      for (const [device, reader] of group) await read(device, reader);
+      for (const [device, reader] of group) {
+        await readPage(device, reader);
+        await read(device, reader);
+      }
     }
-    heard = (device, group) => {
-      const reader = byGroup.get(group)?.get(device);
-      if (reader !== undefined) void read(device, reader);
+    heard = (device, { groupId, head, entries = [] }) => {
+      const reader = byGroup.get(groupId)?.get(device);
+      if (reader === undefined || head <= cursorOf(reader)) return;
+      reader.carried.put(entries);
+      reader.head = Math.max(reader.head, head);
+      void read(device, reader);
     };
-    seen.count = seen.requests = 0;
+    seen.count = seen.carried = seen.requests = 0;
   };
   return { delivered, waiting, seen, started };
 }
@@ -210,6 +258,7 @@ async function exchange(options: Exchange): Promise<Exchanged> {
     seconds: (performance.now() - begun) / 1000,
     sent,
     read: reading.seen.count,
+    carried: reading.seen.carried,
     requests: reading.seen.requests,
     missing: reading.waiting.size,
     acknowledged: acknowledged.summary(),
@@ -229,7 +278,7 @@ offer({
         const token = options.tokens[next++] ?? "";
         const address = addressOf(n);
         const since = performance.now();
-        const socket = await connectOne(token, address, n);
+        const socket = await connectOne({ token, entries: options.entries }, address, n);
         each.record(performance.now() - since);
         devices[n] = { socket, token, address, http: new HttpConnection({ port, address, token }) };
       }

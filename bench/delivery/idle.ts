@@ -21,7 +21,7 @@ export async function measureIdle(store: string, sockets: number): Promise<reado
     const before = await service.usage();
     const load = await devices.usage();
     const tokens = seeded.map(({ token }) => token);
-    const connected = await devices.connect({ port, tokens, atOnce: 64 });
+    const connected = await devices.connect({ port, tokens, atOnce: 64, entries: true });
     const after = await service.usage();
     const loaded = await devices.usage();
     await new Promise((resolve) => setTimeout(resolve, WATCHED));

@@ -33,13 +33,14 @@ function rowOf(
   exchanged: Exchanged,
   share: { readonly service: number; readonly devices: number },
 ): Record<string, string> {
-  const { seconds, sent, read, requests, acknowledged, delivered, missing } = exchanged;
+  const { seconds, sent, read, carried, requests, acknowledged, delivered, missing } = exchanged;
   return {
     "members × groups": `${members} × ${groups}`,
     load,
     "stored/s": rounded(sent / seconds),
     "read/s": rounded(read / seconds),
-    "read at once": rounded(read / requests),
+    carried: `${Math.round((carried / read) * 100)} %`,
+    "asked/s": rounded(requests / seconds),
     "ack p50": milliseconds(acknowledged.p50),
     p90: milliseconds(acknowledged.p90),
     p99: milliseconds(acknowledged.p99),
@@ -73,7 +74,7 @@ export async function measureMessages(
       Array.from({ length: connected }, (__, member) => place(group, member)),
     );
     const tokens = online.map((at) => seeded[at]?.token ?? "");
-    await devices.connect({ port, tokens, atOnce: 32 });
+    await devices.connect({ port, tokens, atOnce: 32, entries: true });
     const exchange = {
       groups: groupIds.map((groupId, group) => ({
         groupId,

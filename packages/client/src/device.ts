@@ -56,7 +56,7 @@ export async function startDevice(
       }
       inbox.hurry();
     },
-    onGroup: (groupId, head) => conversations.find(hex(groupId))?.lookAgain(head),
+    onGroup: (groupId, head, entries) => conversations.find(hex(groupId))?.hearOf(head, entries),
     onReports: (groupId) => conversations.find(hex(groupId))?.lookAtReports(),
     onInbox: () => inbox.hurry(),
     onKeyPackages: () => inbox.hurry(),

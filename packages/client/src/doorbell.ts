@@ -1,10 +1,10 @@
 /**
- * The socket by which the service says "look again". It is opened again whenever it closes, later and
- * later while nothing answers. Nothing depends on a frame of it but how soon the log is read.
+ * The socket by which the service says "look again", and brings what is small of it. It is opened again whenever it closes, later and
+ * later while nothing answers. Nothing depends on a frame of it but how soon, and how, the log is read.
  * @module
  */
 
-import { SocketFrame } from "@conclave/delivery/protocol";
+import { type LogEntry, SocketFrame } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
 import type { Connection } from "./api.ts";
 
@@ -22,7 +22,8 @@ export interface DoorbellOptions {
   readonly onConnection: (connection: Connection) => void;
   /** Each time the socket is ready: everything may have changed meanwhile. */
   readonly onReady: () => void;
-  readonly onGroup: (groupId: Bytes, head: number) => void;
+  /** The log has grown to there, with these entries at its end, if any came along. */
+  readonly onGroup: (groupId: Bytes, head: number, entries: readonly LogEntry[]) => void;
   /** There are members of the group that can't follow a commit. */
   readonly onReports: (groupId: Bytes) => void;
   readonly onInbox: () => void;
@@ -81,7 +82,7 @@ export class Doorbell {
   /** Resolves when the socket has closed. */
   async #session(): Promise<void> {
     const { origin, token } = this.#options;
-    const hello = { type: "hello", token: await token() };
+    const hello = { type: "hello", token: await token(), entries: true };
     if (this.#stopped.signal.aborted) return;
     const url = `${origin.replace(/^http/u, "ws")}/v1/socket`;
     const socket = new this.#options.WebSocket(url);
@@ -99,7 +100,7 @@ export class Doorbell {
         this.#options.onConnection("online");
         this.#options.onReady();
       } else if (frame?.type === "group") {
-        this.#options.onGroup(frame.groupId, frame.head);
+        this.#options.onGroup(frame.groupId, frame.head, frame.entries ?? []);
       } else if (frame?.type === "reports") {
         this.#options.onReports(frame.groupId);
       } else if (frame?.type === "inbox") {

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import type { LogEntry } from "./protocol/index.ts";
 
 export type Ring =
   /** The log of a group has grown; these devices came and went with it. */
@@ -14,6 +15,8 @@ export type Ring =
       readonly head: number;
       readonly joined: readonly number[];
       readonly left: readonly number[];
+      /** What the log has at its head, in the process that took it: others read it. It is durable, as it was acknowledged. */
+      readonly entry?: LogEntry;
     }
   /** A member of the group can't follow a commit. */
   | { readonly type: "reports"; readonly groupId: Bytes }

@@ -368,6 +368,7 @@ export function createGroupLog(service: {
         head: accepted.seq,
         joined,
         left: left.filter((device) => device !== undefined),
+        entry: { ...accepted, epoch: current, kind: "commit", message: body.commit },
       });
       if (body.welcome !== undefined) doorbell.ring({ type: "inbox", devices: joined });
       return accepted;
@@ -464,7 +465,15 @@ export function createGroupLog(service: {
       ? await turns.alone(key, () => untilSettled(() => tryProposal(device, entry)))
       : await turns.together(key, () => application(device, entry));
     messages.tryTake(key);
-    doorbell.ring({ type: "group", groupId, head: accepted.seq, joined: [], left: [] });
+    const kind = isProposal ? "proposal" : "application";
+    doorbell.ring({
+      type: "group",
+      groupId,
+      head: accepted.seq,
+      joined: [],
+      left: [],
+      entry: { ...accepted, epoch, kind, message: bytes },
+    });
     return accepted;
   }
 

@@ -83,6 +83,11 @@ export interface Limits {
   readonly longPollsPerDevice: number;
   /** Bytes that the groups whose public state is kept in memory take, about: a usual member takes 4 KiB. */
   readonly groupBytesInMemory: number;
+  /** Bytes of the entries that one frame of a socket carries, as they stand in it; a larger entry is only told of. */
+  readonly frameEntryBytes: number;
+  /** Of the ends of all logs that are kept in memory to be carried; and how many frames' worth of one log. */
+  readonly tailBytes: number;
+  readonly tailFrames: number;
   readonly sockets: number;
   readonly socketsPerAddress: number;
   readonly socketsPerDevice: number;
@@ -154,6 +159,9 @@ export const DEFAULT_LIMITS: Limits = {
   longPolls: 20_000,
   longPollsPerDevice: 32,
   groupBytesInMemory: 200 * 1024 * 1024,
+  frameEntryBytes: 32 * 1024,
+  tailBytes: 32 * 1024 * 1024,
+  tailFrames: 4,
   sockets: 20_000,
   socketsPerAddress: 1000,
   socketsPerDevice: 8,

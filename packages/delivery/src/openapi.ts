@@ -26,6 +26,7 @@ const FRAMES = [
   "Over the WebSocket come texts with JSON.",
   "The device's first one signs it in; those of the service are doorbells:",
   "they may be lost or come twice, and what they tell of is read from the log and the inbox.",
+  "Those of groups carry entries that are small, if the hello asks for that: who has read up to the one before them takes them from there.",
 ].join(" ");
 
 type Json = Readonly<Record<string, unknown>>;

@@ -197,7 +197,7 @@ export async function openPostgresDoorbell(url: string): Promise<PostgresDoorbel
         waiting = [];
         lost = true;
       }
-      if (!lost) waiting.push(ring);
+      if (!lost) waiting.push(withoutEntry(ring));
       gather();
     },
     listen: local.listen,
@@ -212,6 +212,13 @@ export async function openPostgresDoorbell(url: string): Promise<PostgresDoorbel
       await client?.end();
     },
   };
+}
+
+/** An entry is too large to go along, and to wait: whoever hears of it reads it. */
+function withoutEntry(ring: Ring): Ring {
+  if (ring.type !== "group") return ring;
+  const { entry: _, ...rest } = ring;
+  return rest;
 }
 
 /** The rings in as few payloads as hold them. */

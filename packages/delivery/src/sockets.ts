@@ -1,7 +1,7 @@
 /**
- * The live tail: WebSockets that carry doorbells. A socket signs in with its first frame; what it misses
- * it finds in the log. For each socket at most one frame is under way, and what is to be said meanwhile
- * is kept as the newest head of each group.
+ * The live tail: WebSockets that carry doorbells, and with them what is small of what they ring for. A socket signs in with its first
+ * frame; what it misses it finds in the log. For each socket at most one frame is under way, and what is to be said meanwhile is kept as
+ * the newest head of each group.
  * @module
  */
 
@@ -14,8 +14,10 @@ import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
+import { createRooms, type Listener } from "./rooms.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
+import { createTails, type Run } from "./tails.ts";
 
 /** Close codes of our own, beside those of RFC 6455. */
 const SOCKET_CLOSED = {
@@ -46,15 +48,14 @@ const LOOKS = 8;
 /** Of a log nothing but where it ends. */
 const END = { after: Number.MAX_SAFE_INTEGER - 1, limit: 1, bytes: 1 };
 
-interface Connection {
+interface Connection extends Listener {
   readonly socket: WebSocket;
   readonly address: string;
   /** Who is signed in; no more of a session than is asked for here, since there are many. */
   session: (Pick<Session, "tokenHash" | "expiresAt"> & { readonly device: number }) | undefined;
   /** False from a ping to its pong. */
   alive: boolean;
-  /** The groups in which it is to hear of news, by their text form, and the newest head it knows of or was told. */
-  readonly groups: Map<string, number>;
+  carries: boolean;
   /** When it was last compared with the store; 0 where it should be. */
   lookedAt: number;
   /** The rings that came while its groups were read. */
@@ -107,7 +108,8 @@ export function createSockets(service: {
   const connections = new Set<Connection>();
   const perAddress = new Map<string, number>();
   const byDevice = new Map<number, Set<Connection>>();
-  const byGroup = new Map<string, Set<Connection>>();
+  const rooms = createRooms<Connection>(store);
+  const tails = createTails(service);
   /** The newest head with which a device left a group. */
   const removals = createRecent<number>(REMOVALS);
   const signalFrames = createRateLimiter(limits.signalFrames, now);
@@ -119,26 +121,12 @@ export function createSockets(service: {
   let looking = false;
   let comparing = false;
 
-  function listen(connection: Connection, group: string, head: number): void {
-    connection.groups.set(group, head);
-    const listeners = byGroup.get(group);
-    if (listeners === undefined) byGroup.set(group, new Set([connection]));
-    else listeners.add(connection);
-  }
-
-  function unlisten(connection: Connection, group: string): void {
-    connection.groups.delete(group);
-    const listeners = byGroup.get(group);
-    listeners?.delete(connection);
-    if (listeners?.size === 0) byGroup.delete(group);
-  }
-
   function forget(connection: Connection): void {
     if (!connections.delete(connection)) return;
     const left = (perAddress.get(connection.address) ?? 1) - 1;
     if (left === 0) perAddress.delete(connection.address);
     else perAddress.set(connection.address, left);
-    for (const group of connection.groups.keys()) unlisten(connection, group);
+    for (const group of connection.groups.keys()) rooms.leave(connection, group);
     const device = connection.session?.device;
     if (device === undefined) return;
     const ofDevice = byDevice.get(device);
@@ -160,6 +148,21 @@ export function createSockets(service: {
     return frame;
   }
 
+  /** What it may get of the log behind where it was told, up to this head. */
+  function runFor(connection: Connection, group: string, head: number): Run | undefined {
+    const told = connection.groups.get(group);
+    if (!connection.carries || told === undefined || told >= head) return undefined;
+    const run = tails.run(group, told, head);
+    return run && rooms.mayGet(connection, group, run.epoch) ? run : undefined;
+  }
+
+  /** It is only told of the head, also of a group that it has left. */
+  function plainFrame(connection: Connection, group: string, head: number): Buffer {
+    const told = connection.groups.get(group);
+    if (told !== undefined) connection.groups.set(group, Math.max(told, head));
+    return frameOf(group, head);
+  }
+
   function nextFrame(connection: Connection): Buffer | string | undefined {
     const { notices, reports, heads, signals } = connection;
     for (const type of notices ?? []) {
@@ -173,13 +176,18 @@ export function createSockets(service: {
     }
     for (const [group, head] of heads ?? []) {
       heads?.delete(group);
-      return frameOf(group, head);
+      const run = runFor(connection, group, head);
+      if (run === undefined) return plainFrame(connection, group, head);
+      // Behind the other groups.
+      if (run.last < head) heads?.set(group, head);
+      connection.groups.set(group, run.last);
+      return run.frame;
     }
     const signal = signals?.shift();
     return signal && toJson(signal);
   }
 
-  /** Says the next thing, if nothing is under way: a slow reader costs one frame and its groups' heads. */
+  /** Says the next thing, if nothing is under way: a slow reader costs one frame, which many may share, and its groups' heads. */
   function flush(connection: Connection): void {
     if (connection.sending) return;
     const frame = nextFrame(connection);
@@ -195,17 +203,31 @@ export function createSockets(service: {
     return removals.get(`${device} ${group}`) ?? -1;
   }
 
-  /** What a ring means to one connection that has its groups. */
-  function hear(connection: Connection, ring: GroupRing): void {
+  /** The newest head of a group that it was told of, or is about to be. */
+  function newestOf({ groups, heads }: Connection, group: string): number {
+    return Math.max(groups.get(group) ?? 0, heads?.get(group) ?? 0);
+  }
+
+  /** What a ring means to one connection that has its groups. `epoch`: that the joining began, where that is known. */
+  function hear(connection: Connection, ring: GroupRing, epoch?: bigint): void {
     const group = bytesToText(ring.groupId);
     const device = connection.session?.device ?? 0;
     const joins = ring.joined.includes(device) && ring.head > removedAt(device, group);
-    if (joins && !connection.groups.has(group)) listen(connection, group, 0);
-    if (connection.groups.has(group)) tell(connection, group, ring.head);
+    if (joins && !connection.groups.has(group)) {
+      rooms.enter(connection, group, ring.head, epoch);
+      tellOfHead(connection, group, ring.head);
+    } else if (connection.groups.has(group)) tell(connection, group, ring.head);
   }
 
   function tell(connection: Connection, group: string, head: number): void {
-    const newest = Math.max(head, connection.groups.get(group) ?? 0);
+    if (head <= newestOf(connection, group)) return;
+    (connection.heads ??= new Map()).set(group, head);
+    flush(connection);
+  }
+
+  /** Of that and no more: what was before it has to read, if it may. */
+  function tellOfHead(connection: Connection, group: string, head: number): void {
+    const newest = Math.max(head, newestOf(connection, group));
     connection.groups.set(group, newest);
     (connection.heads ??= new Map()).set(group, newest);
     flush(connection);
@@ -217,17 +239,19 @@ export function createSockets(service: {
     if (!ring.left.includes(device) || ring.joined.includes(device)) return;
     const group = bytesToText(ring.groupId);
     // It heard of something later, which may be that it came back: the store knows.
-    if ((connection.groups.get(group) ?? 0) > ring.head) {
-      connection.lookedAt = 0;
-      void lookAgain();
-    }
+    if (newestOf(connection, group) > ring.head) lookAgainAt([connection]);
     // What is still to be said of the group is its head at the removal.
-    unlisten(connection, group);
+    rooms.leave(connection, group);
+  }
+
+  function lookAgainAt(some: Iterable<Connection>): void {
+    for (const connection of some) connection.lookedAt = 0;
+    void lookAgain();
   }
 
   /** Signals are for the moment: where they come faster than they leave, they are dropped. */
   function passOn({ groupId, from, body }: Extract<Ring, { type: "signal" }>): void {
-    const listeners = byGroup.get(bytesToText(groupId));
+    const listeners = rooms.get(bytesToText(groupId))?.listeners;
     if (listeners === undefined || !signalFrames.tryTake("", listeners.size)) return;
     for (const connection of listeners) {
       const { signals, session } = connection;
@@ -238,53 +262,110 @@ export function createSockets(service: {
     }
   }
 
-  function tellAll(ring: GroupRing): void {
+  /** Who comes and goes is told at once: it matters to what is told next. */
+  function tellMovers(ring: GroupRing): void {
     const group = bytesToText(ring.groupId);
-    const heard = new Set(byGroup.get(group));
+    const { entry, ...later } = ring;
+    const epoch = entry?.kind === "commit" ? entry.epoch + 1n : undefined;
     for (const device of ring.left) {
       if (ring.joined.includes(device)) continue;
       removals.set(`${device} ${group}`, Math.max(ring.head, removedAt(device, group)));
     }
-    for (const device of ring.joined) {
-      for (const connection of byDevice.get(device) ?? []) heard.add(connection);
-    }
-    for (const device of ring.left) {
-      for (const connection of byDevice.get(device) ?? []) connection.missed?.push(ring);
-    }
-    for (const connection of heard) {
-      if (connection.missed !== undefined) {
-        connection.missed.push(ring);
-        continue;
+    for (const device of new Set([...ring.joined, ...ring.left])) {
+      for (const connection of byDevice.get(device) ?? []) {
+        if (connection.missed !== undefined) {
+          connection.missed.push(later);
+          continue;
+        }
+        hear(connection, ring, epoch);
+        leave(connection, ring);
       }
-      hear(connection, ring);
-      leave(connection, ring);
     }
   }
 
-  /** Groups whose logs grew in this turn of the event loop, by their text form: what was written together is told together. */
-  const grown = new Map<string, GroupRing>();
+  function tellAll(group: string, head: number, outsiders?: ReadonlySet<Connection>): void {
+    const groupId = bytesFromText(group);
+    const ring: GroupRing = { type: "group", groupId, head, joined: [], left: [] };
+    for (const connection of rooms.get(group)?.listeners ?? []) {
+      if (connection.missed !== undefined) connection.missed.push(ring);
+      // The store is asked what they are to be told.
+      else if (outsiders?.has(connection) !== true) tell(connection, group, head);
+    }
+  }
+
+  /** Groups whose logs grew in this turn of the event loop, and to where: what was written together is told together. */
+  const grown = new Map<string, number>();
+  /** Those of which it is to be told, once what is to be carried is at hand. */
+  const awaited = new Map<string, number>();
 
   function tellOfGrown(): void {
-    const rings = [...grown.values()];
+    const heads = [...grown];
     grown.clear();
-    for (const ring of rings) tellAll(ring);
+    for (const [group, head] of heads) {
+      if (isAtHand(group, head)) {
+        tellAll(group, head);
+        continue;
+      }
+      const begun = awaited.get(group);
+      awaited.set(group, Math.max(head, begun ?? 0));
+      if (begun === undefined) void tellWhenAtHand(group);
+    }
+  }
+
+  /** Whether it is in memory what a group's log has up to there, and who may have it. */
+  function isAtHand(group: string, head: number): boolean {
+    if (!rooms.anyCarries(group)) return true;
+    const end = tails.end(group);
+    if (end === undefined || end.seq < head) return false;
+    return end.epoch === undefined || rooms.isKnown(group, end.epoch);
+  }
+
+  async function tellWhenAtHand(group: string): Promise<void> {
+    for (let told = 0, head = awaited.get(group) ?? 0; told < head; ) {
+      const outsiders = await fetchFor(group, head);
+      tellAll(group, head, outsiders);
+      told = head;
+      head = awaited.get(group) ?? 0;
+    }
+    awaited.delete(group);
+  }
+
+  /** Gets what is not at hand from the store: once for all who listen. Answers with those who turned out to be no members. */
+  async function fetchFor(
+    group: string,
+    head: number,
+  ): Promise<ReadonlySet<Connection> | undefined> {
+    try {
+      await tails.read(group, head);
+      if (isAtHand(group, head)) return undefined;
+      const outsiders = await rooms.ask(group);
+      if (outsiders.size > 0) lookAgainAt(outsiders);
+      return outsiders;
+    } catch {
+      // The store does not answer: whoever is told of the head may find it does.
+      return undefined;
+    }
+  }
+
+  function hearOfGroup(ring: GroupRing): void {
+    const { head, entry, joined, left } = ring;
+    const group = bytesToText(ring.groupId);
+    if (entry !== undefined && rooms.anyCarries(group)) tails.add(group, entry);
+    if (entry?.kind === "commit") rooms.moveOn(group, entry.epoch);
+    if (joined.length > 0 || left.length > 0) tellMovers(ring);
+    if (rooms.get(group) === undefined) return;
+    if (grown.size === 0) setImmediate(tellOfGrown);
+    grown.set(group, Math.max(head, grown.get(group) ?? 0));
   }
 
   const stopListening = doorbell.listen((ring) => {
     switch (ring.type) {
-      case "group": {
-        // Who comes and goes is told at once: it matters to what is told next.
-        if (ring.joined.length > 0 || ring.left.length > 0) return tellAll(ring);
-        const group = bytesToText(ring.groupId);
-        if (!byGroup.has(group)) return;
-        if (grown.size === 0) setImmediate(tellOfGrown);
-        if (ring.head >= (grown.get(group)?.head ?? 0)) grown.set(group, ring);
-        return;
-      }
+      case "group":
+        return hearOfGroup(ring);
       case "signal":
         return passOn(ring);
       case "reports":
-        for (const connection of byGroup.get(bytesToText(ring.groupId)) ?? []) {
+        for (const connection of rooms.get(bytesToText(ring.groupId))?.listeners ?? []) {
           (connection.reports ??= new Set()).add(bytesToText(ring.groupId));
           if (connection.missed === undefined) flush(connection);
         }
@@ -315,9 +396,8 @@ export function createSockets(service: {
         }
         return;
       case "all":
-        for (const connection of connections) connection.lookedAt = 0;
         void endAllThoseOver();
-        void lookAgain();
+        lookAgainAt(connections);
     }
   });
 
@@ -355,20 +435,20 @@ export function createSockets(service: {
       const current = await store.currentGroupsOf(device, limits.groupsPerDevice);
       if (!connections.has(connection)) return;
       const gone = new Set(connection.groups.keys());
-      for (const { groupId, head } of current) {
+      for (const { groupId, head, epoch } of current) {
         const group = bytesToText(groupId);
         gone.delete(group);
-        const known = connection.groups.get(group) ?? 0;
-        if (!connection.groups.has(group)) listen(connection, group, 0);
-        if (head > known) tell(connection, group, head);
+        const known = newestOf(connection, group);
+        if (!connection.groups.has(group)) rooms.enter(connection, group, head, epoch);
+        if (head > known) tellOfHead(connection, group, head);
       }
       for (const group of gone) {
         const left = await store.log(bytesFromText(group), device, END);
         if (!connections.has(connection)) return;
-        if (left && left.head > (connection.groups.get(group) ?? 0)) {
-          tell(connection, group, left.head);
+        if (left && left.head > newestOf(connection, group)) {
+          tellOfHead(connection, group, left.head);
         }
-        unlisten(connection, group);
+        rooms.leave(connection, group);
       }
       connection.notices = new Set(NOTICES);
     } catch (error) {
@@ -432,12 +512,15 @@ export function createSockets(service: {
     connection.lookedAt = now();
     connection.missed = [];
     connection.signals = hello.data.signals === false ? undefined : [];
+    connection.carries = hello.data.entries === true;
     byDevice.set(device, ofDevice.add(connection));
     const groups = await store.currentGroupsOf(device, limits.groupsPerDevice);
     // Looked for again now that its end would be heard of: it may have come in between.
     await endThoseOver([connection]);
     if (!connections.has(connection)) return;
-    for (const { groupId, head } of groups) listen(connection, bytesToText(groupId), head);
+    for (const { groupId, head, epoch } of groups) {
+      rooms.enter(connection, bytesToText(groupId), head, epoch);
+    }
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
     hearMissed(connection);
     if (connection.lookedAt === 0) void lookAgain();
@@ -450,6 +533,7 @@ export function createSockets(service: {
       session: undefined,
       alive: true,
       groups: new Map(),
+      carries: false,
       lookedAt: 0,
       missed: undefined,
       sending: false,

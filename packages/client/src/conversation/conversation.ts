@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type InboxEntry, sha256 } from "@conclave/delivery/protocol";
+import { type InboxEntry, type LogEntry, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
 import { ClientError, type ConversationSummary, type Message } from "../api.ts";
 import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
@@ -42,6 +42,8 @@ export class Conversation {
   readonly state: ConversationState;
   readonly #worker: Worker;
   #behind = true;
+  /** The newest head that we heard of since we looked. */
+  #head = 0;
   /** When the log is to be looked at though no doorbell rang, in milliseconds. */
   #lookAt = 0;
   #races = 0;
@@ -86,9 +88,17 @@ export class Conversation {
   }
 
   /** The log may have more than we read. */
-  lookAgain(head?: number): void {
-    if (head !== undefined && head <= this.state.position.cursor) return;
+  lookAgain(): void {
     this.#behind = true;
+    this.#worker.hurry();
+  }
+
+  /** The log has grown to there, with these entries at its end, as far as they came along. */
+  hearOf(head: number, entries: readonly LogEntry[]): void {
+    const { position, carried, group } = this.state;
+    if (head <= position.cursor) return;
+    if (group?.status === "active") carried.put(entries);
+    this.#head = Math.max(this.#head, head);
     this.#worker.hurry();
   }
 
@@ -234,11 +244,14 @@ export class Conversation {
     if (!group) return IDLE;
 
     const { now, timing } = state.environment;
-    if (this.#behind || now() >= this.#lookAt) {
+    const due = this.#behind || now() >= this.#lookAt;
+    if (due || this.#head > state.position.cursor) {
+      const upTo = due ? undefined : this.#head;
       this.#behind = false;
+      this.#head = 0;
       this.#lookAt = now() + timing.poll;
       try {
-        await catchUp(state);
+        await catchUp(state, upTo);
       } catch (error) {
         this.#behind = true;
         throw error;

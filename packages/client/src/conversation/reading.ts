@@ -31,10 +31,19 @@ type LogPage = Awaited<ReturnType<DeliveryClient["log"]>>;
 /** How many entries are asked for at a time. */
 const PAGE = 200;
 
-/** Reads what the log has behind our place, and finds out whether we are still in step. Throws `ServiceError`, and `ClientError` where storage fails. */
-export async function catchUp(state: ConversationState): Promise<void> {
-  while (state.group?.status === "active") {
+/**
+ * Reads what the log has behind our place, up to `upTo` or to its end, and finds out whether we are still in step. What came by the socket
+ * is taken as long as it goes on from our place; the service is asked for the rest. Throws `ServiceError`, and `ClientError` where storage
+ * fails.
+ */
+export async function catchUp(
+  state: ConversationState,
+  upTo: number = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  for (;;) {
+    await readCarried(state);
     const { cursor } = state.position;
+    if (state.group?.status !== "active" || cursor >= upTo) break;
     const page = await nextPage(state, cursor);
     if (page === undefined) return;
     for (const entry of page.entries) await readEntry(state, entry);
@@ -42,6 +51,14 @@ export async function catchUp(state: ConversationState): Promise<void> {
     if (state.position.cursor === cursor || state.position.cursor >= page.head) break;
   }
   await checkStep(state);
+}
+
+async function readCarried(state: ConversationState): Promise<void> {
+  while (state.group?.status === "active") {
+    const entry = state.carried.take(state.position.cursor);
+    if (entry === undefined) return;
+    await readEntry(state, entry);
+  }
 }
 
 /**

@@ -45,7 +45,7 @@ export async function sendEntry(
     step.outbox(number, { ...current, acceptedSeq: seq });
     await step.apply();
   }
-  await catchUp(state);
+  await catchUp(state, seq);
 }
 
 /** The number is used up and the ciphertext kept in one batch, before anything leaves. */

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { ServiceError } from "@conclave/delivery/client";
-import { linksOf } from "@conclave/delivery/protocol";
+import { type CarriedEntries, createCarriedEntries, ServiceError } from "@conclave/delivery/client";
+import { type LogEntry, linksOf } from "@conclave/delivery/protocol";
 import { type Batch, type Group, loadGroup, type MlsContext } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
 import type { ConversationId, ConversationSummary, Member, Warning } from "../api.ts";
@@ -34,6 +34,8 @@ export class ConversationState implements History {
   readonly outbox: Outbox;
   readonly intents: Intents;
   readonly peers: Map<string, Peer>;
+  /** What came by the socket and was not read yet. */
+  readonly carried: CarriedEntries<LogEntry> = createCarriedEntries();
   record: ConversationRecord;
   position: Position;
   /** Absent while joining before there is one, and once we are out. */

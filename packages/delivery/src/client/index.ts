@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type CarriedEntries, createCarriedEntries } from "./carried-entries.ts";
 export {
   type ClientInstance,
   createDeliveryClient,

@@ -6,8 +6,8 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { base64urlnopad } from "@scure/base";
 import { z } from "zod";
+import { bytesFromText, bytesToText } from "./base64url.ts";
 
 // Otherwise it tries `new Function`, which the page's policy forbids and reports.
 z.config({ jitless: true });
@@ -33,7 +33,7 @@ export const bytes: z.ZodType<Bytes, string> = z
   .meta({ contentEncoding: "base64url" })
   .transform((text, context): Bytes => {
     try {
-      return base64urlnopad.decode(text) as Bytes;
+      return bytesFromText(text);
     } catch {
       context.addIssue({ code: "custom", message: "not base64url without padding" });
       return z.NEVER;
@@ -74,18 +74,9 @@ export const wholeNumber: z.ZodType<number, string> = z
 /** `value` as JSON, with bytes and bigints in their text forms. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) => {
-    if (inner instanceof Uint8Array) return base64urlnopad.encode(inner);
+    if (inner instanceof Uint8Array) return bytesToText(inner);
     return typeof inner === "bigint" ? inner.toString() : inner;
   });
-}
-
-export function bytesToText(value: Uint8Array): string {
-  return base64urlnopad.encode(value);
-}
-
-/** Throws for what is not base64url without padding. */
-export function bytesFromText(text: string): Bytes {
-  return base64urlnopad.decode(text) as Bytes;
 }
 
 type Body<T extends z.ZodType> = Readonly<z.infer<T>>;
@@ -421,11 +412,15 @@ export type BlobResponse = Body<typeof BlobResponse>;
 export const ReadyResponse = z.object({ status: z.literal("ready") });
 export type ReadyResponse = Body<typeof ReadyResponse>;
 
-/** The socket's first frame, from the device; within 10 seconds. `signals`: whether it wants any; it does where it doesn't say. */
+/**
+ * The socket's first frame, from the device; within 10 seconds. `signals`: whether it wants any; it does where it doesn't say. `entries`:
+ * whether doorbells are to carry what is new; only where it says so.
+ */
 export const SocketHello = z.object({
   type: z.literal("hello"),
   token: z.string(),
   signals: z.boolean().optional(),
+  entries: z.boolean().optional(),
 });
 export type SocketHello = Body<typeof SocketHello>;
 
@@ -435,7 +430,16 @@ export type SocketHello = Body<typeof SocketHello>;
  */
 export const SocketFrame = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
-  z.object({ type: z.literal("group"), groupId: bytes, head: count }),
+  /**
+   * The log has grown to `head`. `entries`, where there are any, are the last of it, in order and without gaps: who has read up to the one
+   * before need not ask for them.
+   */
+  z.object({
+    type: z.literal("group"),
+    groupId: bytes,
+    head: count,
+    entries: z.array(LogEntry).optional(),
+  }),
   /** There are members who can't follow a commit. */
   z.object({ type: z.literal("reports"), groupId: bytes }),
   z.object({ type: z.literal("inbox") }),

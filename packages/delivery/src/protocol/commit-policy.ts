@@ -19,7 +19,7 @@ import {
   type Proposal,
   type Sender,
 } from "@conclave/mls/public-group";
-import { bytesToText } from "./api.ts";
+import { bytesToText } from "./base64url.ts";
 import { type DeviceIdentity, decodeDeviceIdentity } from "./identity.ts";
 import { LINKS_EXTENSION, linkOfProof, linksOf, MAX_LINKS } from "./link.ts";
 

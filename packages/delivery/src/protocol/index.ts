@@ -5,6 +5,7 @@
  */
 
 export * from "./api.ts";
+export * from "./base64url.ts";
 export * from "./commit-policy.ts";
 export * from "./device-list.ts";
 export * from "./ed25519.ts";

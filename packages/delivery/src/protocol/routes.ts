@@ -481,7 +481,7 @@ export const ROUTES = {
   socket: {
     method: "GET",
     path: "/v1/socket",
-    summary: "A WebSocket that says when there is something to read.",
+    summary: "A WebSocket that says when there is something to read, and brings what is small.",
     // With its first frame.
     signIn: false,
     answer: { status: 101 },

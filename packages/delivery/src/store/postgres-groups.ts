@@ -500,13 +500,17 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     },
 
     async currentGroupsOf(device, limit) {
-      const rows = await db.all<{ group_id: Bytes; head: number }>(
-        `SELECT group_id, head FROM members JOIN groups USING (group_id)
+      const rows = await db.all<{ group_id: Bytes; head: number; epoch: number }>(
+        `SELECT group_id, head, epoch FROM members JOIN groups USING (group_id)
          WHERE device = $1 AND until_seq IS NULL ORDER BY given_up LIMIT $2`,
         device,
         limit,
       );
-      return rows.map((row) => ({ groupId: row.group_id, head: row.head }));
+      return rows.map(({ group_id: groupId, head, epoch }) => ({
+        groupId,
+        head,
+        epoch: BigInt(epoch),
+      }));
     },
 
     async giveUpGroup(groupId, device) {

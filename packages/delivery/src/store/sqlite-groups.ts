@@ -513,13 +513,13 @@ export function sqliteGroups(db: Database): GroupStore {
 
     async currentGroupsOf(device, limit) {
       return db
-        .all<{ group_id: Bytes; head: number }>(
-          `SELECT group_id, head FROM members JOIN groups USING (group_id)
+        .all<{ group_id: Bytes; head: number; epoch: number }>(
+          `SELECT group_id, head, epoch FROM members JOIN groups USING (group_id)
            WHERE device = ? AND until_seq IS NULL ORDER BY given_up LIMIT ?`,
           device,
           limit,
         )
-        .map((row) => ({ groupId: row.group_id, head: row.head }));
+        .map(({ group_id: groupId, head, epoch }) => ({ groupId, head, epoch: BigInt(epoch) }));
     },
 
     async giveUpGroup(groupId, device) {

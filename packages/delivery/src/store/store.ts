@@ -520,7 +520,7 @@ export interface GroupStore {
   currentGroupsOf(
     device: number,
     limit: number,
-  ): Promise<readonly { readonly groupId: Bytes; readonly head: number }[]>;
+  ): Promise<readonly { readonly groupId: Bytes; readonly head: number; readonly epoch: bigint }[]>;
   /**
    * The device gives the group up: it counts no more among those that it is in, whatever becomes of its leaf. Whether it is or was in
    * it.

@@ -601,7 +601,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(now.map(({ groupId }) => text(groupId)).toSorted()).toEqual(
         expected.flatMap(({ groupId, member }) => (member ? [text(groupId)] : [])),
       );
-      expect(now.map(({ head }) => head)).toEqual([1, 1, 1]);
+      expect(now.map(({ head, epoch }) => [head, epoch])).toEqual(Array(3).fill([1, 1n]));
     });
 
     it("are read whole, or only their version where that is held", async () => {
