@@ -10,7 +10,7 @@ import { connect, type Server as NetServer, type Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { addressKey } from "./rate-limit.ts";
 import type { DeliveryService } from "./service.ts";
-import { endSlowReaders, type Patience } from "./slow-readers.ts";
+import { BrokenOff, endSlowReaders, type Patience } from "./slow-readers.ts";
 
 /** PEM. */
 export interface Tls {
@@ -160,10 +160,46 @@ function listenerOf(
   fetch: (request: Request, from: { readonly address: string }) => Promise<Response>,
 ): RequestListener {
   const listener = getRequestListener(
-    (request, { incoming }) => fetch(request, { address: incoming.socket.remoteAddress ?? "" }),
+    async (request, { incoming, outgoing }) => {
+      const address = incoming.socket.remoteAddress ?? "";
+      return breakingOff(await fetch(request, { address }), () => outgoing.destroy());
+    },
     { overrideGlobalObjects: false },
   );
   return (incoming, outgoing) => void listener(incoming, outgoing);
+}
+
+/**
+ * Ends the connection where the body of an answer is broken off for its slow reader. The listener itself would tell of that on the console, as of a
+ * failure.
+ */
+function breakingOff(response: Response, disconnect: () => void): Response {
+  const { body, headers } = response;
+  // Only what is streamed says its length by itself.
+  if (body === null || !headers.has("content-length")) return response;
+  const reader = body.getReader();
+  const over = (error: unknown): void => {
+    if (error instanceof BrokenOff) disconnect();
+  };
+  // Also while nobody reads, which is why it was broken off.
+  reader.closed.catch(over);
+  const guarded = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          if (!(error instanceof BrokenOff)) throw error;
+          controller.close();
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(guarded, response);
 }
 
 function portOf(server: HttpServer): number {

@@ -13,6 +13,11 @@ export interface Patience {
   readonly look: number;
 }
 
+/** What an answer's body ends with where its reader took too little of it: nothing failed here. */
+export class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
+}
+
 const PATIENCE_WITH_READERS: Patience = { still: 30_000, rate: 16, look: 5_000 };
 
 export interface SlowReaders {

@@ -13,6 +13,7 @@ import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
 import { Refusal } from "../refusal.ts";
+import { BrokenOff } from "../slow-readers.ts";
 import type { BlobPart, ListedDevice, Store, StoredBlob } from "../store/store.ts";
 import type { BlobBodies } from "./bodies.ts";
 import { byteRange } from "./range.ts";
@@ -297,7 +298,7 @@ export function createBlobs(service: {
     type Controller = ReadableStreamDefaultController<Bytes>;
     const breakOff = (controller: Controller, reason: string, after: number): NodeJS.Timeout =>
       setTimeout(() => {
-        controller.error(new Error(reason));
+        controller.error(new BrokenOff(reason));
         void over();
       }, after);
     const wait = (controller: Controller): void => {

@@ -33,6 +33,15 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
+/** All that is said on the console from now on, until mocks are restored. */
+function consoleOf(): unknown[][] {
+  const said: unknown[][] = [];
+  for (const how of ["error", "info", "log", "warn"] as const) {
+    vi.spyOn(console, how).mockImplementation((...words: unknown[]) => void said.push(words));
+  }
+  return said;
+}
+
 interface Place {
   readonly url: string;
 }
@@ -377,6 +386,7 @@ describe("a download", () => {
   it("ends where nobody takes from it, and is counted no longer", async () => {
     const limits = { blobPatience: 300, transfersPerAccount: 1 };
     const limited = await startWorld({ limits });
+    const said = consoleOf();
     const bearer = await register(limited, await newPerson("Sleeper"));
     const path = await upload(limited, bearer, random(16 * MEBIBYTE));
     const outgoing = httpRequest(limited.url + path, {
@@ -395,7 +405,36 @@ describe("a download", () => {
     const broken = new Promise((resolve) => incoming.on("error", resolve));
     incoming.resume();
     expect(await broken).toBeInstanceOf(Error);
+    // Nothing failed: nothing is told on the console.
+    expect(said).toEqual([]);
     await limited.close();
+    vi.restoreAllMocks();
+  });
+
+  it("that its reader breaks off is told nowhere", async () => {
+    const said = consoleOf();
+    const path = await upload(world, token, random(16 * MEBIBYTE));
+    for (const wanted of [1, 3 * MEBIBYTE]) {
+      const outgoing = httpRequest(world.url + path, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      outgoing.on("error", () => undefined);
+      const incoming = await new Promise<import("node:http").IncomingMessage>((resolve) => {
+        outgoing.on("response", resolve).end();
+      });
+      let taken = 0;
+      for await (const chunk of incoming) {
+        taken += (chunk as Buffer).length;
+        if (taken >= wanted) break;
+      }
+      expect(taken).toBeLessThan(16 * MEBIBYTE);
+      outgoing.destroy();
+    }
+    await eventually(() => world.service.status().requests === 0);
+    // Both transfers ended, which a third and a fourth would have to wait for otherwise.
+    expect((await get(world, token, path, { range: "bytes=0-0" })).status).toBe(206);
+    expect(said).toEqual([]);
+    vi.restoreAllMocks();
   });
 
   it("ends where somebody takes a little now and then, for hours", async () => {
