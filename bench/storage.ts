@@ -198,7 +198,8 @@ async function populatedGroupOf(
 }
 
 /** Prints a table: bytes and records for the first and for later messages, sent and received. */
-export async function measureStorage(): Promise<void> {
+export async function measureStorage([unknown]: readonly string[]): Promise<void> {
+  if (unknown !== undefined) throw new RangeError(`storage takes no ${unknown}`);
   console.log("storage: what a 100-byte message writes (keys and values)\n");
   const data = new Uint8Array(100);
   for (const n of SIZES) {

@@ -1,5 +1,5 @@
 /**
- * What the commands of this package have in common: wrong options end in one line and the usage, with exit code 2.
+ * What the commands that test and try have in common: wrong options end in one line and the usage, with exit code 2.
  * @module
  */
 

@@ -5,16 +5,26 @@
 
 import { parseArgs } from "node:util";
 import { parsePolicyList } from "@conclave/csp";
+import { orUsage, wholeNumber } from "../../../mls/conformance/command-line.ts";
 import { hostileHeader, long, monotonous, withstand } from "./hostile-headers.ts";
 
-const { values } = parseArgs({
-  options: {
-    count: { type: "string", default: "1000000" },
-    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
-    from: { type: "string", default: "0" },
+const { count, seed, from } = orUsage(
+  "npm run csp:fuzz -- [--count N] [--seed S] [--from N]",
+  () => {
+    const { values } = parseArgs({
+      options: {
+        count: { type: "string", default: "1000000" },
+        seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+        from: { type: "string", default: "0" },
+      },
+    });
+    return {
+      count: wholeNumber("count", values.count, 1),
+      seed: wholeNumber("seed", values.seed),
+      from: wholeNumber("from", values.from),
+    };
   },
-});
-const [count, seed, from] = [Number(values.count), Number(values.seed), Number(values.from)];
+);
 
 let failures = 0;
 let characters = 0;

@@ -4,26 +4,42 @@
  * `--shown N` asks no Chromium: it prints in which of the first N pages each known difference shows.
  */
 import { parseArgs } from "node:util";
+import { orUsage, wholeNumber } from "../../../mls/conformance/command-line.ts";
 import { Oracle } from "./run.ts";
 import { findShown } from "./shown.ts";
 
-const { values } = parseArgs({
-  options: {
-    probes: { type: "string", default: "20000" },
-    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
-    size: { type: "string", default: "40" },
-    tabs: { type: "string", default: "3" },
-    shown: { type: "string" },
-  },
+const USAGE =
+  "npm run csp:oracle -- [--probes N] [--seed S] [--size N] [--tabs N] | --shown N [--size N]";
+const {
+  probes: wanted,
+  seed,
+  size,
+  tabs,
+  shown,
+} = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      probes: { type: "string", default: "20000" },
+      seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+      size: { type: "string", default: "40" },
+      tabs: { type: "string", default: "3" },
+      shown: { type: "string" },
+    },
+  });
+  return {
+    probes: wholeNumber("probes", values.probes, 1),
+    seed: wholeNumber("seed", values.seed),
+    size: wholeNumber("size", values.size, 1),
+    tabs: wholeNumber("tabs", values.tabs, 1),
+    shown: values.shown === undefined ? undefined : wholeNumber("shown", values.shown, 1),
+  };
 });
-if (values.shown !== undefined) {
-  for (const { difference, page } of await findShown(Number(values.shown), Number(values.size))) {
+if (shown !== undefined) {
+  for (const { difference, page } of await findShown(shown, size)) {
     console.log(difference, ...page.probes.map(({ id, kind }) => `${id}: ${kind}`));
   }
   process.exit();
 }
-const seed = Number(values.seed);
-const wanted = Number(values.probes);
 console.log(`seed ${seed}, ${wanted} probes`);
 
 const kinds = new Map<string, { probes: number; differences: number }>();
@@ -39,8 +55,8 @@ const oracle = await Oracle.start();
 await oracle.run({
   seed,
   probes: wanted,
-  size: Number(values.size),
-  tabs: Number(values.tabs),
+  size: size,
+  tabs: tabs,
   onCase(page) {
     for (const { kind } of page.probes) countOf(kind).probes++;
     const before = probes;

@@ -5,26 +5,38 @@
  */
 
 import { parseArgs } from "node:util";
+import { oneOf, orUsage, wholeNumber } from "../../../mls/conformance/command-line.ts";
 import { startPostgres } from "../postgres.ts";
 import { run } from "./run.ts";
 
-const { values } = parseArgs({
-  options: {
-    count: { type: "string", default: "100000" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    store: { type: "string", default: "sqlite" },
-    workers: { type: "string", default: "16" },
-  },
+const USAGE =
+  "npm run delivery:hostile -- [--count N] [--seed N] [--store sqlite|postgres] [--workers N]";
+
+const asked = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      count: { type: "string", default: "100000" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      store: { type: "string", default: "sqlite" },
+      workers: { type: "string", default: "16" },
+    },
+  });
+  return {
+    count: wholeNumber("count", values.count, 1),
+    seed: wholeNumber("seed", values.seed),
+    store: oneOf("store", values.store, ["sqlite", "postgres"]),
+    workers: wholeNumber("workers", values.workers, 1),
+  };
 });
 const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
-const postgres = values.store === "postgres" ? await startPostgres() : undefined;
-console.log(`store ${values.store}, seed ${values.seed}`);
+const postgres = asked.store === "postgres" ? await startPostgres() : undefined;
+console.log(`store ${asked.store}, seed ${asked.seed}`);
 try {
   const store = await postgres?.database();
   const report = await run({
-    count: Number(values.count),
-    seed: Number(values.seed),
-    workers: Number(values.workers),
+    count: asked.count,
+    seed: asked.seed,
+    workers: asked.workers,
     ...(store !== undefined && { store }),
     progress: (sent, { heap, rss }) =>
       console.log(`${sent}: heap ${megabytes(heap)}, RSS ${megabytes(rss)}`),

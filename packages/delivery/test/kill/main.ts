@@ -5,6 +5,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { oneOf, orUsage, wholeNumber } from "../../../mls/conformance/command-line.ts";
 import type { Deployment } from "./deployment.ts";
 import { deployOnNewCluster } from "./failover.ts";
 import { deployOnPostgres } from "./postgres.ts";
@@ -12,34 +13,36 @@ import { run } from "./run.ts";
 import { deployOnSqlite } from "./sqlite.ts";
 
 const RHYTHM = { database: 10_000, service: 4_000 };
-const STORES: Readonly<Record<string, () => Promise<Deployment>>> = {
+const STORES = {
   sqlite: () => deployOnSqlite(RHYTHM),
   postgres: () => deployOnPostgres(RHYTHM),
   failover: () => deployOnNewCluster(RHYTHM),
-};
+} satisfies Readonly<Record<string, () => Promise<Deployment>>>;
+const USAGE =
+  "npm run delivery:kill -- [--store sqlite|postgres|failover] [--seconds N] [--writers N] [--groups N] [--each N] [--seed N]";
 
-const { values } = parseArgs({
-  options: {
-    store: { type: "string", default: "sqlite" },
-    seconds: { type: "string", default: "60" },
-    writers: { type: "string", default: "32" },
-    groups: { type: "string", default: "20" },
-    each: { type: "string", default: "8" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-  },
+const { store, ...settings } = orUsage(USAGE, () => {
+  const { values } = parseArgs({
+    options: {
+      store: { type: "string", default: "sqlite" },
+      seconds: { type: "string", default: "60" },
+      writers: { type: "string", default: "32" },
+      groups: { type: "string", default: "20" },
+      each: { type: "string", default: "8" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    },
+  });
+  return {
+    store: oneOf("store", values.store, ["sqlite", "postgres", "failover"]),
+    seconds: wholeNumber("seconds", values.seconds, 1),
+    writers: wholeNumber("writers", values.writers, 1),
+    groups: wholeNumber("groups", values.groups, 1),
+    each: wholeNumber("each", values.each, 1),
+    seed: wholeNumber("seed", values.seed),
+  };
 });
-const deploy = STORES[values.store];
-if (deploy === undefined)
-  throw new TypeError(`--store is one of ${Object.keys(STORES).join(", ")}`);
-const settings = {
-  seconds: Number(values.seconds),
-  writers: Number(values.writers),
-  groups: Number(values.groups),
-  each: Number(values.each),
-  seed: Number(values.seed),
-};
-console.log(`store ${values.store}, seed ${settings.seed}, ${settings.seconds} s`);
-const deployment = await deploy();
+console.log(`store ${store}, seed ${settings.seed}, ${settings.seconds} s`);
+const deployment = await STORES[store]();
 try {
   const report = await run(deployment, settings);
   const list = (counts: ReadonlyMap<string, number>) =>
