@@ -211,6 +211,17 @@ describe("a request", () => {
     await expect(nobody.groups()).rejects.toMatchObject({ code: "offline" });
   });
 
+  it("says what argument is wrong, without a request", async () => {
+    const { client, asked } = await service(signedIn((_, response) => response.end()));
+    const wrong = { body: { state: "allowed" } } as unknown as Parameters<
+      typeof client.setContact
+    >[0];
+    await expect(client.setContact(wrong)).rejects.toThrow(
+      new TypeError("accountId has to be bytes"),
+    );
+    expect(asked.filter(({ route }) => route.includes("contacts"))).toEqual([]);
+  });
+
   it("ends when the service is closed", async () => {
     const { client, asked } = await service(signedIn(() => {}));
     const waiting = client.groups();

@@ -117,12 +117,14 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     { signal, timeout = patienceOf(given) }: RequestOptions = {},
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Response> {
+    // What can't be sent is the caller's mistake, and nothing to try again.
+    const [target, content] = [targetOf(route, given), contentOf(route, given, headers)];
     const signals = [closed.signal, AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
     let response: Response;
     try {
-      response = await fetch(origin + targetOf(route, given), {
+      response = await fetch(origin + target, {
         method: route.method,
-        ...contentOf(route, given, headers),
+        ...content,
         signal: AbortSignal.any(signals),
         credentials: "omit",
         cache: "no-store",
