@@ -10,8 +10,9 @@ export interface Limits {
   readonly address: Rate;
   /** Requests of one device. */
   readonly device: Rate;
-  /** Bytes of bodies that are being read at once; those that come from one device, or without a session from one address. */
+  /** Bytes of bodies that are being read at once. */
   readonly bodyBytes: number;
+  /** Of those, the bytes that come from one device, or without a session from one address. */
   readonly bodyBytesPerDevice: number;
   /** Connections of one address to the port, where no proxy stands before it. */
   readonly connectionsPerAddress: number;
@@ -39,9 +40,11 @@ export interface Limits {
   readonly reserve: number;
   /** Times that one account asks to reach others. */
   readonly ask: Rate;
-  /** Accounts that wait for one's answer, how long they do, and how long a refusal stands, in milliseconds. */
+  /** Accounts that wait for one's answer. */
   readonly requests: number;
+  /** How long they wait, in milliseconds. */
   readonly requestLifetime: number;
+  /** How long a refusal stands, in milliseconds. */
   readonly refusalLifetime: number;
   /** Accounts that one allows or blocks. */
   readonly contacts: number;
@@ -49,8 +52,9 @@ export interface Limits {
   readonly export: Rate;
   /** Signals of one device. */
   readonly signal: Rate;
-  /** Signals in one group, and the frames that they make for the sockets of one process. */
+  /** Signals in one group. */
   readonly groupSignal: Rate;
+  /** Frames that signals make for the sockets of one process. */
   readonly signalFrames: Rate;
   /** Signals that wait for one socket; more are dropped. */
   readonly signalQueue: number;
@@ -60,8 +64,9 @@ export interface Limits {
   readonly join: Rate;
   /** Groups that one device makes. */
   readonly group: Rate;
-  /** Groups that one device is in, but those that it gave up; how many of them only it itself can fill, by making or joining them. */
+  /** Groups that one device is in, but those that it gave up. */
   readonly groupsPerDevice: number;
+  /** How many of those places only the device itself can fill, by making or joining groups. */
   readonly ownGroups: number;
   /** Reports of one device on commits that it can't follow. */
   readonly report: Rate;
@@ -79,17 +84,23 @@ export interface Limits {
   readonly waiting: number;
   /** How long a request may wait for something to read, in seconds. */
   readonly longPoll: number;
+  /** Requests that wait so in one process. */
   readonly longPolls: number;
+  /** Requests of one device that wait so. */
   readonly longPollsPerDevice: number;
   /** Bytes that the groups whose public state is kept in memory take, about: a usual member takes 4 KiB. */
   readonly groupBytesInMemory: number;
   /** Bytes of the entries that one frame of a socket carries, as they stand in it; a larger entry is only told of. */
   readonly frameEntryBytes: number;
-  /** Of the ends of all logs that are kept in memory to be carried; and how many frames' worth of one log. */
+  /** Bytes of the ends of all logs that are kept in memory to be carried by frames. */
   readonly tailBytes: number;
+  /** How many frames' worth is kept of one log. */
   readonly tailFrames: number;
+  /** WebSockets of one process. */
   readonly sockets: number;
+  /** WebSockets of one address. */
   readonly socketsPerAddress: number;
+  /** WebSockets of one device. */
   readonly socketsPerDevice: number;
   /** Between two pings on a socket, in milliseconds; one that did not answer the first is closed at the second. */
   readonly heartbeat: number;
@@ -113,6 +124,7 @@ export interface Limits {
   readonly blobPatience: number;
   /** Uploads and downloads under way in one process: each holds up to a mebibyte. */
   readonly transfers: number;
+  /** Uploads and downloads under way for one account. */
   readonly transfersPerAccount: number;
 }
 

@@ -28,11 +28,11 @@ export async function settingsTable(): Promise<string> {
   const rows = settings().map(({ key, variable, fallback, about, required }) => {
     const [section, name = "", part] = key.split(".");
     const parts: Readonly<Record<string, string>> = {
-      burst: "How many at once",
-      perSecond: "how many a second in the long run",
+      burst: "So many at once.",
+      perSecond: "So many a second in the long run.",
     };
     const limit = section === "limits" ? (limits.get(name) ?? "") : about;
-    const words = part === undefined ? limit : `${parts[part]}: ${limit}`;
+    const words = part === undefined ? limit : `${limit} ${parts[part]}`;
     const value = required ? "*needed*" : fallback === undefined ? "" : `\`${fallback}\``;
     return `| \`${key}\` | \`${variable}\` | ${value} | ${words.replaceAll("|", "\\|")} |`;
   });
