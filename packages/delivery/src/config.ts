@@ -48,7 +48,11 @@ function isOrigin(value: string): boolean {
 
 function origin(about: string): z.ZodString {
   const error = "has to be an origin, such as https://delivery.example.org";
-  return z.string({ error }).refine(isOrigin, { error }).meta({ description: about });
+  const missing = "is needed: an origin, such as https://delivery.example.org";
+  return z
+    .string({ error: ({ input }) => (input === undefined ? missing : error) })
+    .refine(isOrigin, { error })
+    .meta({ description: about });
 }
 
 const ADDRESS = "has to be HOST:PORT, such as 127.0.0.1:8441 or [::1]:8441, or unix:/PATH";
@@ -394,6 +398,14 @@ export async function loadConfiguration(
   return settle(parsed.data);
 }
 
+function isSameAddress(one: Address, other: Address): boolean {
+  if ("path" in one || "path" in other) {
+    return "path" in one && "path" in other && one.path === other.path;
+  }
+  // Of port 0 each gets a free one.
+  return one.port !== 0 && one.port === other.port && one.host === other.host;
+}
+
 /** What one setting alone can't say. */
 async function settle(given: Settings): Promise<Configuration> {
   const { tls, database, metrics, data } = given;
@@ -405,6 +417,9 @@ async function settle(given: Settings): Promise<Configuration> {
     throw new ConfigurationError(
       "listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more",
     );
+  }
+  if (metrics.listen !== undefined && isSameAddress(given.listen, metrics.listen)) {
+    throw new ConfigurationError("listen and metrics.listen are one address: each needs its own");
   }
   const url = await secretOf("database.url", database.url, database.urlFile);
   if (url !== undefined && !/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) {

@@ -43,11 +43,16 @@ export async function databaseVersion(
   return version;
 }
 
-async function reached<T>(url: string, attempt: () => Promise<T>): Promise<T> {
+/** Throws `OperatorError` where the attempt meets no database, or a file that SQLite can't use. */
+export async function reached<T>(url: string, attempt: () => T | Promise<T>): Promise<T> {
   try {
     return await attempt();
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error;
-    throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${error.message}`);
+    if (error instanceof StoreUnavailable) {
+      throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${error.message}`);
+    }
+    const isOfSqlite = error instanceof Error && "errcode" in error;
+    if (!isOfSqlite) throw error;
+    throw new OperatorError(`${url} can't be used: ${error.message}`, { cause: error });
   }
 }

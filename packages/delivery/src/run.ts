@@ -10,7 +10,7 @@ import type { BlobBodies } from "./blobs/bodies.ts";
 import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
-import { openDatabase, openDoorbell, sqlitePath } from "./database.ts";
+import { openDatabase, openDoorbell, reached, sqlitePath } from "./database.ts";
 import { localDoorbell } from "./doorbell.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -77,7 +77,7 @@ export async function runService(
     const path = sqlitePath(configuration.database.url);
     if (path !== undefined) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const lock = lockSqliteFile(path);
+      const lock = await reached(configuration.database.url, () => lockSqliteFile(path));
       ends.push(() => lock.close());
     }
     const opened = await openDatabase(configuration.database.url);

@@ -49,7 +49,7 @@ describe("the configuration", () => {
       limits: DEFAULT_LIMITS,
     });
     expect(await wrong({})).toEqual([
-      "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) has to be an origin, such as https://delivery.example.org",
+      "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) is needed: an origin, such as https://delivery.example.org",
     ]);
   });
 

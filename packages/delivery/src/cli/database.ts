@@ -3,10 +3,11 @@
  * @module
  */
 
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { constants } from "node:fs";
+import { access, mkdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { withoutSecrets } from "../config.ts";
-import { databaseVersion, openDatabase, sqlitePath } from "../database.ts";
+import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { backUpSqlite, restoreSqlite } from "../store/sqlite-file.ts";
 import { type Command, configurationOf, expectArguments, parseCommand } from "./command.ts";
@@ -49,7 +50,8 @@ ${CONFIG}`,
     const { database } = await configurationOf(world, config);
     const path = sqlitePath(database.url);
     if (path === undefined) throw new OperatorError(POSTGRES);
-    await backUpSqlite(path, file, world.now());
+    await access(dirname(resolve(file)), constants.W_OK);
+    await reached(database.url, () => backUpSqlite(path, file, world.now()));
     world.write(`${file} holds what was acknowledged until now.\n`);
     return 0;
   },
@@ -83,7 +85,7 @@ ${CONFIG}`,
     } else {
       if (path === undefined) throw new OperatorError(POSTGRES);
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await restoreSqlite(file, path, world.now());
+      await reached(database.url, () => restoreSqlite(file, path, world.now()));
     }
     world.write(`${withoutSecrets(database.url)} is restored.\n`);
     return 0;

@@ -3,9 +3,13 @@
  * @module
  */
 
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type Configuration, withoutSecrets } from "../config.ts";
-import { databaseVersion } from "../database.ts";
+import { databaseVersion, sqlitePath } from "../database.ts";
 import { createLog } from "../log.ts";
+import { OperatorError } from "../operator-error.ts";
 import { addressText, readTls, readVersion, runService } from "../run.ts";
 import {
   type Command,
@@ -21,7 +25,8 @@ export const serve: Command = {
 Runs the service until SIGTERM or SIGINT, which let it end in order; a second one ends it at once.
 SIGHUP reads the certificate again.
 
-  --check        says whether it would start, and how; starts nothing and changes nothing
+  --check        says whether it would start, and how; starts nothing and changes nothing, so that it may be
+                 asked beside a running service: whether the addresses are free is not looked at
   --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names
 
 Codes: 0 done, 1 something stands in the way, 2 the configuration can't be followed.
@@ -61,10 +66,31 @@ Codes: 0 done, 1 something stands in the way, 2 the configuration can't be follo
   },
 };
 
+/** Whether files can be made in the folder, or it in the one that is to hold it. Throws `OperatorError`. */
+async function checkWritable(setting: string, folder: string): Promise<void> {
+  let there = resolve(folder);
+  while (!(await isThere(there)) && there !== dirname(there)) there = dirname(there);
+  try {
+    await access(there, constants.W_OK | constants.X_OK);
+  } catch {
+    throw new OperatorError(`${setting}: this user can't write to ${there}`);
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function check(world: World, configuration: Configuration): Promise<0> {
   const { tls, listen, publicOrigin, allowedOrigins, trustedProxies } = configuration;
   const { database, metrics, retention, blobs, data } = configuration;
   if (tls !== undefined) await readTls(tls);
+  const path = sqlitePath(database.url);
+  if (path !== undefined) await checkWritable("database.url", dirname(path));
+  if (blobs === undefined) await checkWritable("data", data);
   const version = await databaseVersion(database.url);
   const state =
     version === undefined

@@ -72,9 +72,33 @@ describe("conclave-delivery", () => {
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("can't be read as a database");
 
+    for (const args of [["serve"], ["migrate"], ["backup", join(folder, "copy")]]) {
+      const { code, stderr } = await runCommand(args, damaged);
+      expect([args, code]).toEqual([args, 1]);
+      expect(stderr).toMatch(/^conclave-delivery: [^\n]*file is not a database\n$/);
+    }
+    const nowhere = await runCommand(["serve", "--check"], anEnvironment({ CONCLAVE_DATA: file }));
+    expect(nowhere.code).toBe(1);
+    expect(nowhere.stderr).toContain(`can't write to ${file}`);
+
+    const one = { CONCLAVE_LISTEN: "127.0.0.1:1", CONCLAVE_METRICS_LISTEN: "127.0.0.1:1" };
+    const both = await runCommand(["serve", "--check"], anEnvironment(one));
+    expect(both.code).toBe(2);
+    expect(both.stderr).toContain("listen and metrics.listen are one address");
+    const missing = await runCommand(["serve", "--check"]);
+    expect(missing.stderr).toContain("publicOrigin (CONCLAVE_PUBLIC_ORIGIN) is needed");
+
     const wrong = await runCommand(["serve", "--check"], anEnvironment({ CONCLAVE_LISTEN: "x" }));
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("listen (CONCLAVE_LISTEN) has to be HOST:PORT");
+  });
+
+  it("says in one line that a copy has no place to be", async () => {
+    const environment = anEnvironment();
+    await runCommand(["migrate"], environment);
+    const { code, stderr } = await runCommand(["backup", join(folder, "no", "copy")], environment);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^conclave-delivery: ENOENT[^\n]*\n$/);
   });
 
   it("brings the database up to date, and refuses one of a newer version", async () => {
