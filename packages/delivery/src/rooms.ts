@@ -79,9 +79,8 @@ export function createRooms<L extends Listener>(store: Pick<Store, "membersAmong
     },
     mayGet(listener, group, epoch) {
       const room = rooms.get(group);
-      return (
-        room?.epoch !== undefined && epoch <= room.epoch && room.unsure?.has(listener) !== true
-      );
+      if (room?.epoch === undefined || epoch > room.epoch) return false;
+      return room.listeners.has(listener) && room.unsure?.has(listener) !== true;
     },
     isKnown(group, epoch) {
       const room = rooms.get(group);

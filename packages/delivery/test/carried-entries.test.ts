@@ -1,7 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { localDoorbell, openPostgresStore, openSqliteStore, type Store } from "@conclave/delivery";
+import {
+  localDoorbell,
+  openPostgresStore,
+  openSqliteStore,
+  type Ring,
+  type Store,
+} from "@conclave/delivery";
+import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { carriedTo, framesOf, headOf, seqsOf } from "./carrying.ts";
 import { type Listener, listenReady } from "./listener.ts";
@@ -237,4 +244,129 @@ describe("a doorbell that carries entries", () => {
     await store.close();
     await rm(folder, { recursive: true });
   });
+
+  it("carries nothing while nobody can say who is a member", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "delivery-"));
+    const store = openSqliteStore(join(folder, "store"));
+    const here = await startWorld({ store, keepStore: true });
+    const there = await startWorld({ store, keepStore: true });
+    const [ada, ben] = [await newMember(here, "Ada"), await newMember(here, "Ben")];
+    const group = await startGroup(here, ada);
+    const { groupId } = group;
+    const [theirs] = await addAll(here, { member: ada, group }, [ben]);
+    const listeners = await Promise.all(
+      [ada, ben].map(({ token }) => listenReady(here, token, WANTED)),
+    );
+    const removed = theirs?.ownLeafIndex ?? 0;
+    await commit(there, ada, group, { proposals: [{ proposalType: "remove", removed }] });
+    const membersAmong = store.membersAmong.bind(store);
+    store.membersAmong = async () => Promise.reject(new Error("no answer"));
+    await send(here, ada, group, "without Ben");
+    for (const listener of listeners) {
+      await eventually(() => headOf(listener, groupId) === 3);
+      expect(seqsOf(listener, groupId)).toEqual([]);
+    }
+    store.membersAmong = membersAmong;
+    await send(here, ada, group, "still without Ben");
+    const [adas, bens] = listeners as [Listener, Listener];
+    await eventually(() => headOf(adas, groupId) === 4);
+    expect(seqsOf(adas, groupId)).toEqual([4]);
+    expect(framesOf(bens, groupId)).toEqual([{ type: "group", groupId, head: 3 }]);
+    await there.close();
+    await here.close();
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it.each([1, 2, 3, 4])(
+    "brings nobody what the log does not show it, whichever rings are lost or late (%i)",
+    async (seed) => {
+      const next = numbers(seed);
+      const chance = (of: number): boolean => next() < of;
+      const pause = (): Promise<void> =>
+        new Promise((resolve) => setTimeout(resolve, next() < 0.5 ? 0 : 4 * next()));
+      const folder = await mkdtemp(join(tmpdir(), "delivery-"));
+      const store = openSqliteStore(join(folder, "store"));
+      // As far away as another machine's.
+      const slowly =
+        <A extends unknown[], R>(read: (...given: A) => Promise<R>) =>
+        async (...given: A): Promise<R> => {
+          await pause();
+          const answer = await read(...given);
+          await pause();
+          return answer;
+        };
+      store.newest = slowly(store.newest.bind(store));
+      store.membersAmong = slowly(store.membersAmong.bind(store));
+      store.currentGroupsOf = slowly(store.currentGroupsOf.bind(store));
+      const bells = [localDoorbell(), localDoorbell()];
+      const worlds = await Promise.all(
+        bells.map((own, i) => {
+          const ring = (heard: Ring): void => {
+            own.ring(heard);
+            if (heard.type !== "group" || chance(0.3)) return;
+            const { entry: _, ...rest } = heard;
+            setTimeout(() => bells[1 - i]?.ring(rest), 30 * next());
+          };
+          const limits = { frameEntryBytes: FRAME };
+          return startWorld({ store, keepStore: true, doorbell: { ...own, ring }, limits });
+        }),
+      );
+      const anyWorld = (): World => worlds[chance(0.5) ? 0 : 1] as World;
+      const members: Member[] = [];
+      for (const name of ["Ada", "Ben", "Cy", "Dee", "Eli"]) {
+        members.push(await newMember(anyWorld(), name));
+      }
+      const [ada, ...others] = members as [Member, ...Member[]];
+      const group = await startGroup(anyWorld(), ada);
+      const listeners = await Promise.all(
+        members.map(({ token }) => listenReady(anyWorld(), token, WANTED)),
+      );
+      const leafOf = ({ person }: Member) =>
+        group.members().find(({ leafNode }) => bytesToText(leafNode.signatureKey) === keyOf(person))
+          ?.leafIndex;
+      const keyOf = ({ signatureKey }: Member["person"]) => bytesToText(signatureKey.publicKey);
+      for (let step = 0; step < 50; step++) {
+        const other = others[Math.floor(next() * others.length)] as Member;
+        const removed = leafOf(other);
+        if (chance(0.6)) await send(anyWorld(), ada, group, `step ${step}`);
+        else if (removed === undefined) {
+          await commit(anyWorld(), ada, group, { proposals: [addOf(await aKeyPackage(other))] });
+        } else {
+          await commit(anyWorld(), ada, group, {
+            proposals: [{ proposalType: "remove", removed }],
+          });
+        }
+        if (chance(0.5)) await pause();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      let carried = 0;
+      for (const [i, listener] of listeners.entries()) {
+        const key = (members[i] as Member).person.signatureKey.publicKey;
+        const [device] = await store.devicesBySignatureKey([key]);
+        const page = { after: 0, limit: 200, bytes: 1_000_000 };
+        const shown = (await store.log(group.groupId, device?.device ?? -1, page))?.entries ?? [];
+        const entries = carriedTo(listener, group.groupId);
+        carried += entries.length;
+        expect(shown).toEqual(expect.arrayContaining([...entries]));
+        expect(seqsOf(listener, group.groupId)).toEqual(
+          [...new Set(seqsOf(listener, group.groupId))].toSorted((one, two) => one - two),
+        );
+      }
+      expect(carried).toBeGreaterThan(50);
+      for (const world of worlds) await world.close();
+      await store.close();
+      await rm(folder, { recursive: true });
+    },
+    30_000,
+  );
 });
+
+/** Numbers from 0 to 1 that look random and are the same each time. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -6,7 +6,8 @@ import {
 } from "@conclave/delivery";
 import type { Group } from "@conclave/mls";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Listener, listenReady } from "./listener.ts";
+import { headOf, seqsOf } from "./carrying.ts";
+import { listenReady } from "./listener.ts";
 import {
   addAll,
   addOf,
@@ -23,7 +24,7 @@ import {
   startGroup,
 } from "./member.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
-import { type Bytes, call, eventually, startWorld, type World } from "./world.ts";
+import { call, eventually, startWorld, type World } from "./world.ts";
 
 /** The parts of a service that share nothing but the database with those of another. */
 interface Process {
@@ -70,14 +71,6 @@ afterAll(async () => {
 let count = 0;
 const aMember = (world: World): Promise<Member> => newMember(world, `Someone ${++count}`);
 
-/** The head of a group of which a socket was told. */
-function headOf({ frames }: Listener, groupId: Bytes): number {
-  const heads = frames.flatMap((frame) =>
-    frame.type === "group" && Buffer.compare(frame.groupId, groupId) === 0 ? [frame.head] : [],
-  );
-  return Math.max(-1, ...heads);
-}
-
 it("a device that is connected to one hears of what another accepted", async () => {
   const [ada, ben] = [await aMember(at(a)), await aMember(at(b))];
   const listener = await listenReady(at(c), ben.token);
@@ -92,6 +85,66 @@ it("a device that is connected to one hears of what another accepted", async () 
   await eventually(() => headOf(listener, group.groupId) >= 3);
   expect(headOf(listener, group.groupId)).toBe(3);
   listener.socket.close();
+});
+
+it("what one accepted is carried to the sockets of another, which reads it once for all", async () => {
+  const [ada, ben] = [await aMember(at(a)), await aMember(at(b))];
+  const group = await startGroup(at(a), ada);
+  const { groupId } = group;
+  await addAll(at(a), { member: ada, group }, [ben]);
+  const members = [ada, ada, ben, ben];
+  const listeners = await Promise.all(
+    members.map(({ token }) => listenReady(at(b), token, { entries: true })),
+  );
+  const { store } = at(b);
+  const newest = store.newest.bind(store);
+  let reads = 0;
+  store.newest = async (...given) => {
+    reads++;
+    return newest(...given);
+  };
+  for (let seq = 2; seq < 7; seq++) {
+    if (seq === 4) await commit(at(a), ada, group);
+    else await send(at(a), ada, group, "hello");
+    for (const listener of listeners) await eventually(() => headOf(listener, groupId) === seq);
+  }
+  store.newest = newest;
+  expect(reads).toBe(5);
+  for (const listener of listeners) {
+    expect(seqsOf(listener, groupId)).toEqual([2, 3, 4, 5, 6]);
+    listener.socket.close();
+  }
+});
+
+it("a member that another removed, or let in again, is carried nothing that is not for it, though no ring tells of that", async () => {
+  const deaf = await aProcess({ deaf: true });
+  const [ada, ben, cy] = [await aMember(at(a)), await aMember(at(a)), await aMember(at(a))];
+  const group = await startGroup(at(a), ada);
+  const { groupId } = group;
+  const [bens, cys] = await addAll(at(a), { member: ada, group }, [ben, cy]);
+  const [gone, back, staying] = await Promise.all(
+    [ben, cy, ada].map(({ token }) => listenReady(deaf, token, { entries: true })),
+  );
+  if (gone === undefined || back === undefined || staying === undefined) throw new Error("three");
+  await send(deaf, ada, group, "all of us");
+  const removals = [bens, cys].map((one) => ({
+    proposalType: "remove" as const,
+    removed: one?.ownLeafIndex ?? 0,
+  }));
+  await commit(at(a), ada, group, { proposals: removals });
+  await send(at(a), ada, group, "without both");
+  await commit(at(a), ada, group, { proposals: [addOf(await aKeyPackage(cy))] });
+  await send(deaf, ada, group, "without Ben");
+  for (const listener of [back, staying]) await eventually(() => headOf(listener, groupId) >= 6);
+  await eventually(() => headOf(gone, groupId) === 3);
+  await commit(deaf, ada, group);
+  for (const listener of [back, staying]) await eventually(() => headOf(listener, groupId) >= 7);
+  expect(seqsOf(gone, groupId)).toEqual([2]);
+  expect(headOf(gone, groupId)).toBe(3);
+  expect(seqsOf(staying, groupId)).toEqual([2, 3, 4, 5, 6, 7]);
+  // From its return on, which it may read too.
+  expect(seqsOf(back, groupId)).toEqual([2, 5, 6, 7]);
+  for (const listener of [gone, back, staying]) listener.socket.close();
 });
 
 it("of commits that come through several at once one wins, and all go on from it", async () => {
