@@ -84,9 +84,9 @@ export interface Limits {
   readonly waiting: number;
   /** How long a request may wait for something to read, in seconds. */
   readonly longPoll: number;
-  /** Requests that wait so in one process. */
+  /** Requests of one process that wait for something to read. */
   readonly longPolls: number;
-  /** Requests of one device that wait so. */
+  /** Requests of one device that wait for something to read. */
   readonly longPollsPerDevice: number;
   /** Bytes that the groups whose public state is kept in memory take, about: a usual member takes 4 KiB. */
   readonly groupBytesInMemory: number;

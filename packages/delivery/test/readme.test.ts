@@ -34,11 +34,23 @@ it("the README's example serves, and ends when it is told to", async () => {
 
 it("the README's client registers, asks, and is refused with a code", async () => {
   const world = await startWorld();
-  const there = `{ origin: "${ORIGIN}", fetch: (url, init) => fetch(url.replace("${ORIGIN}", "${world.url}"), init) }`;
-  const example = examples[1] ?? "";
-  const program = example.replace('{ origin: "https://delivery.example.org" }', there);
-  expect(program).not.toBe(example);
+  const program = against(world.url, examples[1] ?? "");
   const child = run(program);
   expect(await text(child.stdout)).toBe("0 groups\nnot-found false\n");
   await world.close();
 });
+
+it("the README's two devices have a group, and one reads what the other wrote", async () => {
+  const world = await startWorld();
+  const child = run(against(world.url, examples[2] ?? ""));
+  expect(await text(child.stdout)).toBe("Hello\n");
+  await world.close();
+});
+
+/** The example, as it asks the service at this address. */
+function against(url: string, example: string): string {
+  const there = `{ origin: "${ORIGIN}", fetch: (url, init) => fetch(url.replace("${ORIGIN}", "${url}"), init) }`;
+  const program = example.replace('{ origin: "https://delivery.example.org" }', there);
+  expect(program).not.toBe(example);
+  return program;
+}
