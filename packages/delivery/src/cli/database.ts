@@ -9,7 +9,7 @@ import { dirname, resolve } from "node:path";
 import { withoutSecrets } from "../config.ts";
 import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
-import { backUpSqlite, restoreSqlite } from "../store/sqlite-file.ts";
+import { backUpSqlite, lockSqliteFile, restoreSqlite } from "../store/sqlite-file.ts";
 import { type Command, configurationOf, expectArguments, parseCommand } from "./command.ts";
 
 const CONFIG =
@@ -64,7 +64,7 @@ export const restore: Command = {
 Puts a copy where there is no database. What the copy can't know is made harmless: logs and inboxes go on with numbers that
 were never given, key packages and sessions of before are gone. Devices see that something is missing.
 
-  --mark         does the latter alone, for a PostgreSQL that was restored with its own tools
+  --mark         does the latter alone, for a PostgreSQL that was restored with its own tools; no service may run
 ${CONFIG}`,
   async run(world) {
     const { flags, config, rest } = parseCommand(world.args, ["mark"]);
@@ -76,11 +76,18 @@ ${CONFIG}`,
       if ((await databaseVersion(database.url)) === undefined) {
         throw new OperatorError(`there is no database at ${withoutSecrets(database.url)}`);
       }
-      const store = await openDatabase(database.url);
+      // Not under a service that runs: it would go on with what it remembers.
+      const lock =
+        path === undefined ? undefined : await reached(database.url, () => lockSqliteFile(path));
       try {
-        await store.markRestored(world.now());
+        const store = await openDatabase(database.url);
+        try {
+          await store.markRestored(world.now());
+        } finally {
+          await store.close();
+        }
       } finally {
-        await store.close();
+        lock?.close();
       }
     } else {
       if (path === undefined) throw new OperatorError(POSTGRES);

@@ -284,6 +284,9 @@ describe("back-up and restore of SQLite", () => {
     const early = await runCommand(["restore", copy], environment);
     expect(early.code).toBe(1);
     expect(early.stderr).toContain("is not overwritten");
+    const marked = await runCommand(["restore", "--mark"], environment);
+    expect(marked.code).toBe(1);
+    expect(marked.stderr).toContain("is in use by another process");
     running.child.kill("SIGKILL");
     await running.ended;
     for (const name of await readdir(environment.CONCLAVE_DATA)) {
