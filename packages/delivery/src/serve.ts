@@ -36,6 +36,8 @@ export type ServeOptions = Address & {
   readonly patience?: {
     readonly headers?: number;
     readonly request?: number;
+    /** How long a connection may be idle, as clients are told; it ends a second later, so that none who knows loses a request by it. */
+    readonly keepAlive?: number;
     readonly readers?: Patience;
   };
 };
@@ -64,6 +66,7 @@ const PATIENCE = {
   headersTimeout: 15_000,
   requestTimeout: 60_000,
   keepAliveTimeout: 10_000,
+  keepAliveTimeoutBuffer: 1_000,
   connectionsCheckingInterval: 5_000,
 };
 const CONNECTIONS = 25_000;
@@ -75,9 +78,15 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
   const {
     headers = PATIENCE.headersTimeout,
     request = PATIENCE.requestTimeout,
+    keepAlive = PATIENCE.keepAliveTimeout,
     readers,
   } = options.patience ?? {};
-  const timeouts = { ...PATIENCE, headersTimeout: headers, requestTimeout: request };
+  const timeouts = {
+    ...PATIENCE,
+    headersTimeout: headers,
+    requestTimeout: request,
+    keepAliveTimeout: keepAlive,
+  };
   const answer = listenerOf(service.fetch);
   let ending = false;
   const handle: RequestListener = (incoming, outgoing) => {

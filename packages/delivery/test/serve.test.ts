@@ -7,8 +7,10 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createDeliveryService, openSqliteStore, serve } from "@conclave/delivery";
+import { createDeliveryService, type LogLine, openSqliteStore, serve } from "@conclave/delivery";
 import { expect, it } from "vitest";
+import { Wire } from "./hostile/wire.ts";
+import { eventually } from "./world.ts";
 
 async function aCertificate(): Promise<{ readonly key: string; readonly cert: string }> {
   const folder = await mkdtemp(join(tmpdir(), "serve-"));
@@ -56,4 +58,66 @@ it("ends although somebody holds a connection on which nothing was asked", async
   await ended;
   expect(silent.destroyed).toBe(true);
   await store.close();
+});
+
+const HEALTH = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/** A service whose connections may be idle for a moment, and what it was asked. */
+async function impatient(keepAlive: number) {
+  const store = openSqliteStore(":memory:");
+  const lines: LogLine[] = [];
+  const service = createDeliveryService({
+    store,
+    publicOrigin: "http://127.0.0.1",
+    allowedOrigins: [],
+    log: (line) => void lines.push(line),
+  });
+  const server = await serve(service, { port: 0, patience: { keepAlive } });
+  return {
+    port: server.port,
+    lines,
+    async close() {
+      await server.close();
+      await store.close();
+    },
+  };
+}
+
+it("says how long a connection may be idle, and takes a request until a second later", async () => {
+  const { port, lines, close } = await impatient(1000);
+  const wire = await Wire.open(port);
+  wire.send(HEALTH);
+  const first = await wire.reply(10_000);
+  expect(first?.headers.get("keep-alive")).toBe("timeout=1");
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  wire.send(HEALTH);
+  expect((await wire.reply(10_000))?.status).toBe(200);
+  expect(lines).toHaveLength(2);
+  wire.close();
+  await close();
+});
+
+it("does not begin with a request on a connection that it has ended for being idle, nor answer a part of it", async () => {
+  const { port, lines, close } = await impatient(1);
+  // It sees no end before it has sent: as where the request is on its way meanwhile.
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  socket.on("error", () => undefined);
+  let came = 0;
+  socket.on("data", (chunk: Buffer) => {
+    came += chunk.length;
+  });
+  const over = once(socket, "end");
+  socket.write(HEALTH);
+  await over;
+  expect(came).toBeGreaterThan(0);
+  came = 0;
+  socket.write(HEALTH);
+  // Who reads no more learns of the end by writing.
+  await eventually(() => {
+    if (!socket.destroyed) socket.write(HEALTH);
+    return socket.destroyed;
+  });
+  expect(came).toBe(0);
+  expect(lines).toHaveLength(1);
+  await close();
 });

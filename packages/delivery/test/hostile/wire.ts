@@ -19,6 +19,7 @@ export class Wire {
   readonly #socket: Socket;
   #held: Buffer = Buffer.alloc(0);
   #ended = false;
+  #replies = 0;
   #wake: (() => void) | undefined;
 
   private constructor(socket: Socket) {
@@ -51,6 +52,14 @@ export class Wire {
     return this.#ended;
   }
 
+  /**
+   * Whether it was used before, and then ended without a byte: the service may end a connection that it holds for idle while a request is on
+   * its way, and has not begun with that one (RFC 9112 §9.3.1). Whoever asked asks again on another.
+   */
+  get endedIdle(): boolean {
+    return this.#ended && this.#replies > 0 && this.#held.length === 0;
+  }
+
   send(bytes: string | Uint8Array): void {
     if (!this.#ended) this.#socket.write(bytes);
   }
@@ -72,7 +81,10 @@ export class Wire {
     const until = performance.now() + patience;
     for (;;) {
       const reply = this.#take(bodiless);
-      if (reply !== undefined) return reply;
+      if (reply !== undefined) {
+        this.#replies++;
+        return reply;
+      }
       const left = until - performance.now();
       if (this.#ended || left <= 0 || this.#held.length > MOST) return undefined;
       await new Promise<void>((resolve) => {
