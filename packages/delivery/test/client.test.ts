@@ -211,6 +211,16 @@ describe("a request", () => {
     await expect(nobody.groups()).rejects.toMatchObject({ code: "offline" });
   });
 
+  it("on a connection that the service had given up may be made again", async () => {
+    for (const [status, transient] of [
+      [408, true],
+      [404, false],
+    ] as const) {
+      const { client } = await service(signedIn((_, response) => response.writeHead(status).end()));
+      await expect(client.groups()).rejects.toMatchObject({ code: "bad-answer", transient });
+    }
+  });
+
   it("says what argument is wrong, without a request", async () => {
     const { client, asked } = await service(signedIn((_, response) => response.end()));
     const wrong = { body: { state: "allowed" } } as unknown as Parameters<

@@ -155,15 +155,20 @@ export async function startPostgres(
     return urlOf(name);
   }
 
+  /** What empties a database, by its URL. */
+  const clearing = new Map<string, string>();
   async function clear(url: string): Promise<void> {
+    const held = clearing.get(url);
+    if (held !== undefined) return void (await query(held, url));
     const tables = await query(
-      `SELECT table_name FROM information_schema.tables
-       WHERE table_schema = 'public' AND table_name NOT IN ('schema_version', 'settled')`,
+      `SELECT tablename FROM pg_tables
+       WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'settled')`,
       url,
     );
-    const deletions = tables.map((row) => `DELETE FROM ${String(row["table_name"])};`).join("");
+    const deletions = tables.map((row) => `DELETE FROM ${String(row["tablename"])};`).join("");
     // In whichever order: nothing is looked up that another table refers to.
-    await query(`SET session_replication_role = replica; ${deletions}`, url);
+    clearing.set(url, `SET session_replication_role = replica; ${deletions}`);
+    await clear(url);
   }
 
   try {

@@ -76,7 +76,7 @@ async function impatient(keepAlive: number) {
   return {
     port: server.port,
     lines,
-    async close() {
+    close: async (): Promise<void> => {
       await server.close();
       await store.close();
     },

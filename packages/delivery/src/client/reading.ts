@@ -44,12 +44,14 @@ export async function readJson(response: Response): Promise<unknown> {
 
 /** What an answer that is no success says. */
 export async function readProblem(response: Response): Promise<ServiceError> {
-  const transient = response.status >= 500 || response.status === 429;
+  const { status } = response;
+  // 408 answers no request but a connection on which none came for long, perhaps when this one was on its way (RFC 9110 §15.5.9).
+  const transient = status >= 500 || status === 429 || status === 408;
   const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
   const retryAfter = Number.isFinite(seconds) ? seconds * 1000 : undefined;
   const parsed = Problem.safeParse(await readJson(response).catch(() => undefined));
   if (!parsed.success) {
-    return new ServiceError("bad-answer", `status ${response.status}`, { transient, retryAfter });
+    return new ServiceError("bad-answer", `status ${status}`, { transient, retryAfter });
   }
   const problem = parsed.data;
   // Of who asks, not of what is asked: it is done when this copy of the device goes on.

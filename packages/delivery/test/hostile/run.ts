@@ -187,7 +187,10 @@ async function attack(
     }
   }
 
-  /** A whole request has an answer. Where a connection that was used before ends without a byte it is asked again, on a new one. */
+  /**
+   * A whole request has an answer. It is asked again, on a new connection, where one that was used before ends without a byte, and where one that
+   * was open for long is answered with 408, which is what came of the time before (RFC 9110 §15.5.9).
+   */
   async function ask(
     wire: Wire,
     kind: string,
@@ -196,7 +199,7 @@ async function attack(
   ): Promise<Reply | undefined> {
     wire.send(bytes);
     let reply = await wire.reply(PATIENCE, isHead);
-    if (reply === undefined && wire.endedIdle) {
+    if (reply === undefined ? wire.endedIdle : reply.status === 408) {
       count1(kind, "asked again");
       const fresh = await Wire.open(port);
       fresh.send(bytes);
