@@ -22,9 +22,9 @@ import {
   entropyOf,
   newEntropy,
   phraseOf,
+  rootSeedOf,
   signerOfSeed,
   unwrapRootSeed,
-  wrapRootSeed,
 } from "./phrase.ts";
 import { boolean } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
@@ -40,6 +40,7 @@ export interface Account {
   readonly deviceId: Bytes;
   /** Signed; the newest of our own. */
   readonly deviceList: Bytes;
+  /** Of an account whose root key doesn't come from its phrase, but was made beside it: before 0.2. Else empty. */
   readonly wrappedRoot: Bytes;
   /**
    * Of the recovery phrase, from before the service is asked for the name until it has answered: so that
@@ -64,10 +65,10 @@ export async function newAccount(input: string, vault: KeyVault, now: number): P
   const name = nameOf(input);
   const leaf = await vault.create("leaf");
   const signIn = await vault.create("sign-in");
-  const seed = randomBytes(32);
+  const entropy = newEntropy();
+  const seed = rootSeedOf(entropy);
   const root = signerOfSeed(seed);
   const deviceId = randomBytes(16);
-  const entropy = newEntropy();
   const issuedAt = BigInt(Math.floor(now / 1000));
   const deviceList = await signDeviceList(
     {
@@ -82,7 +83,6 @@ export async function newAccount(input: string, vault: KeyVault, now: number): P
     },
     root,
   );
-  const wrappedRoot = wrapRootSeed(entropy, seed);
   seed.fill(0);
   return {
     accountId: await accountIdOf(root.publicKey),
@@ -90,10 +90,59 @@ export async function newAccount(input: string, vault: KeyVault, now: number): P
     rootKey: root.publicKey,
     deviceId,
     deviceList,
-    wrappedRoot,
+    wrappedRoot: new Uint8Array(0),
     entropy,
     phrasePending: true,
   };
+}
+
+/**
+ * The account of this device list, with a fresh device that takes the place of all others: they are revoked. `seed` is of the root key.
+ * The device's keys are put into the vault.
+ */
+export async function recoveredAccount(
+  {
+    list,
+    signed,
+    seed,
+  }: { readonly list: DeviceList; readonly signed: Bytes; readonly seed: Bytes },
+  vault: KeyVault,
+  now: number,
+): Promise<Account> {
+  const leaf = await vault.create("leaf");
+  const signIn = await vault.create("sign-in");
+  const deviceId = randomBytes(16);
+  const fresh = {
+    deviceId,
+    signatureKey: leaf.publicKey,
+    signInKey: signIn.publicKey,
+    revokedAt: 0n,
+  };
+  const revokedAt = inWholeSeconds(now);
+  const deviceList = await signNextList(
+    { list, signed },
+    signerOfSeed(seed),
+    (devices) => [
+      ...devices.map((device) => (device.revokedAt === 0n ? { ...device, revokedAt } : device)),
+      fresh,
+    ],
+    now,
+  );
+  return {
+    accountId: await accountIdOf(list.rootKey),
+    name: list.name,
+    rootKey: list.rootKey,
+    deviceId,
+    deviceList,
+    wrappedRoot: new Uint8Array(0),
+    entropy: new Uint8Array(0),
+    phrasePending: false,
+  };
+}
+
+/** A time that is not before what happened in this second. */
+export function inWholeSeconds(now: number): bigint {
+  return BigInt(Math.ceil(now / 1000));
 }
 
 /** The name as the directory holds it. Throws `ClientError` with `name-invalid`. */
@@ -124,29 +173,42 @@ export async function nextDeviceList(
   now: number,
 ): Promise<Bytes> {
   const entropy = entropyOf(phrase);
-  const seed = unwrapRootSeed(entropy, account.wrappedRoot);
+  const { wrappedRoot } = account;
+  const seed = wrappedRoot.length > 0 ? unwrapRootSeed(entropy, wrappedRoot) : rootSeedOf(entropy);
   entropy.fill(0);
   try {
     const root: SigningKey = signerOfSeed(seed);
     if (!equal(root.publicKey, account.rootKey)) {
       throw new ClientError("phrase-wrong", "the recovery phrase is of another account");
     }
-    const held: DeviceList = await openDeviceList(account.deviceList);
-    const issuedAt = BigInt(Math.floor(now / 1000));
-    return await signDeviceList(
-      {
-        name: held.name,
-        version: held.version + 1n,
-        previousHash: await sha256(account.deviceList),
-        issuedAt,
-        expiresAt: issuedAt + YEAR,
-        devices: change(held.devices),
-      },
-      root,
-    );
+    const signed = account.deviceList;
+    return await signNextList({ list: await openDeviceList(signed), signed }, root, change, now);
   } finally {
     seed.fill(0);
   }
+}
+
+async function signNextList(
+  held: { readonly list: DeviceList; readonly signed: Bytes },
+  root: SigningKey,
+  change: (devices: readonly Device[]) => readonly Device[],
+  now: number,
+): Promise<Bytes> {
+  const { name, version, devices, expiresAt } = held.list;
+  const issuedAt = BigInt(Math.floor(now / 1000));
+  const year = issuedAt + YEAR;
+  return signDeviceList(
+    {
+      name,
+      version: version + 1n,
+      previousHash: await sha256(held.signed),
+      issuedAt,
+      // No list ends before the one that it follows.
+      expiresAt: year > expiresAt ? year : expiresAt,
+      devices: change(devices),
+    },
+    root,
+  );
 }
 
 /** What stands in this device's leaves. */

@@ -46,8 +46,11 @@ export type WarningCode =
   /** The group went on by a commit that we refused: what follows can't be read, until we join anew. */
   | "out-of-step";
 
-/** `elsewhere`: another copy of this device signed in, so this one neither reads nor sends, until `takeOver`. */
-export type Connection = "connecting" | "online" | "offline" | "elsewhere";
+/**
+ * `elsewhere`: another copy of this device signed in, so this one neither reads nor sends, until `takeOver`. `outdated`: a newer version of
+ * the page took over in another tab, and this one has to be loaded again.
+ */
+export type Connection = "connecting" | "online" | "offline" | "elsewhere" | "outdated";
 
 export interface AccountState {
   readonly accountId: AccountId;
@@ -125,7 +128,11 @@ export interface InvitationPreview {
 
 /** All that a view can show, and how it changes. Each event replaces what it names. */
 export type ClientEvent =
-  | { readonly type: "account"; readonly account: AccountState | undefined }
+  | {
+      readonly type: "account";
+      readonly account: AccountState | undefined;
+      readonly lost?: boolean;
+    }
   | { readonly type: "connection"; readonly connection: Connection }
   | { readonly type: "conversation"; readonly conversation: ConversationSummary }
   | { readonly type: "messages"; readonly messages: readonly Message[] }
@@ -140,6 +147,8 @@ export type ClientEvent =
 
 export interface Snapshot {
   readonly account: AccountState | undefined;
+  /** There was an account, and of what it needs a part is gone: nothing of it can be used any more. */
+  readonly lost?: boolean;
   readonly connection: Connection;
   readonly conversations: readonly ConversationSummary[];
   readonly warnings: readonly Warning[];
@@ -153,7 +162,10 @@ export interface ClientApi {
     id: ConversationId,
     page: { readonly before?: number; readonly limit: number },
   ): Promise<readonly Message[]>;
+  /** What remains of an account that is lost goes. */
   signUp(name: string): Promise<{ readonly recoveryPhrase: string }>;
+  /** Makes this a fresh device of the account that the phrase is of, and the only one: all others are revoked. */
+  recover(recoveryPhrase: string): Promise<void>;
   confirmRecoveryPhrase(): Promise<void>;
   /** Goes on here, where another copy of this device signed in: that one stops. */
   takeOver(): Promise<void>;
@@ -197,10 +209,14 @@ export type ClientErrorCode =
   | "busy"
   | "text-too-long"
   | "storage"
+  /** A part of what the device needs is gone from its storage. */
+  | "lost"
   /** Another engine took the profile over; this one has stopped. */
   | "fenced"
   /** Another copy of this device signed in. */
   | "elsewhere"
+  /** The storage is a newer version's: this one leaves it alone. */
+  | "outdated"
   | "refused"
   | "internal";
 

@@ -11,8 +11,8 @@ import {
   ServiceError,
 } from "@conclave/delivery/client";
 import { type Device as ListedDevice, MAX_LINKS } from "@conclave/delivery/protocol";
-import type { CryptoProvider } from "@conclave/mls";
-import { type Account, credentialOf, nameOf, nextDeviceList } from "./account.ts";
+import { type CryptoProvider, MlsError } from "@conclave/mls";
+import { type Account, credentialOf, inWholeSeconds, nameOf, nextDeviceList } from "./account.ts";
 import {
   type AccountId,
   type AccountState,
@@ -36,8 +36,17 @@ import { Directory, type KnownList } from "./directory.ts";
 import { type Environment, TIMING, type Timing } from "./environment.ts";
 import { type OwnInstance, ownInstance } from "./instance.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitation.ts";
-import { refusalOf } from "./refusal.ts";
-import { keepAccount, keyOf, loadAccount, register } from "./registration.ts";
+import { causeOf, refusalOf } from "./refusal.ts";
+import {
+  forgetAll,
+  hasRemains,
+  keepAccount,
+  keyOf,
+  loadAccount,
+  type Registry,
+  recover,
+  register,
+} from "./registration.ts";
 import { safetyNumber } from "./safety-number.ts";
 import { type ClientStorage, changes } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
@@ -97,6 +106,8 @@ class Engine implements Client {
   #device: Device | undefined;
   #connection: Connection = "connecting";
   #signingUp = false;
+  /** A part of what the account needs is gone from the storage. */
+  #lost = false;
   /** The end of a device that gave way to another copy. */
   #gaveWay: Promise<void> = Promise.resolve();
 
@@ -127,10 +138,21 @@ class Engine implements Client {
   }
 
   async open(): Promise<void> {
-    await this.#warnings.load();
-    await this.#directory.load();
-    const account = await loadAccount(this.#options.storage);
-    if (account) await this.#start(account);
+    const { storage, vault, log } = this.#options;
+    try {
+      await this.#warnings.load();
+      await this.#directory.load();
+      const account = await loadAccount(storage);
+      if (account) await this.#start(account);
+      else this.#lost = await hasRemains(storage, vault);
+    } catch (error) {
+      // What isn't there, as opposed to what can't be read now, won't be there the next time either.
+      const own = causeOf(error, ClientError);
+      if (own ? own.code !== "lost" : !causeOf(error, MlsError)) throw error;
+      log?.("storage", error);
+      this.#account = undefined;
+      this.#lost = true;
+    }
   }
 
   subscribe(listener: (event: ClientEvent) => void): () => void {
@@ -146,6 +168,7 @@ class Engine implements Client {
   async snapshot(): Promise<Snapshot> {
     return {
       account: this.#accountState(),
+      lost: this.#lost,
       connection: this.#connection,
       conversations: (this.#device?.conversations.all() ?? [])
         .filter(({ state }) => state.visible)
@@ -162,20 +185,44 @@ class Engine implements Client {
   }
 
   async signUp(input: string): Promise<{ readonly recoveryPhrase: string }> {
+    return this.#entering(async (registry) => {
+      if (this.#lost) await forgetAll(registry.storage);
+      const { account, recoveryPhrase } = await register(registry, input);
+      await this.#enter(account);
+      return { recoveryPhrase };
+    });
+  }
+
+  async recover(recoveryPhrase: string): Promise<void> {
+    return this.#entering(async (registry) => {
+      await this.#enter(await recover(registry, recoveryPhrase));
+    });
+  }
+
+  /** One way to an account at a time. */
+  async #entering<T>(way: (registry: Registry) => Promise<T>): Promise<T> {
     if (this.#account) throw new ClientError("account-exists", "this device has an account");
     if (this.#signingUp) throw new ClientError("busy", "signing up is under way");
     this.#signingUp = true;
     try {
-      const { storage, vault } = this.#options;
-      const instance = this.#instance;
-      const registry = { storage, vault, service: this.#service, instance, now: this.#now };
-      const { account, recoveryPhrase } = await register(registry, input);
-      await this.#start(account);
-      this.#emit({ type: "account", account: this.#accountState() });
-      return { recoveryPhrase };
+      const { storage, vault, service } = this.#options;
+      return await way({
+        storage,
+        vault,
+        service: this.#service,
+        instance: this.#instance,
+        origin: service.origin,
+        now: this.#now,
+      });
     } finally {
       this.#signingUp = false;
     }
+  }
+
+  async #enter(account: Account): Promise<void> {
+    await this.#start(account);
+    this.#lost = false;
+    this.#emit({ type: "account", account: this.#accountState() });
   }
 
   async confirmRecoveryPhrase(): Promise<void> {
@@ -347,8 +394,7 @@ class Engine implements Client {
   }
 
   async revokeDevice(recoveryPhrase: string, deviceId: string): Promise<void> {
-    // In whole seconds, and not before what it did in this one.
-    const revokedAt = BigInt(Math.ceil(this.#now() / 1000));
+    const revokedAt = inWholeSeconds(this.#now());
     await this.replaceDeviceList(recoveryPhrase, (devices) => {
       if (!devices.some((device) => hex(device.deviceId) === deviceId)) {
         throw new ClientError("refused", "the account has no such device");

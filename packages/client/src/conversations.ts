@@ -27,11 +27,15 @@ export class Conversations {
     this.#environment = environment;
   }
 
+  /** Throws `ClientError` with `lost`, or `MlsError`, where a part of what was stored is gone; then none has begun. */
   async load(): Promise<void> {
+    const states: ConversationState[] = [];
     for (const [key, bytes] of await this.#environment.storage.list(KEYS.conversations)) {
       const id = key.slice(KEYS.conversations.length);
-      await this.#open(id, decode(ConversationRecord, bytes));
+      const record = decode(ConversationRecord, bytes);
+      states.push(await ConversationState.load(this.#environment, id, record));
     }
+    for (const state of states) this.#add(new Conversation(state));
   }
 
   /** With a reason, who waits for something is told. */

@@ -11,7 +11,7 @@ import { type Bytes, type Codec, encode, fixed, struct, vector } from "@conclave
 import { equal, randomBytes } from "./bytes.ts";
 import { type ClientStorage, read } from "./storage.ts";
 
-const RECORD = "instances";
+export const INSTANCES_RECORD = "instances";
 
 /** The one that the service took last, as far as is known, then those that were announced since; one of them may be the last. */
 interface Known {
@@ -37,7 +37,7 @@ export function ownInstance(options: {
 
   async function keep(ids: readonly Bytes[]): Promise<void> {
     try {
-      await storage.apply({ put: new Map([[RECORD, encode(Known, { ids })]]) });
+      await storage.apply({ put: new Map([[INSTANCES_RECORD, encode(Known, { ids })]]) });
     } catch (error) {
       failed(error);
       throw error;
@@ -49,7 +49,7 @@ export function ownInstance(options: {
       wanted = true;
     },
     async announce() {
-      const { ids } = (await read(storage, Known, RECORD)) ?? { ids: [] };
+      const { ids } = (await read(storage, Known, INSTANCES_RECORD)) ?? { ids: [] };
       const others = ids.filter((one) => !equal(one, id));
       const succeeds = [...others.slice(0, 1), ...others.slice(1).slice(2 - INSTANCES)];
       // Written also where nothing changes: it fails where another engine has the storage.

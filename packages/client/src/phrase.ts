@@ -1,6 +1,7 @@
 /**
- * The recovery phrase: twelve words (BIP 39, English) that wrap the account's root key. Who has the
- * words and the wrapped key can change the device list; the device keeps the wrapped key alone.
+ * The recovery phrase: twelve words (BIP 39, English) from which the account's root key is derived, wherever they are entered. Who has
+ * the words can change the device list; a device keeps nothing of either. Of accounts from before 0.2 they unwrap a root key that
+ * the device keeps.
  * @module
  */
 
@@ -13,9 +14,10 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { entropyToMnemonic, mnemonicToEntropy } from "@scure/bip39";
 import { wordlist } from "@scure/bip39/wordlists/english.js";
 import { ClientError } from "./api.ts";
-import { concat, randomBytes, utf8Bytes } from "./bytes.ts";
+import { randomBytes, utf8Bytes } from "./bytes.ts";
 
 const LABEL = utf8Bytes("Conclave 1 recovery phrase");
+const ROOT_LABEL = utf8Bytes("Conclave 1 root key");
 const ENTROPY_LENGTH = 16;
 const NONCE_LENGTH = 24;
 
@@ -40,16 +42,12 @@ export function entropyOf(phrase: string): Bytes {
   }
 }
 
-/** Nonce and ciphertext. */
-export function wrapRootSeed(entropy: Bytes, seed: Bytes): Bytes {
-  const nonce = randomBytes(NONCE_LENGTH);
-  const key = wrappingKey(entropy);
-  const sealed = xchacha20poly1305(key, nonce, LABEL).encrypt(seed);
-  key.fill(0);
-  return concat(nonce, sealed);
+/** The caller overwrites the seed. */
+export function rootSeedOf(entropy: Bytes): Bytes {
+  return hkdf(sha256, entropy, undefined, ROOT_LABEL, 32) as Bytes;
 }
 
-/** Throws `ClientError` with `phrase-wrong`. The caller overwrites the seed. */
+/** Nonce and ciphertext in. Throws `ClientError` with `phrase-wrong`. The caller overwrites the seed. */
 export function unwrapRootSeed(entropy: Bytes, wrapped: Bytes): Bytes {
   const key = wrappingKey(entropy);
   try {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type Client, createClient } from "../src/index.ts";
+import { type Client, createClient, type Fetch } from "../src/index.ts";
 import { nodeCrypto, openProfile } from "../src/node/index.ts";
 import {
   conversation,
@@ -246,4 +247,91 @@ describe("the service's files", () => {
       for (const secret of secrets) expect(content.includes(secret)).toBe(false);
     }
   });
+});
+
+describe("an account whose device is lost", () => {
+  it("comes back by its phrase on a fresh device, in the conversations that it was in; the old one is out", async () => {
+    const [ana, lost] = [await world.person("Ana"), await world.device("Lost")];
+    const { recoveryPhrase } = await lost.signUp("Lost");
+    const { account } = await lost.snapshot();
+    const id = await gather(ana, [lost]);
+    await say(lost, id, "before");
+    await untilTexts(ana, id, ["before"]);
+
+    const fresh = await world.device("Fresh");
+    const other = "legal winner thank year wave sausage worth useful legal winner thank yellow";
+    await expect(fresh.recover(other)).rejects.toMatchObject({ code: "phrase-wrong" });
+    await expect(fresh.recover("twelve words")).rejects.toMatchObject({ code: "phrase-wrong" });
+    await fresh.recover(recoveryPhrase);
+    expect((await fresh.snapshot()).account).toEqual({ ...account, recoveryPhrasePending: false });
+    await expect(fresh.recover(recoveryPhrase)).rejects.toMatchObject({ code: "account-exists" });
+
+    await until(fresh, async () => (await fresh.snapshot()).conversations.length > 0);
+    await say(fresh, id, "after");
+    await untilTexts(ana, id, ["before", "after"]);
+    const { members } = await conversation(ana, id);
+    expect(members.map(({ name, devices }) => [name, devices])).toContainEqual(["Lost", 1]);
+    await say(ana, id, "welcome back");
+    await untilTexts(fresh, id, ["after", "welcome back"]);
+    // Nobody is told that somebody left or came: it is the same account.
+    const told = (await ana.messages(id, { limit: 99 })).filter(
+      ({ body }) => body.type === "membership",
+    );
+    expect(told.map(({ body }) => body.type === "membership" && body.change)).toEqual([
+      "created",
+      "joined",
+    ]);
+    // The old device can't sign in, and what it wrote last is of no use.
+    await until(lost, async () => (await lost.snapshot()).connection === "offline");
+    await say(lost, id, "from the lost device");
+    await say(ana, id, "still here");
+    await untilTexts(fresh, id, ["after", "welcome back", "still here"]);
+    await fresh.close();
+    const again = await world.device("Fresh");
+    await untilTexts(again, id, ["after", "welcome back", "still here"]);
+  });
+});
+
+describe("a profile of which a part is gone", () => {
+  const parts: Readonly<Record<string, string>> = {
+    "the account": "DELETE FROM records WHERE key = 'account'",
+    "all records": "DELETE FROM records",
+    keys: "DELETE FROM keys",
+    "the state of a group": "DELETE FROM records WHERE key LIKE 'group/%'",
+    "a group's secrets": "DELETE FROM records WHERE key LIKE 'group/%/secrets'",
+    "a conversation's place": "DELETE FROM records WHERE key LIKE 'position/%'",
+  };
+  it.each(Object.keys(parts))(
+    "%s: says so, sends nothing, and begins again by the phrase",
+    async (part) => {
+      const name = `Torn ${part}`;
+      const [bea, torn] = [await world.person(`Bea ${part}`), await world.device(name)];
+      const { recoveryPhrase } = await torn.signUp(name);
+      const id = await gather(bea, [torn]);
+      await say(torn, id, "whole");
+      await untilTexts(bea, id, ["whole"]);
+      await torn.close();
+      const file = new DatabaseSync(join(world.folder, `${name}.db`));
+      const { changes } = file.prepare(parts[part] ?? "").run();
+      file.close();
+      expect(changes).toBeGreaterThan(0);
+
+      let requests = 0;
+      const count: Fetch = (url, init) => {
+        requests += 1;
+        return fetch(url, init);
+      };
+      const left = await world.device(name, { fetch: count });
+      const { account, lost, conversations } = await left.snapshot();
+      expect([account, lost, conversations]).toEqual([undefined, true, []]);
+      await expect(left.createConversation("No")).rejects.toMatchObject({ code: "no-account" });
+      expect(requests).toBe(0);
+      await left.recover(recoveryPhrase);
+      await until(left, async () => (await left.snapshot()).conversations.length > 0);
+      expect((await left.snapshot()).lost).toBe(false);
+      await say(left, id, "again");
+      await untilTexts(bea, id, ["whole", "again"]);
+      expect((await conversation(bea, id)).warnings).toEqual([]);
+    },
+  );
 });

@@ -1,14 +1,20 @@
 import { verifyEd25519 } from "@conclave/delivery/protocol";
 import { describe, expect, it } from "vitest";
-import { randomBytes } from "../src/bytes.ts";
+import { fromHex, hex, randomBytes } from "../src/bytes.ts";
 import {
   entropyOf,
   newEntropy,
   phraseOf,
+  rootSeedOf,
   signerOfSeed,
   unwrapRootSeed,
-  wrapRootSeed,
 } from "../src/phrase.ts";
+
+/** 32 bytes of 9, wrapped with 16 bytes of 7, by 0.1.0. */
+const WRAPPED =
+  "35133542c6a2b8941f187b9eefde6965031cbad50e54dcd16a312de93573719a182837bba373bb602c73117b4bebbbed211503ada148129832c83d1c30aa1ad9dca0b6c57ce57269";
+/** What 16 bytes of 7 lead to. It must never change: people have written their phrases down. */
+const SEED = "e2833ce4b683aecd7121d596c9761c18c9e8e27e83951f84a227d66ef98703c8";
 
 describe("the recovery phrase", () => {
   it("is twelve words, read in any case and spacing", () => {
@@ -25,10 +31,17 @@ describe("the recovery phrase", () => {
     expect(() => entropyOf("secretword")).toThrow(/^these are not the twelve words/u);
   });
 
-  it("unwraps the root seed that it wrapped, and no other", () => {
-    const [entropy, seed] = [newEntropy(), randomBytes(32)];
-    const wrapped = wrapRootSeed(entropy, seed);
-    expect(unwrapRootSeed(entropy, wrapped)).toEqual(seed);
+  it("leads to one root seed, wherever it is entered", () => {
+    const entropy = newEntropy();
+    expect(rootSeedOf(entropyOf(phraseOf(entropy)))).toEqual(rootSeedOf(entropy));
+    expect(rootSeedOf(newEntropy())).not.toEqual(rootSeedOf(entropy));
+    expect(hex(rootSeedOf(new Uint8Array(16).fill(7)))).toBe(SEED);
+  });
+
+  it("unwraps the root seed that was wrapped before 0.2, and no other", () => {
+    const entropy = new Uint8Array(16).fill(7);
+    const wrapped = fromHex(WRAPPED);
+    expect(unwrapRootSeed(entropy, wrapped)).toEqual(new Uint8Array(32).fill(9));
     const wrong = expect.objectContaining({ code: "phrase-wrong" });
     expect(() => unwrapRootSeed(newEntropy(), wrapped)).toThrow(wrong);
     wrapped[30] = (wrapped[30] ?? 0) ^ 1;

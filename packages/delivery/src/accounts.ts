@@ -15,6 +15,7 @@ import {
   keepsDevices,
   normalizeName,
   openDeviceList,
+  openRecovery,
   readSignIn,
   type SignInResponse,
   sha256,
@@ -23,6 +24,9 @@ import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
 import { nonceOf, type Sessions } from "./sessions.ts";
 import type { Account, ContactRule, Store } from "./store/store.ts";
+
+/** Groups that are read at a time. */
+const GROUPS = 500;
 
 function same(a: Bytes, b: Bytes): boolean {
   return Buffer.compare(a, b) === 0;
@@ -42,7 +46,15 @@ export function createAccounts(service: {
   readonly limits: Limits;
   readonly contact: ContactRule;
   readonly now: () => number;
-}): Handlers<"register" | "lookUp" | "deviceList" | "replaceDeviceList" | "deleteAccount"> {
+}): Handlers<
+  | "register"
+  | "recovery"
+  | "recover"
+  | "lookUp"
+  | "deviceList"
+  | "replaceDeviceList"
+  | "deleteAccount"
+> {
   const { store, sessions, doorbell, limits, now } = service;
   const registrations = createRateLimiter(limits.registration, now);
   const lookUps = createRateLimiter(limits.lookUp, now);
@@ -107,6 +119,41 @@ export function createAccounts(service: {
     return sessions.start({ device: device.device, signInKey: signer.signInKey }, { instance });
   }
 
+  /** Says as much as a look-up by id does, to the one who could sign the list itself. */
+  async function recovery({ address, body }: Call<"recovery">): Promise<DeviceListResponse> {
+    registrations.take(addressKey(address));
+    const { recovery: signed } = await body();
+    const asked = await readStructure(() => openRecovery(signed), "this is no recovery");
+    if (asked === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
+    sessions.checkMeant(asked);
+    const account = await store.account(await accountIdOf(asked.rootKey));
+    if (account === undefined) throw notFound();
+    if (account.deletedAt !== undefined) {
+      throw new Refusal("account-deleted", "the account was deleted");
+    }
+    return { deviceList: account.deviceList };
+  }
+
+  /** The root key put the device on the list, and the device proves its own: no other device has to be there. */
+  async function recover({ address, params, body }: Call<"recover">): Promise<SignInResponse> {
+    registrations.take(addressKey(address));
+    const { accountId } = params;
+    const { deviceList: signed, signIn, instance } = await body();
+    const given = await readNextList(accountId, signed);
+    const list = given === "held" ? await openDeviceList(signed) : given.list;
+    const claim = await readStructure(() => readSignIn(signIn), "this is no sign-in");
+    const signer = list.devices.find((device) => same(device.deviceId, claim.deviceId));
+    if (signer?.revokedAt !== 0n || !same(claim.accountId, accountId)) {
+      throw new Refusal("invalid-signature", "the proof is not by a device of the list");
+    }
+    await sessions.checkSignIn(signIn, claim, signer.signInKey);
+    if (given !== "held") await replaceList(given);
+    const device = await store.device(accountId, claim.deviceId);
+    if (device === undefined) throw notFound();
+    const { signInKey } = signer;
+    return sessions.start({ device: device.device, signInKey }, { instance, claim });
+  }
+
   async function lookUp({ address, device, body }: Call<"lookUp">): Promise<DeviceListResponse> {
     lookUps.take(`device ${device.device}`);
     lookUps.take(`address ${addressKey(address)}`);
@@ -165,11 +212,26 @@ export function createAccounts(service: {
       await store.settle();
       return;
     }
-    const replaced = await store.replaceDeviceList(given.next);
-    if (replaced === "device-list-conflict") throw conflict(given.before.version);
+    await replaceList(given);
+  }
+
+  /** Throws `Refusal`. The members of groups in which a device was that is revoked now are told: its leaf is to go. */
+  async function replaceList({ before, next }: NextList): Promise<void> {
+    const replaced = await store.replaceDeviceList(next);
+    if (replaced === "device-list-conflict") throw conflict(before.version);
     if (replaced === "entered-later") throw enteredLater();
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
+    for (const device of replaced.revoked) {
+      let after: Bytes | undefined;
+      do {
+        const page = await store.groupsOf(device, { after, limit: GROUPS });
+        for (const { groupId, member } of page) {
+          if (member) doorbell.ring({ type: "reports", groupId });
+        }
+        after = page.length === GROUPS ? page.at(-1)?.groupId : undefined;
+      } while (after !== undefined);
+    }
   }
 
   /** The list that revokes every device of the account, and names no other. */
@@ -210,7 +272,7 @@ export function createAccounts(service: {
     doorbell.ring({ type: "revoked", devices: deleted.devices });
   }
 
-  return { register, lookUp, deviceList, replaceDeviceList, deleteAccount };
+  return { register, recovery, recover, lookUp, deviceList, replaceDeviceList, deleteAccount };
 }
 
 function enteredLater(): Refusal {

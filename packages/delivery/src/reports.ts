@@ -133,7 +133,10 @@ export function createReports(service: {
     async reports({ device: { device }, params: { groupId } }) {
       if ((await store.leafOf(groupId, device)) === undefined) throw notFound();
       const reports = await store.reports(groupId);
-      return { reports: reports.map(({ seq, report, proven }) => ({ seq, report, proven })) };
+      return {
+        reports: reports.map(({ seq, report, proven }) => ({ seq, report, proven })),
+        revoked: [...(await store.revokedIn(groupId))],
+      };
     },
   };
 }

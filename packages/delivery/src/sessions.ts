@@ -33,6 +33,8 @@ export interface Session {
 export interface Sessions {
   /** Whose token this is. Throws `Refusal` with `not-signed-in`. */
   readonly session: (token: string) => Promise<Session>;
+  /** Whether what a device or a root key says was meant for this service, now. Throws `Refusal`. */
+  readonly checkMeant: (said: Pick<SignIn, "service" | "issuedAt">) => void;
   /** Checks all of a proof but its nonce: its service, its time, and its signature by this device. Throws `Refusal`. */
   readonly checkSignIn: (signed: Bytes, claim: SignIn, signInKey: Bytes) => Promise<void>;
   /**
@@ -76,15 +78,20 @@ export function createSessions(service: {
     return new Uint8Array(hash("sha256", `${publicOrigin}\n${token}`, "buffer"));
   }
 
-  async function checkSignIn(signed: Bytes, claim: SignIn, signInKey: Bytes): Promise<void> {
+  function checkMeant({ service, issuedAt }: Pick<SignIn, "service" | "issuedAt">): void {
     const seconds = BigInt(Math.floor(now() / 1000));
     const window = BigInt(SIGN_IN_WINDOW);
-    if (claim.issuedAt > seconds + window || claim.issuedAt < seconds - window) {
+    if (issuedAt > seconds + window || issuedAt < seconds - window) {
       throw new Refusal("clock-skew", "the clocks of device and service differ too much", {
         members: { now: now() },
       });
     }
-    if (claim.service !== publicOrigin || !(await verifySignIn(signed, signInKey))) {
+    if (service !== publicOrigin) throw new Refusal("invalid-signature", "the proof does not hold");
+  }
+
+  async function checkSignIn(signed: Bytes, claim: SignIn, signInKey: Bytes): Promise<void> {
+    checkMeant(claim);
+    if (!(await verifySignIn(signed, signInKey))) {
       throw new Refusal("invalid-signature", "the proof does not hold");
     }
   }
@@ -173,6 +180,7 @@ export function createSessions(service: {
       if (session === undefined) throw new Refusal("not-signed-in", "sign in first");
       return { ...session, tokenHash };
     },
+    checkMeant,
     checkSignIn,
     start,
     handlers: { signIn, signOut, sessions, endSession, endSessions },

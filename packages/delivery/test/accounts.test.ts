@@ -1,8 +1,15 @@
-import { bytesToText, openDeviceList } from "@conclave/delivery/protocol";
+import {
+  bytesFromText,
+  bytesToText,
+  openDeviceList,
+  type SigningKey,
+  signRecovery,
+} from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { addAll, memberOf, newMember, startGroup } from "./member.ts";
 import {
   type Answer,
+  type Bytes,
   call,
   newKey,
   newPerson,
@@ -429,5 +436,68 @@ describe("the directory", () => {
       await limited.close();
     }
     expect((await lookUp("", "Grace Hopper")).problem.code).toBe("not-signed-in");
+  });
+});
+
+describe("an account whose devices are lost", () => {
+  const ask = async (
+    root: SigningKey,
+    change: { readonly service?: string; readonly issuedAt?: bigint } = {},
+  ): Promise<Answer> => {
+    const issuedAt = BigInt(Math.floor(world.clock.now / 1000));
+    const recovery = await signRecovery({ service: ORIGIN, issuedAt, ...change }, root);
+    return call(world, "POST", "/v1/recovery", { body: { recovery } });
+  };
+
+  it("is told its device list by its root key, and by nothing else", async () => {
+    const person = await aPerson();
+    await register(world, person);
+    const answer = await ask(person.rootKey);
+    expect(answer.status).toBe(200);
+    const list = await openDeviceList(bytesFromText(answer.body.deviceList));
+    expect(list.name).toBe(person.name);
+    expect((await ask(person.signInKey)).problem.code).toBe("not-found");
+    const other = { service: "https://other.example" };
+    expect((await ask(person.rootKey, other)).problem.code).toBe("invalid-signature");
+    expect((await ask(person.rootKey, { issuedAt: 0n })).problem.code).toBe("clock-skew");
+    const forged = { publicKey: person.rootKey.publicKey, sign: person.signInKey.sign };
+    expect((await ask(forged)).problem.code).toBe("invalid-signature");
+  });
+
+  it("gets a fresh device by the list that its root key signs, which revokes the others", async () => {
+    const person = await aPerson();
+    const token = await register(world, person);
+    const held = await signList(person);
+    const fresh = { ...(await aPerson()), accountId: person.accountId };
+    const revokedAt = BigInt(Math.ceil(world.clock.now / 1000));
+    const deviceList = await signNextList(person, held, {
+      devices: [{ ...person.device, revokedAt }, fresh.device],
+    });
+    const path = `/v1/accounts/${bytesToText(person.accountId)}/recovery`;
+    const recover = async (list: Bytes, by: Person): Promise<Answer> =>
+      call(world, "POST", path, { body: { deviceList: list, signIn: await proveSignIn(by) } });
+    // By the key of a device that is on the list and goes on, and of this account.
+    for (const [list, by] of [
+      [deviceList, person],
+      [deviceList, { ...fresh, signInKey: person.signInKey }],
+      [deviceList, { ...fresh, accountId: (await aPerson()).accountId }],
+      [await signNextList(person, held), fresh],
+    ] as const) {
+      expect((await recover(list, by)).problem.code).toBe("invalid-signature");
+    }
+    const stranger = await aPerson();
+    const foreign = await signNextList(stranger, held, { devices: [fresh.device] });
+    expect((await recover(foreign, fresh)).problem.code).toBe("not-allowed");
+    expect((await call(world, "GET", "/v1/groups", { token })).status).toBe(200);
+
+    const recovered = await recover(deviceList, fresh);
+    expect(recovered.status).toBe(201);
+    expect((await call(world, "GET", "/v1/groups", { token })).status).toBe(401);
+    const again = { token: recovered.body.token };
+    expect((await call(world, "GET", "/v1/groups", again)).status).toBe(200);
+    // The same after a lost answer.
+    expect((await recover(deviceList, fresh)).status).toBe(201);
+    const late = await signNextList(person, held, { devices: [person.device, fresh.device] });
+    expect((await recover(late, fresh)).problem.code).toBe("device-list-conflict");
   });
 });

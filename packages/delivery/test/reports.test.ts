@@ -177,7 +177,7 @@ describe("scenario 12: a commit that a member can't follow", () => {
     const mended = await commit(world, ada.member, ada.group, { proposals });
     expect(mended.status).toBe(201);
     expect(linksOf(ada.group.extensions)).toHaveLength(1);
-    expect((await readReports(world, ada)).body).toEqual({ reports: [] });
+    expect((await readReports(world, ada)).body).toEqual({ reports: [], revoked: [] });
     const repair = await lastCommit(world, ada);
     for (const one of [ben, dan]) await one.group.receive(repair.message);
     await cy.group.remove();
@@ -312,7 +312,7 @@ describe("a report is refused", () => {
         expect(answer.problem["rule"]).toBeTypeOf("string");
       }
     }
-    expect((await readReports(world, ada)).body).toEqual({ reports: [] });
+    expect((await readReports(world, ada)).body).toEqual({ reports: [], revoked: [] });
     expect((await commit(world, ada.member, ada.group)).status).toBe(201);
   });
 
@@ -338,7 +338,7 @@ describe("a report is refused", () => {
     await refused(cy, good.report, seq + 1);
     await refused(cy, good.report, seq - 1);
     await refused(cy, good.report, 0);
-    expect((await readReports(world, ben)).body).toEqual({ reports: [] });
+    expect((await readReports(world, ben)).body).toEqual({ reports: [], revoked: [] });
     expect((await postReport(world, cy, { seq, report: good.report })).status).toBe(201);
   });
 

@@ -11,12 +11,20 @@ import { createNavigation } from "./model/place.ts";
 import { MessengerContext } from "./view/messenger-context.ts";
 import { Failure, Page } from "./view/page.tsx";
 
+/** Where the name of the account stands, in a storage that browsers don't drop together with the account's. */
+const ACCOUNT = "account";
 /** Where a tab keeps the invitation that it shows. */
 const INVITATION = "invitation";
 
 export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
-  const messenger = createMessenger(engine, navigation, () => crypto.randomUUID());
+  const messenger = createMessenger(engine, navigation, {
+    newKey: () => crypto.randomUUID(),
+    reload: () => location.reload(),
+    remembered: () => localStorage.getItem(ACCOUNT) ?? undefined,
+    remember: (name) =>
+      name === undefined ? localStorage.removeItem(ACCOUNT) : localStorage.setItem(ACCOUNT, name),
+  });
   addEventListener("popstate", () => navigation.popped());
   render(h(MessengerContext, { value: messenger, children: h(Page, null) }), root());
 

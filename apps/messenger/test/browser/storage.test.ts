@@ -80,3 +80,84 @@ describe("a profile that is copied", () => {
     await other.close();
   });
 });
+
+describe("a browser that drops what it kept", () => {
+  /** Deletes databases or records as a browser does, whoever uses them. */
+  const drop = (page: Page, what: "database" | "keys" | "groups"): Promise<void> =>
+    page.evaluate(
+      (part) =>
+        new Promise<void>((resolve, reject) => {
+          if (part === "database") {
+            const request = indexedDB.deleteDatabase("conclave");
+            request.onsuccess = () => resolve();
+            request.onerror = () => reject(request.error);
+            return;
+          }
+          const request = indexedDB.open("conclave");
+          request.onerror = () => reject(request.error);
+          request.onsuccess = () => {
+            const { result: database } = request;
+            const name = part === "keys" ? "keys" : "records";
+            const transaction = database.transaction(name, "readwrite");
+            if (part === "keys") transaction.objectStore(name).clear();
+            else transaction.objectStore(name).delete(IDBKeyRange.bound("group/", "group/\u007f"));
+            transaction.oncomplete = () => {
+              database.close();
+              resolve();
+            };
+          };
+        }),
+      what,
+    );
+
+  test.each([
+    ["database", "while it is used"],
+    ["keys", "and is started again"],
+    ["groups", "and is started again"],
+  ] as const)(
+    "loses its %s %s: the page says so, and the phrase leads to a fresh device",
+    async (what, when) => {
+      const [title, name] = [`Lost ${what}`, `Lea ${what}`];
+      const mia = await Person.signUp(browser, messenger.pageOrigin, `Mia ${what}`);
+      await mia.begin(title);
+      const lea = await Person.signUp(browser, await mia.invite(), name);
+      await lea.join(title);
+      await lea.write("with the old device");
+      await expect.poll(() => textsIn(mia.page), { timeout: MINUTE }).toHaveLength(1);
+
+      await drop(lea.page, what);
+      if (when === "and is started again") await lea.page.reload();
+      const lost = lea.page.getByRole("heading", { name: `This browser lost ${name}'s data` });
+      await lost.waitFor({ timeout: MINUTE });
+      // It stays so, and a second tab says the same.
+      await lea.page.reload();
+      await lost.waitFor();
+      const second = await open(lea.context);
+      await second.getByRole("heading", { name: `This browser lost ${name}'s data` }).waitFor();
+      await second.close();
+
+      const field = lea.page.getByLabel("Your recovery phrase");
+      const button = lea.page.getByRole("button", { name: "Bring it back" });
+      await field.fill(lea.recoveryPhrase.split(" ").toReversed().join(" "));
+      await button.click();
+      await lea.page.getByText("These aren't the words").waitFor();
+      await field.fill(lea.recoveryPhrase);
+      await button.click();
+      await lea.page
+        .getByRole("navigation")
+        .getByRole("button", { name: title })
+        .click({ timeout: MINUTE });
+      await lea.write("with the new device");
+      const both = ["with the old device", "with the new device"];
+      await expect.poll(() => textsIn(mia.page), { timeout: MINUTE }).toEqual(both);
+      await mia.page.getByRole("button", { name: "Members", exact: true }).click();
+      await expect.poll(() => mia.page.getByText(/2 devices/).count(), { timeout: MINUTE }).toBe(0);
+      await lea.page.reload();
+      await lea.page.getByRole("textbox", { name: "Message" }).waitFor();
+      expect(await lea.messages()).toHaveLength(1);
+      expect([...lea.troubles, ...mia.troubles]).toEqual([]);
+      await lea.context.close();
+      await mia.context.close();
+    },
+  );
+});

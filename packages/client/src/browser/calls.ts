@@ -13,6 +13,7 @@ export const METHODS: Readonly<Record<keyof ClientApi, true>> = {
   signUp: true,
   confirmRecoveryPhrase: true,
   takeOver: true,
+  recover: true,
   createConversation: true,
   sendText: true,
   discardFailed: true,
@@ -43,8 +44,8 @@ export type ToEngine =
     };
 
 export type FromEngine =
-  /** An engine is there; each has an id of its own. */
-  | { readonly type: "engine"; readonly engine: string }
+  /** An engine is there; each has an id of its own, and the version of its database. */
+  | { readonly type: "engine"; readonly engine: string; readonly version: number }
   | { readonly type: "event"; readonly event: ClientEvent }
   | ({ readonly type: "result"; readonly id: string } & Outcome);
 

@@ -13,6 +13,7 @@ import {
   type Method,
   type ToEngine,
 } from "./calls.ts";
+import { SCHEMA } from "./database.ts";
 
 export interface EngineConnection extends ClientApi {
   /** The listener is called until what comes back is called. */
@@ -30,8 +31,11 @@ interface Call extends PromiseWithResolvers<unknown> {
 /** Calls wait until there is an engine: start one in a worker (`startEngineWorker`). */
 export function connectToEngine({
   name = DEFAULT_PROFILE,
+  version = SCHEMA.length,
 }: {
   readonly name?: string;
+  /** That of the database, as this page knows it. */
+  readonly version?: number;
 } = {}): EngineConnection {
   const channel = engineChannel(name);
   const calls = new Map<string, Call>();
@@ -41,8 +45,12 @@ export function connectToEngine({
     for (const listener of listeners) listener(event);
   };
   let engine: string | undefined;
+  /** An engine of a newer page is there, which this one may not understand. */
+  let outdated = false;
+  const tooOld = () => new ClientError("outdated", "a newer version of this page is in use");
 
   const call = (method: Method, args: readonly unknown[]): Promise<unknown> => {
+    if (outdated) return Promise.reject(tooOld());
     const request = { type: "call", id: crypto.randomUUID(), method, args } as const;
     const made = { request, ...Promise.withResolvers<unknown>() };
     calls.set(request.id, made);
@@ -61,7 +69,16 @@ export function connectToEngine({
   channel.onmessage = ({ data: message }: MessageEvent<FromEngine>) => {
     switch (message.type) {
       case "engine": {
-        if (message.engine === engine) return;
+        if (message.engine === engine || outdated) return;
+        // One of an older page is about to end.
+        if (message.version < version) return;
+        if (message.version > version) {
+          outdated = true;
+          for (const waiting of calls.values()) waiting.reject(tooOld());
+          calls.clear();
+          emit({ type: "connection", connection: "outdated" });
+          return;
+        }
         const successor = engine !== undefined;
         engine = message.engine;
         for (const { request } of calls.values()) post(request);
@@ -69,7 +86,7 @@ export function connectToEngine({
         return;
       }
       case "event":
-        emit(message.event);
+        if (engine !== undefined && !outdated) emit(message.event);
         return;
       case "result": {
         const made = calls.get(message.id);
@@ -97,8 +114,8 @@ export function connectToEngine({
 /** What happened between two engines was told to nobody: everything is shown again. */
 async function refresh(api: ClientApi, emit: (event: ClientEvent) => void): Promise<void> {
   try {
-    const { account, connection, conversations } = await api.snapshot();
-    emit({ type: "account", account });
+    const { account, lost = false, connection, conversations } = await api.snapshot();
+    emit({ type: "account", account, lost });
     emit({ type: "connection", connection });
     for (const conversation of conversations) {
       emit({ type: "conversation", conversation });

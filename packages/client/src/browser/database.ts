@@ -6,7 +6,13 @@
 
 import type { SigningKey } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import {
+  type DBSchema,
+  type IDBPDatabase,
+  type IDBPTransaction,
+  openDB,
+  type StoreNames,
+} from "idb";
 import { ClientError } from "../api.ts";
 import { type ClientStorage, ENGINE_RECORD, endOf } from "../storage.ts";
 import type { KeyName, KeyVault } from "../vault.ts";
@@ -16,25 +22,77 @@ interface Schema extends DBSchema {
   keys: { key: KeyName; value: { readonly publicKey: Bytes; readonly privateKey: CryptoKey } };
 }
 
+type Database = IDBPDatabase<Schema>;
+
+/** Makes a version of the database from the one before it; what it rejects with leaves that one as it was. */
+export type SchemaStep = (
+  database: Database,
+  transaction: IDBPTransaction<Schema, StoreNames<Schema>[], "versionchange">,
+) => void | Promise<void>;
+
+/** Step by step, from nothing. A step that was released is never changed; a new form of a record is a step too, so that older code keeps out. */
+export const SCHEMA: readonly SchemaStep[] = [
+  (database) => {
+    database.createObjectStore("records");
+    database.createObjectStore("keys");
+  },
+];
+
 export interface BrowserProfile {
   readonly storage: ClientStorage;
   readonly vault: KeyVault;
+  /** Settled when the database was taken away: by a newer version of the page, or by being deleted. */
+  readonly ended: Promise<"outdated" | "gone">;
 }
 
-/** Opens or makes the database. Whoever had it open before can no longer write. */
-export async function openBrowserProfile(name: string): Promise<BrowserProfile> {
-  const database = await openDB<Schema>(name, 1, {
-    upgrade: (fresh) => {
-      fresh.createObjectStore("records");
-      fresh.createObjectStore("keys");
-    },
-    // A newer version of the page wants to change the schema: it must not wait for us.
-    blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
-  });
-  return { storage: await openStorage(database), vault: openVault(database) };
+/**
+ * Opens or makes the database. Whoever had it open before can no longer write. Throws `ClientError`: `outdated` where the database is
+ * of a newer version, which is left alone; `storage` where it can't be opened, or brought to this version.
+ */
+export async function openBrowserProfile(
+  name: string,
+  schema: readonly SchemaStep[] = SCHEMA,
+): Promise<BrowserProfile> {
+  const { database, ended } = await openDatabase(name, schema);
+  return { storage: await openStorage(database), vault: openVault(database), ended };
 }
 
-async function openStorage(database: IDBPDatabase<Schema>): Promise<ClientStorage> {
+/** Brings the database to this version. Engines of an older page end, in whatever tab. Throws as `openBrowserProfile` does. */
+export async function updateDatabase(name: string, schema: readonly SchemaStep[]): Promise<void> {
+  (await openDatabase(name, schema)).database.close();
+}
+
+async function openDatabase(
+  name: string,
+  schema: readonly SchemaStep[],
+): Promise<{ readonly database: Database } & Pick<BrowserProfile, "ended">> {
+  const { promise: ended, resolve: end } = Promise.withResolvers<"outdated" | "gone">();
+  try {
+    const database = await openDB<Schema>(name, schema.length, {
+      upgrade: (changing, from, _to, transaction) => {
+        const steps = async () => {
+          for (const step of schema.slice(from)) await step(changing, transaction);
+        };
+        // The library waits for the transaction alone.
+        steps().catch(() => transaction.abort());
+      },
+      // Whoever wants to change or delete it must not wait for us.
+      blocking: (_current, wanted, event) => {
+        (event.target as IDBDatabase).close();
+        end(wanted === null ? "gone" : "outdated");
+      },
+      terminated: () => end("gone"),
+    });
+    return { database, ended };
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "VersionError") {
+      throw new ClientError("outdated", "the database is of a newer version", { cause });
+    }
+    throw new ClientError("storage", "the browser's database can't be opened", { cause });
+  }
+}
+
+async function openStorage(database: Database): Promise<ClientStorage> {
   const begin = () => database.transaction("records", "readwrite", { durability: "strict" });
   const claim = begin();
   const engine = Number((await claim.store.get(ENGINE_RECORD)) ?? 0) + 1;
@@ -85,7 +143,7 @@ async function openStorage(database: IDBPDatabase<Schema>): Promise<ClientStorag
   };
 }
 
-function openVault(database: IDBPDatabase<Schema>): KeyVault {
+function openVault(database: Database): KeyVault {
   const signerOf = (publicKey: Bytes, privateKey: CryptoKey): SigningKey => ({
     publicKey,
     sign: async (message) =>

@@ -18,7 +18,13 @@ import {
   type Outcome,
   type ToEngine,
 } from "./calls.ts";
-import { openBrowserProfile } from "./database.ts";
+import {
+  type BrowserProfile,
+  openBrowserProfile,
+  SCHEMA,
+  type SchemaStep,
+  updateDatabase,
+} from "./database.ts";
 
 /** How many answers are remembered, for calls that come twice. */
 const ANSWERS = 1000;
@@ -31,6 +37,8 @@ export interface EngineOptions {
   /** The name of the profile: of its database, its lock and its channel. */
   readonly name?: string;
   readonly log?: ClientOptions["log"];
+  /** How the database came to be as it is; the product's unless given. */
+  readonly schema?: readonly SchemaStep[];
 }
 
 /** Call it once in a dedicated worker: it runs for as long as the worker does. */
@@ -39,40 +47,58 @@ export function startEngineWorker(options: EngineOptions): void {
 }
 
 async function work(options: EngineOptions): Promise<void> {
-  const { name = DEFAULT_PROFILE, log } = options;
-  for (;;) {
+  const { name = DEFAULT_PROFILE, schema = SCHEMA, log } = options;
+  // An engine of an older page has the lock, and holds it for as long as nobody changes its database.
+  await updateDatabase(name, schema).catch((error: unknown) => log?.("database", error));
+  let outdated = false;
+  while (!outdated) {
     await navigator.locks.request(engineLock(name), async () => {
       const channel = engineChannel(name);
       try {
-        await serve(channel, open(options, name));
+        outdated = await serve(channel, open(options, name, schema), schema.length);
       } catch (error) {
         log?.("engine", error);
       }
       // Whoever calls meanwhile is told why; the next attempt may go better.
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      if (!outdated) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       channel.close();
     });
   }
 }
 
-async function open({ serviceOrigin, log }: EngineOptions, name: string): Promise<Client> {
-  const profile = await openBrowserProfile(name);
-  return createClient({
-    ...profile,
+interface Opened {
+  readonly client: Client;
+  readonly ended: BrowserProfile["ended"];
+}
+
+async function open(
+  { serviceOrigin, log }: EngineOptions,
+  name: string,
+  schema: readonly SchemaStep[],
+): Promise<Opened> {
+  const { storage, vault, ended } = await openBrowserProfile(name, schema);
+  const client = await createClient({
+    storage,
+    vault,
     crypto: webCrypto,
     service: { origin: serviceOrigin },
     ...(log && { log }),
   });
+  return { client, ended };
 }
 
-/** Answers calls until the client has stopped. Rejects where it could not be opened. */
-async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promise<void> {
+/** Answers calls until the client has stopped; whether a newer version of the page took over. Rejects where it could not be opened. */
+async function serve(
+  channel: BroadcastChannel,
+  opening: Promise<Opened>,
+  version: number,
+): Promise<boolean> {
   const engine = crypto.randomUUID();
   const answers = new Map<string, Promise<Outcome>>();
   const post = (message: FromEngine) => channel.postMessage(message);
   channel.onmessage = (event: MessageEvent<ToEngine>) => {
     const message = event.data;
-    if (message.type === "hello") post({ type: "engine", engine });
+    if (message.type === "hello") post({ type: "engine", engine, version });
     if (message.type !== "call") return;
     const { id } = message;
     // A call that comes a second time gets the answer of the first.
@@ -84,21 +110,23 @@ async function serve(channel: BroadcastChannel, opening: Promise<Client>): Promi
     }
     void answer.then((outcome) => post({ type: "result", id, ...outcome }));
   };
-  post({ type: "engine", engine });
-  const client = await opening;
+  post({ type: "engine", engine, version });
+  const { client, ended } = await opening;
   const unsubscribe = client.subscribe((event: ClientEvent) => post({ type: "event", event }));
-  await client.closed;
+  const why = await Promise.race([ended, client.closed]);
   unsubscribe();
+  if (why === "outdated") post({ type: "event", event: { type: "connection", connection: why } });
   await client.close();
+  return why === "outdated";
 }
 
 async function perform(
-  opening: Promise<Client>,
+  opening: Promise<Opened>,
   { method, args }: Extract<ToEngine, { type: "call" }>,
 ): Promise<Outcome> {
   try {
     if (!Object.hasOwn(METHODS, method)) throw new TypeError("no such method");
-    const client = await opening;
+    const { client } = await opening;
     // The tab's proxy has the method's own type: what comes here fits it.
     const call = client[method] as (...given: unknown[]) => Promise<unknown>;
     return { ok: true, value: await call.apply(client, [...args]) };

@@ -5,5 +5,5 @@
 
 export * from "../api.ts";
 export { connectToEngine, type EngineConnection } from "./connection.ts";
-export { openBrowserProfile } from "./database.ts";
+export { type BrowserProfile, openBrowserProfile, SCHEMA, type SchemaStep } from "./database.ts";
 export { type EngineOptions, startEngineWorker } from "./engine.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ServiceError } from "@conclave/delivery/client";
+import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
 import {
   type Accepted,
   bytesToText,
@@ -32,6 +32,7 @@ import { causeOf, refusalOf } from "../refusal.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import { type Intent, KEYS } from "./records.ts";
+import { renewal } from "./renewing.ts";
 import { isOfOtherEpoch, nextEpoch } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -178,6 +179,10 @@ async function changeFor(
       if (!leaf) return undefined;
       return { proposals: [{ proposalType: "remove", removed: leaf.leafIndex }], links: undefined };
     }
+    case "renew": {
+      const proposals = await renewal(state, group, intent);
+      return proposals && { proposals, links: undefined };
+    }
     case "revoke":
       return links.length > 0 ? { proposals: [], links: [] } : undefined;
   }
@@ -194,9 +199,7 @@ async function addition(
   if (state.roster.some(({ accountId }) => accountId === account)) return undefined;
   let { keyPackages } = intent;
   if (keyPackages.length === 0) {
-    const claimed = await state.environment.service.claimKeyPackages({
-      body: { accountId: intent.accountId, suites: [SUITE], requires: requirementsOf(group) },
-    });
+    const claimed = await claimFor(state, group, intent.accountId);
     keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
     const step = state.step();
     step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
@@ -215,6 +218,17 @@ async function addition(
     );
   }
   return { proposals, links: undefined };
+}
+
+/** A key package of each of the account's devices that has one. Throws `ServiceError`. */
+export function claimFor(
+  { environment }: ConversationState,
+  group: Group,
+  accountId: Bytes,
+): ReturnType<DeliveryClient["claimKeyPackages"]> {
+  return environment.service.claimKeyPackages({
+    body: { accountId, suites: [SUITE], requires: requirementsOf(group) },
+  });
 }
 
 /** What the group requires of its members (RFC 9420 §11.1). */

@@ -314,7 +314,7 @@ export class Conversation {
     const intent = state.intents.first();
     const stuck = this.#refusedAt === state.position.cursor;
     // What every member wants alike: each gives the others a chance to be first.
-    const releases = intent?.[1].type === "release";
+    const releases = intent?.[1].type === "release" || intent?.[1].type === "renew";
     if (!committable(group) && !releases) this.#proposalsAt = undefined;
     else if (!stuck) {
       // A member with proposals pending commits them before it sends (RFC 9420 §12.4).
@@ -369,7 +369,8 @@ export class Conversation {
       const outcome = await bringBack(state, group);
       // Whoever was first may not have brought back all.
       this.#reports = outcome !== undefined;
-      return outcome && this.#after(outcome);
+      if (outcome) return this.#after(outcome);
+      return state.intents.first() ? 0 : undefined;
     } catch (error) {
       if (!failureOf(error)) {
         this.#reports = true;
@@ -472,10 +473,6 @@ export class Conversation {
 
 function sameIntent(a: Intent, b: Intent): boolean {
   if (a.type === "revoke") return b.type === "revoke";
-  if (a.type === "invite" || a.type === "release") return false;
-  return (
-    (b.type === "add" || b.type === "remove") &&
-    a.type === b.type &&
-    equal(a.accountId, b.accountId)
-  );
+  if (a.type !== "add" && a.type !== "remove") return false;
+  return b.type === a.type && equal(a.accountId, b.accountId);
 }

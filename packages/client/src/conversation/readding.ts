@@ -26,6 +26,7 @@ import { newKeyPackage } from "../key-packages.ts";
 import { put, read } from "../storage.ts";
 import { acceptable, commitReturns, type Outcome } from "./committing.ts";
 import { KEYS, ShutOut } from "./records.ts";
+import { noticeRevoked } from "./renewing.ts";
 import type { ConversationState } from "./state.ts";
 
 /** How many are brought back by one commit. */
@@ -89,13 +90,14 @@ async function proofOf(
   }
 }
 
-/** Brings back those who say that they can't follow, if there are any. */
+/** Brings back those who say that they can't follow, if there are any, and wants the devices out that are revoked. */
 export async function bringBack(
   state: ConversationState,
   group: Group,
 ): Promise<Outcome | undefined> {
   const { groupId } = state;
-  const { reports } = await state.environment.service.reports({ groupId });
+  const { reports, revoked } = await state.environment.service.reports({ groupId });
+  await noticeRevoked(state, revoked);
   const leaving = group.pendingProposals.flatMap(({ proposal }) =>
     proposal.proposalType === "remove" ? [proposal.removed] : [],
   );

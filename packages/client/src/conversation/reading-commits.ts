@@ -115,13 +115,19 @@ async function tellMembership(
     ({ leafNode }) =>
       !summary.removed.some((one) => hex(one.leafNode.signatureKey) === hex(leafNode.signatureKey)),
   );
+  const accounts = await Promise.all(came.map(({ leafNode }) => deviceOf(leafNode)));
+  const coming = new Set(accounts.map(({ accountId }) => accountId));
+  const before = new Set(state.roster.map(({ accountId }) => accountId));
   const remaining = new Set(state.roster.map(({ leafIndex }) => leafIndex));
   for (const { leafIndex } of summary.removed) remaining.delete(leafIndex);
 
   for (const { leafIndex, leafNode } of summary.removed) {
     const { signatureKey, accountId, accountIdBytes } = await deviceOf(leafNode);
     step.peer(signatureKey, undefined);
-    const stays = state.roster.some((s) => remaining.has(s.leafIndex) && s.accountId === accountId);
+    // With another device, perhaps.
+    const stays =
+      coming.has(accountId) ||
+      state.roster.some((s) => remaining.has(s.leafIndex) && s.accountId === accountId);
     if (stays || summary.external || returning.has(signatureKey)) continue;
     const wished =
       proposals.some((proposed) => leafThatLeaves(proposed) === leafIndex) ||
@@ -130,7 +136,8 @@ async function tellMembership(
   }
   for (const { leafNode } of summary.added) {
     const account = await come(leafNode);
-    if (came.some((one) => one.leafNode === leafNode)) tell("added", account, committer);
+    const isNew = came.some((one) => one.leafNode === leafNode) && !before.has(hex(account));
+    if (isNew) tell("added", account, committer);
   }
   if (summary.external && summary.pathLeaf) {
     const account = await come(summary.pathLeaf);

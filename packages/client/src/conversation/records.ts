@@ -188,7 +188,9 @@ export type Intent =
   | { readonly type: "invite"; readonly link: InvitedLink }
   | { readonly type: "revoke" }
   /** A device that asked to be taken out, in an epoch that a joiner ended: the proposal is void, what it asked for stays. */
-  | { readonly type: "release"; readonly signatureKey: Bytes };
+  | { readonly type: "release"; readonly signatureKey: Bytes }
+  /** The account's list revokes devices that are in: they go, and those that are new come. */
+  | { readonly type: "renew"; readonly accountId: Bytes };
 
 /** As it will stand in the group's context. */
 export interface InvitedLink {
@@ -211,6 +213,7 @@ export const Intent: Codec<Intent> = select<"type", Intent>("type", uint8, {
   invite: [3, struct({ link: InvitedLink })],
   revoke: [4, struct({})],
   release: [5, struct({ signatureKey: opaque })],
+  renew: [6, struct({ accountId: fixed(32) })],
 });
 
 /** A commit that we can't follow. */

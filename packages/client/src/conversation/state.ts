@@ -8,7 +8,13 @@ import { type CarriedEntries, createCarriedEntries, ServiceError } from "@concla
 import { type LogEntry, linksOf } from "@conclave/delivery/protocol";
 import { type Batch, type Group, loadGroup, type MlsContext } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
-import type { ConversationId, ConversationSummary, Member, Warning } from "../api.ts";
+import {
+  ClientError,
+  type ConversationId,
+  type ConversationSummary,
+  type Member,
+  type Warning,
+} from "../api.ts";
 import { fromHex } from "../bytes.ts";
 import { type ChainPosition, chainStart } from "../chain.ts";
 import { type Environment, mlsContext } from "../environment.ts";
@@ -80,9 +86,10 @@ export class ConversationState implements History {
     for (const [key, bytes] of await storage.list(prefix)) {
       peers.set(key.slice(prefix.length), decode(Peer, bytes));
     }
+    const placed = await read(storage, Position, KEYS.position(id));
     const state = new ConversationState(environment, id, {
       record,
-      position: (await read(storage, Position, KEYS.position(id))) ?? NOWHERE,
+      position: placed ?? NOWHERE,
       outbox: await Outbox.load(storage, id),
       intents: await Intents.load(storage, id),
       peers,
@@ -95,6 +102,10 @@ export class ConversationState implements History {
       // What an earlier stay left is no group to go on with.
       await state.setGroup(group?.status === "removed" ? undefined : group);
     }
+    const begun = (state.last?.seq ?? 0) > 0 || (state.group?.epoch ?? 0n) > 0n;
+    const torn =
+      record.status === "active" && !record.restored && (!state.group || (begun && !placed));
+    if (torn) throw new ClientError("lost", "a part of a conversation's state is gone");
     return state;
   }
 

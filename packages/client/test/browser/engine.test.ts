@@ -45,14 +45,17 @@ afterAll(async () => {
   await world.close();
 });
 
-async function openTab(context: BrowserContext): Promise<Page> {
+async function openTab(context: BrowserContext, version = "now"): Promise<Page> {
   const page = await context.newPage();
   page.on("console", (message) => {
     if (process.env["CONCLAVE_LOG"]) console.error(message.text());
   });
-  await page.goto(address);
+  await page.goto(version.startsWith("next") ? `${address}?next` : address);
   await page.waitForFunction(() => "conclave" in globalThis);
-  await page.evaluate((origin) => conclave.startWorker(origin), world.origin);
+  await page.evaluate(([origin, one]) => conclave.startWorker(origin, one), [
+    world.origin,
+    version,
+  ] as const);
   return page;
 }
 
@@ -149,6 +152,79 @@ describe("the engine of a browser", () => {
         ),
     );
     expect(code).toBe("no-account");
+    await context.close();
+  });
+});
+
+const recordsIn = (page: Page): Promise<{ readonly version: number; readonly keys: number }> =>
+  page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.open("conclave");
+        request.onerror = () => reject(request.error);
+        request.onsuccess = () => {
+          const { result: database } = request;
+          database.onversionchange = () => database.close();
+          const all = database.transaction("records").objectStore("records").getAllKeys();
+          all.onsuccess = () => {
+            resolve({ version: database.version, keys: all.result.length });
+            database.close();
+          };
+        };
+      }),
+  );
+
+const codeOf = (page: Page): Promise<string> =>
+  page.evaluate(() =>
+    conclave.engine.snapshot().then(
+      () => "none",
+      (error: unknown) => (error instanceof Error && "code" in error ? String(error.code) : "?"),
+    ),
+  );
+
+describe("two versions of the page", () => {
+  it("the newer one takes over: the older says so, sends nothing more, and doesn't come back", async () => {
+    const context = await browser.newContext();
+    const old = await openTab(context);
+    await old.evaluate(() => conclave.engine.signUp("Gus"));
+    const id = await old.evaluate(() => conclave.engine.createConversation("Versions"));
+    await old.evaluate((c) => conclave.engine.sendText(c, "from the old", "v1"), id);
+    const next = await openTab(context, "next");
+    await untilTexts(next, id, ["from the old"]);
+    await expect.poll(() => old.evaluate(() => conclave.connections.at(-1))).toBe("outdated");
+    expect(await codeOf(old)).toBe("outdated");
+    await next.evaluate((c) => conclave.engine.sendText(c, "from the new", "v2"), id);
+    await untilTexts(next, id, ["from the old", "from the new"]);
+
+    // Without the newer page, the older one leaves the database alone, and says why; also when it is loaded again.
+    await next.close();
+    const before = await recordsIn(old);
+    expect(before.version).toBe(2);
+    const again = await openTab(context);
+    expect(await codeOf(again)).toBe("outdated");
+    expect(await recordsIn(old)).toEqual(before);
+    const last = await openTab(context, "next");
+    await untilTexts(last, id, ["from the old", "from the new"]);
+    await context.close();
+  });
+
+  it("a step to a newer one that fails leaves the database whole: the older page goes on", async () => {
+    const context = await browser.newContext();
+    const old = await openTab(context);
+    await old.evaluate(() => conclave.engine.signUp("Hedy"));
+    const id = await old.evaluate(() => conclave.engine.createConversation("Half-way"));
+    await old.evaluate((c) => conclave.engine.sendText(c, "kept", "w1"), id);
+    await untilTexts(old, id, ["kept"]);
+    const before = await recordsIn(old);
+    const next = await openTab(context, "next, failing");
+    expect(await codeOf(next)).toBe("storage");
+    expect((await recordsIn(old)).version).toBe(1);
+    expect((await recordsIn(old)).keys).toBeGreaterThanOrEqual(before.keys);
+    await next.close();
+    await old.reload();
+    await old.waitForFunction(() => "conclave" in globalThis);
+    await old.evaluate((origin) => conclave.startWorker(origin), world.origin);
+    await untilTexts(old, id, ["kept"]);
     await context.close();
   });
 });

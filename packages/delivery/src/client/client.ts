@@ -65,8 +65,8 @@ export interface RequestOptions {
   readonly timeout?: number;
 }
 
-/** The socket is no request; registering and signing in the client does itself. */
-export type RequestName = Exclude<RouteName, "register" | "signIn" | "socket">;
+/** The socket is no request; what starts a session the client does itself. */
+export type RequestName = Exclude<RouteName, "register" | "recover" | "signIn" | "socket">;
 
 /** What fills the route's path and query, and its body. */
 type Given<N extends RequestName> = ParametersOf<N> &
@@ -94,6 +94,8 @@ export type DeliveryClient = Requests & {
   readonly signInAs: (identity: SignInIdentity | undefined) => void;
   /** Makes the account of this device list, with the device that was named by `signInAs`, which is signed in then. */
   readonly register: (deviceList: Bytes) => Promise<void>;
+  /** Makes this the account's device list, with the device that was named by `signInAs`, which is signed in then. */
+  readonly recover: (deviceList: Bytes) => Promise<void>;
   /** A token, for the socket's first frame. */
   readonly token: () => Promise<string>;
   /** The token was refused: the next request signs in again. */
@@ -164,14 +166,16 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
 
   /** Once more with the service's clock, if ours is too far from it. */
   async function start(route: Route, given: object): Promise<string> {
-    const { instance: own } = identity ?? {};
+    const { instance: own, accountId } = identity ?? {};
     const instance = await own?.announce();
     const body = { ...given, ...(instance && { instance }) };
     const attempt = async (): Promise<Response> =>
-      send(route, { body: { ...body, signIn: await proof() } }).catch((error: unknown) => {
-        if (error instanceof ServiceError && error.code === "device-in-use") own?.refused();
-        throw error;
-      });
+      send(route, { accountId, body: { ...body, signIn: await proof() } }).catch(
+        (error: unknown) => {
+          if (error instanceof ServiceError && error.code === "device-in-use") own?.refused();
+          throw error;
+        },
+      );
     let response: Response;
     try {
       response = await attempt();
@@ -181,7 +185,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
       skew = theirs - now();
       response = await attempt();
     }
-    // Both routes that start a session answer so.
+    // All routes that start a session answer so.
     const session = (await resultOf(route, response)) as SignInResponse;
     await own?.entered();
     held = { text: session.token, expiresAt: session.expiresAt };
@@ -214,6 +218,9 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     },
     async register(deviceList) {
       await start(ROUTES.register, { deviceList });
+    },
+    async recover(deviceList) {
+      await start(ROUTES.recover, { deviceList });
     },
     token,
     forgetToken,

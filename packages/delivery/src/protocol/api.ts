@@ -107,6 +107,13 @@ export const RegisterRequest = z.object({
 });
 export type RegisterRequest = Body<typeof RegisterRequest>;
 
+/** `recovery`: asked by the account's root key. Answers with the account's device list. */
+export const RecoveryRequest = z.object({ recovery: bytes });
+export type RecoveryRequest = Body<typeof RecoveryRequest>;
+
+/** `recover`: the account's next device list, and the sign-in of a device on it. Answers as `signIn` does. */
+export const RecoverRequest: typeof RegisterRequest = RegisterRequest;
+
 export const SignInRequest = z.object({ signIn: bytes, instance: z.optional(instance) });
 export type SignInRequest = Body<typeof SignInRequest>;
 
@@ -353,9 +360,13 @@ export type ReportRequest = Body<typeof ReportRequest>;
 export const ReportResponse = z.object({ proven: z.boolean() });
 export type ReportResponse = Body<typeof ReportResponse>;
 
-/** `reports`: of those members who wait to be added again; each is to be checked by the key of its leaf. */
+/**
+ * `reports`: of those members who wait to be added again; each is to be checked by the key of its leaf. `revoked`: the accounts of members'
+ * devices that are revoked; their lists say which, and those leaves are to go.
+ */
 export const ReportsResponse = z.object({
   reports: z.array(z.object({ seq: count, report: bytes, proven: z.boolean() })),
+  revoked: z.array(bytes),
 });
 export type ReportsResponse = Body<typeof ReportsResponse>;
 

@@ -12,6 +12,7 @@ export * from "./ed25519.ts";
 export * from "./identity.ts";
 export * from "./link.ts";
 export * from "./problem.ts";
+export * from "./recovery.ts";
 export * from "./report.ts";
 export * from "./routes.ts";
 export * from "./sign-in.ts";

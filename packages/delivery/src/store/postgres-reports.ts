@@ -72,6 +72,15 @@ export function postgresReports(db: Database): ReportStore {
       }));
     },
 
+    async revokedIn(groupId) {
+      const rows = await db.all<{ account_id: Bytes }>(
+        `SELECT DISTINCT account_id FROM members JOIN devices USING (device)
+         WHERE group_id = $1 AND until_seq IS NULL AND revoked_at <> 0`,
+        groupId,
+      );
+      return rows.map((row) => row.account_id);
+    },
+
     async isBarred(groupId, device) {
       const row = await db.one(
         "SELECT 1 FROM barred WHERE group_id = $1 AND device = $2",

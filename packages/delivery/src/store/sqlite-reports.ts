@@ -76,6 +76,16 @@ export function sqliteReports(db: Database): ReportStore {
         }));
     },
 
+    async revokedIn(groupId) {
+      return db
+        .all<{ account_id: Bytes }>(
+          `SELECT DISTINCT account_id FROM members JOIN devices USING (device)
+           WHERE group_id = ? AND until_seq IS NULL AND revoked_at <> 0`,
+          groupId,
+        )
+        .map((row) => row.account_id);
+    },
+
     async isBarred(groupId, device) {
       const row = db.one("SELECT 1 FROM barred WHERE group_id = ? AND device = ?", groupId, device);
       return row !== undefined;

@@ -362,6 +362,8 @@ export interface ReportStore {
   }): Promise<"added" | "not-member">;
   /** By leaf index. */
   reports(groupId: Bytes): Promise<readonly StoredReport[]>;
+  /** The accounts of members' devices that are revoked. */
+  revokedIn(groupId: Bytes): Promise<readonly Bytes[]>;
   isBarred(groupId: Bytes, device: number): Promise<boolean>;
 }
 

@@ -474,9 +474,28 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       note: "A copy that takes over reads the log first, and finds what the other sent there.",
     },
     {
-      what: "The browser drops a part of the storage.",
-      tests: [],
-      note: "Client only, and not tested: without its storage a device is a new one and needs the recovery phrase; its old leaf stays until somebody removes it.",
+      what: "The browser drops a part of the storage: the page says so, nothing is sent, the recovery phrase leads to a fresh device, and the old leaf goes.",
+      tests: [
+        [
+          "messenger:browser/storage",
+          "loses its %s %s: the page says so, and the phrase leads to a fresh device",
+        ],
+        [
+          "client:client",
+          "comes back by its phrase on a fresh device, in the conversations that it was in; the old one is out",
+          "%s: says so, sends nothing, and begins again by the phrase",
+        ],
+        [
+          "delivery:accounts",
+          "is told its device list by its root key, and by nothing else",
+          "gets a fresh device by the list that its root key signs, which revokes the others",
+        ],
+        [
+          "delivery:store/contract-reports",
+          "come with the accounts whose devices were revoked, for as long as their leaves stay",
+        ],
+      ],
+      note: "The phrases of accounts from before 0.2 can't do this. A single node of a group's tree that is gone is not noticed at the start: the next commit is then refused, and the conversation says that it is out of step.",
     },
     {
       what: "The disk is full while a commit is applied.",
@@ -518,9 +537,15 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       note: "Client only.",
     },
     {
-      what: "A tab with an old version, and one with a newer schema.",
-      tests: [],
-      note: "Client only, and not tested: there is one schema so far; an old tab closes its database when a newer one asks (`packages/client/src/browser/database.ts`).",
+      what: "A tab with an old version, and one with a newer schema: the older stops and says so, and a step that fails leaves the old database whole.",
+      tests: [
+        [
+          "client:browser/engine",
+          "the newer one takes over: the older says so, sends nothing more, and doesn't come back",
+          "a step to a newer one that fails leaves the database whole: the older page goes on",
+        ],
+      ],
+      note: "Client only.",
     },
     {
       what: "A backup of messages is restored on a new device.",

@@ -140,6 +140,43 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
       expect(await store.reports(random(16))).toEqual([]);
     });
 
+    it("come with the accounts whose devices were revoked, for as long as their leaves stay", async () => {
+      const { groupId, commit } = await aGroup();
+      const account = {
+        accountId: random(32),
+        name: `reporter ${++count}`,
+        deviceList: random(100),
+        version: 1n,
+        hash: random(32),
+        expiresAt: BigInt(NOW),
+        devices: [1, 2].map(() => ({
+          deviceId: random(16),
+          signatureKey: random(32),
+          signInKey: random(32),
+          revokedAt: 0n,
+        })),
+      };
+      const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
+      await store.register({ ...account, registration: random(32), nonce });
+      const devices = await store.devicesOf(account.accountId);
+      await commit({
+        added: devices.map(({ device }, i) => ({ leafIndex: 3 + i, device })),
+      });
+      expect(await store.revokedIn(groupId)).toEqual([]);
+      await store.replaceDeviceList({
+        ...account,
+        version: 2n,
+        hash: random(32),
+        previousHash: account.hash,
+        devices: account.devices.map((one) => ({ ...one, revokedAt: BigInt(NOW) })),
+      });
+      expect(await store.revokedIn(groupId)).toEqual([account.accountId]);
+      await commit({ removed: [3] });
+      expect(await store.revokedIn(groupId)).toEqual([account.accountId]);
+      await commit({ removed: [4] });
+      expect(await store.revokedIn(groupId)).toEqual([]);
+    });
+
     it("are taken from who was in before the commit and still is", async () => {
       const { second, third, commit, report } = await aGroup();
       expect(await report(second, 1)).toBe("not-member");

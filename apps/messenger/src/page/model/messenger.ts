@@ -35,12 +35,23 @@ type Overlay =
       readonly accountId: AccountId;
     };
 
-type Screen = "starting" | "failed" | "elsewhere" | "sign-up" | "recovery-phrase" | "join" | "home";
+type Screen =
+  | "starting"
+  | "failed"
+  | "elsewhere"
+  | "outdated"
+  | "recover"
+  | "sign-up"
+  | "recovery-phrase"
+  | "join"
+  | "home";
 
 export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popped"> {
   readonly screen: ReadonlySignal<Screen>;
   /** Why the engine didn't start. */
   readonly failure: ReadonlySignal<ClientErrorCode | undefined>;
+  /** There was an account, whose name is known perhaps, and what the browser kept of it is gone. */
+  readonly loss: ReadonlySignal<{ readonly name: string | undefined } | undefined>;
   /** Known from sign-up until it is written down or the page is left, then nowhere. */
   readonly recoveryPhrase: ReadonlySignal<string | undefined>;
   /** The secret part of the link that was opened. In memory alone. */
@@ -58,6 +69,13 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   signUp(name: string): Promise<void>;
   confirmRecoveryPhrase(): Promise<void>;
   takeOver(): Promise<void>;
+  reload(): void;
+
+  /** Somebody has a recovery phrase, and no account here. */
+  wantRecovery(): void;
+  recover(phrase: string): Promise<void>;
+  /** To the sign-up, whatever was lost. */
+  beginAnew(): void;
 
   openInvitation(fragment: string): void;
   previewInvitation(): Promise<InvitationPreview>;
@@ -81,12 +99,24 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   dismissConversationWarnings(id: ConversationId): Promise<void>;
 }
 
+/** What the page keeps and does outside of the engine. */
+export interface Surroundings {
+  readonly newKey: () => string;
+  readonly reload: () => void;
+  /** The name of the account that this browser has, kept apart from the account: it tells that there was one. */
+  readonly remembered: () => string | undefined;
+  readonly remember: (name: string | undefined) => void;
+}
+
 export function createMessenger(
   engine: Engine,
   navigation: Navigation,
-  newKey: () => string,
+  { newKey, reload, remembered, remember }: Surroundings,
 ): Messenger {
   const { load, ...replica } = createReplica(engine);
+  const formerName = signal(remembered());
+  const anew = signal(false);
+  const recovering = signal(false);
   const started = signal(false);
   const failure = signal<ClientErrorCode>();
   const signingUp = signal(false);
@@ -97,11 +127,30 @@ export function createMessenger(
   const announcement = signal("");
   const drafts = new Map<ConversationId, Draft>();
 
+  const loss = computed(() => {
+    const { account, lost } = replica;
+    if (account.value !== undefined || anew.value || signingUp.value) return undefined;
+    const name = formerName.value;
+    return lost.value || name !== undefined ? { name } : undefined;
+  });
+  effect(() => {
+    const { value: account } = replica.account;
+    if (account === undefined) return;
+    remember(account.name);
+    batch(() => {
+      formerName.value = account.name;
+      anew.value = false;
+      recovering.value = false;
+    });
+  });
   const screen = computed<Screen>(() => {
+    if (failure.value === "outdated" || replica.connection.value === "outdated") return "outdated";
     if (failure.value !== undefined) return "failed";
     if (!started.value) return "starting";
     if (replica.connection.value === "elsewhere") return "elsewhere";
     if (recoveryPhrase.value !== undefined) return "recovery-phrase";
+    const none = replica.account.value === undefined;
+    if (none && (recovering.value || loss.value !== undefined)) return "recover";
     // The account may be there before the call that made it answers with the phrase.
     if (replica.account.value === undefined || signingUp.value) return "sign-up";
     return invitation.value === undefined ? "home" : "join";
@@ -135,6 +184,7 @@ export function createMessenger(
     up: navigation.up,
     screen,
     failure,
+    loss,
     recoveryPhrase,
     invitation,
     conversation,
@@ -171,6 +221,19 @@ export function createMessenger(
       recoveryPhrase.value = undefined;
     },
     takeOver: () => engine.takeOver(),
+    reload,
+
+    wantRecovery() {
+      recovering.value = true;
+    },
+    recover: (phrase) => engine.recover(phrase),
+    beginAnew() {
+      remember(undefined);
+      batch(() => {
+        anew.value = true;
+        recovering.value = false;
+      });
+    },
 
     openInvitation(fragment) {
       batch(() => {

@@ -15,6 +15,8 @@ import type { Engine } from "./engine.ts";
 
 export interface Replica {
   readonly account: ReadonlySignal<AccountState | undefined>;
+  /** What the account needs is gone from the storage. */
+  readonly lost: ReadonlySignal<boolean>;
   readonly connection: ReadonlySignal<Connection>;
   /** The one with the newest message first. */
   readonly conversations: ReadonlySignal<readonly ConversationSummary[]>;
@@ -29,6 +31,7 @@ export interface Replica {
 
 export function createReplica(engine: Engine): Replica {
   const account = signal<AccountState>();
+  const lost = signal(false);
   const connection = signal<Connection>("connecting");
   const byId = signal<ReadonlyMap<ConversationId, ConversationSummary>>(new Map());
   const warnings = signal<readonly Warning[]>([]);
@@ -36,6 +39,7 @@ export function createReplica(engine: Engine): Replica {
   const apply = (event: ClientEvent): void => {
     switch (event.type) {
       case "account":
+        lost.value = event.lost === true;
         account.value = event.account;
         return;
       case "connection":
@@ -55,6 +59,7 @@ export function createReplica(engine: Engine): Replica {
 
   return {
     account,
+    lost,
     connection,
     conversations: computed(() => [...byId.value.values()].toSorted(newestFirst)),
     warnings,
@@ -70,6 +75,7 @@ export function createReplica(engine: Engine): Replica {
       });
       const snapshot = await engine.snapshot();
       batch(() => {
+        lost.value = snapshot.lost === true;
         account.value = snapshot.account;
         connection.value = snapshot.connection;
         byId.value = new Map(snapshot.conversations.map((c) => [c.id, c]));

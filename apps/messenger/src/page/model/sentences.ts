@@ -32,7 +32,9 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   storage: "This browser could not save it: storage is full, or closed to this page.",
   fenced:
     "This tab was asleep while another one took over. Reload the page to go on; nothing is lost.",
-  "phrase-wrong": "These aren't the words of this account's recovery phrase.",
+  "phrase-wrong": "These aren't the words of an account's recovery phrase.",
+  lost: "Part of what this browser kept is gone. Reload the page: it says what to do.",
+  outdated: "A newer version of Conclave has been opened in this browser. Reload the page.",
   elsewhere: "A copy of this browser's data is in use somewhere else.",
   refused: "The service refused this.",
   internal: "Something went wrong here. Please try again; if it stays so, reload the page.",
@@ -143,6 +145,8 @@ export function connectionSentence(connection: Connection): string {
       return "No connection. What you write waits here, and is sent when it is back.";
     case "elsewhere":
       return "In use somewhere else";
+    case "outdated":
+      return "A newer version is in use";
   }
 }
 

@@ -10,6 +10,8 @@ import { Elsewhere } from "./elsewhere/elsewhere.tsx";
 import { Home } from "./home/home.tsx";
 import { Join } from "./join/join.tsx";
 import { useMessenger } from "./messenger-context.ts";
+import { Outdated } from "./outdated/outdated.tsx";
+import { Recover } from "./recover/recover.tsx";
 import { RecoveryPhrase } from "./recovery-phrase/recovery-phrase.tsx";
 import { SignUp } from "./sign-up/sign-up.tsx";
 import "./page.css";
@@ -33,6 +35,10 @@ export function Page(): JSX.Element {
       return <Failure reason={errorSentence(messenger.failure.value ?? "internal")} />;
     case "elsewhere":
       return <Elsewhere />;
+    case "outdated":
+      return <Outdated />;
+    case "recover":
+      return <Recover />;
     case "sign-up":
       return <SignUp />;
     case "recovery-phrase":

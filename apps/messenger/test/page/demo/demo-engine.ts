@@ -22,6 +22,7 @@ import type { Engine } from "../../../src/page/model/engine.ts";
 
 export interface DemoState {
   readonly account: AccountState | undefined;
+  readonly lost?: boolean;
   readonly conversations: readonly ConversationSummary[];
   readonly messages: readonly Message[];
   readonly warnings: readonly Warning[];
@@ -128,6 +129,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       await called("snapshot");
       return {
         account,
+        lost: initial.lost === true,
         connection,
         conversations: [...conversations.values()],
         warnings: initial.warnings,
@@ -149,6 +151,11 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     async confirmRecoveryPhrase() {
       await called("confirmRecoveryPhrase");
       account = { ...self(), recoveryPhrasePending: false };
+      tell({ type: "account", account });
+    },
+    async recover(phrase) {
+      await called("recover", phrase);
+      account = { accountId: "0a11ce00", name: "Alma Reyes", recoveryPhrasePending: false };
       tell({ type: "account", account });
     },
     async takeOver() {

@@ -158,6 +158,14 @@ const long = thread(
 
 export const scenes = {
   new: { account: undefined, conversations: [], messages: [], warnings: [], preview },
+  lost: {
+    account: undefined,
+    lost: true,
+    conversations: [],
+    messages: [],
+    warnings: [],
+    preview,
+  },
   empty: { account, conversations: [], messages: [], warnings: [], preview },
   home,
   "false-link": {

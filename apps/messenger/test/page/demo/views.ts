@@ -33,6 +33,17 @@ export async function signUp(page: Page): Promise<void> {
 export const views: readonly View[] = [
   { name: "sign-up", scene: "new" },
   { name: "recovery-phrase", scene: "new", act: signUp },
+  {
+    name: "recover",
+    scene: "new",
+    act: (page) => page.getByRole("button", { name: "I have a recovery phrase" }).click(),
+  },
+  { name: "lost", scene: "lost" },
+  {
+    name: "outdated",
+    scene: "home",
+    act: (page) => page.evaluate(() => globalThis.demo.connect("outdated")),
+  },
   { name: "empty", scene: "empty" },
   {
     name: "new-conversation",

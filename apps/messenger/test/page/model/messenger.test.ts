@@ -4,7 +4,15 @@ import { createNavigation } from "../../../src/page/model/place.ts";
 import { createDemoEngine, type DemoEngine, type DemoState, PHRASE } from "../demo/demo-engine.ts";
 import { jonas, scenes } from "../demo/scenes.ts";
 
-function setUp(scene: DemoState): { readonly engine: DemoEngine; readonly messenger: Messenger } {
+function setUp(
+  scene: DemoState,
+  former?: string,
+): {
+  readonly engine: DemoEngine;
+  readonly messenger: Messenger;
+  readonly memory: { name: string | undefined; reloads: number };
+} {
+  const memory = { name: former, reloads: 0 };
   const engine = createDemoEngine(scene);
   const navigation = createNavigation({
     state: null,
@@ -12,7 +20,17 @@ function setUp(scene: DemoState): { readonly engine: DemoEngine; readonly messen
     replaceState() {},
     back() {},
   });
-  return { engine, messenger: createMessenger(engine, navigation, () => "key") };
+  const messenger = createMessenger(engine, navigation, {
+    newKey: () => "key",
+    reload: () => {
+      memory.reloads += 1;
+    },
+    remembered: () => memory.name,
+    remember: (name) => {
+      memory.name = name;
+    },
+  });
+  return { engine, messenger, memory };
 }
 
 /** Lets what the engine answers at once arrive. */
@@ -51,6 +69,57 @@ describe("createMessenger", () => {
     await messenger.start();
     expect(messenger.screen.value).toBe("failed");
     expect(messenger.failure.value).toBe("storage");
+  });
+
+  test.each([
+    ["the engine says so", scenes.lost, undefined],
+    ["only the page knows that there was one", scenes.new, "Alma Reyes"],
+  ] as const)(
+    "an account that was lost is told, and comes back by its phrase: %s",
+    async (_, scene, former) => {
+      const { engine, messenger, memory } = setUp(scene, former);
+      await messenger.start();
+      expect(messenger.screen.value).toBe("recover");
+      expect(messenger.loss.value).toEqual({ name: former });
+      engine.failNext("recover", "phrase-wrong");
+      await expect(messenger.recover("words")).rejects.toMatchObject({ code: "phrase-wrong" });
+      expect(messenger.screen.value).toBe("recover");
+      await messenger.recover("words");
+      expect(messenger.screen.value).toBe("home");
+      expect(memory.name).toBe("Alma Reyes");
+    },
+  );
+
+  test("an account that was lost can be given up for another", async () => {
+    const { messenger, memory } = setUp(scenes.lost, "Alma Reyes");
+    await messenger.start();
+    messenger.beginAnew();
+    expect([messenger.screen.value, memory.name]).toEqual(["sign-up", undefined]);
+    await messenger.signUp("Other");
+    await messenger.confirmRecoveryPhrase();
+    expect([messenger.screen.value, memory.name]).toEqual(["home", "Other"]);
+  });
+
+  test("whoever has a phrase and nothing else may enter it, or go back", async () => {
+    const { messenger } = setUp(scenes.new);
+    await messenger.start();
+    messenger.wantRecovery();
+    expect([messenger.screen.value, messenger.loss.value]).toEqual(["recover", undefined]);
+    messenger.beginAnew();
+    expect(messenger.screen.value).toBe("sign-up");
+  });
+
+  test("a newer version of the page leaves nothing but to load again", async () => {
+    const { engine, messenger, memory } = setUp(scenes.home);
+    await messenger.start();
+    engine.connect("outdated");
+    expect(messenger.screen.value).toBe("outdated");
+    messenger.reload();
+    expect(memory.reloads).toBe(1);
+    const late = setUp(scenes.home);
+    late.engine.failNext("snapshot", "outdated");
+    await late.messenger.start();
+    expect(late.messenger.screen.value).toBe("outdated");
   });
 
   test("a copy that is in use elsewhere hides all, until it is taken over", async () => {

@@ -4,24 +4,35 @@ import {
   connectToEngine,
   type EngineConnection,
   openBrowserProfile,
+  SCHEMA,
 } from "../../../src/browser/index.ts";
 import { CASES } from "../../storage-contract.ts";
 
 declare global {
   var conclave: {
-    readonly startWorker: (serviceOrigin: string) => void;
+    readonly startWorker: (serviceOrigin: string, version?: string) => void;
     readonly engine: EngineConnection;
+    /** What the engine said of the connection, in order. */
+    readonly connections: readonly string[];
     readonly runCase: (name: string) => Promise<void>;
     readonly vault: () => Promise<{ readonly extractable: boolean; readonly verified: boolean }>;
   };
 }
 
+const isNext = location.search.startsWith("?next");
+const engine = connectToEngine(isNext ? { version: SCHEMA.length + 1 } : {});
+const connections: string[] = [];
+engine.subscribe((event) => {
+  if (event.type === "connection") connections.push(event.connection);
+});
+
 globalThis.conclave = {
-  startWorker: (serviceOrigin) => {
+  startWorker: (serviceOrigin, version = "now") => {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    worker.postMessage(serviceOrigin);
+    worker.postMessage({ serviceOrigin, version });
   },
-  engine: connectToEngine(),
+  engine,
+  connections,
   runCase: async (name) => {
     const database = `case ${crypto.randomUUID()}`;
     await CASES[name]?.({ open: async () => (await openBrowserProfile(database)).storage });

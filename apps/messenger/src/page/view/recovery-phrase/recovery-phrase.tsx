@@ -21,9 +21,8 @@ export function RecoveryPhrase(): JSX.Element {
           Write these {words.length} words down
         </h1>
         <p>
-          They unlock your account's root key in this browser: it is needed to renew your list of
-          devices and to change it. They are shown this once, and nobody else has them. They can't
-          bring back an account whose browser data is gone.
+          They bring your account back when this browser's data is gone, or on another device.
+          Whoever has them has your account. They are shown this once, and nobody else has them.
         </p>
         <ol class="phrase">
           {words.map((word, i) => (

@@ -43,6 +43,9 @@ export function SignUp(): JSX.Element {
             {task.running.value ? "Making your keys…" : "Begin"}
           </button>
         </Form>
+        <button type="button" class="button wide" onClick={() => messenger.wantRecovery()}>
+          I have a recovery phrase
+        </button>
       </section>
       <p class="gate-note">
         There is no password. Your account lives in this browser: its keys are made here and stay

@@ -1,0 +1,67 @@
+/**
+ * Coming back to an account by its recovery phrase; after the browser lost what it kept, or on a new device.
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { Form, TextField } from "../controls/form.tsx";
+import { Emblem } from "../controls/icon.tsx";
+import { useTask } from "../controls/task.ts";
+import { useMessenger } from "../messenger-context.ts";
+
+export function Recover(): JSX.Element {
+  const messenger = useMessenger();
+  const words = useSignal("");
+  const task = useTask();
+  const lost = messenger.loss.value;
+  return (
+    <main class="gate">
+      <Emblem />
+      <section class="card">
+        {lost === undefined ? (
+          <>
+            <h1 class="card-title">Bring your account back</h1>
+            <p>
+              This becomes the one device of your account. Any other, and what it kept, stops
+              working.
+            </p>
+          </>
+        ) : (
+          <>
+            <h1 class="card-title">This browser lost {lost.name ?? "your account"}'s data</h1>
+            <p role="alert">
+              What Conclave kept here is gone, or not complete: the browser made room, or somebody
+              cleared its data. Nothing of it is used any more. Your recovery phrase brings the
+              account back, as on a new device.
+            </p>
+          </>
+        )}
+        <p>
+          Earlier messages don't come back. The members of your conversations let the new device in,
+          and the old one out, when one of them is online.
+        </p>
+        <Form task={task} onSubmit={() => messenger.recover(words.value)}>
+          <TextField
+            label="Your recovery phrase"
+            hint="Twelve words, in their order."
+            value={words.value}
+            maxLength={200}
+            autoFocus
+            onInput={(value) => {
+              words.value = value;
+            }}
+          />
+          <button type="submit" class="button primary wide" disabled={task.running.value}>
+            {task.running.value ? "Asking for your account…" : "Bring it back"}
+          </button>
+        </Form>
+        <button type="button" class="button wide" onClick={() => messenger.beginAnew()}>
+          {lost === undefined ? "Back" : "Begin anew, with another name"}
+        </button>
+      </section>
+      <p class="gate-note">
+        The phrase of an account that was made before version 0.2 can't do this.
+      </p>
+    </main>
+  );
+}
