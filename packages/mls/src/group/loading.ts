@@ -103,7 +103,7 @@ async function signerFor(publicKey: Bytes, signer: Signer | SignerOf): Promise<S
 
 /**
  * The group with this id from storage, or undefined. `signer`: of our leaf; where a commit or Update of ours with a new one may be
- * under way, by public key. Throws `MlsError` with `storage` where a signer is another than is needed.
+ * under way, by public key. Throws `MlsError` with `storage` where a signer is another than is needed, or the epoch's secrets are gone.
  */
 export async function loadGroup(
   context: MlsContext,
@@ -116,6 +116,10 @@ export async function loadGroup(
   const { state, status, ownLeaf } = loaded;
   const { suite, tree, groupContext } = state;
   const storedSecrets = records.get(keys.secrets);
+  // Nothing is to be encrypted with secrets that are none.
+  if (status === "active" && !storedSecrets) {
+    throw new MlsError("storage", "14", "the epoch's secrets are gone");
+  }
   const { secrets, exporter } = storedSecrets
     ? decodeSecrets(storedSecrets)
     : { secrets: NO_SECRETS, exporter: undefined };

@@ -547,3 +547,15 @@ describe("a stored commit", () => {
     );
   });
 });
+
+describe("a stored group", () => {
+  it("isn't loaded without its epoch's secrets", async () => {
+    const alice = await person("alice");
+    const group = await found(alice);
+    const { groupId } = group;
+    const options = { groupId, signer: alice.signer };
+    expect((await loadGroup(alice.context, options))?.status).toBe("active");
+    await alice.context.storage.apply({ delete: [`group/${hex(groupId)}/secrets`] });
+    await expect(loadGroup(alice.context, options)).rejects.toMatchObject({ code: "storage" });
+  });
+});
