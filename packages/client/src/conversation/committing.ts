@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
+import { ServiceError } from "@conclave/delivery/client";
 import {
   type Accepted,
   bytesToText,
@@ -14,21 +14,19 @@ import {
 } from "@conclave/delivery/protocol";
 import {
   type CommitBundle,
-  EXTENSION,
   type Group,
   MlsError,
   type Proposal,
-  RequiredCapabilities,
   readGroupInfo,
   readKeyPackage,
 } from "@conclave/mls";
-import { type Bytes, decode } from "@conclave/mls/codec";
+import type { Bytes } from "@conclave/mls/codec";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { ClientError } from "../api.ts";
 import { equal, hex, utf8Bytes } from "../bytes.ts";
-import { SUITE } from "../environment.ts";
 import { sealToLinks, titleExtension, withLinks } from "../invitation.ts";
 import { causeOf, refusalOf } from "../refusal.ts";
+import { acceptable, claimFor } from "./claiming.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import { type Intent, KEYS } from "./records.ts";
@@ -218,44 +216,6 @@ async function addition(
     );
   }
   return { proposals, links: undefined };
-}
-
-/** A key package of each of the account's devices that has one. Throws `ServiceError`. */
-export function claimFor(
-  { environment }: ConversationState,
-  group: Group,
-  accountId: Bytes,
-): ReturnType<DeliveryClient["claimKeyPackages"]> {
-  return environment.service.claimKeyPackages({
-    body: { accountId, suites: [SUITE], requires: requirementsOf(group) },
-  });
-}
-
-/** What the group requires of its members (RFC 9420 §11.1). */
-function requirementsOf(group: Group): RequiredCapabilities {
-  const extension = group.extensions.find(
-    ({ extensionType }) => extensionType === EXTENSION.requiredCapabilities,
-  );
-  if (extension) return decode(RequiredCapabilities, extension.extensionData);
-  return { extensionTypes: [], proposalTypes: [], credentialTypes: [] };
-}
-
-/** A device that the account's list doesn't have is left out, and told. */
-export async function acceptable(state: ConversationState, keyPackage: Bytes): Promise<boolean> {
-  state.judgeNow();
-  try {
-    const { leafNode } = await validateKeyPackage(state.context, keyPackage);
-    await state.context.authentication.validate([leafNode], "new");
-    return true;
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (!refusal && !(error instanceof MlsError)) throw error;
-    if (causeOf(error, ServiceError)?.transient) throw error;
-    const step = state.step();
-    step.warn({ code: refusal?.code ?? "message-refused", ...refusal?.about });
-    await step.apply();
-    return false;
-  }
 }
 
 async function compose(

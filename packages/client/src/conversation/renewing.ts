@@ -10,7 +10,7 @@ import { type Group, type Proposal, readKeyPackage } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { equal, hex } from "../bytes.ts";
 import { refusalOf } from "../refusal.ts";
-import { acceptable, claimFor } from "./committing.ts";
+import { acceptable, claimFor } from "./claiming.ts";
 import type { Intent } from "./records.ts";
 import type { Seat } from "./roster.ts";
 import type { ConversationState } from "./state.ts";

@@ -99,7 +99,10 @@ const instance = z.object({
   takeOver: z.boolean(),
 });
 
-/** `register`: a new account with its first device. `signIn` proves the device key. Answers as `signIn` does. */
+/**
+ * `register`: a new account with its first device. `recover`: the account's next list, with a device of it. `signIn` proves the device's key.
+ * Answers as `signIn` does.
+ */
 export const RegisterRequest = z.object({
   deviceList: bytes,
   signIn: bytes,
@@ -110,9 +113,6 @@ export type RegisterRequest = Body<typeof RegisterRequest>;
 /** `recovery`: asked by the account's root key. Answers with the account's device list. */
 export const RecoveryRequest = z.object({ recovery: bytes });
 export type RecoveryRequest = Body<typeof RecoveryRequest>;
-
-/** `recover`: the account's next device list, and the sign-in of a device on it. Answers as `signIn` does. */
-export const RecoverRequest: typeof RegisterRequest = RegisterRequest;
 
 export const SignInRequest = z.object({ signIn: bytes, instance: z.optional(instance) });
 export type SignInRequest = Body<typeof SignInRequest>;

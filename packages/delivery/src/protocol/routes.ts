@@ -34,7 +34,6 @@ import {
   LookUpRequest,
   OpenApiDocument,
   ReadyResponse,
-  RecoverRequest,
   RecoveryRequest,
   RegisterRequest,
   ReplaceDeviceListRequest,
@@ -139,7 +138,7 @@ export const ROUTES = {
     summary:
       "Replaces the account's device list by the one that follows it, and signs in a device of it.",
     signIn: false,
-    body: { schema: RecoverRequest, limit: SMALL },
+    body: { schema: RegisterRequest, limit: SMALL },
     answer: { status: 201, schema: SignInResponse },
     problems: [
       "not-allowed",
