@@ -44,6 +44,11 @@ export function problemResponse({ code, message, members, headers }: Refusal): R
   };
   return new Response(toJson(problem), {
     status,
-    headers: { ...headers, "content-type": "application/problem+json" },
+    headers: {
+      ...headers,
+      // RFC 9110 §11.6.1: who answers 401 says what to come with.
+      ...(status === 401 && { "www-authenticate": "Bearer" }),
+      "content-type": "application/problem+json",
+    },
   });
 }

@@ -317,7 +317,10 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       });
     });
   }
-  app.notFound(() => problemResponse(new Refusal("not-found", "there is nothing here")));
+  app.notFound((c) => {
+    c.set("code", "not-found");
+    return problemResponse(new Refusal("not-found", "there is nothing here"));
+  });
   app.onError((error, c) => {
     if (!(error instanceof Refusal)) c.set("error", traceOf(error));
     const refusal = refusalFor(error);

@@ -228,6 +228,11 @@ describe("limits", () => {
 });
 
 describe("the log of the service", () => {
+  it("says with each 401 what to come with", async () => {
+    const { status, headers } = await call(world, "GET", "/v1/groups");
+    expect([status, headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
+  });
+
   it("has a line a request, which says neither who nor what", async () => {
     const person = await newPerson("Very Private Name");
     const bearer = await register(world, person);
@@ -235,12 +240,14 @@ describe("the log of the service", () => {
     await call(world, "GET", `/v1/accounts/${id}/device-list?secret=query`, { token: bearer });
     await call(world, "POST", "/v1/directory/lookup", { token: bearer, body: { name: "Nobody" } });
     await call(world, "GET", `/v1/links/${bytesToText(random(16))}`, { token: bearer });
-    const lines = world.lines.slice(-4);
+    await call(world, "GET", "/v1/nothing", { token: bearer });
+    const lines = world.lines.slice(-5);
     expect(lines.map((line) => [line.route, line.status, line.code])).toEqual([
       ["register", 201, undefined],
       ["deviceList", 200, undefined],
       ["lookUp", 404, "not-found"],
       ["link", 404, "not-found"],
+      ["-", 404, "not-found"],
     ]);
     const text = JSON.stringify(world.lines);
     for (const secret of ["Private", "Nobody", id, bearer, "query", "127.0.0.1"]) {
