@@ -5,6 +5,8 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { orUsage } from "../../mls/conformance/command-line.ts";
 import { settings } from "../src/config.ts";
 
 export const GUIDE: URL = new URL("../../../docs/running-delivery.md", import.meta.url);
@@ -48,5 +50,6 @@ export async function guideWithTable(guide: string): Promise<string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  orUsage("npm run docs:settings", parseArgs);
   await writeFile(GUIDE, await guideWithTable(await readFile(GUIDE, "utf8")));
 }

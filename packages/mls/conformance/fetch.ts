@@ -8,6 +8,8 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { orUsage } from "./command-line.ts";
 
 const REPOSITORY = "https://github.com/mlswg/mls-implementations";
 /** The vectors grow now and then; the tests name the state that they were written for. */
@@ -43,6 +45,9 @@ function fetchVectors(repository: string): void {
 }
 
 if (import.meta.main) {
-  fetchVectors(process.argv[2] ?? REPOSITORY);
+  const { positionals } = orUsage("npm run conformance:fetch [-- REPOSITORY]", () =>
+    parseArgs({ allowPositionals: true, options: {} }),
+  );
+  fetchVectors(positionals[0] ?? REPOSITORY);
   console.log(`the test vectors of ${COMMIT} are in ${FETCHED}`);
 }
