@@ -3,7 +3,6 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
 import { HASHES, type HashName } from "./suite.ts";
 
 /** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
@@ -36,6 +35,8 @@ export function hmacOf<H extends Uint8Array>(
   const digest = hash(inner);
   outer.set(digest, block);
   const made = hash(outer);
-  wipe(inner, outer, digest);
+  inner.fill(0);
+  outer.fill(0);
+  digest.fill(0);
   return made;
 }

@@ -43,22 +43,22 @@ function begin(block: Bytes, length: number): Bytes {
   return output;
 }
 
-/** HKDF-Expand (RFC 5869 §2.3), `length` bytes. Throws `TypeError` beyond 255 hashes, where its counter ends. */
+/** HKDF-Expand (RFC 5869 §2.3), `length` bytes; `info` in parts. Throws `TypeError` beyond 255 hashes, where its counter ends. */
 export function hkdfExpand(
   provider: CryptoProvider,
   name: HashName,
   prk: Bytes,
-  info: Bytes,
   length: number,
+  ...info: readonly Bytes[]
 ): Bytes {
   if (length > 255 * HASHES[name].nh) throw new TypeError(`HKDF can't give ${length} bytes`);
   if (length <= HASHES[name].nh) {
-    return begin(provider.hmac(name, prk, concat(info, FIRST)), length);
+    return begin(provider.hmac(name, prk, concat(...info, FIRST)), length);
   }
   const output = new Uint8Array(length);
   let block: Bytes = EMPTY;
   for (let at = 0, counter = 1; at < length; at += block.length, counter++) {
-    const next = provider.hmac(name, prk, concat(block, info, Uint8Array.of(counter)));
+    const next = provider.hmac(name, prk, concat(block, ...info, Uint8Array.of(counter)));
     wipe(block);
     block = next;
     output.set(block.length > length - at ? block.subarray(0, length - at) : block, at);
@@ -103,8 +103,8 @@ export function expandWithLabel(
 ): Bytes {
   const head = kdfLabelHead(label, length);
   if (context.length >= 2 ** 6 || length > suite.nh) {
-    const info = concat(head, encode(opaque, context));
-    return hkdfExpand(suite.provider, suite.hash, secret, info, length);
+    const info = encode(opaque, context);
+    return hkdfExpand(suite.provider, suite.hash, secret, length, head, info);
   }
   // As most are: a context whose length takes a byte, and one block, whose number is 1 (RFC 5869 §2.3).
   const input = new Uint8Array(head.length + context.length + 2);

@@ -86,8 +86,8 @@ export function labeledExpand(
   info: Bytes,
   length: number,
 ): Bytes {
-  const labeled = concat(i2osp(length, 2), VERSION, kdf.suiteId, labelBytes(label), info);
-  return hkdfExpand(kdf.provider, kdf.hash, prk, labeled, length);
+  const labeled = [i2osp(length, 2), VERSION, kdf.suiteId, labelBytes(label), info];
+  return hkdfExpand(kdf.provider, kdf.hash, prk, length, ...labeled);
 }
 
 /** RFC 9180 §7.1: HPKE's number, sizes of keys in bytes, and the hash of the KEM's own KDF. */

@@ -80,7 +80,7 @@ export function ownLeafNode({ state, ownLeaf }: Pick<NextEpoch, "state" | "ownLe
 }
 
 /** The keys that still fit: those whose public half the tree shows at their node. */
-export function fittingKeys(
+function fittingKeys(
   tree: RatchetTree,
   keys: Iterable<readonly [number, KeyPair]>,
 ): Map<number, KeyPair> {

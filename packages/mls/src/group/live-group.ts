@@ -14,7 +14,7 @@ import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
-import { fittingKeys, type MlsContext, type NextEpoch, ownLeafNode } from "./epoch.ts";
+import { type MlsContext, type NextEpoch, ownLeafNode } from "./epoch.ts";
 import { GroupEvents } from "./events.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
 import { PastEpochs } from "./past-epochs.ts";
@@ -244,7 +244,7 @@ export class LiveGroup {
     this.live = {
       state: next.state,
       ownLeaf: next.ownLeaf,
-      keys: fittingKeys(next.state.tree, next.keys),
+      keys: next.keys,
       secrets: next.secrets,
       secretTree: nextTree,
       exporter,

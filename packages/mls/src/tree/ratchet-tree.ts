@@ -283,16 +283,21 @@ function merged(numbers: readonly number[], added: readonly number[]): readonly 
   return ordered ? all : all.sort((a, b) => a - b);
 }
 
-/** The tree with the inner nodes above a leaf set, by node index; those without a parent node given are blank. */
+/** The tree with a leaf set or blanked, and the inner nodes above it, by node index: those without a parent node given are blank. */
 export function withPath(
   tree: RatchetTree,
   leafIndex: number,
   parents: ReadonlyMap<number, ParentNode>,
+  leaf: LeafNode | undefined,
 ): RatchetTree {
   const gone: Bytes[] = [];
   const come: Bytes[] = [];
   const walk = (node: TreeNode): TreeNode => {
-    if (!isSubtree(node)) return node;
+    if (!isSubtree(node)) {
+      gone.push(...leafKeys(node.leaf));
+      come.push(...leafKeys(leaf));
+      return leafSlot(leafIndex, leaf);
+    }
     const { index, left, right } = node;
     const parent = parents.get(index);
     if (node.parent) gone.push(node.parent.encryptionKey);
@@ -305,19 +310,16 @@ export function withPath(
   return { ...tree, root, keys: reindexed(tree.keys, gone, come) };
 }
 
-/** Blanks the inner nodes above a leaf. */
-function blankPath(tree: RatchetTree, leafIndex: number): RatchetTree {
-  return withPath(tree, leafIndex, new Map());
-}
+const NO_PARENTS: ReadonlyMap<number, ParentNode> = new Map();
 
 /** Replaces a member's leaf and blanks the path above it (§12.1.2). */
 export function updateLeaf(tree: RatchetTree, leafIndex: number, leaf: LeafNode): RatchetTree {
-  return withLeaf(blankPath(tree, leafIndex), leafIndex, leaf);
+  return withPath(tree, leafIndex, NO_PARENTS, leaf);
 }
 
 /** Blanks a leaf and the path above it, and cuts the tree in half while its right half is empty (§7.7, §12.1.3). */
 export function removeLeaf(tree: RatchetTree, leafIndex: number): RatchetTree {
-  return truncated(withLeaf(blankPath(tree, leafIndex), leafIndex, undefined));
+  return truncated(withPath(tree, leafIndex, NO_PARENTS, undefined));
 }
 
 /** §7.7: without right halves that hold nobody. What stood above such a half, in a tree from outside, goes with its key. */

@@ -34,10 +34,9 @@ import {
   resolution,
   type Subtree,
   type TreeNode,
-  withLeaf,
   withPath,
 } from "./ratchet-tree.ts";
-import { parentHash } from "./tree-hash.ts";
+import { parentHash as parentHashOf } from "./tree-hash.ts";
 import { commonAncestor, isBelow } from "./tree-math.ts";
 
 /** §7.6 `UpdatePathNode`: the key of one node of the filtered direct path, and its secret for each key below its copath node. */
@@ -99,16 +98,14 @@ export async function derivePathSecrets(
 }
 
 /**
- * The tree with new public keys on a member's path, everything else above it blank, and the parent hashes
- * that follow; and the parent hash for the member's new leaf, which still has to be put in (§7.5, §7.9).
+ * The parent nodes, by node index, that new public keys on a path make, with the parent hashes that follow; and the parent hash for the
+ * member's new leaf (§7.5, §7.9).
  */
-function withPathKeys(
+function pathParents(
   suite: Suite,
-  tree: RatchetTree,
-  leafIndex: number,
+  steps: readonly PathStep[],
   publicKeys: readonly Bytes[],
-): { readonly tree: RatchetTree; readonly parentHash: Bytes } {
-  const steps = filteredDirectPath(tree, leafIndex);
+): { readonly parents: ReadonlyMap<number, ParentNode>; readonly parentHash: Bytes } {
   if (steps.length !== publicKeys.length) {
     throw new MlsError(
       "update-path",
@@ -122,9 +119,9 @@ function withPathKeys(
     const encryptionKey = publicKeys[i] ?? EMPTY;
     const parent = { encryptionKey, parentHash: above, unmergedLeaves: [] };
     parents.set(step.node.index, parent);
-    above = parentHash(suite, parent, step.copath);
+    above = parentHashOf(suite, parent, step.copath);
   }
-  return { tree: withPath(tree, leafIndex, parents), parentHash: above };
+  return { parents, parentHash: above };
 }
 
 /** What a committer makes before it can sign or encrypt anything. */
@@ -147,19 +144,20 @@ export async function createPath(
   leafIndex: number,
   signLeaf: (encryptionKey: Bytes, parentHash: Bytes) => Promise<LeafNode>,
 ): Promise<NewPath> {
-  const indices = filteredDirectPath(tree, leafIndex).map(({ node }) => node.index);
+  const steps = filteredDirectPath(tree, leafIndex);
+  const indices = steps.map(({ node }) => node.index);
   const first = suite.provider.random(suite.nh);
   const { path, commitSecret } = await derivePathSecrets(suite, first, indices);
   const leafKeyPair = await generateKeyPair(suite);
   const publicKeys = path.map(({ keyPair }) => keyPair.publicKey);
-  const withKeys = withPathKeys(suite, tree, leafIndex, publicKeys);
-  const leafNode = await signLeaf(leafKeyPair.publicKey, withKeys.parentHash);
+  const { parents, parentHash } = pathParents(suite, steps, publicKeys);
+  const leafNode = await signLeaf(leafKeyPair.publicKey, parentHash);
   return {
     path,
     leafKeyPair,
     commitSecret,
     leafNode,
-    tree: withLeaf(withKeys.tree, leafIndex, leafNode),
+    tree: withPath(tree, leafIndex, parents, leafNode),
   };
 }
 
@@ -206,8 +204,9 @@ export function mergePath(
   added: ReadonlySet<number>,
 ): RatchetTree {
   const publicKeys = path.nodes.map(({ encryptionKey }) => encryptionKey);
-  const merged = withPathKeys(suite, tree, leafIndex, publicKeys);
-  for (const [i, { copath }] of filteredDirectPath(tree, leafIndex).entries()) {
+  const steps = filteredDirectPath(tree, leafIndex);
+  const { parents, parentHash } = pathParents(suite, steps, publicKeys);
+  for (const [i, { copath }] of steps.entries()) {
     const due = recipients(copath, added).length;
     const found = path.nodes[i]?.encryptedPathSecret.length;
     if (found !== due) {
@@ -215,14 +214,14 @@ export function mergePath(
     }
   }
   const { source } = path.leafNode;
-  if (source.leafNodeSource !== "commit" || !bytesEqual(source.parentHash, merged.parentHash)) {
+  if (source.leafNodeSource !== "commit" || !bytesEqual(source.parentHash, parentHash)) {
     throw new MlsError(
       "parent-hash",
       "7.9.2",
       "the new leaf does not carry the parent hash of its path",
     );
   }
-  return withLeaf(merged.tree, leafIndex, path.leafNode);
+  return withPath(tree, leafIndex, parents, path.leafNode);
 }
 
 /** Private keys that a member holds, by node index. */

@@ -9,7 +9,7 @@ import { utf8 } from "../people.ts";
 describe("RFC 5869 §2.3 an expansion", () => {
   it.each([7, 32, 70])("of %i bytes leaves none of its blocks", (length) => {
     const { crypto, left } = ledgerOf(nodeCrypto);
-    const output = hkdfExpand(crypto, "sha256", new Uint8Array(32), utf8("info"), length);
+    const output = hkdfExpand(crypto, "sha256", new Uint8Array(32), length, utf8("in"), utf8("fo"));
     expect(output).toHaveLength(length);
     const [wanted] = [output.slice()];
     if (length !== 32) output.fill(0);

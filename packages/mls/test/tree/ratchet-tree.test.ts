@@ -13,6 +13,7 @@ import {
   decodeRatchetTree,
   encodeRatchetTree,
   isSubtree,
+  leafAt,
   membersOf,
   pathAt,
   type RatchetTree,
@@ -52,7 +53,7 @@ function committed(tree: RatchetTree, leafIndex: number): RatchetTree {
     ({ index }) =>
       [index, { encryptionKey: newKey(), parentHash: EMPTY, unmergedLeaves: [] }] as const,
   );
-  return withPath(tree, leafIndex, new Map(parents));
+  return withPath(tree, leafIndex, new Map(parents), leafAt(tree, leafIndex));
 }
 
 /** Adds some, removes one, or commits; `pick` says who. */
