@@ -1,7 +1,8 @@
 /**
  * The floor: of each step, the whole cryptographic operations that the protocol demands, and the hashing and copying of the bytes
- * that it can't do without, on node:crypto directly, in the fastest way that was found. It decodes nothing, checks nothing and
- * keeps nothing: no implementation on this backend can be faster, one that does all of the rest must be slower.
+ * that it can't do without, on node:crypto directly, in the fastest way that was found. It decodes nothing, keeps nothing, and checks
+ * nothing but that no key is in use twice (§7.3, §12.4.2), which takes a look-up for each: no implementation on this backend can be
+ * faster, one that does all of the rest must be slower.
  *
  * What takes an operation for each member (verifying leaves, sealing to each) runs on all cores, as this package runs it.
  * What depends on what came before it runs in sequence.
@@ -33,9 +34,16 @@ const NH = 32;
 /** Sizes on the wire, in bytes, with names of about ten letters and no extensions. */
 const LEAF = 190;
 const KEY_PACKAGE = 300;
-const PARENT_HASH_INPUT = 70;
+/** Of a node with a key, a parent hash and no unmerged leaves (§7.8); of a blank one; of a parent hash (§7.9). */
+const TREE_HASH_INPUT = 135;
+const BLANK_HASH_INPUT = 70;
+const PARENT_HASH_INPUT = 99;
+const GROUP_CONTEXT = 130;
 const GROUP_INFO = 280;
 const MESSAGE = 256;
+/** Of an application message: what stands behind its 100 bytes (§6.3.1). */
+const SIGNATURE = randomBytes(64);
+const PADDING = Buffer.alloc(12);
 
 /** From this many on, operations that don't depend on each other go to other threads, as in this package. */
 const WORTH_THREADS = 10;
@@ -154,15 +162,48 @@ async function sealToAll(publicKeys: readonly Raw[], plaintext: Raw): Promise<Bu
   return Promise.all(publicKeys.map((raw) => hpkeSealAside(raw, plaintext)));
 }
 
+/** What a signature is over stands in one piece: a label, what was said, and the GroupContext or the leaf's place (§5.1.2, §6.1, §7.2). */
+const LABEL = randomBytes(26);
+const CONTEXT = randomBytes(GROUP_CONTEXT);
+const PLACE = randomBytes(21);
+const NOTHING = Buffer.alloc(0);
+function toBeSigned(message: Raw, behind: Raw): Buffer {
+  return Buffer.concat([LABEL, message, behind]);
+}
+
+/** The public keys of a tree: that each stands there once is a look-up for each that comes (§7.3, §12.4.2). */
+class KeysInUse {
+  readonly #keys = new Set<string>();
+
+  come(keys: readonly Raw[]): void {
+    for (const key of keys) {
+      const name = nameOf(key);
+      if (this.#keys.has(name)) throw new Error("in use");
+      this.#keys.add(name);
+    }
+  }
+
+  go(keys: readonly Raw[]): void {
+    for (const key of keys) this.#keys.delete(nameOf(key));
+  }
+}
+
+function nameOf(key: Raw): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+}
+
 interface Signed {
   readonly key: Raw;
   readonly message: Raw;
+  /** What is signed along with it. */
+  readonly behind: Raw;
   readonly signature: Raw;
 }
 
-function verifyOne({ key, message, signature }: Signed): void {
+function verifyOne({ key, message, behind, signature }: Signed): void {
   const imported = { key: Buffer.from(key), format: "raw-public", asymmetricKeyType: "ed25519" };
-  if (!verify(null, message, createPublicKey(imported as never), signature)) throw new Error("!");
+  const tbs = toBeSigned(message, behind);
+  if (!verify(null, tbs, createPublicKey(imported as never), signature)) throw new Error("!");
 }
 
 async function verifyAll(signed: readonly Signed[]): Promise<void> {
@@ -172,14 +213,14 @@ async function verifyAll(signed: readonly Signed[]): Promise<void> {
   }
   await Promise.all(
     signed.map(
-      ({ key, message, signature }) =>
+      ({ key, message, behind, signature }) =>
         new Promise<void>((resolve, reject) => {
           const imported = createPublicKey({
             key: Buffer.from(key),
             format: "raw-public",
             asymmetricKeyType: "ed25519",
           });
-          verify(null, message, imported, signature, (error, valid) =>
+          verify(null, toBeSigned(message, behind), imported, signature, (error, valid) =>
             error || !valid ? reject(error ?? new Error("invalid")) : resolve(),
           );
         }),
@@ -210,16 +251,17 @@ function hashes(count: number, size: number): void {
   for (let i = 0; i < count; i++) hash("sha256", input, "buffer");
 }
 
-/** The hashes of a tree's nodes (§7.8), all of them. */
+/** The hashes of the nodes of a tree that nobody has committed in (§7.8), all of them. */
 function treeHash(n: number): void {
   hashes(n, LEAF);
-  hashes(n, PARENT_HASH_INPUT);
+  hashes(n, BLANK_HASH_INPUT);
 }
 
 /** The hashes that a path changes: of its leaf and nodes (§7.8), and the parent hashes that chain them (§7.9). */
 function pathHashes(n: number): void {
   hashes(1, LEAF);
-  hashes(2 * levels(n), PARENT_HASH_INPUT);
+  hashes(levels(n), TREE_HASH_INPUT);
+  hashes(levels(n), PARENT_HASH_INPUT);
 }
 
 function levels(n: number): number {
@@ -278,10 +320,11 @@ export function subject(): Subject {
   const hpkeKeys = hpkeKey(expand(expand(shared, INFO), INFO));
   const opening = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
   const kemOutput = ephemeral.publicKey.export({ format: "raw-public" });
-  const signed = (message: Raw): Signed => ({
+  const signed = (message: Raw, behind: Raw): Signed => ({
     key: ownRaw,
     message,
-    signature: sign(null, message, own.privateKey),
+    behind,
+    signature: sign(null, toBeSigned(message, behind), own.privateKey),
   });
   let n = 0;
   /** Of different members: one key for all would stay in the processor's caches. */
@@ -290,14 +333,22 @@ export function subject(): Subject {
   let keyPackages: Signed[] = [];
   let populated = new Populated(0);
   let places: readonly number[] = [];
-  let commit = signed(DATA);
+  let commit = signed(DATA, CONTEXT);
   let processed = 0;
-  const message = signed(randomBytes(MESSAGE));
+  const message = signed(DATA, CONTEXT);
+  const groupInfo = signed(randomBytes(GROUP_INFO), NOTHING);
+  const pathLeaf = signed(randomBytes(LEAF), PLACE);
+  let inUse = new KeysInUse();
+  /** The keys of the path that was last taken, and those that take turns with them: of its nodes, and two of its leaf. */
+  let pathKeys: Raw[] = [];
+  let nextPathKeys: Raw[] = [];
 
   return {
     suite: SUITE,
     setup: async (size) => {
       n = size;
+      const newKeys = (): Raw[] => Array.from({ length: levels(n) + 2 }, () => randomBytes(32));
+      [pathKeys, nextPathKeys] = [newKeys(), newKeys()];
       recipients = [];
       leaves = [];
       keyPackages = [];
@@ -308,7 +359,8 @@ export function subject(): Subject {
         const signedBy = (about: Raw): Signed => ({
           key,
           message: about,
-          signature: sign(null, about, privateKey),
+          behind: NOTHING,
+          signature: sign(null, toBeSigned(about, NOTHING), privateKey),
         });
         leaves.push(signedBy(randomBytes(LEAF)));
         keyPackages.push(signedBy(randomBytes(KEY_PACKAGE)));
@@ -322,9 +374,12 @@ export function subject(): Subject {
         await verifyAll(keyPackages.slice(1));
         hashes(n - 1, KEY_PACKAGE);
         treeHash(n);
+        inUse = new KeysInUse();
+        inUse.come(recipients);
+        inUse.come(leaves.map(({ key }) => key));
         // The commit is signed, tagged, and enters the transcript; the GroupInfo is signed and encrypted.
         const made = Buffer.concat(keyPackages.slice(1).map((one) => one.message));
-        sign(null, made, own.privateKey);
+        sign(null, toBeSigned(made, CONTEXT), own.privateKey);
         transcript(made);
         keySchedule();
         sign(null, INFO, own.privateKey);
@@ -338,9 +393,12 @@ export function subject(): Subject {
       return timed(async () => {
         hpkeOpen(hpkeRaw, kemOutput, opening);
         keySchedule();
-        verifyOne(message);
+        verifyOne(groupInfo);
         Buffer.from(tree);
         treeHash(n);
+        const shown = new KeysInUse();
+        shown.come(recipients);
+        shown.come(leaves.map(({ key }) => key));
         await verifyAll(leaves);
       });
     },
@@ -354,26 +412,31 @@ export function subject(): Subject {
         generateKeyPairSync("x25519");
         let secret: Raw = INFO.subarray(0, NH);
         for (let i = 0; i < levels(n); i++) secret = derivePathStep(secret);
-        sign(null, leaves[0]?.message ?? INFO, own.privateKey);
+        sign(null, toBeSigned(pathLeaf.message, PLACE), own.privateKey);
         pathHashes(n);
         // A path secret for each recipient.
         const made = Buffer.concat(await sealToAll(to, Buffer.alloc(NH)));
-        sign(null, made, own.privateKey);
+        sign(null, toBeSigned(made, CONTEXT), own.privateKey);
         transcript(made);
         keySchedule();
         // The GroupInfo that whoever orders the messages gets with a commit.
         sign(null, INFO, own.privateKey);
         return made;
       });
-      commit = signed(value);
+      commit = signed(value, CONTEXT);
       processed = 0;
       return { ms, cpuMs, bytes: value.length };
     },
     process: async () => {
       const common = commonNodes(n, n - 1 - processed++);
       const time = await timed(async () => {
+        // What came is the caller's to change: its bytes are taken once.
+        Buffer.from(commit.message);
         verifyOne(commit);
-        verifyOne(leaves[0] ?? message);
+        verifyOne(pathLeaf);
+        inUse.go(pathKeys);
+        inUse.come(nextPathKeys);
+        [pathKeys, nextPathKeys] = [nextPathKeys, pathKeys];
         transcript(commit.message);
         pathHashes(n);
         hpkeOpen(hpkeRaw, kemOutput, opening);
@@ -393,16 +456,25 @@ export function subject(): Subject {
     },
     send: async () =>
       messages(() => {
-        sign(null, message.message, own.privateKey);
+        sign(null, toBeSigned(DATA, CONTEXT), own.privateKey);
         messageKeys();
         // The reuse guard (§6.3.1), which must not be drawn in advance.
         randomFillSync(new Uint8Array(4));
-        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), message.message, CONTENT_AAD);
-        aeadSeal(INFO.subarray(0, 16), INFO.subarray(0, 12), Buffer.alloc(12), SENDER_AAD);
+        const [key, nonce] = [INFO.subarray(0, 16), INFO.subarray(0, 12)];
+        // The content with its signature, padded; the message with both ciphertexts.
+        const content = aeadSeal(
+          key,
+          nonce,
+          Buffer.concat([DATA, SIGNATURE, PADDING]),
+          CONTENT_AAD,
+        );
+        const sender = aeadSeal(key, nonce, Buffer.alloc(12), SENDER_AAD);
+        Buffer.concat([CONTENT_AAD, sender, content]);
       }),
     receive: async () => {
       const [key, nonce] = [INFO.subarray(0, 16), INFO.subarray(0, 12)];
-      const big = aeadSeal(key, nonce, message.message, CONTENT_AAD);
+      const content = Buffer.concat([DATA, SIGNATURE, PADDING]);
+      const big = aeadSeal(key, nonce, content, CONTENT_AAD);
       const small = aeadSeal(key, nonce, Buffer.alloc(12), SENDER_AAD);
       return messages(() => {
         verifyOne(message);

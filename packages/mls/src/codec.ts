@@ -469,10 +469,6 @@ function skip<T>(codec: Codec<T>, r: Reader): void {
   else codec.read(r);
 }
 
-function isStruct<T>(codec: Codec<T>): codec is Struct<T> {
-  return "fields" in codec;
-}
-
 /** A structure, and behind it the signature over it: `opaque signature<V>`. */
 export function signed<T extends object>(
   content: Struct<T>,
@@ -549,16 +545,16 @@ export function select<K extends string, T extends { readonly [P in K]: string }
   arms: {
     readonly [N in Exclude<T[K], OtherArm>]: readonly [
       number,
-      Codec<Omit<Extract<T, { readonly [P in K]: N }>, K>>,
+      Struct<Omit<Extract<T, { readonly [P in K]: N }>, K>>,
     ];
   },
   other?: Codec<Omit<Extract<T, { readonly [P in K]: OtherArm }>, K | "number">>,
 ): Codec<T> {
   const byName = new Map(
-    Object.entries(arms as unknown as Record<string, readonly [number, Codec<object>]>),
+    Object.entries(arms as unknown as Record<string, readonly [number, Struct<object>]>),
   );
   const byNumber = new Map(
-    [...byName].map(([name, [n, codec]]) => [n, tagged({ [tag]: name }, codec)]),
+    [...byName].map(([name, [n, codec]]) => [n, structOf(codec.fields, { [tag]: name })]),
   );
   return {
     write: (w, value) => {
@@ -584,12 +580,6 @@ export function select<K extends string, T extends { readonly [P in K]: string }
       throw new MlsError("decode", "2.1", `unknown ${tag} ${n} at byte ${at}`);
     },
   };
-}
-
-/** Reads what a codec reads, with a tag in front. */
-function tagged(tag: object, codec: Codec<object>): Pick<Codec<object>, "read"> {
-  if (isStruct(codec)) return structOf(codec.fields, tag);
-  return { read: (r) => ({ ...tag, ...codec.read(r) }) };
 }
 
 /** A structure read and written by way of another type. */

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { wipe } from "../bytes.ts";
 import { HASHES, type HashName } from "./suite.ts";
 
 /** The block of a hash, in bytes (RFC 2104 §2, FIPS 180-4). */
@@ -35,8 +36,6 @@ export function hmacOf<H extends Uint8Array>(
   const digest = hash(inner);
   outer.set(digest, block);
   const made = hash(outer);
-  inner.fill(0);
-  outer.fill(0);
-  digest.fill(0);
+  wipe(inner, outer, digest);
   return made;
 }

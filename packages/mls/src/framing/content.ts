@@ -14,6 +14,7 @@ import {
   type Kept,
   kept,
   opaque,
+  type Struct,
   select,
   struct,
   uint8,
@@ -84,7 +85,7 @@ export type HandshakeContent = Exclude<Content, { contentType: "application" }>;
 
 /** The content alone, without its type: as a PrivateMessage encrypts it. */
 export const CONTENT: {
-  readonly [T in ContentType]: Codec<Omit<Extract<Content, { contentType: T }>, "contentType">>;
+  readonly [T in ContentType]: Struct<Omit<Extract<Content, { contentType: T }>, "contentType">>;
 } = {
   application: struct({ applicationData: opaque }),
   proposal: struct({ proposal: Proposal }),

@@ -9,6 +9,7 @@ import {
   encode,
   opaque,
   optional,
+  type Struct,
   select,
   struct,
   uint8,
@@ -31,7 +32,7 @@ export interface ReInit {
   readonly extensions: readonly Extension[];
 }
 /** How a ReInit stands on the wire. */
-export const ReInit: Codec<ReInit> = struct({
+export const ReInit: Struct<ReInit> = struct({
   groupId: opaque,
   version: uint16,
   cipherSuite: uint16,

@@ -113,7 +113,7 @@ export class LiveGroup {
   inTurn<T>(operation: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(async () => {
       if (this.#broken) throw new MlsError("storage", "14", "a write failed: load the group again");
-      await this.#sweep();
+      if (!this.past.isEmpty) await this.#sweep();
       return operation();
     });
     this.#turn = result.catch(() => undefined);
@@ -122,7 +122,6 @@ export class LiveGroup {
 
   /** Deletes the past epochs whose time is over (§9.2). */
   async #sweep(): Promise<void> {
-    if (this.past.isEmpty) return;
     const { batch, settle } = this.past.sweep(this.context.pastEpochs, this.context.now());
     if (batch.delete?.length === 0) return;
     await this.store(batch, () => undefined);
@@ -131,9 +130,10 @@ export class LiveGroup {
 
   /** One batch with the application's records; a secret that was taken is forgotten once that is stored. */
   async store(batch: Batch, and: Records, taken?: Taken): Promise<void> {
-    let records: Batch | undefined;
+    let records: ReturnType<Records>;
     try {
-      records = await and();
+      records = and();
+      if (records) records = await records;
     } catch (cause) {
       taken?.discard();
       throw cause;

@@ -49,16 +49,10 @@ export function keyedHash(random: (length: number) => Bytes): KeyHash {
     const words = key.length >> 2;
     for (let i = 0; i < words + 4; i++) {
       let word = 0;
-      if (i <= words) {
-        const at = 4 * i;
-        word =
-          (key[at] ?? 0) |
-          ((key[at + 1] ?? 0) << 8) |
-          ((key[at + 2] ?? 0) << 16) |
-          ((i < words ? (key[at + 3] ?? 0) : key.length) << 24);
-      } else if (i === words + 1) {
-        v2 ^= 0xff;
+      for (let j = 0; j < 4 && i <= words; j++) {
+        word |= (key[4 * i + j] ?? (j === 3 ? key.length : 0)) << (8 * j);
       }
+      if (i === words + 1) v2 ^= 0xff;
       v3 ^= word;
       v0 = (v0 + v1) | 0;
       v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
