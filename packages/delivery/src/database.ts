@@ -3,6 +3,7 @@
  * @module
  */
 
+import { DatabaseSync } from "node:sqlite";
 import { withoutSecrets } from "./config.ts";
 import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
@@ -16,8 +17,9 @@ export function sqlitePath(url: string): string | undefined {
   return /^sqlite:(.+)$/.exec(url)?.[1];
 }
 
-/** Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached or is of a newer version. */
-export function openDatabase(url: string): Promise<Store> {
+/** Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached, is of a newer version, or is another program's. */
+export async function openDatabase(url: string): Promise<Store> {
+  if (sqlitePath(url) !== undefined) await databaseVersion(url);
   return reached(url, () => openStore(url));
 }
 
@@ -40,7 +42,19 @@ export async function databaseVersion(
       `${withoutSecrets(url)} has version ${version.found}, this service knows ${version.known}: it is from a newer one`,
     );
   }
+  if (path !== undefined && version?.found === 0 && (await reached(url, () => hasTables(path)))) {
+    throw new OperatorError(`${path} is the database of another program`);
+  }
   return version;
+}
+
+function hasTables(path: string): boolean {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== undefined;
+  } finally {
+    db.close();
+  }
 }
 
 /** Throws `OperatorError` where the attempt meets no database, or a file that SQLite can't use. */

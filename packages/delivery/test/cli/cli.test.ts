@@ -93,6 +93,20 @@ describe("conclave-delivery", () => {
     expect(wrong.stderr).toContain("listen (CONCLAVE_LISTEN) has to be HOST:PORT");
   });
 
+  it("makes nothing in the database of another program", async () => {
+    const path = join(folder, "notes.sqlite");
+    const notes = new DatabaseSync(path);
+    notes.exec("CREATE TABLE notes (text TEXT)");
+    for (const args of [["serve", "--check"], ["migrate"], ["serve"]]) {
+      const environment = anEnvironment({ CONCLAVE_DATABASE_URL: `sqlite:${path}` });
+      const { code, stderr } = await runCommand(args, environment);
+      expect([args, code]).toEqual([args, 1]);
+      expect(stderr).toContain(`${path} is the database of another program`);
+    }
+    expect(notes.prepare("SELECT name FROM sqlite_schema").all()).toEqual([{ name: "notes" }]);
+    notes.close();
+  });
+
   it("says in one line that a copy has no place to be", async () => {
     const environment = anEnvironment();
     await runCommand(["migrate"], environment);
