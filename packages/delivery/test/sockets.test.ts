@@ -293,8 +293,7 @@ describe("doorbells", () => {
     const [ada, ben] = [await newMember(swapped, "Ada"), await newMember(swapped, "Ben")];
     const { groupId } = await startGroup(swapped, ada);
     const bens = await listenReady(swapped, ben.token);
-    const accountId = (await swapped.store.accountByName("Ben"))?.accountId ?? groupId;
-    const [device] = await swapped.store.devicesOf(accountId);
+    const [device] = await swapped.store.devicesOf(ben.person.accountId);
     const numbers = [device?.device ?? -1];
     doorbell.ring({ type: "group", groupId, head: 6, joined: [], left: numbers });
     doorbell.ring({ type: "group", groupId, head: 5, joined: numbers, left: [] });
@@ -316,8 +315,7 @@ describe("doorbells", () => {
     const group = await startGroup(swapped, ada);
     const { groupId } = group;
     const adas = await listenReady(swapped, ada.token);
-    const accountId = (await swapped.store.accountByName("Back"))?.accountId ?? groupId;
-    const [device] = await swapped.store.devicesOf(accountId);
+    const [device] = await swapped.store.devicesOf(ada.person.accountId);
     await send(swapped, ada, group, "one");
     await hears(adas, 1);
     doorbell.ring({ type: "group", groupId, head: 0, joined: [], left: [device?.device ?? -1] });

@@ -151,15 +151,6 @@ export function postgresAccounts(db: Database): AccountStore {
       return row && toAccount(row);
     },
 
-    async accountByName(name) {
-      const row = await db.one<AccountRow>(
-        "SELECT * FROM accounts WHERE name_key = $1 AND name = $2",
-        nameKey(name),
-        name,
-      );
-      return row && toAccount(row);
-    },
-
     async replaceDeviceList(next) {
       return db.transaction(async (tx) => {
         const before = await putList(tx, next);

@@ -121,11 +121,6 @@ export function sqliteAccounts(db: Database): AccountStore {
       return row && toAccount(row);
     },
 
-    async accountByName(name) {
-      const row = db.one<AccountRow>("SELECT * FROM accounts WHERE name = ?", name);
-      return row && toAccount(row);
-    },
-
     async replaceDeviceList(next) {
       const { accountId } = next;
       return db.transaction(() => {

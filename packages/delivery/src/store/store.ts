@@ -85,7 +85,6 @@ export interface AccountStore {
 
   /** Of a deleted account there is something as long as others may need its device list. */
   account(accountId: Bytes): Promise<Account | undefined>;
-  accountByName(name: string): Promise<Account | undefined>;
 
   /**
    * Puts the list in the place of its predecessor, whose devices it keeps. Those that it revokes, or that have

@@ -471,9 +471,9 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await store.register(other)).toBe("key-in-use");
       const successor = { ...other, accountId: random(32), devices: [] };
       expect(await store.register(successor)).toBe("registered");
-      expect(await store.accountByName(held.account.name)).toMatchObject({
-        accountId: successor.accountId,
-      });
+      const { accountId } = successor;
+      const found = await store.reach(accountId, { name: held.account.name }, "ask");
+      expect(found?.account).toMatchObject({ accountId });
     });
 
     it("takes sessions, nonces, key packages, inboxes and what was said between it and others", async () => {

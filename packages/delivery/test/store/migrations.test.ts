@@ -108,7 +108,8 @@ const bytes = (hex: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.fr
 /** Everything that the earliest version had is there, for whoever asks the store. */
 async function expectFirst(store: Store): Promise<void> {
   const [accountId, groupId] = [bytes("a1"), bytes("61")];
-  expect(await store.accountByName("Ada")).toMatchObject({ accountId, version: 1n });
+  const found = await store.reach(accountId, { name: "Ada" }, "ask");
+  expect(found?.account).toMatchObject({ accountId, version: 1n });
   expect(await store.session(bytes("51"), 1000)).toMatchObject({ device: { device: 1000 } });
   const pools = [{ suite: 1, available: 1, lastResort: false }];
   expect(await store.countKeyPackages(1000, NOW)).toMatchObject({ pools });
@@ -219,7 +220,7 @@ describe("PostgreSQL: processes that start together", () => {
     const url = await server.database("empty");
     const stores = await Promise.all([1, 2, 3, 4].map(() => openPostgresStore(url)));
     for (const store of stores) {
-      expect(await store.accountByName("nobody")).toBeUndefined();
+      expect(await store.account(bytes("00"))).toBeUndefined();
       await store.close();
     }
     expect(await server.query("SELECT version FROM schema_version", url)).toEqual([

@@ -111,26 +111,26 @@ describe("the PostgreSQL database", () => {
   it("is reached again after its connections were lost", async () => {
     await server.clear(url);
     const store = await openStore(url);
-    expect(await store.accountByName("nobody")).toBeUndefined();
+    expect(await store.account(random(32))).toBeUndefined();
     await server.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'conclave-delivery'",
     );
     // One that finds its connection lost may fail; the next has another.
-    const [first] = await Promise.allSettled([store.accountByName("nobody")]);
+    const [first] = await Promise.allSettled([store.account(random(32))]);
     const reason = first?.status === "rejected" ? first.reason : undefined;
     expect([undefined, "StoreUnavailable"]).toContain(reason?.name);
-    expect(await store.accountByName("nobody")).toBeUndefined();
+    expect(await store.account(random(32))).toBeUndefined();
     await store.close();
   });
 
   it("does not keep more callers waiting than a bound", async () => {
     const store = await openPostgresStore(url, { connections: 1 });
-    const calls = Array.from({ length: 2500 }, () => store.accountByName("nobody"));
+    const calls = Array.from({ length: 2500 }, () => store.account(random(32)));
     const results = await Promise.allSettled(calls);
     const refused = results.filter((result) => result.status === "rejected");
     expect(refused.length).toBeGreaterThan(0);
     for (const { reason } of refused) expect(reason).toMatchObject({ name: "StoreUnavailable" });
-    expect(await store.accountByName("nobody")).toBeUndefined();
+    expect(await store.account(random(32))).toBeUndefined();
     await store.close();
   });
 
@@ -174,7 +174,7 @@ describe("openStore", () => {
   it("opens SQLite too, and nothing else", async () => {
     const stores: Store[] = [await openStore("sqlite::memory:"), await openStore(url)];
     for (const store of stores) {
-      expect(await store.accountByName("nobody")).toBeUndefined();
+      expect(await store.account(random(32))).toBeUndefined();
       await store.close();
     }
     for (const wrong of ["", "sqlite:", "mysql://secret@localhost/x", "file.sqlite"]) {

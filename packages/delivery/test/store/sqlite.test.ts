@@ -49,7 +49,7 @@ describe("the SQLite file", () => {
     other.close();
     await store.close();
     const again = openSqliteStore(path);
-    expect(await again.accountByName("Persistent")).toMatchObject({ hash: account.hash });
+    expect(await again.account(account.accountId)).toMatchObject({ hash: account.hash });
     await again.close();
   });
 
