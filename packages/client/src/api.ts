@@ -41,6 +41,8 @@ export type WarningCode =
   | "history-differs"
   /** A message that could not be decrypted. */
   | "message-unreadable"
+  /** A device of somebody who was added could not be yet: it is tried again. */
+  | "device-left-out"
   /** Our own state is older than what we once sent. */
   | "state-restored"
   /** The group went on by a commit that we refused: what follows can't be read, until we join anew. */

@@ -3,8 +3,17 @@ import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/cl
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
 import { openProfile } from "../src/node/index.ts";
+import { keepAccount } from "../src/registration.ts";
 import { read } from "../src/storage.ts";
-import { createWorld, until, untilMembers, type World } from "./world.ts";
+import {
+  conversation,
+  createWorld,
+  say,
+  until,
+  untilMembers,
+  untilTexts,
+  type World,
+} from "./world.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -68,4 +77,72 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
   const conversationId = await ada.createConversation("Welcome");
   await ada.addByName(conversationId, "Ben");
   await untilMembers(again, conversationId, ["Ada", "Ben"]);
+});
+
+it("a device that came by its last resort gets fresh keys in the group soon", async () => {
+  const zoe = await world.person("Zoe");
+  let uploads = 0;
+  const yan = await world.person("Yan", {
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      if (init.method === "POST" && input.endsWith("/v1/key-packages")) uploads++;
+      return response;
+    },
+  });
+  await until(yan, async () => uploads > 0);
+  const { accountId = "" } = (await yan.snapshot()).account ?? {};
+  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
+  await yan.close();
+  const asYan = await serviceAs("Yan");
+  for (let i = 0; i < 40; i++) {
+    await asYan.claimKeyPackages({ body: { accountId: id, suites: [3] } });
+  }
+  const room = await zoe.createConversation("Last resort");
+  await zoe.addByName(room, "Yan");
+  const back = await world.device("Yan");
+  await untilMembers(back, room, ["Yan", "Zoe"]);
+  // One commit brought it in, and one of its own followed.
+  await expect
+    .poll(async () => (await asYan.groups()).groups.map(({ epoch }) => epoch), { timeout: 10_000 })
+    .toEqual([2n]);
+  await say(back, room, "with fresh keys");
+  await untilTexts(zoe, room, ["with fresh keys"]);
+});
+
+it("a device that had no key package is told of, and added when it has one", async () => {
+  const xia = await world.person("Xia", { poll: 200 });
+  const wim = await world.device("Wim");
+  const { recoveryPhrase } = await wim.signUp("Wim");
+  const second = openProfile(join(world.folder, "Wim's second.db"));
+  const [leaf, signIn] = [await second.vault.create("leaf"), await second.vault.create("sign-in")];
+  const deviceId = Uint8Array.from({ length: 16 }, (_, i) => i);
+  const keys = { signatureKey: leaf.publicKey, signInKey: signIn.publicKey };
+  await wim.replaceDeviceList(recoveryPhrase, (devices) => [
+    ...devices,
+    { deviceId, ...keys, revokedAt: 0n },
+  ]);
+  const room = await xia.createConversation("Two devices");
+  await until(xia, () =>
+    xia.addByName(room, "Wim").then(
+      () => true,
+      () => false,
+    ),
+  );
+  const wimIn = async () =>
+    (await conversation(xia, room)).members.find(({ name }) => name === "Wim")?.devices;
+  expect(await wimIn()).toBe(1);
+  expect((await conversation(xia, room)).warnings.map(({ code }) => code)).toEqual([
+    "device-left-out",
+  ]);
+
+  await wim.close();
+  const first = openProfile(join(world.folder, "Wim.db"));
+  const account = await read(first.storage, Account, ACCOUNT_RECORD);
+  if (!account) throw new Error("no account");
+  await keepAccount(second.storage, { ...account, deviceId });
+  const there = await world.device("Wim's second");
+  await until(there, async () => (await there.snapshot()).conversations.length > 0);
+  await until(xia, async () => (await wimIn()) === 2);
+  await say(there, room, "from the second");
+  await untilTexts(xia, room, ["from the second"]);
 });

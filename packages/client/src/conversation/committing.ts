@@ -30,7 +30,7 @@ import { acceptable, claimFor } from "./claiming.ts";
 import { commitData } from "./commit-data.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import { type Intent, KEYS } from "./records.ts";
-import { renewal } from "./renewing.ts";
+import { noteLeftOut, renewal } from "./renewing.ts";
 import { isOfOtherEpoch, nextEpoch } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -181,6 +181,9 @@ async function changeFor(
       const proposals = await renewal(state, group, intent);
       return proposals && { proposals, links: undefined };
     }
+    case "refresh":
+      // Any commit of ours brings fresh keys for our leaf.
+      return { proposals: [], links: undefined };
     case "revoke":
       return links.length > 0 ? { proposals: [], links: [] } : undefined;
   }
@@ -200,6 +203,7 @@ async function addition(
     const claimed = await claimFor(state, group, intent.accountId);
     keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
     const step = state.step();
+    if (keyPackages.length > 0) noteLeftOut(state, step, intent.accountId, claimed.keyPackages);
     step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
     await step.apply();
   }

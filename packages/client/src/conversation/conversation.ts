@@ -32,6 +32,7 @@ import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
 import { type Intent, KEYS, type OutboxEntry } from "./records.ts";
+import { lookAfterLeftOut } from "./renewing.ts";
 import { sendEntry } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -252,6 +253,7 @@ export class Conversation {
       this.#lookAt = now() + timing.poll;
       try {
         await catchUp(state, upTo);
+        if (due && state.group && !record.leaving) await lookAfterLeftOut(state);
       } catch (error) {
         this.#behind = true;
         throw error;

@@ -203,7 +203,7 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
       ratchetTree,
       expected: { groupId, epoch: entry.epoch },
       signer: environment.self.leafSigner,
-      and: ({ groupInfoExtensions }) => {
+      and: ({ groupInfoExtensions, lastResort }) => {
         step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
         beginAt(state, step, {
           seq: entry.commitSeq,
@@ -212,6 +212,8 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
           at: environment.now(),
           change: "added",
         });
+        // Its keys may stand in other groups, and with whoever gets it next (RFC 9750 §5.1).
+        if (lastResort) wantFreshLeaf(state, step);
         return step.finish();
       },
     });
@@ -227,6 +229,11 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
   step.done();
   await state.setGroup(group);
   state.emitSummary();
+}
+
+function wantFreshLeaf(state: ConversationState, step: Step): void {
+  const number = state.intents.takeNumber();
+  step.afterwards(state.intents.stage(step.batch, number, { type: "refresh" }));
 }
 
 /** Deletes what MLS has of the group here, with `and` in one batch. */

@@ -45,6 +45,9 @@ export const KEYS = {
   outboxEntry: (id: ConversationId, number: number): string => `outbox/${id}/${ordinal(number)}`,
   /** The caller's key of a message that was put into the outbox once. */
   written: (id: ConversationId, keyHash: string): string => `written/${id}/${keyHash}`,
+  /** Accounts of which a device could not be added yet. */
+  allAwaited: (id: ConversationId): string => `awaited/${id}/`,
+  awaited: (id: ConversationId, accountId: string): string => `awaited/${id}/${accountId}`,
   intents: (id: ConversationId): string => `intent/${id}/`,
   intent: (id: ConversationId, number: number): string => `intent/${id}/${ordinal(number)}`,
   peers: (id: ConversationId): string => `peer/${id}/`,
@@ -190,7 +193,9 @@ export type Intent =
   /** A device that asked to be taken out, in an epoch that a joiner ended: the proposal is void, what it asked for stays. */
   | { readonly type: "release"; readonly signatureKey: Bytes }
   /** The account's list revokes devices that are in: they go, and those that are new come. */
-  | { readonly type: "renew"; readonly accountId: Bytes };
+  | { readonly type: "renew"; readonly accountId: Bytes }
+  /** Our leaf came by a last resort: it gets fresh keys, by a commit that does nothing else. */
+  | { readonly type: "refresh" };
 
 /** As it will stand in the group's context. */
 export interface InvitedLink {
@@ -214,7 +219,16 @@ export const Intent: Codec<Intent> = select<"type", Intent>("type", uint8, {
   revoke: [4, struct({})],
   release: [5, struct({ signatureKey: opaque })],
   renew: [6, struct({ accountId: fixed(32) })],
+  refresh: [7, struct({})],
 });
+
+/** A device of the account had no key package when it was to be added. */
+export interface Awaited {
+  readonly tries: number;
+  /** When it is tried again: milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+export const Awaited: Codec<Awaited> = struct({ tries: count, at: count });
 
 /** A commit that we can't follow. */
 export interface ShutOut {

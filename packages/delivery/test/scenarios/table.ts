@@ -303,8 +303,12 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       ],
     },
     {
-      what: "Of an account's devices one has no key package: it comes in later by a link, and is never in twice.",
+      what: "Of an account's devices one has no key package: it comes in later by itself or by a link, and is never in twice.",
       tests: [
+        [
+          "client:key-packages",
+          "a device that had no key package is told of, and added when it has one",
+        ],
         [DEVICES, "a device is added by a member just before it joins by a link: it is in once"],
         [DEVICES, "a device joins by a link just before a member adds it: it is in once"],
         ["delivery:store/contract", "come one from each device of an account"],

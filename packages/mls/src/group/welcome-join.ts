@@ -99,10 +99,14 @@ export async function joinGroup(
     /** Where it is known: a Welcome into another group or epoch is refused with `welcome`, before anything is stored. */
     readonly expected?: { readonly groupId: Bytes; readonly epoch: bigint };
     readonly signer: Signer;
-    /** Sees the group, and the extensions of the GroupInfo that only joiners get. */
+    /**
+     * Sees the group, the extensions of the GroupInfo that only joiners get, and whether the key package was a last resort: then others
+     * may have been joined by the same, and the leaf is to be updated soon.
+     */
     readonly and?: And<{
       readonly group: Group;
       readonly groupInfoExtensions: readonly Extension[];
+      readonly lastResort: boolean;
     }>;
   },
 ): Promise<Group> {
@@ -150,6 +154,9 @@ export async function joinGroup(
       : { delete: [keyPackageKey(ref)] };
   return begin(context, options.signer, "active", next, {
     batch: used,
-    and: (group) => options.and?.({ group, groupInfoExtensions: groupInfo.extensions }) ?? {},
+    and: (group) => {
+      const lastResort = stored.lastResort === 1;
+      return options.and?.({ group, groupInfoExtensions: groupInfo.extensions, lastResort }) ?? {};
+    },
   });
 }

@@ -119,6 +119,11 @@ const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>>
     text: `It came from ${who}, and could not be decrypted. Ask them to send it again.`,
     grave: false,
   }),
+  "device-left-out": (who) => ({
+    title: `A device of ${who} couldn't be added yet`,
+    text: `It has been away for too long. It is tried again by itself; if ${who} opens Conclave there, it goes faster.`,
+    grave: false,
+  }),
   "state-restored": () => ({
     title: "This browser's data is older than what it once sent",
     text: "It looks like a restored copy. To keep your messages safe, nothing more is sent here from this device. An invitation link lets it join anew.",
