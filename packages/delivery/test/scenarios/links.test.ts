@@ -11,7 +11,7 @@ import {
   postMessage,
   startGroup,
 } from "../member.ts";
-import { linkTests } from "./links.ts";
+import { linkTests } from "./contract-links.ts";
 import { catchUp, type Seat } from "./seats.ts";
 import { onBothStores } from "./worlds.ts";
 

@@ -323,6 +323,11 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           "delivery:store/contract-concurrent",
           "lets as many in by a link as it is for, of 100 who come at once",
         ],
+        [
+          "delivery:scenarios/contract-links",
+          "lets in as many of a crowd as it is for, and tells all others that it is closed",
+          "that is revoked while a crowd comes lets in nobody after that was acknowledged",
+        ],
         ["delivery:store/contract", "are counted, however many come at once, and over epochs"],
         [
           "delivery:store/contract",
