@@ -128,6 +128,20 @@ export interface InvitationPreview {
   readonly members: number;
 }
 
+/** Somebody asks to be let reach this account: to look it up, and to add it to conversations. */
+export interface ContactRequest {
+  readonly accountId: AccountId;
+  readonly name: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** `refused`: not heard again for a week. `blocked`: reaches this account by no way, whatever else holds. */
+export type ContactAnswer = "allowed" | "refused" | "blocked";
+
+/** Who may reach this account without being let: everybody, nobody, or as the service has it. */
+export type ContactRule = "open" | "ask" | "default";
+
 /** All that a view can show, and how it changes. Each event replaces what it names. */
 export type ClientEvent =
   | {
@@ -144,6 +158,8 @@ export type ClientEvent =
       readonly conversationId: ConversationId;
       readonly messageId: string;
     }
+  /** Those that wait for an answer now. */
+  | { readonly type: "contact-requests"; readonly requests: readonly ContactRequest[] }
   /** Warnings that belong to no conversation. */
   | { readonly type: "warning"; readonly warning: Warning };
 
@@ -185,6 +201,12 @@ export interface ClientApi {
   previewInvitation(fragment: string): Promise<InvitationPreview>;
   acceptInvitation(fragment: string): Promise<ConversationId>;
   addByName(id: ConversationId, name: string): Promise<void>;
+  /** Asks somebody who has to allow it first. Done alike whether there is such a name, and whatever becomes of it. */
+  askContact(name: string): Promise<void>;
+  contactRequests(): Promise<readonly ContactRequest[]>;
+  /** Also for who did not ask. */
+  answerContact(accountId: AccountId, answer: ContactAnswer): Promise<void>;
+  setContactRule(rule: ContactRule): Promise<void>;
   removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
   leave(id: ConversationId): Promise<void>;
   /** 60 digits in groups of five: the same on both sides. */

@@ -20,6 +20,9 @@ import {
   ClientError,
   type ClientEvent,
   type Connection,
+  type ContactAnswer,
+  type ContactRequest,
+  type ContactRule,
   type ConversationId,
   type Invitation,
   type InvitationPreview,
@@ -29,6 +32,7 @@ import {
 } from "./api.ts";
 import { fromHex, hex, randomBytes } from "./bytes.ts";
 import { attempt, clientError } from "./client-error.ts";
+import { answerContact, contactRequests } from "./contacts.ts";
 import type { Conversation } from "./conversation/conversation.ts";
 import { openLink } from "./conversation/joining.ts";
 import { type Device, startDevice } from "./device.ts";
@@ -339,6 +343,36 @@ class Engine implements Client {
     }
   }
 
+  async askContact(input: string): Promise<void> {
+    this.#requireDevice();
+    const name = nameOf(input);
+    await attempt(() => this.#service.askContact({ body: { name } }));
+  }
+
+  async contactRequests(): Promise<readonly ContactRequest[]> {
+    this.#requireDevice();
+    return attempt(() => contactRequests(this.#service, this.#directory));
+  }
+
+  async answerContact(accountId: AccountId, answer: ContactAnswer): Promise<void> {
+    this.#requireDevice();
+    await attempt(() => answerContact(this.#service, accountId, answer));
+    this.#tellContacts();
+  }
+
+  async setContactRule(contact: ContactRule): Promise<void> {
+    this.#requireDevice();
+    await attempt(() => this.#service.setContactRule({ body: { contact } }));
+  }
+
+  /** What can't be had now is told with the next connection. */
+  #tellContacts(): void {
+    contactRequests(this.#service, this.#directory).then(
+      (requests) => this.#emit({ type: "contact-requests", requests }),
+      (error: unknown) => this.#options.log?.("contacts", error),
+    );
+  }
+
   async removeMember(id: ConversationId, accountId: AccountId): Promise<void> {
     const conversation = this.#conversation(id);
     this.#requireOnline();
@@ -441,6 +475,7 @@ class Engine implements Client {
       onConnection: (connection) => {
         if (this.#connection !== "elsewhere") this.#setConnection(connection);
       },
+      onContacts: () => this.#tellContacts(),
       warn: (warning) => this.#warn(warning),
     });
     if (this.#connection === "elsewhere") this.#gaveWay = device.stop(GAVE_WAY);

@@ -25,6 +25,7 @@ export async function startDevice(
     readonly origin: string;
     readonly WebSocket: typeof WebSocket;
     readonly onConnection: (connection: Connection) => void;
+    readonly onContacts: () => void;
     readonly warn: (warning: Omit<Warning, "at">) => void;
   },
 ): Promise<Device> {
@@ -55,10 +56,12 @@ export async function startDevice(
         conversation.lookAtReports();
       }
       inbox.hurry();
+      options.onContacts();
     },
     onGroup: (groupId, head, entries) => conversations.find(hex(groupId))?.hearOf(head, entries),
     onReports: (groupId) => conversations.find(hex(groupId))?.lookAtReports(),
     onInbox: () => inbox.hurry(),
+    onContacts: options.onContacts,
     onKeyPackages: () => inbox.hurry(),
   });
   await conversations.load();

@@ -27,6 +27,8 @@ export interface DoorbellOptions {
   /** There are members of the group that can't follow a commit. */
   readonly onReports: (groupId: Bytes) => void;
   readonly onInbox: () => void;
+  /** Somebody asks to reach the account, or one that it asked allowed it. */
+  readonly onContacts: () => void;
   /** Few key packages are left, or the last resort was served. */
   readonly onKeyPackages: () => void;
 }
@@ -105,6 +107,8 @@ export class Doorbell {
         this.#options.onReports(frame.groupId);
       } else if (frame?.type === "inbox") {
         this.#options.onInbox();
+      } else if (frame?.type === "contacts") {
+        this.#options.onContacts();
       } else if (frame?.type === "key-packages") {
         this.#options.onKeyPackages();
       }

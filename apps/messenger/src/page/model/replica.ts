@@ -51,6 +51,7 @@ export function createReplica(engine: Engine): Replica {
       case "warning":
         warnings.value = [...warnings.value, event.warning];
         return;
+      case "contact-requests":
       case "messages":
       case "discarded":
         return;

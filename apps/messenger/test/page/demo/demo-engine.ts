@@ -241,6 +241,19 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       const member = { accountId: "add0", name, devices: 1, self: false, verified: false };
       change(id, { members: [...find(id).members, member] });
     },
+    async askContact(name) {
+      await called("askContact", name);
+    },
+    async contactRequests() {
+      await called("contactRequests");
+      return [];
+    },
+    async answerContact(accountId, answer) {
+      await called("answerContact", accountId, answer);
+    },
+    async setContactRule(rule) {
+      await called("setContactRule", rule);
+    },
     async removeMember(id, accountId) {
       await called("removeMember", id, accountId);
       change(id, { members: find(id).members.filter((m) => m.accountId !== accountId) });
