@@ -3,7 +3,7 @@
  * @module
  */
 
-import { mlsLabel } from "../bytes.ts";
+import { concat, mlsLabel } from "../bytes.ts";
 import { type Bytes, type Encoder, encode, opaque } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
@@ -38,17 +38,17 @@ interface SignContent {
   readonly label: Bytes;
   readonly content: readonly Bytes[];
 }
-const SignContent: Encoder<SignContent> = {
+/** All of it but the content itself, which may be large: it is copied once. */
+const SignContentHead: Encoder<SignContent> = {
   write: (w, { label, content }) => {
     opaque.write(w, label);
     w.length(content.reduce((length, part) => length + part.length, 0));
-    for (const part of content) w.bytes(part);
   },
 };
 
 /** `SignContent`: what is signed under a label. The content may be given in parts, which are joined here alone. */
 export function labeled(label: string | Bytes, ...content: readonly Bytes[]): Bytes {
-  return encode(SignContent, { label: mlsLabel(label), content });
+  return concat(encode(SignContentHead, { label: mlsLabel(label), content }), ...content);
 }
 
 export function signWithLabel(
