@@ -6,6 +6,7 @@
 import type {
   AccountId,
   ClientErrorCode,
+  ContactAnswer,
   ConversationId,
   ConversationSummary,
   Invitation,
@@ -92,6 +93,7 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   ): Promise<Invitation>;
   revokeInvitations(id: ConversationId): Promise<void>;
   addByName(id: ConversationId, name: string): Promise<void>;
+  answerContact(accountId: AccountId, answer: ContactAnswer): Promise<void>;
   removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
   leave(id: ConversationId): Promise<void>;
   safetyNumber(accountId: AccountId): Promise<string>;
@@ -269,6 +271,7 @@ export function createMessenger(
     createInvitation: (id, terms) => engine.createInvitation(id, terms),
     revokeInvitations: (id) => engine.revokeInvitations(id),
     addByName: (id, name) => engine.addByName(id, name),
+    answerContact: (accountId, answer) => engine.answerContact(accountId, answer),
     removeMember: (id, accountId) => engine.removeMember(id, accountId),
     leave: (id) => engine.leave(id),
     safetyNumber: (accountId) => engine.safetyNumber(accountId),

@@ -6,6 +6,7 @@ import type {
   AccountState,
   ClientEvent,
   Connection,
+  ContactRequest,
   ConversationId,
   ConversationSummary,
   Warning,
@@ -22,6 +23,8 @@ export interface Replica {
   readonly conversations: ReadonlySignal<readonly ConversationSummary[]>;
   /** Those that belong to no conversation. */
   readonly warnings: ReadonlySignal<readonly Warning[]>;
+  /** Who asks to reach this account, and waits for an answer. */
+  readonly contactRequests: ReadonlySignal<readonly ContactRequest[]>;
   /** Unread messages of all conversations. */
   readonly unread: ReadonlySignal<number>;
   /** Fails with what `Engine.snapshot` fails with; until it is done the signals are empty. */
@@ -34,6 +37,7 @@ export function createReplica(engine: Engine): Replica {
   const lost = signal(false);
   const connection = signal<Connection>("connecting");
   const byId = signal<ReadonlyMap<ConversationId, ConversationSummary>>(new Map());
+  const contactRequests = signal<readonly ContactRequest[]>([]);
   const warnings = signal<readonly Warning[]>([]);
 
   const apply = (event: ClientEvent): void => {
@@ -52,6 +56,8 @@ export function createReplica(engine: Engine): Replica {
         warnings.value = [...warnings.value, event.warning];
         return;
       case "contact-requests":
+        contactRequests.value = event.requests;
+        return;
       case "messages":
       case "discarded":
         return;
@@ -64,6 +70,7 @@ export function createReplica(engine: Engine): Replica {
     connection,
     conversations: computed(() => [...byId.value.values()].toSorted(newestFirst)),
     warnings,
+    contactRequests,
     unread: computed(() => [...byId.value.values()].reduce((sum, { unread }) => sum + unread, 0)),
 
     async load() {
@@ -75,6 +82,16 @@ export function createReplica(engine: Engine): Replica {
         else early.push(event);
       });
       const snapshot = await engine.snapshot();
+      // Told by an event with each connection; this tab may have come later.
+      if (snapshot.account !== undefined) {
+        engine.contactRequests().then(
+          (requests) => {
+            contactRequests.value = requests;
+          },
+          // Without a connection they come with the next one.
+          () => {},
+        );
+      }
       batch(() => {
         lost.value = snapshot.lost === true;
         account.value = snapshot.account;

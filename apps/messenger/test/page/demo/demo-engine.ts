@@ -9,6 +9,7 @@ import type {
   ClientErrorCode,
   ClientEvent,
   Connection,
+  ContactRequest,
   ConversationId,
   ConversationSummary,
   Invitation,
@@ -23,6 +24,7 @@ import type { Engine } from "../../../src/page/model/engine.ts";
 export interface DemoState {
   readonly account: AccountState | undefined;
   readonly lost?: boolean;
+  readonly requests?: readonly ContactRequest[];
   readonly conversations: readonly ConversationSummary[];
   readonly messages: readonly Message[];
   readonly warnings: readonly Warning[];
@@ -49,6 +51,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
   let serial = 1;
   const conversations = new Map(initial.conversations.map((c) => [c.id, c]));
   let messages = initial.messages;
+  let requests = initial.requests ?? [];
   const listeners = new Set<(event: ClientEvent) => void>();
   const failures = new Map<keyof Engine, ClientErrorCode>();
   const calls: (readonly [keyof Engine, ...unknown[]])[] = [];
@@ -246,10 +249,12 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     },
     async contactRequests() {
       await called("contactRequests");
-      return [];
+      return requests;
     },
     async answerContact(accountId, answer) {
       await called("answerContact", accountId, answer);
+      requests = requests.filter((request) => request.accountId !== accountId);
+      tell({ type: "contact-requests", requests });
     },
     async setContactRule(rule) {
       await called("setContactRule", rule);

@@ -168,6 +168,10 @@ export const scenes = {
   },
   empty: { account, conversations: [], messages: [], warnings: [], preview },
   home,
+  asked: {
+    ...home,
+    requests: [{ accountId: "0c0c0a01", name: "Ingrid Sørensen", at: now - 20 * MINUTE }],
+  },
   "false-link": {
     account,
     conversations: [],

@@ -50,6 +50,7 @@ export const views: readonly View[] = [
     scene: "home",
     act: (page) => page.getByRole("button", { name: "New conversation" }).click(),
   },
+  { name: "asked", scene: "asked" },
   { name: "list", scene: "home" },
   { name: "join", scene: "home", hash: `#${FRAGMENT}` },
   { name: "false-link", scene: "false-link", hash: `#${FRAGMENT}` },

@@ -3,6 +3,7 @@
  * room, else one at a time.
  * @module
  */
+import type { ContactAnswer, ContactRequest } from "@conclave/client";
 import type { JSX } from "preact";
 import { connectionSentence } from "../../model/sentences.ts";
 import { Confirmation } from "../confirm/confirmation.tsx";
@@ -60,8 +61,37 @@ function Banners(): JSX.Element {
         )}
       </div>
       {messenger.account.value?.recoveryPhrasePending === true && <PhrasePending />}
+      {messenger.contactRequests.value.map((request) => (
+        <Asking key={request.accountId} request={request} />
+      ))}
       <Warnings warnings={messenger.warnings.value} onDismiss={() => messenger.dismissWarnings()} />
     </div>
+  );
+}
+
+/** Somebody asks to be let. No word of theirs comes with it, so that nobody is written to this way. */
+function Asking({ request }: { readonly request: ContactRequest }): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  const answer = (what: ContactAnswer): void =>
+    task.run(() => messenger.answerContact(request.accountId, what));
+  return (
+    <section class="banner" aria-label={`A request by ${request.name}`}>
+      <Icon name="people" />
+      <p>
+        <bdi>{request.name}</bdi> asks to add you to conversations.
+        <TaskError task={task} />
+      </p>
+      <button type="button" class="button small" onClick={() => answer("allowed")}>
+        Allow
+      </button>
+      <button type="button" class="button small" onClick={() => answer("refused")}>
+        Not now
+      </button>
+      <button type="button" class="button small" onClick={() => answer("blocked")}>
+        Block
+      </button>
+    </section>
   );
 }
 

@@ -96,4 +96,19 @@ describe("home", () => {
       "confirmRecoveryPhrase",
     ]);
   });
+
+  test("asks whether somebody may reach one, and tells the engine the answer", async () => {
+    const page = await site.open("asked");
+    const asking = page.getByRole("region", { name: "A request by Ingrid Sørensen" });
+    await page.evaluate(() => globalThis.demo.failNext("answerContact", "offline"));
+    await asking.getByRole("button", { name: "Allow" }).click();
+    await asking.getByText("There is no connection").waitFor();
+    await asking.getByRole("button", { name: "Allow" }).click();
+    await asking.waitFor({ state: "detached" });
+    expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
+      "answerContact",
+      "0c0c0a01",
+      "allowed",
+    ]);
+  });
 });
