@@ -52,9 +52,10 @@ it("holds so many entries and bytes, and has room again once they are behind", (
   expect(carried.take(512)).toMatchObject({ seq: 513 });
   expect(carried.take(513)).toBeUndefined();
   carried.put([entry(515, 1024 * 1024), entry(516)]);
+  expect(carried.take(514)).toMatchObject({ seq: 515 });
   expect(carried.take(515)).toBeUndefined();
   carried.put([entry(517, 1024 * 1024 + 1), entry(518)]);
-  expect(carried.take(516)).toBeUndefined();
+  expect([516, 517].map(carried.take)).toEqual([undefined, undefined]);
   carried.put([entry(518)]);
   expect(carried.take(517)).toMatchObject({ seq: 518 });
 });
