@@ -114,8 +114,11 @@ export async function renewal(
       proposals.push({ proposalType: "add", keyPackage: read });
     }
   }
-  const since = Math.max(...list.devices.map(({ revokedAt }) => Number(revokedAt) * 1000));
   if (gone.length === 0) return proposals.length > 0 ? proposals : undefined;
+  // Of those that go now: a list may name any time for its other devices.
+  const keys = new Set(gone.map(({ signatureKey }) => signatureKey));
+  const going = list.devices.filter((one) => keys.has(hex(one.signatureKey)));
+  const since = Math.max(...going.map(({ revokedAt }) => Number(revokedAt) * 1000));
   if (proposals.length === gone.length && state.environment.now() < since + PATIENCE) {
     throw new ServiceError("no-key-packages", "the new device has none yet", { transient: true });
   }
