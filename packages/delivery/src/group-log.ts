@@ -4,7 +4,7 @@
  * @module
  */
 
-import { hash as hashOf, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
 import {
   type CommitPolicy,
@@ -39,6 +39,7 @@ import {
 import { createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
+import { sha256 } from "./sha256.ts";
 import type { ListedDevice, Store, StoredGroup } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
@@ -485,11 +486,6 @@ export function createGroupLog(service: {
  */
 function newVersion(): number {
   return randomInt(2 ** 48 - 1);
-}
-
-/** At once: a message is hashed in less time than a thread takes to be asked. */
-function sha256(bytes: Bytes): Bytes {
-  return new Uint8Array(hashOf("sha256", bytes, "buffer"));
 }
 
 /** There is a Welcome just where there is somebody to welcome, and it is for them. */

@@ -13,6 +13,7 @@ import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
 import { Refusal } from "../refusal.ts";
+import { sha256 } from "../sha256.ts";
 import { BrokenOff } from "../slow-readers.ts";
 import type { BlobPart, ListedDevice, Store, StoredBlob } from "../store/store.ts";
 import type { BlobBodies } from "./bodies.ts";
@@ -48,10 +49,6 @@ export interface Blobs {
 /** By which the bodies know a blob. It is not its id: who sees the names of files can fetch nothing. */
 function bodyOf(blobId: Bytes): string {
   return createHash("sha256").update(blobId).digest("hex");
-}
-
-function sha256(bytes: Uint8Array): Bytes {
-  return new Uint8Array(createHash("sha256").update(bytes).digest());
 }
 
 function same(a: Bytes, b: Bytes): boolean {
