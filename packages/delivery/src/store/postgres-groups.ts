@@ -8,6 +8,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import { createAppender } from "./postgres-append.ts";
 import type { Database, Queries } from "./postgres-database.ts";
+import { type EntryRow, toEntry } from "./rows.ts";
 import {
   type AppendCommit,
   type Full,
@@ -430,16 +431,13 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     appendApplication: (message) => appender.append(message),
 
     async log(groupId, device, { after, limit, bytes }) {
-      const rows = await db.all<{
+      type Row = Omit<EntryRow, "seq"> & {
         readonly last: number | null;
         readonly next: number | null;
         readonly kept_from: number;
         readonly seq: number | null;
-        readonly epoch: number;
-        readonly kind: LogEntry["kind"];
-        readonly message: Bytes;
-        readonly accepted_at: number;
-      }>(
+      };
+      const rows = await db.all<Row>(
         `SELECT last, next, kept_from, page.* FROM (
            SELECT max(coalesce(until_seq, head)) AS last, max(kept_from) AS kept_from,
              min(CASE WHEN coalesce(until_seq, head) > $3 THEN greatest(from_seq, $3 + 1) END) AS next
@@ -467,9 +465,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         return { entries: [], head, keptFrom: Math.min(keptFrom, head + 1) };
       }
       const entries: LogEntry[] = [];
-      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
-        if (seq !== null) entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
-      }
+      for (const { seq, ...row } of rows) if (seq !== null) entries.push(toEntry({ ...row, seq }));
       return { entries, head };
     },
 
@@ -555,13 +551,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     },
 
     async newest(groupId, { after, limit, bytes }) {
-      const rows = await db.all<{
-        readonly seq: number;
-        readonly epoch: number;
-        readonly kind: LogEntry["kind"];
-        readonly message: Bytes;
-        readonly accepted_at: number;
-      }>(
+      const rows = await db.all<EntryRow>(
         `SELECT seq, epoch, kind, message, accepted_at FROM (
            SELECT seq, log.epoch, kind, message, log.accepted_at,
              sum(octet_length(message)) OVER (ORDER BY seq) AS size
@@ -573,13 +563,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         limit,
         bytes,
       );
-      return rows.map(({ seq, epoch, kind, message, accepted_at: acceptedAt }) => ({
-        seq,
-        epoch: BigInt(epoch),
-        kind,
-        message,
-        acceptedAt,
-      }));
+      return rows.map(toEntry);
     },
 
     async membersAmong(groupId, devices) {

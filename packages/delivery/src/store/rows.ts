@@ -4,7 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Device, Instance } from "../protocol/index.ts";
+import type { Device, Instance, LogEntry } from "../protocol/index.ts";
 import type { Account, ListedDevice, StoredBlob } from "./store.ts";
 
 /** How many sessions a device has at most; the oldest go first. */
@@ -96,4 +96,22 @@ export function toBlob(row: BlobRow): StoredBlob {
     stored: row.stored,
     expiresAt: row.expires_at,
   };
+}
+
+export interface EntryRow {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly kind: LogEntry["kind"];
+  readonly message: Bytes;
+  readonly accepted_at: number;
+}
+
+export function toEntry({
+  seq,
+  epoch,
+  kind,
+  message,
+  accepted_at: acceptedAt,
+}: EntryRow): LogEntry {
+  return { seq, epoch: BigInt(epoch), kind, message, acceptedAt };
 }

@@ -7,6 +7,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
+import { advance, findEntry, groupRow, insertEntry, leafOf } from "./sqlite-log.ts";
 import { type AppendMessage, type GroupStore, StoreUnavailable } from "./store.ts";
 
 /** What goes together: for so many nothing else can be written. */
@@ -21,74 +22,41 @@ interface Waiting {
   readonly answer: PromiseWithResolvers<Answer>;
 }
 
-/** A group's row, and what becomes of it. */
+/** A group, and what becomes of it. */
 interface Held {
   readonly groupId: Bytes;
   readonly epoch: number;
   readonly headBefore: number;
-  head: number;
-  acceptedAt: number;
+  last: Accepted;
 }
 
-export function sqliteAppender(
-  db: Database,
-  findEntry: (groupId: Bytes, device: number, hash: Bytes) => Accepted | undefined,
-): GroupStore["appendApplication"] {
+export function sqliteAppender(db: Database): GroupStore["appendApplication"] {
   let queue: Waiting[] = [];
   let bytes = 0;
 
   function hold(groupId: Bytes): Held | undefined {
-    const row = db.one<{ epoch: number; head: number; accepted_at: number }>(
-      "SELECT epoch, head, accepted_at FROM groups WHERE group_id = ?",
-      groupId,
-    );
-    return (
-      row && {
-        groupId,
-        epoch: row.epoch,
-        headBefore: row.head,
-        head: row.head,
-        acceptedAt: row.accepted_at,
-      }
-    );
+    const row = groupRow(db, groupId);
+    if (row === undefined) return undefined;
+    const { epoch, head, accepted_at: acceptedAt } = row;
+    return { groupId, epoch, headBefore: head, last: { seq: head, acceptedAt } };
   }
 
-  function isMember(groupId: Bytes, device: number): boolean {
-    const leaf = db.one(
-      "SELECT 1 FROM members WHERE group_id = ? AND device = ? AND until_seq IS NULL",
-      groupId,
-      device,
-    );
-    return leaf !== undefined;
-  }
-
-  function append(held: Held | undefined, message: AppendMessage): Answer {
-    const { groupId, device, hash } = message;
-    const isIn = isMember(groupId, device);
-    const isCurrent = held !== undefined && BigInt(held.epoch) === message.epoch;
-    if (isIn && isCurrent) {
-      const seq = held.head + 1;
-      const acceptedAt = Math.max(held.acceptedAt, message.now);
-      // Values, not what a SELECT gives: of one row SQLite needs no journal to undo the statement by.
-      const appended = db.run(
-        `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-         VALUES (?, ?, ?, 'application', ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
-        groupId,
-        seq,
-        held.epoch,
-        hash,
-        message.message,
-        acceptedAt,
-      );
-      if (appended === 1) {
-        held.head = seq;
-        held.acceptedAt = acceptedAt;
-        return { seq, acceptedAt };
+  function append(held: Held | undefined, { now, ...message }: AppendMessage): Answer {
+    const { groupId, device, epoch, hash } = message;
+    const isMember = leafOf(db, groupId, device) !== undefined;
+    const isCurrent = held !== undefined && BigInt(held.epoch) === epoch;
+    if (isMember && isCurrent) {
+      const { seq, acceptedAt } = held.last;
+      const next = { seq: seq + 1, acceptedAt: Math.max(acceptedAt, now) };
+      const entry = { ...message, ...next, epoch: held.epoch, kind: "application" } as const;
+      if (insertEntry(db, entry)) {
+        held.last = next;
+        return next;
       }
     }
-    const again = findEntry(groupId, device, hash);
+    const again = findEntry(db, groupId, device, hash);
     if (again !== undefined) return again;
-    if (held === undefined || !isIn) return "not-member";
+    if (held === undefined || !isMember) return "not-member";
     return isCurrent ? "repeated" : { currentEpoch: BigInt(held.epoch) };
   }
 
@@ -100,13 +68,7 @@ export function sqliteAppender(
       return append(groups.get(key), message);
     });
     for (const held of groups.values()) {
-      if (held === undefined || held.head === held.headBefore) continue;
-      db.run(
-        "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
-        held.head,
-        held.acceptedAt,
-        held.groupId,
-      );
+      if (held && held.last.seq > held.headBefore) advance(db, held.groupId, held.last);
     }
     return answers;
   }

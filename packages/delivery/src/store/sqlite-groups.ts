@@ -5,8 +5,18 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
+import { type EntryRow, toEntry } from "./rows.ts";
 import { sqliteAppender } from "./sqlite-append.ts";
 import type { Database } from "./sqlite-database.ts";
+import {
+  advance,
+  findEntry,
+  type GroupRow,
+  groupRow,
+  insertEntry,
+  leafOf,
+  READABLE,
+} from "./sqlite-log.ts";
 import {
   type AppendCommit,
   type AppendMessage,
@@ -17,17 +27,6 @@ import {
   type StoredNode,
 } from "./store.ts";
 import { Undo } from "./undo.ts";
-
-interface GroupRow {
-  readonly epoch: number;
-  readonly version: number;
-  readonly head: number;
-  readonly accepted_at: number;
-}
-
-/** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
-const READABLE = `members.device = ? AND members.group_id = log.group_id
-  AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
 
 /** A message that is accepted now; time does not go back in a log. */
 function acceptedNow(
@@ -56,18 +55,6 @@ export function nodesAt(
 }
 
 export function sqliteGroups(db: Database): GroupStore {
-  function group(groupId: Bytes): GroupRow | undefined {
-    return db.one<GroupRow>("SELECT * FROM groups WHERE group_id = ?", groupId);
-  }
-
-  function leafOf(groupId: Bytes, device: number): number | undefined {
-    return db.one<{ leaf_index: number }>(
-      "SELECT leaf_index FROM members WHERE device = ? AND group_id = ? AND until_seq IS NULL",
-      device,
-      groupId,
-    )?.leaf_index;
-  }
-
   /** How many groups it is in and did not give up. */
   function groupsNow(device: number): number {
     const row = db.one<{ n: number }>(
@@ -108,40 +95,15 @@ export function sqliteGroups(db: Database): GroupStore {
   /** The next place in the log. */
   function append(
     kind: EntryKind,
-    held: GroupRow,
+    { head, epoch }: GroupRow,
     entry: Pick<AppendCommit, "groupId" | "hash" | "message" | "acceptedAt">,
   ): Accepted {
-    const seq = held.head + 1;
-    const { acceptedAt } = entry;
-    db.run(
-      `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      entry.groupId,
-      seq,
-      held.epoch,
-      kind,
-      entry.hash,
-      entry.message,
-      acceptedAt,
-    );
-    db.run(
-      "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
-      seq,
-      acceptedAt,
-      entry.groupId,
-    );
-    return { seq, acceptedAt };
-  }
-
-  function findEntry(groupId: Bytes, device: number, hash: Bytes): Accepted | undefined {
-    const row = db.one<{ seq: number; accepted_at: number }>(
-      `SELECT log.seq, log.accepted_at FROM log JOIN members
-       ON ${READABLE} WHERE log.group_id = ? AND log.hash = ? LIMIT 1`,
-      device,
-      groupId,
-      hash,
-    );
-    return row && { seq: row.seq, acceptedAt: row.accepted_at };
+    const accepted = { seq: head + 1, acceptedAt: entry.acceptedAt };
+    if (!insertEntry(db, { ...entry, ...accepted, epoch, kind })) {
+      throw new Error("the log has these bytes");
+    }
+    advance(db, entry.groupId, accepted);
+    return accepted;
   }
 
   /**
@@ -298,7 +260,7 @@ export function sqliteGroups(db: Database): GroupStore {
 
     async group(groupId, heldVersion) {
       return db.transaction(() => {
-        const held = group(groupId);
+        const held = groupRow(db, groupId);
         if (held === undefined) return undefined;
         const epoch = BigInt(held.epoch);
         const { version, accepted_at: acceptedAt } = held;
@@ -313,7 +275,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async treePart(groupId, epoch, { from, bytes }) {
-      const held = group(groupId);
+      const held = groupRow(db, groupId);
       if (held === undefined) return undefined;
       const current = BigInt(held.epoch) === epoch;
       const waits =
@@ -340,7 +302,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async leafOf(groupId, device) {
-      return leafOf(groupId, device);
+      return leafOf(db, groupId, device);
     },
 
     async deviceOfLeaf(groupId, leafIndex) {
@@ -352,7 +314,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async findEntry(groupId, device, hash) {
-      return findEntry(groupId, device, hash);
+      return findEntry(db, groupId, device, hash);
     },
 
     async movedBy(groupId, seq) {
@@ -381,7 +343,7 @@ export function sqliteGroups(db: Database): GroupStore {
     async appendCommit(commit) {
       const { groupId, welcome } = commit;
       return db.transaction((): Accepted | "moved" => {
-        const held = group(groupId);
+        const held = groupRow(db, groupId);
         if (held === undefined || held.version !== commit.version) return "moved";
         if (BigInt(held.epoch) !== commit.epoch) return "moved";
         if (held.accepted_at > commit.acceptedAt) return "moved";
@@ -425,10 +387,10 @@ export function sqliteGroups(db: Database): GroupStore {
     async appendProposal(proposal) {
       const { groupId, device, version, nextVersion, state, limit } = proposal;
       return db.transaction(() => {
-        const held = group(groupId);
+        const held = groupRow(db, groupId);
         if (held === undefined || held.version !== version) return "moved";
         if (BigInt(held.epoch) !== proposal.epoch) return "moved";
-        if (leafOf(groupId, device) === undefined) return "not-member";
+        if (leafOf(db, groupId, device) === undefined) return "not-member";
         const waiting = db.one<{ n: number }>(
           "SELECT count(*) AS n FROM log WHERE group_id = ? AND epoch = ? AND kind = 'proposal'",
           groupId,
@@ -442,7 +404,7 @@ export function sqliteGroups(db: Database): GroupStore {
       });
     },
 
-    appendApplication: sqliteAppender(db, findEntry),
+    appendApplication: sqliteAppender(db),
 
     async log(groupId, device, { after, limit, bytes }) {
       const last = db.one<{ head: number | null }>(
@@ -467,13 +429,7 @@ export function sqliteGroups(db: Database): GroupStore {
       }
       const entries: LogEntry[] = [];
       let size = 0;
-      const rows = db.each<{
-        readonly seq: number;
-        readonly epoch: number;
-        readonly kind: EntryKind;
-        readonly message: Bytes;
-        readonly accepted_at: number;
-      }>(
+      const rows = db.each<EntryRow>(
         `SELECT seq, epoch, kind, message, accepted_at FROM log
          WHERE group_id = ? AND seq > ? AND EXISTS (SELECT 1 FROM members WHERE ${READABLE})
          ORDER BY seq LIMIT ?`,
@@ -482,10 +438,10 @@ export function sqliteGroups(db: Database): GroupStore {
         device,
         limit,
       );
-      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
-        size += message.length;
+      for (const row of rows) {
+        size += row.message.length;
         if (entries.length > 0 && size > bytes) break;
-        entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
+        entries.push(toEntry(row));
       }
       return { entries, head: last.head };
     },
@@ -561,13 +517,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async newest(groupId, { after, limit, bytes }) {
-      const rows = db.each<{
-        readonly seq: number;
-        readonly epoch: number;
-        readonly kind: EntryKind;
-        readonly message: Bytes;
-        readonly accepted_at: number;
-      }>(
+      const rows = db.each<EntryRow>(
         `SELECT seq, log.epoch, kind, message, log.accepted_at FROM log JOIN groups USING (group_id)
          WHERE group_id = ? AND seq > ? AND seq >= kept_from ORDER BY seq LIMIT ?`,
         groupId,
@@ -576,17 +526,17 @@ export function sqliteGroups(db: Database): GroupStore {
       );
       const entries: LogEntry[] = [];
       let size = 0;
-      for (const { seq, epoch, kind, message, accepted_at: acceptedAt } of rows) {
-        size += message.length;
+      for (const row of rows) {
+        size += row.message.length;
         if (size > bytes) break;
-        entries.push({ seq, epoch: BigInt(epoch), kind, message, acceptedAt });
+        entries.push(toEntry(row));
       }
       return entries;
     },
 
     async membersAmong(groupId, devices) {
       // Nothing is awaited in between, so both are of one moment.
-      const held = group(groupId);
+      const held = groupRow(db, groupId);
       if (held === undefined) return undefined;
       const rows = db.all<{ device: number; from_seq: number }>(
         `SELECT device, from_seq FROM json_each(?) CROSS JOIN members ON device = json_each.value
