@@ -88,6 +88,7 @@ export function createAccountExport(service: {
   async function* document(account: Account): AsyncGenerator<string> {
     const { accountId, name, deviceList } = account;
     const contact = (await store.contactRule(accountId)) ?? "default";
+    const backup = await store.backupMark(accountId);
     const sessions = await store.sessionsOf(accountId, now());
     const requests = await store.contactRequests(accountId, 0);
     yield opened({
@@ -96,6 +97,7 @@ export function createAccountExport(service: {
       name,
       deviceList,
       contact,
+      ...(backup && { backup }),
       sessions: sessions.map(({ tokenHash, ...session }) => ({ sessionId: tokenHash, ...session })),
       requests: requests.map((request) => ({
         accountId: request.account.accountId,

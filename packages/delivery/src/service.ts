@@ -11,6 +11,7 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { createAccountExport } from "./account-export.ts";
 import { createAccounts } from "./accounts.ts";
+import { createBackupMarks } from "./backup-marks.ts";
 import { createBlobs } from "./blobs/blobs.ts";
 import type { BlobBodies } from "./blobs/bodies.ts";
 import { type AnyHandler, bodyOf, type Handlers, parametersOf, responseOf } from "./call.ts";
@@ -190,6 +191,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     ...createAccounts({ ...service, sessions }),
     ...createAccountExport(service),
     ...createConsent(service),
+    ...createBackupMarks(service),
     ...createKeyPackages(service),
     ...groupLog.handlers,
     ...createGroups({ ...service, longPolls }),

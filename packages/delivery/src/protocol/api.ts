@@ -23,6 +23,7 @@ export const LIMITS = {
   keyPackages: 100,
   logPage: 200,
   signal: 1024,
+  backupSeal: 256,
 } as const;
 
 /** How many instances a device's client names as those that it may succeed. */
@@ -120,6 +121,20 @@ export type SignInRequest = Body<typeof SignInRequest>;
 export const SignInResponse = z.object({ token: z.string(), expiresAt: time });
 export type SignInResponse = Body<typeof SignInResponse>;
 
+/**
+ * What the service remembers of an account's newest backup of its messages, which itself is elsewhere: its number, and what the account
+ * sealed about it for its own devices.
+ */
+export const BackupMark = z.object({
+  number: z.number().int().min(1),
+  seal: bytes.refine((seal) => seal.length <= LIMITS.backupSeal),
+});
+export type BackupMark = Body<typeof BackupMark>;
+
+/** `backupMark`: absent where the account never made a backup. */
+export const BackupMarkResponse = z.object({ mark: BackupMark.optional() });
+export type BackupMarkResponse = Body<typeof BackupMarkResponse>;
+
 /** What an account said to another. */
 const contactState = z.enum(["allowed", "refused", "blocked"]);
 /** Who may add an account's devices to groups: everybody, or whom it allows; `default`: as the service has it. */
@@ -155,6 +170,7 @@ export const AccountExport = z.object({
   name: z.string(),
   deviceList: bytes,
   contact: contactRule,
+  backup: BackupMark.optional(),
   sessions: z.array(
     z.object({
       sessionId: bytes,

@@ -56,6 +56,7 @@ export const PROBLEMS = {
     409,
     "The upload is at another offset. Carries `offset`, which `Upload-Offset` says too.",
   ],
+  "backup-older": [409, "The account has a newer backup than this one. Carries its `number`."],
   "link-closed": [410, "The link has expired, was used up or was revoked."],
   "account-deleted": [410, "The account of the device that signs in was deleted."],
   gone: [

@@ -139,6 +139,7 @@ export function postgresAccountData(db: Database): AccountDataStore {
         const { own, shared } = await groupsOf(tx, accountId);
         await clearGroups(tx, own);
         await deleteBlobsOf(tx, accountId, now);
+        await tx.all("DELETE FROM backup_marks WHERE account_id = $1", accountId);
         await tx.all("DELETE FROM contacts WHERE account_id = $1 OR peer_id = $1", accountId);
         await tx.all(
           // No name has a control character, so none is in the way of this one.

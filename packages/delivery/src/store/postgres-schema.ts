@@ -284,6 +284,15 @@ ALTER TABLE log DROP CONSTRAINT log_group_id_hash_key;
 ALTER TABLE log ADD UNIQUE (hash);
 `;
 
+const BACKUP_MARKS = `
+-- What an account noted about its newest backup, which is elsewhere.
+CREATE TABLE backup_marks (
+  account_id BYTEA PRIMARY KEY REFERENCES accounts,
+  number BIGINT NOT NULL,
+  seal BYTEA NOT NULL
+);
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -294,4 +303,5 @@ export const MIGRATIONS: readonly string[] = [
   BOUNDS,
   INSTANCES,
   HASHES,
+  BACKUP_MARKS,
 ];

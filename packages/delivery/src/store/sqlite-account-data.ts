@@ -117,6 +117,7 @@ export function sqliteAccountData(db: Database): AccountDataStore {
         const groups = groupsOf(accountId);
         for (const group of groups) if (group.shared === 0) clearGroup(group.group_id);
         deleteBlobsOf(db, accountId, now);
+        db.run("DELETE FROM backup_marks WHERE account_id = ?", accountId);
         db.run("DELETE FROM contacts WHERE account_id = ? OR peer_id = ?", accountId, accountId);
         db.run(
           // No name has a control character, so none is in the way of this one.

@@ -294,6 +294,15 @@ CREATE UNIQUE INDEX one_commit_an_epoch ON log (group_id, epoch) WHERE kind = 'c
 CREATE INDEX proposals_of_epoch ON log (group_id, epoch) WHERE kind = 'proposal';
 `;
 
+const BACKUP_MARKS = `
+-- What an account noted about its newest backup, which is elsewhere.
+CREATE TABLE backup_marks (
+  account_id BLOB PRIMARY KEY REFERENCES accounts,
+  number INTEGER NOT NULL,
+  seal BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -305,4 +314,5 @@ export const MIGRATIONS: readonly string[] = [
   BOUNDS,
   INSTANCES,
   HASHES,
+  BACKUP_MARKS,
 ];

@@ -5,6 +5,7 @@
 
 import { sqliteAccountData } from "./sqlite-account-data.ts";
 import { sqliteAccounts } from "./sqlite-accounts.ts";
+import { sqliteBackupMarks } from "./sqlite-backup-marks.ts";
 import { sqliteBlobs } from "./sqlite-blobs.ts";
 import { sqliteContacts } from "./sqlite-contacts.ts";
 import { Database } from "./sqlite-database.ts";
@@ -26,6 +27,7 @@ export function openSqliteStore(path: string): Store {
     ...sqliteAccounts(db),
     ...sqliteAccountData(db),
     ...sqliteContacts(db),
+    ...sqliteBackupMarks(db),
     ...sqliteKeyPackages(db),
     ...sqliteGroups(db),
     ...sqliteReports(db),

@@ -10,6 +10,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import type {
   Accepted,
+  BackupMark,
   Device,
   InboxEntry,
   Instance,
@@ -21,6 +22,7 @@ export interface Store
   extends AccountStore,
     AccountDataStore,
     ContactStore,
+    BackupMarkStore,
     KeyPackageStore,
     GroupStore,
     ReportStore,
@@ -249,6 +251,12 @@ export interface ContactStore {
   /** What the account itself decided; undefined where the service's rule holds. */
   contactRule(accountId: Bytes): Promise<ContactRule | undefined>;
   setContactRule(accountId: Bytes, rule: ContactRule | undefined): Promise<void>;
+}
+
+export interface BackupMarkStore {
+  backupMark(accountId: Bytes): Promise<BackupMark | undefined>;
+  /** Only ever a higher number takes the place of another, so of several at once with one number one is "set". The same again is, too. */
+  setBackupMark(accountId: Bytes, mark: BackupMark): Promise<"set" | "older">;
 }
 
 export interface Nonce {

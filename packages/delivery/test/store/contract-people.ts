@@ -178,6 +178,28 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
     });
   });
 
+  describe(`${name}: what an account notes about its newest backup`, () => {
+    it("is replaced by what has a higher number alone, and goes with the account", async () => {
+      const [{ accountId }, other] = [await anAccount(), await anAccount()];
+      const set = (number: number, seal = random(44)) =>
+        store.setBackupMark(accountId, { number, seal });
+      expect(await store.backupMark(accountId)).toBeUndefined();
+      const seal = random(44);
+      expect(await set(2, seal)).toBe("set");
+      for (const again of [seal, seal]) expect(await set(2, again)).toBe("set");
+      expect(await set(2)).toBe("older");
+      expect(await set(1, seal)).toBe("older");
+      expect(await store.backupMark(accountId)).toEqual({ number: 2, seal });
+      const answers = await Promise.all([set(3), set(3), set(3)]);
+      expect(answers.toSorted()).toEqual(["older", "older", "set"]);
+      expect(await store.backupMark(other.accountId)).toBeUndefined();
+      await store.deleteAccount(accountId, { now: NOW });
+      expect(await store.backupMark(accountId)).toBeUndefined();
+      expect(await set(4)).toBe("older");
+      expect(await store.backupMark(accountId)).toBeUndefined();
+    });
+  });
+
   describe(`${name}: contacts`, () => {
     const reaches = async (
       caller: Held,

@@ -63,6 +63,7 @@ const ended: Rows = ({ bytes }) => [`ended_groups VALUES (${bytes("61")})`];
 const bounded: Rows = () => [];
 const instances: Rows = () => [];
 const hashed: Rows = () => [];
+const backups: Rows = ({ bytes }) => [`backup_marks VALUES (${bytes("a1")}, 1, ${bytes("91")})`];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -81,6 +82,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     bounded,
     instances,
     hashed,
+    backups,
   ],
   postgres: [
     of(first, startedSession, people),
@@ -92,6 +94,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     bounded,
     instances,
     hashed,
+    backups,
   ],
 };
 
