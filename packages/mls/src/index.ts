@@ -27,6 +27,7 @@ export {
   type KeyPair,
   type Lattice,
   type MaybePromise,
+  type NistGroup,
   type SignatureName,
   type Signed,
   SUITES,

@@ -27,16 +27,16 @@ import {
 } from "node:crypto";
 import { concat, EMPTY } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
-import { hmacOf } from "./crypto/hmac.ts";
-import { generateScalar, isNist, type NistGroup } from "./crypto/kem.ts";
-import { type Curve, pkcs8, spki } from "./crypto/key-format.ts";
+import { isNist } from "./crypto/kem.ts";
+import { type Curve, FORMATS, pkcs8, spki } from "./crypto/key-format.ts";
+import { generateScalar } from "./crypto/nist-curve.ts";
 import { nodeLattice } from "./crypto/node-lattice.ts";
 import {
   type AeadName,
   type CryptoProvider,
   type DhGroup,
-  type HashName,
   type KeyPair,
+  type NistGroup,
   type SignatureName,
   type Signed,
   SUITES,
@@ -85,7 +85,7 @@ function privateKeyObject(curve: Curve, keyPair: KeyPair): KeyObject {
       asymmetricKeyType: curve,
     });
   }
-  const der = pkcs8(curve, keyPair);
+  const der = pkcs8(FORMATS[curve], keyPair);
   try {
     return createPrivateKey({ key: Buffer.from(der.buffer), format: "der", type: "pkcs8" });
   } finally {
@@ -125,7 +125,7 @@ function publicKeyObject(curve: Curve, publicKey: Bytes): KeyObject {
     const x = Buffer.from(publicKey).toString("base64url");
     return createPublicKey({ key: { kty: "OKP", crv: OKP[curve], x }, format: "jwk" });
   }
-  const der = spki(curve, publicKey);
+  const der = spki(FORMATS[curve], publicKey);
   return createPublicKey({ key: Buffer.from(der.buffer), format: "der", type: "spki" });
 }
 
@@ -189,15 +189,6 @@ function bytes(buffer: Uint8Array): Bytes {
     : Uint8Array.from(buffer);
 }
 
-/** Above this many bytes, putting them beside the key costs more than an object that takes them where they are. */
-const SHORT = 3968;
-
-/** HMAC (RFC 2104): of short data as two hashes, since making an object for each costs more than they do. */
-function hmac(name: HashName, key: Uint8Array, data: Uint8Array): Bytes {
-  if (data.length > SHORT) return bytes(createHmac(name, key).update(data).digest());
-  return bytes(hmacOf((input) => hash(name, input, "buffer"), name, key, data));
-}
-
 /** Below this many, handing operations to other threads can cost more than it saves: on a busy machine they wait for their turn. */
 const WORTH_THREADS = 10;
 /** So many signatures are handed over at a time, whatever is asked. */
@@ -236,7 +227,7 @@ export const nodeCrypto: CryptoProvider = {
 
   hash: (name, data) => bytes(hash(name, data, "buffer")),
 
-  hmac,
+  hmac: (name, key, data) => bytes(createHmac(name, key).update(data).digest()),
 
   seal: (aead, key, nonce, aad, plaintext) => {
     // The same options serve all three; the types tell AES-GCM and ChaCha20-Poly1305 apart.

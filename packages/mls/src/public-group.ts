@@ -166,7 +166,7 @@ export class PublicGroup {
   ): Promise<PublicGroup> {
     const groupInfo = readGroupInfoWhole(options.groupInfo);
     const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
-    const tree = treeFor(suite, groupInfo, options.ratchetTree);
+    const tree = treeFor(groupInfo, options.ratchetTree);
     const state = await verifiedState(context, suite, groupInfo, tree);
     return new PublicGroup(context, state, options.groupInfo);
   }
@@ -188,7 +188,7 @@ export class PublicGroup {
     let state: PublicState = {
       suite,
       groupContext,
-      tree: treeFromNodes(suite, nodes),
+      tree: treeFromNodes(nodes),
       confirmationTag,
       interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
       proposals: new Map(),

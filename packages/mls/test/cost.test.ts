@@ -172,7 +172,7 @@ async function unmerged(n: number): Promise<RatchetTree> {
     signatureKey: nodeCrypto.hash("sha256", Uint8Array.of(i >> 8, i, 2)),
   });
   const others = Array.from({ length: n - 1 }, (_, i) => numbered(i));
-  let { tree } = addLeaves(treeOf(suite, leaf), others);
+  let { tree } = addLeaves(treeOf(leaf), others);
   for (let leafIndex = 1; leafIndex < n - 1; leafIndex++) tree = removeLeaf(tree, leafIndex);
   const made = await createPath(suite, tree, 0, async (encryptionKey, parentHash) => ({
     ...leaf,

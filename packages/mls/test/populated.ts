@@ -30,7 +30,7 @@ export async function populated(
   const [first, ...others] = members;
   if (!first) throw new Error("nobody");
   const leaves = others.map(({ leafNode }) => leafNode);
-  let { tree } = addLeaves(treeOf(suite, first.leafNode), leaves);
+  let { tree } = addLeaves(treeOf(first.leafNode), leaves);
   for (let leafIndex = 0; leafIndex < members.length; leafIndex += 2) {
     const content = leafAt(tree, leafIndex);
     const signer = members[leafIndex]?.signer;

@@ -60,9 +60,9 @@ export async function publicKeyOf(suite: Suite, privateKey: Bytes): Promise<Byte
  * Whether a public key can be encrypted to: a key that nobody can use would stop every later commit (§5.1.1).
  * Throws `MlsError` with `crypto`.
  */
-export function checkPublicKey(suite: Suite, publicKey: Bytes): void {
+export async function checkPublicKey(suite: Suite, publicKey: Bytes): Promise<void> {
   try {
-    kemOf(suite).checkPublicKey(publicKey);
+    await kemOf(suite).checkPublicKey(publicKey);
   } catch (cause) {
     throw new MlsError("crypto", "5.1.1", "a public key that cannot be encrypted to", { cause });
   }

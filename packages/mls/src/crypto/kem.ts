@@ -15,6 +15,7 @@ import {
   type KemName,
   type KeyPair,
   type MaybePromise,
+  type NistGroup,
   type Suite,
 } from "./suite.ts";
 
@@ -29,7 +30,7 @@ export interface Kem {
   /** The public half of a private key. */
   readonly publicKey: (privateKey: Bytes) => MaybePromise<Bytes>;
   /** Throws for a key that cannot be encapsulated to, without encapsulating. */
-  readonly checkPublicKey: (publicKey: Bytes) => void;
+  readonly checkPublicKey: (publicKey: Bytes) => MaybePromise<void>;
   /** A secret, and what its recipient needs to get it too. */
   /** `among`: how many are made together, 1 unless given. */
   readonly encap: (
@@ -104,36 +105,16 @@ const GROUPS: Readonly<
   x448: { id: 0x0021, nsk: 56, npk: 56, hash: "sha512" },
 };
 
-/** y² = x³ - 3x + b modulo p, whose points are as many as the prime `order` (SP 800-186 §3.2.1). */
-interface NistCurve {
-  readonly p: bigint;
-  readonly b: bigint;
-  readonly order: bigint;
-}
-export type NistGroup = "p256" | "p384" | "p521";
-
-const NIST: Readonly<Record<NistGroup, NistCurve>> = {
-  p256: {
-    p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
-    b: 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn,
-    order: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
-  },
-  p384: {
-    p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
-    b: 0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aefn,
-    order:
-      0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
-  },
-  p521: {
-    p: 2n ** 521n - 1n,
-    b: 0x051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00n,
-    order:
-      0x01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
-  },
-};
-
+/** The groups of NIST's curves, whose arithmetic is loaded with the first key of one. */
 export function isNist(group: DhGroup): group is NistGroup {
-  return Object.hasOwn(NIST, group);
+  return group === "p256" || group === "p384" || group === "p521";
+}
+
+let nistCurves: Promise<typeof import("./nist-curve.ts")> | undefined;
+/** What is computed with keys of NIST's curves. */
+export function loadNistCurves(): Promise<typeof import("./nist-curve.ts")> {
+  nistCurves ??= import("./nist-curve.ts");
+  return nistCurves;
 }
 
 const [P25519, P448] = [2n ** 255n - 19n, 2n ** 448n - 2n ** 224n - 1n] as const;
@@ -166,57 +147,11 @@ function isDhGroup(kem: KemName): kem is DhGroup {
   return Object.hasOwn(GROUPS, kem);
 }
 
-/** For public values. */
-function integer(bigEndian: Iterable<number>): bigint {
-  let value = 0n;
-  for (const byte of bigEndian) value = (value << 8n) | BigInt(byte);
-  return value;
-}
-
-/** Whether bytes are a private key of a NIST curve, from 1 to the order less 1, in a time that doesn't depend on them. */
-function isScalar(candidate: Bytes, order: bigint): boolean {
-  let [borrow, any] = [0, 0];
-  for (let i = candidate.length - 1, rest = order; i >= 0; i--, rest >>= 8n) {
-    const byte = candidate[i] ?? 0;
-    any |= byte;
-    borrow = (byte - Number(rest & 0xffn) - borrow) >>> 31;
-  }
-  return borrow === 1 && any !== 0;
-}
-
-/**
- * The first private key of a NIST curve among candidates (RFC 9180 §7.1.3). The bits above the order's are cleared.
- * Throws where none of them is one, which chance doesn't bring about.
- */
-export function sampleScalar(
-  group: NistGroup,
-  candidate: (counter: number) => Bytes,
-  limit = 256,
-): Bytes {
-  const { order } = NIST[group];
-  for (let counter = 0; counter < limit; counter++) {
-    const bytes = candidate(counter);
-    if (group === "p521") bytes[0] = (bytes[0] ?? 0) & 1;
-    if (isScalar(bytes, order)) return bytes;
-    wipe(bytes);
-  }
-  throw new TypeError(`no private key among ${limit}`);
-}
-
-/** Whether a point is an uncompressed one on the curve (RFC 9180 §7.1.4, SP 800-56A §5.6.2.3.4); none of them is of small order. */
-function isOnCurve({ p, b }: NistCurve, point: Bytes): boolean {
-  const half = (point.length - 1) / 2;
-  const [x, y] = [integer(point.subarray(1, 1 + half)), integer(point.subarray(1 + half))];
-  if (point[0] !== 4 || x >= p || y >= p) return false;
-  return (y * y - (x * x * x - 3n * x + b)) % p === 0n;
-}
-
 /** Throws for a public key of the group with which no secret can be agreed on (RFC 9180 §7.1.4). */
-export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): void {
-  const group = GROUPS[name];
-  if (publicKey.length !== group.npk) throw new TypeError("a public key of the wrong size");
+export async function checkDhPublicKey(name: DhGroup, publicKey: Bytes): Promise<void> {
+  if (publicKey.length !== GROUPS[name].npk) throw new TypeError("a public key of the wrong size");
   if (isNist(name)) {
-    if (!isOnCurve(NIST[name], publicKey)) throw new TypeError("a point that is not on the curve");
+    (await loadNistCurves()).checkPoint(name, publicKey);
     return;
   }
   const u = publicKey.slice();
@@ -228,9 +163,10 @@ export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): void {
 }
 
 /** A new private key of the group. */
-export function generateScalar(provider: CryptoProvider, name: DhGroup): Bytes {
-  const { nsk } = GROUPS[name];
-  return isNist(name) ? sampleScalar(name, () => provider.random(nsk)) : provider.random(nsk);
+async function generatePrivateKey(provider: CryptoProvider, name: DhGroup): Promise<Bytes> {
+  return isNist(name)
+    ? (await loadNistCurves()).generateScalar(provider, name)
+    : provider.random(GROUPS[name].nsk);
 }
 
 export async function keyPairOf(
@@ -249,7 +185,7 @@ export async function dhEphemeral(
   among = 1,
 ): Promise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
   if (provider.dhEphemeral) return provider.dhEphemeral(name, peer, among);
-  const own = await keyPairOf(provider, name, generateScalar(provider, name));
+  const own = await keyPairOf(provider, name, await generatePrivateKey(provider, name));
   const secret = await provider.dh(name, own, peer);
   wipe(own.privateKey);
   return { publicKey: own.publicKey, secret };
@@ -271,13 +207,16 @@ function dhKem(provider: CryptoProvider, name: DhGroup): Kem {
 
   return {
     id,
-    generateKeyPair: () => keyPairOf(provider, name, generateScalar(provider, name)),
+    generateKeyPair: async () =>
+      keyPairOf(provider, name, await generatePrivateKey(provider, name)),
     // §7.1.3
-    deriveKeyPair: (seed) => {
+    deriveKeyPair: async (seed) => {
+      const nist = isNist(name) ? await loadNistCurves() : undefined;
       const prk = labeledExtract(kdf, EMPTY, "dkp_prk", seed);
-      const privateKey = isNist(name)
-        ? sampleScalar(name, (i) => labeledExpand(kdf, prk, "candidate", i2osp(i, 1), nsk))
-        : labeledExpand(kdf, prk, "sk", EMPTY, nsk);
+      const privateKey =
+        nist && isNist(name)
+          ? nist.sampleScalar(name, (i) => labeledExpand(kdf, prk, "candidate", i2osp(i, 1), nsk))
+          : labeledExpand(kdf, prk, "sk", EMPTY, nsk);
       wipe(prk);
       return keyPairOf(provider, name, privateKey);
     },

@@ -1,7 +1,6 @@
 /**
  * Keys and signatures in the forms that platforms import and export.
- * RFC 8410 (X25519 and its like), RFC 5915 and RFC 5480 (NIST curves), RFC 3279 §2.2.3 (ECDSA signatures),
- * RFC 9881 and RFC 9935 (ML-DSA and ML-KEM, whose private keys are seeds).
+ * RFC 8410 (X25519 and its like), RFC 5915 and RFC 5480 (NIST curves), RFC 3279 §2.2.3 (ECDSA signatures).
  * @module
  */
 
@@ -12,7 +11,8 @@ import type { KeyPair } from "./suite.ts";
 const EDWARDS = [0x2b, 0x65] as const;
 const EC_PUBLIC_KEY = [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] as const;
 
-interface KeyFormat {
+/** How keys of an algorithm are written. */
+export interface KeyFormat {
   readonly oid: readonly number[];
   /** The curve, where the algorithm has one as its parameter. */
   readonly curve?: readonly number[];
@@ -26,12 +26,8 @@ interface KeyFormat {
 /** The curves by name; X for key agreement, Ed for signatures, P for both. */
 export type Curve = "x25519" | "x448" | "ed25519" | "ed448" | "p256" | "p384" | "p521";
 
-/** Algorithms on lattices, as OpenSSL calls them. */
-export type LatticeKey = "ml-kem-768" | "ml-kem-1024" | "ml-dsa-44" | "ml-dsa-65" | "ml-dsa-87";
-
-const NIST_ALGORITHMS = [0x60, 0x86, 0x48, 1, 0x65, 3, 4] as const;
-
-const FORMATS: Readonly<Record<Curve | LatticeKey, KeyFormat>> = {
+/** How the keys of each curve are written. */
+export const FORMATS: Readonly<Record<Curve, KeyFormat>> = {
   x25519: { oid: [...EDWARDS, 0x6e], nsk: 32, npk: 32 },
   x448: { oid: [...EDWARDS, 0x6f], nsk: 56, npk: 56 },
   ed25519: { oid: [...EDWARDS, 0x70], nsk: 32, npk: 32 },
@@ -44,11 +40,6 @@ const FORMATS: Readonly<Record<Curve | LatticeKey, KeyFormat>> = {
   },
   p384: { oid: EC_PUBLIC_KEY, curve: [0x2b, 0x81, 4, 0, 0x22], nsk: 48, npk: 97 },
   p521: { oid: EC_PUBLIC_KEY, curve: [0x2b, 0x81, 4, 0, 0x23], nsk: 66, npk: 133 },
-  "ml-kem-768": { oid: [...NIST_ALGORITHMS, 4, 2], seed: true, nsk: 64, npk: 1184 },
-  "ml-kem-1024": { oid: [...NIST_ALGORITHMS, 4, 3], seed: true, nsk: 64, npk: 1568 },
-  "ml-dsa-44": { oid: [...NIST_ALGORITHMS, 3, 0x11], seed: true, nsk: 32, npk: 1312 },
-  "ml-dsa-65": { oid: [...NIST_ALGORITHMS, 3, 0x12], seed: true, nsk: 32, npk: 1952 },
-  "ml-dsa-87": { oid: [...NIST_ALGORITHMS, 3, 0x13], seed: true, nsk: 32, npk: 2592 },
 };
 
 const [INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER, SEQUENCE] = [
@@ -77,8 +68,7 @@ function algorithm({ oid, curve }: KeyFormat): Uint8Array[] {
  * PKCS #8 around a private key; for NIST curves with the public key, since platforms would compute it anew or refuse to.
  * The caller overwrites it. Throws `TypeError` for keys of the wrong size.
  */
-export function pkcs8(name: Curve | LatticeKey, { privateKey, publicKey }: KeyPair): Bytes {
-  const format = FORMATS[name];
+export function pkcs8(format: KeyFormat, { privateKey, publicKey }: KeyPair): Bytes {
   if (privateKey.length !== format.nsk) throw new TypeError("a private key of the wrong size");
   const inner = format.curve
     ? ecPrivateKey(privateKey, publicKey)
@@ -95,17 +85,15 @@ function ecPrivateKey(privateKey: Bytes, publicKey: Bytes): Uint8Array[] {
 }
 
 /** `SubjectPublicKeyInfo`. Throws `TypeError` for keys of the wrong size, and for points that are not uncompressed. */
-export function spki(name: Curve | LatticeKey, publicKey: Bytes): Bytes {
-  const format = FORMATS[name];
-  checkPublicKeyForm(name, publicKey);
+export function spki(format: KeyFormat, publicKey: Bytes): Bytes {
+  checkPublicKeyForm(format, publicKey);
   return concat(
     ...element(SEQUENCE, algorithm(format), element(BIT_STRING, bytes(0), [publicKey])),
   );
 }
 
 /** Platforms take compressed points too, MLS doesn't (RFC 9420 §5.1.1, §5.1.2). Throws `TypeError`. */
-export function checkPublicKeyForm(name: Curve | LatticeKey, publicKey: Bytes): void {
-  const { npk, curve } = FORMATS[name];
+export function checkPublicKeyForm({ npk, curve }: KeyFormat, publicKey: Bytes): void {
   if (publicKey.length !== npk) throw new TypeError("a public key of the wrong size");
   if (curve && publicKey[0] !== 4) throw new TypeError("a point that is not uncompressed");
 }

@@ -1,6 +1,6 @@
 /// <reference types="node" />
 /**
- * ML-KEM, ML-DSA and SHA-3 of OpenSSL 3.5, which Node has since 24.7.
+ * ML-KEM, ML-DSA and SHA-3 of OpenSSL 3.5, which Node has since 24.7. Keys go in and out as RFC 9935 and RFC 9881 write them.
  * @module
  */
 
@@ -14,11 +14,24 @@ import crypto, {
 } from "node:crypto";
 import { EMPTY } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
-import { type LatticeKey, pkcs8, spki } from "./key-format.ts";
+import { type KeyFormat, pkcs8, spki } from "./key-format.ts";
 import type { Lattice } from "./suite.ts";
 
+/** Algorithms as OpenSSL calls them. */
+type LatticeKey = "ml-kem-768" | "ml-kem-1024" | "ml-dsa-44" | "ml-dsa-65" | "ml-dsa-87";
+
+const NIST_ALGORITHMS = [0x60, 0x86, 0x48, 1, 0x65, 3, 4] as const;
+
+const FORMATS: Readonly<Record<LatticeKey, KeyFormat>> = {
+  "ml-kem-768": { oid: [...NIST_ALGORITHMS, 4, 2], seed: true, nsk: 64, npk: 1184 },
+  "ml-kem-1024": { oid: [...NIST_ALGORITHMS, 4, 3], seed: true, nsk: 64, npk: 1568 },
+  "ml-dsa-44": { oid: [...NIST_ALGORITHMS, 3, 0x11], seed: true, nsk: 32, npk: 1312 },
+  "ml-dsa-65": { oid: [...NIST_ALGORITHMS, 3, 0x12], seed: true, nsk: 32, npk: 1952 },
+  "ml-dsa-87": { oid: [...NIST_ALGORITHMS, 3, 0x13], seed: true, nsk: 32, npk: 2592 },
+};
+
 function privateKeyObject(name: LatticeKey, seed: Bytes): KeyObject {
-  const der = pkcs8(name, { privateKey: seed, publicKey: EMPTY });
+  const der = pkcs8(FORMATS[name], { privateKey: seed, publicKey: EMPTY });
   try {
     return createPrivateKey({ key: Buffer.from(der.buffer), format: "der", type: "pkcs8" });
   } finally {
@@ -27,21 +40,13 @@ function privateKeyObject(name: LatticeKey, seed: Bytes): KeyObject {
 }
 
 function publicKeyObject(name: LatticeKey, publicKey: Bytes): KeyObject {
-  const der = spki(name, publicKey);
+  const der = spki(FORMATS[name], publicKey);
   return createPublicKey({ key: Buffer.from(der.buffer), format: "der", type: "spki" });
 }
 
-const PUBLIC_KEY_SIZES: Readonly<Record<LatticeKey, number>> = {
-  "ml-kem-768": 1184,
-  "ml-kem-1024": 1568,
-  "ml-dsa-44": 1312,
-  "ml-dsa-65": 1952,
-  "ml-dsa-87": 2592,
-};
-
 function publicKeyOf(name: LatticeKey, seed: Bytes): Bytes {
   const der = createPublicKey(privateKeyObject(name, seed)).export({ format: "der", type: "spki" });
-  return bytes(der.subarray(der.length - PUBLIC_KEY_SIZES[name]));
+  return bytes(der.subarray(der.length - FORMATS[name].npk));
 }
 
 function bytes(buffer: Uint8Array): Bytes {

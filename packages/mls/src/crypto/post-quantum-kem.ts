@@ -6,15 +6,8 @@
 
 import { concat, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
-import {
-  checkDhPublicKey,
-  dhEphemeral,
-  i2osp,
-  isNist,
-  type Kem,
-  keyPairOf,
-  sampleScalar,
-} from "./kem.ts";
+import { checkDhPublicKey, dhEphemeral, i2osp, isNist, type Kem, keyPairOf } from "./kem.ts";
+import { sampleScalar } from "./nist-curve.ts";
 import type { CryptoProvider, DhGroup, KemName, KeyPair, Lattice, MlKemSize } from "./suite.ts";
 
 /** Where the lattice's operations come from: the platform, or a library that is loaded when it is first needed. */
@@ -176,7 +169,7 @@ function hybridKem(provider: CryptoProvider, latticeOf: LatticeOf, hybrid: Hybri
     publicKey: async (privateKey) => (await withPublicKey(privateKey)).publicKey,
     checkPublicKey: (publicKey) => {
       checkEncapsulationKey(size, publicKey.subarray(0, npk));
-      checkDhPublicKey(group, publicKey.subarray(npk));
+      return checkDhPublicKey(group, publicKey.subarray(npk));
     },
     encap: async (recipient) => {
       const lattice = await latticeOf(provider);

@@ -13,7 +13,9 @@ export type HashName = "sha256" | "sha384" | "sha512";
 /** The AEADs. */
 export type AeadName = "aes128gcm" | "aes256gcm" | "chacha20poly1305";
 /** The groups of DHKEM (RFC 9180 §7.1). */
-export type DhGroup = "x25519" | "x448" | "p256" | "p384" | "p521";
+export type DhGroup = "x25519" | "x448" | NistGroup;
+/** Those of NIST's curves. */
+export type NistGroup = "p256" | "p384" | "p521";
 /** DHKEM over a group, or one of the post-quantum KEMs of draft-ietf-hpke-pq. */
 export type KemName =
   | DhGroup

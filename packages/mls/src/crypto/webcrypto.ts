@@ -3,7 +3,7 @@
  *
  * What is whose, and what that means for constant time:
  * - AES-GCM, X25519, Ed25519, ECDH and ECDSA are the platform's own, compiled code written for constant time.
- * - Hashes are noble's, HMAC is ours from them: synchronous, without branches or table look-ups that depend on the data.
+ * - Hash and HMAC are noble's: synchronous, without branches or table look-ups that depend on the data.
  * - ChaCha20-Poly1305 is noble's: constant time as far as its algorithm goes; what an engine makes of it, nobody promises.
  *   So are X448 and Ed448, and the curves above, where a platform lacks them; and public keys of NIST curves, where it doesn't
  *   compute them from private ones.
@@ -16,18 +16,26 @@ import type { Cipher } from "@noble/ciphers/utils.js";
 import type { EdDSA } from "@noble/curves/abstract/edwards.js";
 import type { MontgomeryECDH } from "@noble/curves/abstract/montgomery.js";
 import type { ECDSA } from "@noble/curves/abstract/weierstrass.js";
+import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
-import { hmacOf } from "./hmac.ts";
-import { generateScalar, isNist, type NistGroup } from "./kem.ts";
-import { type Curve, checkPublicKeyForm, ecdsaFromDer, ecdsaToDer, pkcs8 } from "./key-format.ts";
+import { isNist, loadNistCurves } from "./kem.ts";
+import {
+  type Curve,
+  checkPublicKeyForm,
+  ecdsaFromDer,
+  ecdsaToDer,
+  FORMATS,
+  pkcs8,
+} from "./key-format.ts";
 import {
   AEADS,
   type AeadName,
   type CryptoProvider,
   type DhGroup,
   type KeyPair,
+  type NistGroup,
   type SignatureName,
   SUITES,
 } from "./suite.ts";
@@ -108,7 +116,7 @@ async function importPrivate(
   keyPair: KeyPair,
   usages: KeyUsage[],
 ): Promise<CryptoKey> {
-  const encoded = pkcs8(curve, keyPair);
+  const encoded = pkcs8(FORMATS[curve], keyPair);
   try {
     return await crypto.subtle.importKey("pkcs8", encoded, algorithm, false, usages);
   } finally {
@@ -136,7 +144,7 @@ async function edwardsCurve(curve: "ed25519" | "ed448"): Promise<EdDSA> {
 /** Platforms that take a private key of a NIST curve alone compute the other half, and write it at the end; others refuse. */
 async function nistPublicKey(group: NistGroup, privateKey: Bytes): Promise<Bytes> {
   const { subtle } = crypto;
-  const alone = pkcs8(group, { privateKey, publicKey: EMPTY });
+  const alone = pkcs8(FORMATS[group], { privateKey, publicKey: EMPTY });
   try {
     const key = await subtle.importKey("pkcs8", alone, DH[group], true, ["deriveBits"]);
     const both = new Uint8Array(await subtle.exportKey("pkcs8", key));
@@ -161,7 +169,7 @@ async function dhPublicKey(group: DhGroup, privateKey: Bytes): Promise<Bytes> {
 }
 
 async function dh(group: DhGroup, own: KeyPair, peer: Bytes): Promise<Bytes> {
-  checkPublicKeyForm(group, peer);
+  checkPublicKeyForm(FORMATS[group], peer);
   if (!(await supportsDh(group))) {
     return isNist(group)
       ? ((await nistCurve(group)).getSharedSecret(own.privateKey, peer).slice(1) as Bytes)
@@ -185,7 +193,7 @@ async function verify(
   const scheme = schemeOf(name);
   const { curve, algorithm, ecdsa } = scheme;
   try {
-    checkPublicKeyForm(curve, publicKey);
+    checkPublicKeyForm(FORMATS[curve], publicKey);
     const raw = ecdsa ? ecdsaFromDer(signature, ecdsa.size) : signature;
     if (await supportsScheme(scheme)) {
       const key = await crypto.subtle.importKey("raw", publicKey, algorithm, false, ["verify"]);
@@ -212,7 +220,7 @@ export const webCrypto: CryptoProvider = {
 
   hash: (name, data) => HASH[name](data) as Bytes,
 
-  hmac: (name, key, data) => hmacOf(HASH[name], name, key, data) as Bytes,
+  hmac: (name, key, data) => hmac(HASH[name], key, data) as Bytes,
 
   seal: async (aead, key, nonce, aad, plaintext) => {
     if (aead === "chacha20poly1305") {
@@ -242,7 +250,7 @@ export const webCrypto: CryptoProvider = {
     const scheme = schemeOf(name);
     const { curve, algorithm } = scheme;
     if (!isEdwards(curve)) {
-      const privateKey = generateScalar(webCrypto, curve);
+      const privateKey = (await loadNistCurves()).generateScalar(webCrypto, curve);
       return { privateKey, publicKey: await dhPublicKey(curve, privateKey) };
     }
     if (!(await supportsScheme(scheme))) {

@@ -58,7 +58,7 @@ export function loadState(
   const { status, ownLeaf, confirmationTag, ...rest } = decodeState(stored);
   const { groupContext, interimTranscriptHash, reinit } = rest;
   const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-  const tree = loadTree(suite, keys, records);
+  const tree = loadTree(keys, records);
   const proposals = loadProposals(suite, keys, records);
   return {
     status,

@@ -168,7 +168,7 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   // The maker's own too (§5.3.1): a group whose first member others will refuse is better not made.
   await context.authentication.validate([leafNode, ...externalSendersOf(extensions)], "new");
-  const tree = treeOf(suite, leafNode);
+  const tree = treeOf(leafNode);
   checkSupport(tree, extensions);
   const groupContext: GroupContext = {
     version: MLS10,

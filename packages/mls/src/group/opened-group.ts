@@ -17,14 +17,10 @@ import { checkGroup } from "./group-rules.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
 /** The tree that comes in a GroupInfo, or beside it. Throws `MlsError` with `welcome` where there is neither. */
-export function treeFor(
-  suite: Suite,
-  groupInfo: GroupInfo,
-  beside: Bytes | undefined,
-): RatchetTree {
+export function treeFor(groupInfo: GroupInfo, beside: Bytes | undefined): RatchetTree {
   const encoded = findExtension(groupInfo.extensions, EXTENSION.ratchetTree) ?? beside;
   if (!encoded) throw new MlsError("welcome", "12.4.3.1", "neither here nor there a ratchet tree");
-  return decodeRatchetTree(suite, encoded);
+  return decodeRatchetTree(encoded);
 }
 
 /** What a joiner can check of a group before it has any secret of it (§12.4.3.1). */

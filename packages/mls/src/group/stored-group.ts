@@ -321,16 +321,9 @@ function below(records: ReadonlyMap<string, Bytes>, prefix: string): [rest: stri
     .map(([key, value]) => [key.slice(prefix.length), value]);
 }
 
-export function loadTree(
-  suite: Suite,
-  keys: GroupKeys,
-  records: ReadonlyMap<string, Bytes>,
-): RatchetTree {
+export function loadTree(keys: GroupKeys, records: ReadonlyMap<string, Bytes>): RatchetTree {
   const nodes = below(records, `${keys.all}node/`);
-  return treeFromNodes(
-    suite,
-    nodes.map(([index, node]) => [Number(index), decodeNode(node)]),
-  );
+  return treeFromNodes(nodes.map(([index, node]) => [Number(index), decodeNode(node)]));
 }
 
 export function loadKeys(

@@ -4,149 +4,143 @@
  * @module
  */
 
-import { bytesEqual, wipe } from "../bytes.ts";
-import type { Bytes } from "../codec.ts";
-
-/** A trie over the half bytes of each key's hash. */
-type Trie = Branch | Entry | undefined;
-type Branch = readonly Trie[];
-interface Entry {
-  readonly hash: number;
-  readonly key: Uint8Array;
-  readonly count: number;
-  /** Another key with the same hash. */
-  readonly next: Entry | undefined;
-}
-
-export interface KeyIndex {
-  readonly trie: Trie;
-  readonly hash: KeyHash;
-}
-
-/** Of a public key, 32 bits. */
-export type KeyHash = (key: Uint8Array) => number;
-
-export function emptyKeyIndex(hash: KeyHash): KeyIndex {
-  return { trie: undefined, hash };
-}
-
 /**
- * HalfSipHash-1-3 under 8 bytes that are nobody else's: who chooses keys can't choose where they stand, and so no deep path. For this, a
- * cryptographic hash would cost ten times as much.
+ * A search tree by the keys' bytes, balanced by weight: keys that somebody chose to be alike make it no deeper, and it needs no hash that
+ * could be guessed. (J. Nievergelt, E. M. Reingold: Binary search trees of bounded balance. The parameters are those of Y. Hirai, K. Yamamoto.)
  */
-export function keyedHash(random: (length: number) => Bytes): KeyHash {
-  const seed = random(8);
-  const { buffer, byteOffset } = seed;
-  const view = new DataView(buffer, byteOffset);
-  const [k0, k1] = [view.getInt32(0), view.getInt32(4)];
-  wipe(seed);
-  return (key) => {
-    let v0 = k0;
-    let v1 = k1;
-    let v2 = k0 ^ 0x6c796765;
-    let v3 = k1 ^ 0x74656462;
-    // A word is four bytes, the last one what is left of them and the length; then three rounds that take in nothing.
-    const words = key.length >> 2;
-    for (let i = 0; i < words + 4; i++) {
-      let word = 0;
-      for (let j = 0; j < 4 && i <= words; j++) {
-        word |= (key[4 * i + j] ?? (j === 3 ? key.length : 0)) << (8 * j);
-      }
-      if (i === words + 1) v2 ^= 0xff;
-      v3 ^= word;
-      v0 = (v0 + v1) | 0;
-      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
-      v0 = (v0 << 16) | (v0 >>> 16);
-      v2 = (v2 + v3) | 0;
-      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
-      v0 = (v0 + v3) | 0;
-      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
-      v2 = (v2 + v1) | 0;
-      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
-      v2 = (v2 << 16) | (v2 >>> 16);
-      v0 ^= word;
-    }
-    return (v1 ^ v3) >>> 0;
-  };
-}
-
-const NO_CHILDREN: Branch = Array.from({ length: 16 }, () => undefined);
-
-function isBranch(trie: Trie): trie is Branch {
-  return Array.isArray(trie);
-}
-
-function halfByte(hash: number, depth: number): number {
-  return (hash >>> (28 - 4 * depth)) & 15;
-}
-
-/** A key that comes (1) or goes (-1). */
-interface Change {
-  readonly hash: number;
+interface Entry {
   readonly key: Uint8Array;
-  readonly by: 1 | -1;
+  /** The first bytes of the key as a number, which tell most keys apart. */
+  readonly head: number;
+  readonly count: number;
+  readonly smaller: KeyIndex;
+  readonly larger: KeyIndex;
+  /** Entries in this tree, and one. */
+  readonly weight: number;
+}
+export type KeyIndex = Entry | undefined;
+
+/** What is said of a key: how often it stands there, or comes and goes. */
+type Counted = Pick<Entry, "key" | "head" | "count">;
+
+function counted(key: Uint8Array, count: number): Counted {
+  const head = ((key[0] ?? 0) << 16) | ((key[1] ?? 0) << 8) | (key[2] ?? 0);
+  return { key, head, count };
 }
 
-/** Entries of one hash with a change. */
-function counted(entry: Entry | undefined, change: Change): Entry | undefined {
-  const { hash, key, by } = change;
-  if (!entry) return by === 1 ? { hash, key, count: 1, next: undefined } : undefined;
-  if (!bytesEqual(entry.key, key)) return { ...entry, next: counted(entry.next, change) };
-  const count = entry.count + by;
-  return count > 0 ? { ...entry, count } : entry.next;
+/** Below 0 where `a` comes before `b`, 0 where they are the same key. */
+function compared(a: Counted, b: Counted): number {
+  if (a.head !== b.head) return a.head - b.head;
+  const length = Math.min(a.key.length, b.key.length);
+  for (let i = 0; i < length; i++) {
+    const difference = (a.key[i] ?? 0) - (b.key[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.key.length - b.key.length;
 }
 
-/** A trie with some changes, those from `start` and before `end`: in the order of their hashes, and so of the half bytes. */
+function weightOf(tree: KeyIndex): number {
+  return tree ? tree.weight : 1;
+}
+
+function isHeavier(tree: KeyIndex, times: number, other: KeyIndex): tree is Entry {
+  return weightOf(tree) > times * weightOf(other);
+}
+
+function entry({ key, head, count }: Counted, smaller: KeyIndex, larger: KeyIndex): Entry {
+  return { key, head, count, smaller, larger, weight: weightOf(smaller) + weightOf(larger) };
+}
+
+/** The tree of two whose weights may differ by anything, and of what stands between them. */
+function joined(smaller: KeyIndex, middle: Counted, larger: KeyIndex): Entry {
+  if (isHeavier(smaller, 3, larger)) {
+    return balanced(smaller.smaller, smaller, joined(smaller.larger, middle, larger));
+  }
+  if (isHeavier(larger, 3, smaller)) {
+    return balanced(joined(smaller, middle, larger.smaller), larger, larger.larger);
+  }
+  return entry(middle, smaller, larger);
+}
+
+/** The same, where they were in balance before one of them grew: turned once or twice where they no longer are. */
+function balanced(smaller: KeyIndex, middle: Counted, larger: KeyIndex): Entry {
+  if (isHeavier(larger, 3, smaller)) {
+    const { smaller: inner, larger: outer } = larger;
+    if (!inner || isHeavier(outer, 0.5, inner)) {
+      return entry(larger, entry(middle, smaller, inner), outer);
+    }
+    const left = entry(middle, smaller, inner.smaller);
+    return entry(inner, left, entry(larger, inner.larger, outer));
+  }
+  if (isHeavier(smaller, 3, larger)) {
+    const { smaller: outer, larger: inner } = smaller;
+    if (!inner || isHeavier(outer, 0.5, inner)) {
+      return entry(smaller, outer, entry(middle, inner, larger));
+    }
+    const right = entry(middle, inner.larger, larger);
+    return entry(inner, entry(smaller, outer, inner.smaller), right);
+  }
+  return entry(middle, smaller, larger);
+}
+
+function firstOf(tree: Entry): Entry {
+  return tree.smaller ? firstOf(tree.smaller) : tree;
+}
+
+function withoutFirst(tree: Entry): KeyIndex {
+  return tree.smaller ? joined(withoutFirst(tree.smaller), tree, tree.larger) : tree.larger;
+}
+
+/** A tree with some changes, those from `start` and before `end`, which are in order and each of another key. */
 function adjusted(
-  trie: Trie,
-  changes: readonly Change[],
+  tree: KeyIndex,
+  changes: readonly Counted[],
   start: number,
   end: number,
-  depth: number,
-): Trie {
-  const [first, last] = [changes[start], changes[end - 1]];
-  if (!first || !last) return trie;
-  if (!isBranch(trie)) {
-    const { hash } = trie ?? first;
-    if (first.hash === hash && last.hash === hash) {
-      let entry = trie;
-      for (let i = start; i < end; i++) entry = counted(entry, changes[i] ?? first);
-      return entry;
-    }
+): KeyIndex {
+  if (start === end) return tree;
+  // The first change that is not before the tree's own key; or, where there is none, the middle one.
+  let at = tree ? start : (start + end) >> 1;
+  for (let after = end; tree && at < after; ) {
+    const middle = (at + after) >> 1;
+    const change = changes[middle];
+    if (change && compared(change, tree) < 0) at = middle + 1;
+    else after = middle;
   }
-  const children = (isBranch(trie) ? trie : NO_CHILDREN).slice();
-  if (trie && !isBranch(trie)) children[halfByte(trie.hash, depth)] = trie;
-  for (let from = start; from < end; ) {
-    const at = halfByte(changes[from]?.hash ?? 0, depth);
-    let next = from + 1;
-    while (next < end && halfByte(changes[next]?.hash ?? 0, depth) === at) next++;
-    children[at] = adjusted(children[at], changes, from, next, depth + 1);
-    from = next;
-  }
-  return children.every((child) => child === undefined) ? undefined : children;
+  const change = at < end ? changes[at] : undefined;
+  const own = change && (!tree || compared(change, tree) === 0) ? change : undefined;
+  const smaller = adjusted(tree?.smaller, changes, start, at);
+  const larger = adjusted(tree?.larger, changes, own ? at + 1 : at, end);
+  const middle = tree && own ? { ...own, count: tree.count + own.count } : (tree ?? own);
+  if (middle && middle.count > 0) return joined(smaller, middle, larger);
+  return larger ? joined(smaller, firstOf(larger), withoutFirst(larger)) : smaller;
 }
 
-/** The index once some keys are gone, and then others have come. */
+/** The index once some keys that are in it are gone, and others have come. */
 export function reindexed(
   index: KeyIndex,
   gone: readonly Uint8Array[],
   come: readonly Uint8Array[],
 ): KeyIndex {
-  const { trie, hash } = index;
-  const changes: Change[] = [];
-  for (const key of gone) changes.push({ hash: hash(key), key, by: -1 });
-  for (const key of come) changes.push({ hash: hash(key), key, by: 1 });
-  changes.sort((a, b) => a.hash - b.hash);
-  return { trie: adjusted(trie, changes, 0, changes.length, 0), hash };
+  const all = [...gone.map((key) => counted(key, -1)), ...come.map((key) => counted(key, 1))];
+  const changes: Counted[] = [];
+  for (const one of all.sort(compared)) {
+    const last = changes.at(-1);
+    const same = last !== undefined && compared(last, one) === 0;
+    if (same) changes.pop();
+    changes.push(same ? { ...one, count: last.count + one.count } : one);
+  }
+  const effective = changes.filter(({ count }) => count !== 0);
+  return adjusted(index, effective, 0, effective.length);
 }
 
 /** How often a key is in use. */
 export function keyCount(index: KeyIndex, key: Uint8Array): number {
-  const hash = index.hash(key);
-  let trie = index.trie;
-  for (let depth = 0; isBranch(trie); depth++) trie = trie[halfByte(hash, depth)];
-  if (trie?.hash !== hash) return 0;
-  let entry: Entry | undefined = trie;
-  while (entry && !bytesEqual(entry.key, key)) entry = entry.next;
-  return entry?.count ?? 0;
+  const wanted = counted(key, 0);
+  for (let at = index; at; ) {
+    const order = compared(wanted, at);
+    if (order === 0) return at.count;
+    at = order < 0 ? at.smaller : at.larger;
+  }
+  return 0;
 }

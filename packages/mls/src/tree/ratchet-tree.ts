@@ -21,11 +21,10 @@ import {
   uint32,
   vector,
 } from "../codec.ts";
-import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { credentialTypeOf } from "../key/credential.ts";
 import { GREASE } from "../registry.ts";
-import { emptyKeyIndex, type KeyIndex, keyedHash, reindexed } from "./key-index.ts";
+import { type KeyIndex, reindexed } from "./key-index.ts";
 import { LeafNode } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
 
@@ -125,13 +124,8 @@ function blankSubtree(level: number, firstLeaf: number): TreeNode {
 }
 
 /** The tree of one member (§11). */
-export function treeOf(suite: Suite, leaf: LeafNode): RatchetTree {
-  const empty: RatchetTree = {
-    root: leafSlot(0, undefined),
-    leafCount: 1,
-    keys: emptyKeyIndex(keyedHash(suite.provider.random)),
-  };
-  return withLeaf(empty, 0, leaf);
+export function treeOf(leaf: LeafNode): RatchetTree {
+  return withLeaf({ root: leafSlot(0, undefined), leafCount: 1, keys: undefined }, 0, leaf);
 }
 
 /** The node at an index, blank or not. Throws `MlsError` with `tree-shape` beyond the tree. */
@@ -509,22 +503,15 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
 }
 
 /** A tree from its nodes; those that are not named are blank. Throws `MlsError` with `tree-shape` or `decode`. */
-export function treeFromNodes(
-  suite: Suite,
-  nodes: Iterable<readonly [index: number, node: Node]>,
-): RatchetTree {
+export function treeFromNodes(nodes: Iterable<readonly [index: number, node: Node]>): RatchetTree {
   const byIndex = new Map(nodes);
   let last = -1;
   for (const index of byIndex.keys()) last = Math.max(last, index);
-  return treeUpTo(suite, last, (index) => byIndex.get(index));
+  return treeUpTo(last, (index) => byIndex.get(index));
 }
 
 /** The tree whose last node that is not blank has the index `last`. */
-function treeUpTo(
-  suite: Suite,
-  last: number,
-  nodeOfIndex: (index: number) => Node | undefined,
-): RatchetTree {
+function treeUpTo(last: number, nodeOfIndex: (index: number) => Node | undefined): RatchetTree {
   if (last < 0) throw new MlsError("tree-shape", "12.4.3.3", "a tree without nodes");
   if (last >= nodeWidth(MAX_LEAVES)) {
     throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
@@ -545,8 +532,7 @@ function treeUpTo(
     return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
   };
   const root = build(Math.log2(leafCount), leafCount - 1);
-  const none = emptyKeyIndex(keyedHash(suite.provider.random));
-  return { root, leafCount, keys: reindexed(none, [], keys) };
+  return { root, leafCount, keys: reindexed(undefined, [], keys) };
 }
 
 /**
@@ -611,12 +597,12 @@ export function encodeRatchetTree(tree: RatchetTree): Bytes {
 }
 
 /** Reads a `ratchet_tree` extension. Throws `MlsError` with `decode` or `tree-shape`; nothing is verified. */
-export function decodeRatchetTree(suite: Suite, bytes: Bytes): RatchetTree {
+export function decodeRatchetTree(bytes: Bytes): RatchetTree {
   const nodes = readNodes(bytes);
   if (nodes.at(-1) === undefined) {
     throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
   }
-  return treeUpTo(suite, nodes.length - 1, (index) => nodes[index]);
+  return treeUpTo(nodes.length - 1, (index) => nodes[index]);
 }
 
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */

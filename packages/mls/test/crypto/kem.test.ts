@@ -3,7 +3,8 @@
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { dhEphemeral, labeledExtract, sampleScalar } from "../../src/crypto/kem.ts";
+import { dhEphemeral, labeledExtract } from "../../src/crypto/kem.ts";
+import { sampleScalar } from "../../src/crypto/nist-curve.ts";
 import { nobleLattice } from "../../src/crypto/noble-lattice.ts";
 import { postQuantumKems } from "../../src/crypto/post-quantum-kem.ts";
 import { ledgerOf } from "../ledger.ts";

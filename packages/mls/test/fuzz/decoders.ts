@@ -165,7 +165,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     {
       name: "ratchet_tree",
       corpus: said.trees,
-      run: (bytes) => encodeRatchetTree(decodeRatchetTree(suite, bytes)),
+      run: (bytes) => encodeRatchetTree(decodeRatchetTree(bytes)),
     },
     stored("state", (bytes) => {
       // An older version is read, and written as the newest.

@@ -431,11 +431,11 @@ export class HostileRoom {
     await this.#deliver(random, encoded);
   }
 
-  #reshapedTree(random: Random, by: Inside, tree: RatchetTree): RatchetTree {
+  #reshapedTree(random: Random, tree: RatchetTree): RatchetTree {
     const encoded = encodeRatchetTree(tree);
     for (let i = 0; i < 40; i++) {
       try {
-        return decodeRatchetTree(by.suite, mutated(random, encoded, [encoded]));
+        return decodeRatchetTree(mutated(random, encoded, [encoded]));
       } catch (error) {
         if (!(error instanceof MlsError)) throw error;
       }
@@ -458,11 +458,7 @@ export class HostileRoom {
       0.3,
       () => (made: GroupSecrets) => reshaped(random, GroupSecrets, made),
     );
-    const tree = maybe(
-      random,
-      0.4,
-      () => (made: RatchetTree) => this.#reshapedTree(random, by, made),
-    );
+    const tree = maybe(random, 0.4, () => (made: RatchetTree) => this.#reshapedTree(random, made));
     const trailing = maybe(random, 0.1, () => random.bytes(2));
     const honest = await forgeWelcome(by, keyPackage, {
       ...(context && { context }),
@@ -488,7 +484,7 @@ export class HostileRoom {
     const { group } = await this.#member(ATTACKER);
     const honest = decodeMessage(await group.groupInfo({ externalPub: true }));
     if (honest.wireFormat !== "mls_group_info") throw new Error("no GroupInfo");
-    const tree = random.chance(0.6) ? this.#reshapedTree(random, by, by.state.tree) : by.state.tree;
+    const tree = random.chance(0.6) ? this.#reshapedTree(random, by.state.tree) : by.state.tree;
     const { groupInfo: info } = honest;
     const groupContext = { ...info.groupContext, treeHash: rootHash(by.suite, tree) };
     const content = { ...info, groupContext };

@@ -97,7 +97,7 @@ describe("a ratchet tree", () => {
   it("is the same from its changes, in whatever way it changed", () => {
     fc.assert(
       fc.property(fc.array(step), fc.array(step), (earlier, later) => {
-        const before = earlier.reduce(taken, treeOf(suite, newLeaf()));
+        const before = earlier.reduce(taken, treeOf(newLeaf()));
         const after = later.reduce(taken, before);
         const changes = changedNodes(before, after);
         const again = withNodes(before, changes);
@@ -113,8 +113,8 @@ describe("a ratchet tree", () => {
   it("is the same after reading what was written", () => {
     fc.assert(
       fc.property(fc.array(step), (steps) => {
-        const tree = steps.reduce(taken, treeOf(suite, newLeaf()));
-        expectSame(decodeRatchetTree(suite, encodeRatchetTree(tree)), tree);
+        const tree = steps.reduce(taken, treeOf(newLeaf()));
+        expectSame(decodeRatchetTree(encodeRatchetTree(tree)), tree);
       }),
     );
   });
@@ -122,7 +122,7 @@ describe("a ratchet tree", () => {
   it("§7.7 takes many leaves at once as it would take them one by one", () => {
     fc.assert(
       fc.property(fc.array(step), fc.nat({ max: 20 }), (steps, count) => {
-        const tree = steps.reduce(taken, treeOf(suite, newLeaf()));
+        const tree = steps.reduce(taken, treeOf(newLeaf()));
         const leaves = Array.from({ length: count }, newLeaf);
         const together = addLeaves(tree, leaves);
         let single = tree;
@@ -138,7 +138,7 @@ describe("a ratchet tree", () => {
   });
 
   it("refuses a changed node of the wrong kind for its place", () => {
-    const { tree } = addLeaves(treeOf(suite, newLeaf()), [newLeaf(), newLeaf()]);
+    const { tree } = addLeaves(treeOf(newLeaf()), [newLeaf(), newLeaf()]);
     const [leaf] = changedNodes(undefined, tree);
     expect(() => withNodes(tree, [{ index: 1, node: leaf?.node }])).toThrow(
       expect.objectContaining({ name: "MlsError", code: "tree-shape" }),
