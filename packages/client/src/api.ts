@@ -180,8 +180,8 @@ export interface ClientApi {
     id: ConversationId,
     page: { readonly before?: number; readonly limit: number },
   ): Promise<readonly Message[]>;
-  /** What remains of an account that is lost goes. */
-  signUp(name: string): Promise<{ readonly recoveryPhrase: string }>;
+  /** What remains of an account that is lost goes. `inviteCode`: where the service takes new accounts by code alone. */
+  signUp(name: string, inviteCode?: string): Promise<{ readonly recoveryPhrase: string }>;
   /** Makes this a fresh device of the account that the phrase is of, and the only one: all others are revoked. */
   recover(recoveryPhrase: string): Promise<void>;
   confirmRecoveryPhrase(): Promise<void>;
@@ -221,6 +221,12 @@ export type ClientErrorCode =
   | "name-taken"
   | "name-invalid"
   | "name-unknown"
+  /** The service takes no new accounts; or none without an invite code; or not by this one. */
+  | "registration-closed"
+  | "invite-needed"
+  | "invite-unknown"
+  | "invite-spent"
+  | "invite-expired"
   | "no-key-packages"
   | "phrase-wrong"
   | "link-invalid"

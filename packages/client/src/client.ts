@@ -188,10 +188,10 @@ class Engine implements Client {
     return this.#conversation(id).messages(before, limit);
   }
 
-  async signUp(input: string): Promise<{ readonly recoveryPhrase: string }> {
+  async signUp(input: string, inviteCode?: string): Promise<{ readonly recoveryPhrase: string }> {
     return this.#entering(async (registry) => {
       if (this.#lost) await forgetAll(registry.storage);
-      const { account, recoveryPhrase } = await register(registry, input);
+      const { account, recoveryPhrase } = await register(registry, input, inviteCode);
       await this.#enter(account);
       return { recoveryPhrase };
     });

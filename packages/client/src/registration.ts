@@ -51,22 +51,35 @@ export async function keyOf(vault: KeyVault, name: KeyName): Promise<SigningKey>
   return key;
 }
 
-/** Throws `ClientError`: `name-invalid`, `name-taken`, `offline`. */
+/** Why a service takes no account, where the person can do something about it. */
+const REFUSALS = {
+  "name-taken": "somebody has this name",
+  "registration-closed": "the service takes no new accounts",
+  "invite-needed": "the service takes new accounts by invite code alone",
+  "invite-unknown": "the service doesn't know this invite code",
+  "invite-spent": "another account was made with this invite code",
+  "invite-expired": "the time of this invite code is over",
+} as const;
+
+function isRefusal(code: string | undefined): code is keyof typeof REFUSALS {
+  return code !== undefined && Object.hasOwn(REFUSALS, code);
+}
+
+/** Throws `ClientError`: `name-invalid`, `offline`, or one of `REFUSALS`. */
 export async function register(
   registry: Registry,
   input: string,
+  inviteCode?: string,
 ): Promise<{ readonly account: Account; readonly recoveryPhrase: string }> {
   const draft = await draftOf(registry, nameOf(input));
   const { storage, vault, service, instance } = registry;
   const { accountId, deviceId, deviceList } = draft;
   service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in"), instance });
   try {
-    await service.register(deviceList);
+    await service.register(deviceList, inviteCode);
   } catch (error) {
     const code = error instanceof ServiceError ? error.code : undefined;
-    if (code === "name-taken") {
-      throw new ClientError("name-taken", "somebody has this name", { cause: error });
-    }
+    if (isRefusal(code)) throw new ClientError(code, REFUSALS[code], { cause: error });
     // It exists where the answer to an earlier attempt was lost.
     if (code !== "account-exists") throw clientError(error);
   }

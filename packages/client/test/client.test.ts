@@ -49,6 +49,20 @@ describe("signing up", () => {
     await client.signUp("Not taken");
   });
 
+  it("needs a code where the service takes new accounts by code alone", async () => {
+    const [code, other] = ["K7D2-M9QX-4T5A-B6C7", "0000-1111-2222-3333"];
+    const closed = await createWorld({ registration: "invite", inviteCodes: [code, other] });
+    const client = await closed.device("Guest");
+    await expect(client.signUp("Guest")).rejects.toMatchObject({ code: "invite-needed" });
+    await expect(client.signUp("Guest", "K7D2")).rejects.toMatchObject({ code: "invite-unknown" });
+    const first = await closed.device("First");
+    await first.signUp("First", code.toLowerCase());
+    await expect(client.signUp("Guest", code)).rejects.toMatchObject({ code: "invite-spent" });
+    await client.signUp("Guest", other);
+    expect((await client.snapshot()).account).toMatchObject({ name: "Guest" });
+    await closed.close();
+  });
+
   it("whose answer was lost is made good by trying again, also after a crash", async () => {
     for (const crash of [false, true]) {
       let lost = 0;

@@ -9,8 +9,10 @@ import { join } from "node:path";
 import {
   createDeliveryService,
   type DeliveryService,
+  inviteHash,
   type Limits,
   openSqliteStore,
+  type RegistrationRule,
   type Server,
   type Store,
   serve,
@@ -49,9 +51,15 @@ export interface DeviceOptions {
 }
 
 export async function createWorld(
-  options: { readonly allowedOrigins?: readonly string[]; readonly limits?: Partial<Limits> } = {},
+  options: {
+    readonly allowedOrigins?: readonly string[];
+    readonly limits?: Partial<Limits>;
+    readonly registration?: RegistrationRule;
+    /** Codes that the service's operator made. */
+    readonly inviteCodes?: readonly string[];
+  } = {},
 ): Promise<World> {
-  const { allowedOrigins = [] } = options;
+  const { allowedOrigins = [], registration = "open", inviteCodes = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), "conclave-client-"));
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -65,6 +73,7 @@ export async function createWorld(
       publicOrigin: origin,
       allowedOrigins,
       contact: "open",
+      registration,
       limits: { ...LIMITS, ...options.limits },
     });
     running = { store, service, server: await serve(service, { port }) };
@@ -99,6 +108,9 @@ export async function createWorld(
     return client;
   };
   await startService();
+  const [madeAt, expiresAt] = [Date.now(), Date.now() + 3_600_000];
+  const hashes = inviteCodes.flatMap((code) => inviteHash(code) ?? []);
+  await running?.store.addInvites(hashes.map((hash) => ({ hash, madeAt, expiresAt })));
   return {
     origin,
     folder,

@@ -6,6 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
+import { inviteHash, type RegistrationRule } from "./invites.ts";
 import type { Limits } from "./limits.ts";
 import {
   accountIdOf,
@@ -45,6 +46,7 @@ export function createAccounts(service: {
   readonly doorbell: Doorbell;
   readonly limits: Limits;
   readonly contact: ContactRule;
+  readonly registration: RegistrationRule;
   readonly now: () => number;
 }): Handlers<
   | "register"
@@ -85,6 +87,29 @@ export function createAccounts(service: {
     return { list, account };
   }
 
+  /**
+   * The invite that a new account takes, where one is needed. An account that is there is made no more: whoever asks again for it, after
+   * a lost answer, needs none. Throws `Refusal`.
+   */
+  async function inviteFor(
+    accountId: Bytes,
+    code: string | undefined,
+  ): Promise<{ readonly hash: Bytes; readonly now: number } | undefined> {
+    const { registration } = service;
+    if (registration === "open") return undefined;
+    if (registration === "invite" && code !== undefined) {
+      const hash = inviteHash(code);
+      if (hash === undefined)
+        throw new Refusal("invite-unknown", REGISTRATION_TITLES["invite-unknown"]);
+      return { hash, now: now() };
+    }
+    if ((await store.account(accountId)) !== undefined) return undefined;
+    if (registration === "closed") {
+      throw new Refusal("registration-closed", "the service takes no new accounts");
+    }
+    throw new Refusal("invite-needed", "a new account needs an invite code");
+  }
+
   async function register({ address, body }: Call<"register">): Promise<SignInResponse> {
     registrations.take(addressKey(address));
     const given = await body();
@@ -102,8 +127,10 @@ export function createAccounts(service: {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
     await sessions.checkSignIn(given.signIn, claim, signer.signInKey);
+    const invite = await inviteFor(account.accountId, given.invite);
     const registered = await store.register({
       ...account,
+      ...(invite && { invite }),
       devices: list.devices,
       // Of both parts: the same request after a lost answer, and nothing else, is answered again.
       registration: await sha256(
@@ -283,4 +310,7 @@ const REGISTRATION_TITLES = {
   "name-taken": "the name is taken",
   "account-exists": "the account exists already",
   "key-in-use": "a signature key of the list is another device's",
+  "invite-unknown": "there is no such invite code, or it was revoked",
+  "invite-spent": "the invite code has made another account",
+  "invite-expired": "the invite code's time is over",
 } as const;

@@ -125,6 +125,13 @@ const Settings = section({
     description:
       "Whether strangers may find an account that hasn't said so itself: after asking, or at once.",
   }),
+  registration: z
+    .enum(["open", "invite", "closed"], { error: "has to be open, invite or closed" })
+    .default("open")
+    .meta({
+      description:
+        "Who may make an account: everybody, who has a code by `conclave-delivery invite`, or nobody.",
+    }),
   data: text("a folder", "The folder for what is kept in files.").default("conclave-data"),
   tls: section({
     certFile: text(

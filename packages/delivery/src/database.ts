@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { withoutSecrets } from "./config.ts";
 import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
+import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 import { openStore } from "./store/open.ts";
 import { Database } from "./store/postgres-database.ts";
 import { sqliteVersion } from "./store/sqlite-file.ts";
@@ -23,10 +24,47 @@ export async function openDatabase(url: string): Promise<Store> {
   return reached(url, () => openStore(url));
 }
 
-/** What carries "look again" to the other processes; undefined where there are none. Throws `OperatorError` where it can't be reached. */
-export async function openDoorbell(url: string): Promise<PostgresDoorbell | undefined> {
-  if (sqlitePath(url) !== undefined) return undefined;
+/** What carries "look again" between the processes at this database. Throws `OperatorError` where it can't be reached. */
+export async function openDoorbell(url: string): Promise<PostgresDoorbell | SqliteDoorbell> {
+  const path = sqlitePath(url);
+  if (path !== undefined) return openSqliteDoorbell(path);
   return reached(url, () => openPostgresDoorbell(url));
+}
+
+/** The store for a command, while a service may run on it. */
+export interface StoreBeside {
+  readonly store: Store;
+  /** Tells the service that the sessions of these devices are over. */
+  readonly ringRevoked: (devices: readonly number[], now: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * The store as it is: nothing is brought up to date under a service that may run. Its transactions are few and short, so that a
+ * service on the same SQLite file waits for milliseconds. Throws `OperatorError`, also where there is no database of this version.
+ */
+export async function openBeside(url: string): Promise<StoreBeside> {
+  const version = await databaseVersion(url);
+  if (version === undefined) {
+    throw new OperatorError(`there is no database at ${withoutSecrets(url)}: \`migrate\` makes it`);
+  }
+  if (version.found < version.known) {
+    throw new OperatorError(
+      `${withoutSecrets(url)} has version ${version.found}, this program needs ${version.known}: \`migrate\` brings it up to date`,
+    );
+  }
+  const store = await openDatabase(url);
+  const path = sqlitePath(url);
+  return {
+    store,
+    async ringRevoked(devices, now) {
+      if (path !== undefined) return ringSqliteDoorbell(path, now);
+      const doorbell = await reached(url, () => openPostgresDoorbell(url));
+      doorbell.ring({ type: "revoked", devices });
+      await doorbell.close();
+    },
+    close: () => store.close(),
+  };
 }
 
 /** The migrations that the database went through, of those that there are; undefined where nothing is there yet. Throws `OperatorError`. */

@@ -11,7 +11,6 @@ import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
 import { openDatabase, openDoorbell, reached, sqlitePath } from "./database.ts";
-import { localDoorbell } from "./doorbell.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperatorSite } from "./operator.ts";
@@ -83,17 +82,18 @@ export async function runService(
     const opened = await openDatabase(configuration.database.url);
     ends.push(() => opened.close());
     const doorbell = await openDoorbell(configuration.database.url);
-    ends.push(() => doorbell?.close());
+    ends.push(() => doorbell.close());
     const store = metrics.store(opened);
 
     const service = createDeliveryService({
       store,
-      doorbell: metrics.doorbell(doorbell ?? localDoorbell()),
+      doorbell: metrics.doorbell(doorbell),
       publicOrigin: configuration.publicOrigin,
       allowedOrigins: configuration.allowedOrigins,
       trustedProxies: configuration.trustedProxies,
       limits: configuration.limits,
       contact: configuration.contact,
+      registration: configuration.registration,
       blobs: bodiesOf(configuration),
       now,
       log(line) {

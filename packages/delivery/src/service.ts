@@ -21,6 +21,7 @@ import { type Doorbell, localDoorbell } from "./doorbell.ts";
 import { createGroupLog } from "./group-log.ts";
 import { createGroups } from "./groups.ts";
 import { createInbox } from "./inbox.ts";
+import type { RegistrationRule } from "./invites.ts";
 import { createKeyPackages } from "./key-packages.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { createLongPolls } from "./long-poll.ts";
@@ -64,6 +65,8 @@ export interface DeliveryServiceOptions {
    * the account itself decided nothing. "ask" unless given.
    */
   readonly contact?: ContactRule;
+  /** Who may make an account: everybody ("open"), who has a code of the operator's ("invite"), or nobody ("closed"). "open" unless given. */
+  readonly registration?: RegistrationRule;
   /** Where blobs are kept; without it there are none. */
   readonly blobs?: BlobBodies;
   /** One that reaches the other processes, where several share a store. */
@@ -148,8 +151,8 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     authentication: deviceAuthentication(store),
     now,
   };
-  const { contact = "ask" } = options;
-  const service = { store, publicOrigin, limits, contact, now, doorbell, context };
+  const { contact = "ask", registration = "open" } = options;
+  const service = { store, publicOrigin, limits, contact, registration, now, doorbell, context };
   const sessions = createSessions(service);
   const sockets = createSockets({ ...service, sessions });
   const longPolls = createLongPolls(service);

@@ -118,6 +118,9 @@ export function createSessions(service: {
     if (started === "not-current") {
       throw new Refusal("invalid-signature", "the proof does not hold");
     }
+    if (started === "disabled") {
+      throw new Refusal("account-disabled", "the operator has disabled the account");
+    }
     if (started === "in-use") {
       throw new Refusal("device-in-use", "another copy of this device's client signed in since");
     }

@@ -38,6 +38,7 @@ describe("the configuration", () => {
       listen: { host: "127.0.0.1", port: 8441 },
       trustedProxies: 0,
       contact: "ask",
+      registration: "open",
       data: "conclave-data",
       tls: undefined,
       database: { url: "sqlite:conclave-data/conclave.sqlite" },

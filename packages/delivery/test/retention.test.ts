@@ -33,6 +33,7 @@ it("keeps everything but what has expired, unless it is told otherwise", async (
     nonces: 1,
     keyPackages: 0,
     keyPackageRefs: 0,
+    invites: 0,
     logEntries: 0,
   });
   world.clock.now -= 400 * DAY;

@@ -5,7 +5,7 @@
 import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import type { Engine } from "./model/engine.ts";
-import { invitationOfHash } from "./model/invitation-link.ts";
+import { invitationOfHash, inviteCodeOfHash } from "./model/invitation-link.ts";
 import { createMessenger } from "./model/messenger.ts";
 import { createNavigation } from "./model/place.ts";
 import { MessengerContext } from "./view/messenger-context.ts";
@@ -13,8 +13,9 @@ import { Failure, Page } from "./view/page.tsx";
 
 /** Where the name of the account stands, in a storage that browsers don't drop together with the account's. */
 const ACCOUNT = "account";
-/** Where a tab keeps the invitation that it shows. */
+/** Where a tab keeps the invitation that it shows, and the code for a new account. */
 const INVITATION = "invitation";
+const INVITE_CODE = "invite-code";
 
 export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
@@ -29,19 +30,25 @@ export async function showPage(engine: Engine): Promise<void> {
   render(h(MessengerContext, { value: messenger, children: h(Page, null) }), root());
 
   const takeInvitation = (): void => {
-    const fragment = takeFragment();
+    const hash = takeHash();
+    const code = inviteCodeOfHash(hash);
+    if (code !== undefined) return messenger.enterInviteCode(code);
+    const fragment = invitationOfHash(hash);
     if (fragment !== undefined) messenger.openInvitation(fragment);
   };
   addEventListener("hashchange", takeInvitation);
   // A reload, or a tab that was put to sleep, goes on where it was. With the answer this tab forgets the link.
   const kept = sessionStorage.getItem(INVITATION);
   if (kept !== null) messenger.openInvitation(kept);
+  const keptCode = sessionStorage.getItem(INVITE_CODE);
+  if (keptCode !== null) messenger.enterInviteCode(keptCode);
   takeInvitation();
-  effect(() => {
-    const open = messenger.invitation.value;
-    if (open === undefined) sessionStorage.removeItem(INVITATION);
-    else sessionStorage.setItem(INVITATION, open);
-  });
+  const keep = (name: string, value: string | undefined): void => {
+    if (value === undefined) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, value);
+  };
+  effect(() => keep(INVITATION, messenger.invitation.value));
+  effect(() => keep(INVITE_CODE, messenger.inviteCode.value));
   await messenger.start();
 }
 
@@ -50,15 +57,15 @@ export function showFailure(reason: string): void {
 }
 
 /**
- * The invitation in the address. It is removed from there at once: an address gets synchronised,
+ * What the address invites with. It is removed from there at once: an address gets synchronised,
  * photographed and pasted.
  */
-function takeFragment(): string | undefined {
-  const fragment = invitationOfHash(location.hash);
-  if (fragment !== undefined) {
+function takeHash(): string {
+  const { hash } = location;
+  if (invitationOfHash(hash) !== undefined) {
     history.replaceState(history.state, "", location.pathname);
   }
-  return fragment;
+  return hash;
 }
 
 function root(): HTMLElement {

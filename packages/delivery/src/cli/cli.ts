@@ -6,8 +6,10 @@
 import { ConfigurationError, didYouMean } from "../config.ts";
 import { OperatorError } from "../operator-error.ts";
 import { readVersion } from "../run.ts";
+import { accounts } from "./accounts.ts";
 import { type Command, type ExitCode, UsageError, type World } from "./command.ts";
 import { backup, migrate, restore } from "./database.ts";
+import { invite } from "./invite.ts";
 import { serve } from "./serve.ts";
 
 const COMMANDS: Readonly<Record<string, readonly [summary: string, command: Command]>> = {
@@ -15,6 +17,8 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, command: Comm
   migrate: ["makes the database, or brings it up to date", migrate],
   backup: ["copies the database while the service runs (SQLite)", backup],
   restore: ["puts a copy in its place", restore],
+  invite: ["makes codes for new accounts, lists and revokes them", invite],
+  accounts: ["lists, shows, disables, enables and deletes accounts", accounts],
 };
 
 const OVERVIEW = `Usage: conclave-delivery COMMAND [options]

@@ -31,16 +31,19 @@ export interface Command {
 }
 
 /** The flags and the rest. Throws `UsageError`, with the option that was probably meant. */
-export function parseCommand<const Flag extends string = never>(
+export function parseCommand<const Flag extends string = never, const Value extends string = never>(
   args: readonly string[],
   known: readonly Flag[] = [],
+  valued: readonly Value[] = [],
 ): {
   readonly flags: ReadonlySet<Flag>;
+  readonly values: Readonly<Partial<Record<Value, string>>>;
   readonly config: string | undefined;
   readonly rest: readonly string[];
 } {
   const flags = Object.fromEntries(known.map((flag) => [flag, { type: "boolean" } as const]));
-  const options = { ...flags, config: { type: "string" } as const };
+  const texts = Object.fromEntries(valued.map((name) => [name, { type: "string" } as const]));
+  const options = { ...flags, ...texts, config: { type: "string" } as const };
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -50,8 +53,12 @@ export function parseCommand<const Flag extends string = never>(
     });
     const given = values as Readonly<Record<string, unknown>>;
     const { config } = given;
+    const textOf = (name: Value): readonly [Value, string][] =>
+      typeof given[name] === "string" ? [[name, given[name]]] : [];
     return {
       flags: new Set(known.filter((flag) => given[flag] === true)),
+      // The names are those that were asked for.
+      values: Object.fromEntries(valued.flatMap(textOf)) as Partial<Record<Value, string>>,
       config: typeof config === "string" ? config : undefined,
       rest: positionals,
     };
@@ -70,6 +77,18 @@ export function expectArguments(rest: readonly string[], ...names: readonly stri
   if (missing !== undefined) throw new UsageError(`${missing} is missing`);
   const more = rest[names.length];
   if (more !== undefined) throw new UsageError(`${JSON.stringify(more)} is one word too many`);
+}
+
+/** What `--config` says, in every command's help. */
+export const CONFIG_OPTION =
+  "  --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names\n";
+
+/** The last time that a `Date` shows. */
+const LAST_TIME = 8.64e15;
+
+/** Times for people: to the second, in UTC. */
+export function timeText(at: number): string {
+  return at > LAST_TIME ? "never" : `${new Date(at).toISOString().slice(0, 19)}Z`;
 }
 
 export function configurationOf(world: World, file: string | undefined): Promise<Configuration> {

@@ -10,17 +10,20 @@ import { withoutSecrets } from "../config.ts";
 import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { backUpSqlite, lockSqliteFile, restoreSqlite } from "../store/sqlite-file.ts";
-import { type Command, configurationOf, expectArguments, parseCommand } from "./command.ts";
-
-const CONFIG =
-  "  --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names\n";
+import {
+  CONFIG_OPTION,
+  type Command,
+  configurationOf,
+  expectArguments,
+  parseCommand,
+} from "./command.ts";
 
 export const migrate: Command = {
   help: `Usage: conclave-delivery migrate [--config FILE]
 
 Makes the database, or brings it up to date. \`serve\` does that too; this is for whoever wants to see it done before.
 
-${CONFIG}`,
+${CONFIG_OPTION}`,
   async run(world) {
     const { config, rest } = parseCommand(world.args);
     expectArguments(rest);
@@ -42,7 +45,7 @@ export const backup: Command = {
 Copies the SQLite database while the service runs: checked, on disk, and whole before FILE has its name.
 PostgreSQL has its own tools for that: the guide says how.
 
-${CONFIG}`,
+${CONFIG_OPTION}`,
   async run(world) {
     const { config, rest } = parseCommand(world.args);
     expectArguments(rest, "FILE");
@@ -65,7 +68,7 @@ Puts a copy where there is no database. What the copy can't know is made harmles
 were never given, key packages and sessions of before are gone. Devices see that something is missing.
 
   --mark         does the latter alone, for a PostgreSQL that was restored with its own tools; no service may run
-${CONFIG}`,
+${CONFIG_OPTION}`,
   async run(world) {
     const { flags, config, rest } = parseCommand(world.args, ["mark"]);
     expectArguments(rest, ...(flags.has("mark") ? [] : ["FILE"]));

@@ -92,8 +92,11 @@ type Requests = {
 export type DeliveryClient = Requests & {
   /** Who signs in when a request needs a token; with `undefined` nobody. */
   readonly signInAs: (identity: SignInIdentity | undefined) => void;
-  /** Makes the account of this device list, with the device that was named by `signInAs`, which is signed in then. */
-  readonly register: (deviceList: Bytes) => Promise<void>;
+  /**
+   * Makes the account of this device list, with the device that was named by `signInAs`, which is signed in then. `invite`: the
+   * code that some services ask for.
+   */
+  readonly register: (deviceList: Bytes, invite?: string) => Promise<void>;
   /** Makes this the account's device list, with the device that was named by `signInAs`, which is signed in then. */
   readonly recover: (deviceList: Bytes) => Promise<void>;
   /** A token, for the socket's first frame. */
@@ -216,8 +219,8 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
       identity = next;
       held = undefined;
     },
-    async register(deviceList) {
-      await start(ROUTES.register, { deviceList });
+    async register(deviceList, invite) {
+      await start(ROUTES.register, { deviceList, ...(invite !== undefined && { invite }) });
     },
     async recover(deviceList) {
       await start(ROUTES.recover, { deviceList });

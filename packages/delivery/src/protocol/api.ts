@@ -100,15 +100,19 @@ const instance = z.object({
   takeOver: z.boolean(),
 });
 
-/**
- * `register`: a new account with its first device. `recover`: the account's next list, with a device of it. `signIn` proves the device's key.
- * Answers as `signIn` does.
- */
-export const RegisterRequest = z.object({
+/** `recover`: the account's next list, with a device of it. `signIn` proves the device's key. Answers as `signIn` does. */
+export const RecoverRequest = z.object({
   deviceList: bytes,
   signIn: bytes,
   instance: z.optional(instance),
 });
+export type RecoverRequest = Body<typeof RecoverRequest>;
+
+/**
+ * `register`: a new account with its first device. `invite`: a code of the operator's, where the service needs one; it is spent with this.
+ * Answers as `signIn` does.
+ */
+export const RegisterRequest = RecoverRequest.extend({ invite: z.optional(z.string().max(64)) });
 export type RegisterRequest = Body<typeof RegisterRequest>;
 
 /** `recovery`: asked by the account's root key. Answers with the account's device list. */

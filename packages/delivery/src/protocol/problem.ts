@@ -16,6 +16,13 @@ export const PROBLEMS = {
   ],
   "clock-skew": [401, "The clocks differ too much. Carries `now`, the service's, in milliseconds."],
   "not-allowed": [403, "It is understood, and not this device's to do."],
+  "account-disabled": [403, "The operator has disabled the account of the device that signs in."],
+  "registration-closed": [403, "The service takes no new accounts."],
+  "invite-needed": [
+    403,
+    "A new account needs an invite code, which the operator gives, and none was sent.",
+  ],
+  "invite-unknown": [403, "There is no such invite code, or it was revoked."],
   "origin-not-allowed": [403, "Pages of this origin may not use the service."],
   "not-found": [404, "There is nothing by that name, or nothing that this device may know of."],
   "method-not-allowed": [
@@ -58,6 +65,8 @@ export const PROBLEMS = {
   ],
   "backup-older": [409, "The account has a newer backup than this one. Carries its `number`."],
   "link-closed": [410, "The link has expired, was used up or was revoked."],
+  "invite-spent": [410, "The invite code has made another account."],
+  "invite-expired": [410, "The invite code's time is over."],
   "account-deleted": [410, "The account of the device that signs in was deleted."],
   gone: [
     410,

@@ -36,6 +36,7 @@ import {
   LookUpRequest,
   OpenApiDocument,
   ReadyResponse,
+  RecoverRequest,
   RecoveryRequest,
   RegisterRequest,
   ReplaceDeviceListRequest,
@@ -123,6 +124,12 @@ export const ROUTES = {
       "device-in-use",
       "invalid-signature",
       "clock-skew",
+      "registration-closed",
+      "invite-needed",
+      "invite-unknown",
+      "invite-spent",
+      "invite-expired",
+      "account-disabled",
     ],
   },
   recovery: {
@@ -140,7 +147,7 @@ export const ROUTES = {
     summary:
       "Replaces the account's device list by the one that follows it, and signs in a device of it.",
     signIn: false,
-    body: { schema: RegisterRequest, limit: SMALL },
+    body: { schema: RecoverRequest, limit: SMALL },
     answer: { status: 201, schema: SignInResponse },
     problems: [
       "not-allowed",
@@ -149,6 +156,7 @@ export const ROUTES = {
       "device-in-use",
       "invalid-signature",
       "clock-skew",
+      "account-disabled",
     ],
   },
   signIn: {
@@ -158,7 +166,13 @@ export const ROUTES = {
     signIn: false,
     body: { schema: SignInRequest, limit: SMALL },
     answer: { status: 201, schema: SignInResponse },
-    problems: ["invalid-signature", "clock-skew", "account-deleted", "device-in-use"],
+    problems: [
+      "invalid-signature",
+      "clock-skew",
+      "account-deleted",
+      "account-disabled",
+      "device-in-use",
+    ],
   },
   signOut: {
     method: "DELETE",

@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { type Device, nameKey } from "../protocol/index.ts";
+import { spendInvite } from "./postgres-admission.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { clearInbox } from "./postgres-inbox.ts";
 import {
@@ -129,6 +130,7 @@ export function postgresAccounts(db: Database): AccountStore {
           if (held === undefined) return "name-taken";
           return same(held.registration, registration) ? "again" : "account-exists";
         }
+        if (account.invite !== undefined) await spendInvite(tx, account.invite);
         await tx.all(
           `INSERT INTO nonces (device, nonce, expires_at)
            SELECT device, $2::bytea, $3::bigint FROM unnest($1::bigint[]) AS device`,
@@ -199,7 +201,11 @@ export function postgresAccounts(db: Database): AccountStore {
         const place = placeOf(instance, current.instance);
         if (place === "in-use") return "in-use";
         const next = place === "next" ? (instance?.id ?? null) : null;
-        const rows = await tx.all<{ readonly started: boolean; readonly token_hash: Bytes | null }>(
+        const rows = await tx.all<{
+          readonly started: boolean;
+          readonly disabled: boolean;
+          readonly token_hash: Bytes | null;
+        }>(
           `WITH old_nonces AS (
              DELETE FROM nonces WHERE device = $1 AND expires_at <= $6 AND nonce IS DISTINCT FROM $2
            ), fresh AS (
@@ -208,8 +214,12 @@ export function postgresAccounts(db: Database): AccountStore {
              ON CONFLICT (device, nonce) DO UPDATE SET expires_at = excluded.expires_at
              WHERE nonces.expires_at <= $6
              RETURNING 1
+           ), disabled AS (
+             SELECT 1 FROM devices JOIN accounts USING (account_id)
+             WHERE device = $1 AND disabled_at IS NOT NULL
            ), lets AS (
-             SELECT 1 WHERE $2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh)
+             SELECT 1 WHERE ($2::bytea IS NULL OR EXISTS (SELECT 1 FROM fresh))
+             AND NOT EXISTS (SELECT 1 FROM disabled)
            ), old_sessions AS (
              DELETE FROM sessions WHERE device = $1 AND EXISTS (SELECT 1 FROM lets)
              AND ($8::bytea IS NOT NULL OR token_hash NOT IN (
@@ -224,8 +234,9 @@ export function postgresAccounts(db: Database): AccountStore {
              SELECT $4::bytea, $1, $6, $5::bigint WHERE EXISTS (SELECT 1 FROM lets)
              RETURNING 1
            )
-           SELECT outcome.started, old_sessions.token_hash
-           FROM (SELECT EXISTS (SELECT 1 FROM started) AS started) AS outcome
+           SELECT outcome.*, old_sessions.token_hash
+           FROM (SELECT EXISTS (SELECT 1 FROM started) AS started,
+               EXISTS (SELECT 1 FROM disabled) AS disabled) AS outcome
              LEFT JOIN old_sessions ON $8::bytea IS NOT NULL`,
           device,
           nonce?.nonce ?? null,
@@ -236,6 +247,7 @@ export function postgresAccounts(db: Database): AccountStore {
           SESSIONS - 1,
           next,
         );
+        if (rows[0]?.disabled === true) return "disabled";
         if (rows[0]?.started !== true) return "nonce-used";
         return { ended: rows.flatMap((row) => row.token_hash ?? []) };
       });

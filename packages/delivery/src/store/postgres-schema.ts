@@ -293,6 +293,20 @@ CREATE TABLE backup_marks (
 );
 `;
 
+const ADMISSION = `
+-- Codes by which one account each is made: SHA-256 of them, and times in milliseconds since the Unix epoch.
+CREATE TABLE invites (
+  hash BYTEA PRIMARY KEY,
+  made_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  spent_at BIGINT
+);
+CREATE INDEX invites_that_expire ON invites (expires_at);
+
+-- Since when the operator lets none of its devices sign in.
+ALTER TABLE accounts ADD COLUMN disabled_at BIGINT;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -304,4 +318,5 @@ export const MIGRATIONS: readonly string[] = [
   INSTANCES,
   HASHES,
   BACKUP_MARKS,
+  ADMISSION,
 ];

@@ -5,7 +5,13 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Database, Queries } from "./postgres-database.ts";
-import { type Fact, RESTORE_GAP, type Statistics, type UpkeepStore } from "./store.ts";
+import {
+  type Fact,
+  INVITE_MEMORY,
+  RESTORE_GAP,
+  type Statistics,
+  type UpkeepStore,
+} from "./store.ts";
 
 /** What has a time of its own: kind, table, key, and when a row is of no use any more. */
 const EXPIRING = [
@@ -13,6 +19,7 @@ const EXPIRING = [
   ["nonces", "nonces", "device, nonce", "expires_at <= $1"],
   ["keyPackages", "key_packages", "ref", "not_after * 1000 <= $1"],
   ["keyPackageRefs", "key_package_refs", "ref", "not_after * 1000 <= $1"],
+  ["invites", "invites", "hash", `expires_at <= $1 - ${INVITE_MEMORY}`],
 ] as const;
 
 const SWEEP = `WITH ${EXPIRING.map(

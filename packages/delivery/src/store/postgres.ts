@@ -5,6 +5,7 @@
 
 import { postgresAccountData } from "./postgres-account-data.ts";
 import { postgresAccounts } from "./postgres-accounts.ts";
+import { postgresAdmission } from "./postgres-admission.ts";
 import { postgresBackupMarks } from "./postgres-backup-marks.ts";
 import { postgresBlobs } from "./postgres-blobs.ts";
 import { postgresContacts } from "./postgres-contacts.ts";
@@ -30,6 +31,7 @@ export async function openPostgresStore(
   return {
     ...postgresAccounts(db),
     ...postgresAccountData(db),
+    ...postgresAdmission(db),
     ...postgresContacts(db),
     ...postgresBackupMarks(db),
     ...postgresKeyPackages(db),

@@ -5,7 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Device, Instance, LogEntry } from "../protocol/index.ts";
-import type { Account, ListedDevice, StoredBlob } from "./store.ts";
+import type { Account, InviteRefusal, ListedDevice, StoredBlob, StoredInvite } from "./store.ts";
 
 /** How many sessions a device has at most; the oldest go first. */
 export const SESSIONS = 16;
@@ -37,6 +37,7 @@ export interface AccountRow {
   readonly expires_at: number;
   readonly registration: Bytes;
   readonly deleted_at: number | null;
+  readonly disabled_at: number | null;
 }
 
 export interface DeviceRow {
@@ -46,6 +47,24 @@ export interface DeviceRow {
   readonly signature_key: Bytes;
   readonly sign_in_key: Bytes;
   readonly revoked_at: number;
+}
+
+export interface InviteRow {
+  readonly hash: Bytes;
+  readonly made_at: number;
+  readonly expires_at: number;
+  readonly spent_at: number | null;
+}
+
+export function toInvite(row: InviteRow): StoredInvite {
+  const { hash, made_at: madeAt, expires_at: expiresAt, spent_at: spentAt } = row;
+  return { hash, madeAt, expiresAt, ...(spentAt !== null && { spentAt }) };
+}
+
+/** Why this one, or none, makes no account. */
+export function inviteRefusal(row: InviteRow | undefined): InviteRefusal {
+  if (row === undefined) return "invite-unknown";
+  return row.spent_at === null ? "invite-expired" : "invite-spent";
 }
 
 /** A device and the list that names it. */
@@ -64,6 +83,7 @@ export function toAccount(row: AccountRow): Account {
     hash: row.hash,
     expiresAt: BigInt(row.expires_at),
     ...(row.deleted_at !== null && { deletedAt: row.deleted_at }),
+    ...(row.disabled_at !== null && { disabledAt: row.disabled_at }),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   toAccount,
   toDevice,
 } from "./rows.ts";
+import { spendInvite } from "./sqlite-admission.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
 import type { AccountStore } from "./store.ts";
@@ -87,6 +88,7 @@ export function sqliteAccounts(db: Database): AccountStore {
         }
         const key = nameKey(name);
         if (db.one("SELECT 1 FROM accounts WHERE name_key = ?", key)) return "name-taken";
+        if (account.invite !== undefined) spendInvite(db, account.invite);
         db.run(
           `INSERT INTO accounts
              (account_id, name, name_key, device_list, version, hash, expires_at, registration)
@@ -162,12 +164,17 @@ export function sqliteAccounts(db: Database): AccountStore {
 
     async startSession({ device, signInKey, nonce, instance, tokenHash, expiresAt, now }) {
       return db.transaction(() => {
-        const current = db.one<{ readonly instance: Bytes | null }>(
-          "SELECT instance FROM devices WHERE device = ? AND sign_in_key = ? AND revoked_at = 0",
+        const current = db.one<{
+          readonly instance: Bytes | null;
+          readonly disabled_at: number | null;
+        }>(
+          `SELECT instance, disabled_at FROM devices JOIN accounts USING (account_id)
+           WHERE device = ? AND sign_in_key = ? AND revoked_at = 0`,
           device,
           signInKey,
         );
         if (current === undefined) return "not-current";
+        if (current.disabled_at !== null) return "disabled";
         const place = placeOf(instance, current.instance);
         if (place === "in-use") return "in-use";
         db.run("DELETE FROM nonces WHERE device = ? AND expires_at <= ?", device, now);

@@ -303,6 +303,20 @@ CREATE TABLE backup_marks (
 ) STRICT, WITHOUT ROWID;
 `;
 
+const ADMISSION = `
+-- Codes by which one account each is made: SHA-256 of them, and times in milliseconds since the Unix epoch.
+CREATE TABLE invites (
+  hash BLOB PRIMARY KEY,
+  made_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  spent_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invites_that_expire ON invites (expires_at);
+
+-- Since when the operator lets none of its devices sign in.
+ALTER TABLE accounts ADD COLUMN disabled_at INTEGER;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -315,4 +329,5 @@ export const MIGRATIONS: readonly string[] = [
   INSTANCES,
   HASHES,
   BACKUP_MARKS,
+  ADMISSION,
 ];

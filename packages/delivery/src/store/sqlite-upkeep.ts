@@ -5,7 +5,13 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Database } from "./sqlite-database.ts";
-import { type Fact, RESTORE_GAP, type Statistics, type UpkeepStore } from "./store.ts";
+import {
+  type Fact,
+  INVITE_MEMORY,
+  RESTORE_GAP,
+  type Statistics,
+  type UpkeepStore,
+} from "./store.ts";
 
 /** What has a time of its own: kind, table, key, and the condition under which a row is of no use any more. */
 const EXPIRING = [
@@ -13,6 +19,7 @@ const EXPIRING = [
   ["nonces", "nonces", "(device, nonce)", "expires_at <= :now"],
   ["keyPackages", "key_packages", "ref", "not_after <= :now / 1000"],
   ["keyPackageRefs", "key_package_refs", "ref", "not_after <= :now / 1000"],
+  ["invites", "invites", "hash", `expires_at <= :now - ${INVITE_MEMORY}`],
 ] as const;
 
 function note(db: Database, fact: Fact, at: number): void {

@@ -5,6 +5,7 @@
 
 import { sqliteAccountData } from "./sqlite-account-data.ts";
 import { sqliteAccounts } from "./sqlite-accounts.ts";
+import { sqliteAdmission } from "./sqlite-admission.ts";
 import { sqliteBackupMarks } from "./sqlite-backup-marks.ts";
 import { sqliteBlobs } from "./sqlite-blobs.ts";
 import { sqliteContacts } from "./sqlite-contacts.ts";
@@ -26,6 +27,7 @@ export function openSqliteStore(path: string): Store {
   return {
     ...sqliteAccounts(db),
     ...sqliteAccountData(db),
+    ...sqliteAdmission(db),
     ...sqliteContacts(db),
     ...sqliteBackupMarks(db),
     ...sqliteKeyPackages(db),

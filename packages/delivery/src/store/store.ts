@@ -21,6 +21,7 @@ import type {
 export interface Store
   extends AccountStore,
     AccountDataStore,
+    AdmissionStore,
     ContactStore,
     BackupMarkStore,
     KeyPackageStore,
@@ -69,12 +70,15 @@ export interface Account {
   readonly expiresAt: bigint;
   /** Where it was deleted. Its name is empty then, and the list is what others judge its leaves by. */
   readonly deletedAt?: number;
+  /** Where the operator disabled it: none of its devices can sign in. */
+  readonly disabledAt?: number;
 }
 
 export interface AccountStore {
   /**
    * A new account, and the nonce of the sign-in that came with it. The same registration again changes
-   * nothing and is "registered" too. Names that share their `nameKey` are the same name to "name-taken".
+   * nothing and is "registered" too. Names that share their `nameKey` are the same name to "name-taken". `invite`, where
+   * one is needed: it is spent by a new account, and by nothing else.
    */
   register(
     account: Account & {
@@ -82,8 +86,9 @@ export interface AccountStore {
       /** SHA-256 of the sign-in that came with it. */
       readonly registration: Bytes;
       readonly nonce: Nonce;
+      readonly invite?: { readonly hash: Bytes; readonly now: number };
     },
-  ): Promise<"registered" | "name-taken" | "account-exists" | "key-in-use">;
+  ): Promise<"registered" | "name-taken" | "account-exists" | "key-in-use" | InviteRefusal>;
 
   /** Of a deleted account there is something as long as others may need its device list. */
   account(accountId: Bytes): Promise<Account | undefined>;
@@ -107,7 +112,7 @@ export interface AccountStore {
 
   /**
    * Without a nonce: the sign-in has one that was taken at registration. "not-current": the key by which it was judged is not
-   * the device's now, or the device is revoked. "in-use": the instance that the device has is neither this one nor one that it
+   * the device's now, or the device is revoked. "disabled": its account is. "in-use": the instance that the device has is neither this one nor one that it
    * succeeds. Where it is another, it gives way: `ended` are its sessions, all that the device had.
    */
   startSession(session: {
@@ -118,7 +123,9 @@ export interface AccountStore {
     readonly tokenHash: Bytes;
     readonly expiresAt: number;
     readonly now: number;
-  }): Promise<{ readonly ended: readonly Bytes[] } | "nonce-used" | "not-current" | "in-use">;
+  }): Promise<
+    { readonly ended: readonly Bytes[] } | "nonce-used" | "not-current" | "in-use" | "disabled"
+  >;
   session(
     tokenHash: Bytes,
     now: number,
@@ -180,6 +187,45 @@ export interface AccountDataStore {
   ): Promise<
     { readonly devices: readonly number[] } | "unknown" | "device-list-conflict" | "entered-later"
   >;
+}
+
+/** A code by which one account is made. The code itself is nowhere. */
+export interface StoredInvite {
+  /** SHA-256 of the code. */
+  readonly hash: Bytes;
+  readonly madeAt: number;
+  readonly expiresAt: number;
+  readonly spentAt?: number;
+}
+
+export type InviteRefusal = "invite-unknown" | "invite-spent" | "invite-expired";
+
+/** How long an invite is remembered when its time is over, so that who comes late is told so: milliseconds. */
+export const INVITE_MEMORY: number = 90 * 24 * 60 * 60 * 1000;
+
+/** Who may be here: what the operator decides of new accounts, and of those that there are. */
+export interface AdmissionStore {
+  addInvites(invites: readonly StoredInvite[]): Promise<void>;
+  /** In the order of their hashes, at most `limit` behind `after`. */
+  invites(page: {
+    readonly after?: Bytes;
+    readonly limit: number;
+  }): Promise<readonly StoredInvite[]>;
+  /** From now on nobody knows it; one that is spent stays. Whether there was one. */
+  revokeInvite(hash: Bytes): Promise<boolean>;
+
+  /** Those that are not deleted, in the order of their `nameKey`, at most `limit` behind `after`, an account's name. */
+  accounts(page: { readonly after?: string; readonly limit: number }): Promise<readonly Account[]>;
+  /** By whatever name it is the same. Nothing of one that was deleted. */
+  findAccount(name: AccountName): Promise<Account | undefined>;
+  /**
+   * Disables the account since then, or enables it again. One that is disabled loses its sessions and can begin none. The answer is
+   * all of its devices. Again it changes nothing but that.
+   */
+  setDisabled(
+    accountId: Bytes,
+    since: number | undefined,
+  ): Promise<{ readonly devices: readonly number[] } | "unknown">;
 }
 
 /** From the log entry that let the device in to the one that removed it, where one did. */

@@ -383,6 +383,34 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
       }
     });
 
+    it("makes one account of one invite, whoever else comes with it", async () => {
+      const [hash, other] = [random(32), random(32)];
+      await stores[0].addInvites(
+        [hash, other].map((one) => ({ hash: one, madeAt: NOW, expiresAt: NOW + 1000 })),
+      );
+      const results = await atOnce(100, (store) =>
+        store.register({ ...aRegistration(), invite: { hash, now: NOW } }),
+      );
+      expect(results.filter((result) => result === "registered")).toHaveLength(1);
+      expect(results.filter((result) => result === "invite-spent")).toHaveLength(99);
+      const same = { ...aRegistration(), invite: { hash: other, now: NOW } };
+      expect(await atOnce(10, (store) => store.register(same))).toEqual(
+        Array.from({ length: 10 }, () => "registered"),
+      );
+    });
+
+    it("leaves no session of an account that is disabled while its device signs in", async () => {
+      for (let round = 0; round < 8; round++) {
+        const { accountId, device, signInKey } = await aDevice();
+        const [tokenHash, expiresAt] = [random(32), NOW + 1000];
+        await Promise.all([
+          storeOf(round).startSession({ device, signInKey, tokenHash, expiresAt, now: NOW }),
+          storeOf(round + 1).setDisabled(accountId, NOW),
+        ]);
+        expect(await stores[0].sessionsLive([tokenHash], NOW)).toEqual([false]);
+      }
+    });
+
     it("revokes a device before it enters a group, or after, never in between", async () => {
       for (let round = 0; round < 4; round++) {
         const { groupId } = await aGroup();

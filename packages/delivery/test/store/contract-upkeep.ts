@@ -112,7 +112,7 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       await store.addKeyPackages(device, { keyPackages, limit: 9, now: NOW - 5000 });
       expect(await store.sweep(NOW, 1)).toMatchObject({ sessions: 1, keyPackages: 1 });
       expect(await store.sweep(NOW, 100)).toMatchObject({ sessions: 1, keyPackages: 0 });
-      const none = { sessions: 0, nonces: 0, keyPackages: 0, keyPackageRefs: 0 };
+      const none = { sessions: 0, nonces: 0, keyPackages: 0, keyPackageRefs: 0, invites: 0 };
       expect(await store.sweep(NOW, 100)).toMatchObject(none);
       // What hasn't expired is there.
       expect(await store.session(tokens[2] ?? random(32), NOW)).toBeDefined();

@@ -12,6 +12,7 @@ import {
 } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import { admissionContract } from "./contract-admission.ts";
 import { blobContract } from "./contract-blobs.ts";
 import { peopleContract } from "./contract-people.ts";
 import { reportContract } from "./contract-reports.ts";
@@ -22,6 +23,7 @@ const SECONDS = BigInt(NOW / 1000);
 type Registration = Parameters<Store["register"]>[0];
 
 export function storeContract(name: string, open: () => Promise<Store>): void {
+  admissionContract(name, open);
   peopleContract(name, open);
   blobContract(name, open);
   reportContract(name, open);

@@ -64,6 +64,9 @@ const bounded: Rows = () => [];
 const instances: Rows = () => [];
 const hashed: Rows = () => [];
 const backups: Rows = ({ bytes }) => [`backup_marks VALUES (${bytes("a1")}, 1, ${bytes("91")})`];
+const admitted: Rows = ({ bytes }) => [
+  `invites (hash, made_at, expires_at) VALUES (${bytes("91")}, 1000, 2000)`,
+];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -83,6 +86,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     instances,
     hashed,
     backups,
+    admitted,
   ],
   postgres: [
     of(first, startedSession, people),
@@ -95,6 +99,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     instances,
     hashed,
     backups,
+    admitted,
   ],
 };
 

@@ -17,5 +17,13 @@ export function invitationOfHash(hash: string): string | undefined {
   return fragment === "" ? undefined : fragment.slice(0, MAX_LENGTH);
 }
 
+/**
+ * The code in `#invite=…`, by which an operator lets somebody make an account. It stands in the fragment since a query would be in the
+ * logs of whoever hands out the page.
+ */
+export function inviteCodeOfHash(hash: string): string | undefined {
+  return /^#\??invite=([A-Za-z0-9-]{1,64})/.exec(hash)?.[1];
+}
+
 /** Far more than an invitation has. */
 const MAX_LENGTH = 400;

@@ -57,6 +57,8 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   readonly recoveryPhrase: ReadonlySignal<string | undefined>;
   /** The secret part of the link that was opened. In memory alone. */
   readonly invitation: ReadonlySignal<string | undefined>;
+  /** The invite code of the link that was opened, or of the service's asking: empty until it is entered. */
+  readonly inviteCode: ReadonlySignal<string | undefined>;
   readonly conversation: ReadonlySignal<ConversationSummary | undefined>;
   readonly thread: ReadonlySignal<Thread | undefined>;
   readonly overlay: ReadonlySignal<Overlay | undefined>;
@@ -67,7 +69,7 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   show(overlay: Overlay): void;
   closeOverlay(): void;
 
-  signUp(name: string): Promise<void>;
+  signUp(name: string, inviteCode?: string): Promise<void>;
   confirmRecoveryPhrase(): Promise<void>;
   takeOver(): Promise<void>;
   reload(): void;
@@ -78,6 +80,7 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   /** To the sign-up, whatever was lost. */
   beginAnew(): void;
 
+  enterInviteCode(code: string): void;
   openInvitation(fragment: string): void;
   previewInvitation(): Promise<InvitationPreview>;
   acceptInvitation(): Promise<void>;
@@ -124,6 +127,7 @@ export function createMessenger(
   const signingUp = signal(false);
   const recoveryPhrase = signal<string>();
   const invitation = signal<string>();
+  const inviteCode = signal<string>();
   const thread = signal<Thread>();
   const overlay = signal<Overlay>();
   const announcement = signal("");
@@ -143,6 +147,7 @@ export function createMessenger(
       formerName.value = account.name;
       anew.value = false;
       recovering.value = false;
+      inviteCode.value = undefined;
     });
   });
   const screen = computed<Screen>(() => {
@@ -189,6 +194,7 @@ export function createMessenger(
     loss,
     recoveryPhrase,
     invitation,
+    inviteCode,
     conversation,
     thread,
     overlay,
@@ -210,10 +216,14 @@ export function createMessenger(
       overlay.value = undefined;
     },
 
-    async signUp(name) {
+    async signUp(name, code) {
       signingUp.value = true;
       try {
-        ({ recoveryPhrase: recoveryPhrase.value } = await engine.signUp(name));
+        ({ recoveryPhrase: recoveryPhrase.value } =
+          code === undefined ? await engine.signUp(name) : await engine.signUp(name, code));
+      } catch (reason) {
+        if (errorCodeOf(reason) === "invite-needed") inviteCode.value ??= "";
+        throw reason;
       } finally {
         signingUp.value = false;
       }
@@ -237,6 +247,9 @@ export function createMessenger(
       });
     },
 
+    enterInviteCode(code) {
+      if (replica.account.peek() === undefined) inviteCode.value = code;
+    },
     openInvitation(fragment) {
       batch(() => {
         overlay.value = undefined;

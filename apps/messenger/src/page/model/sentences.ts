@@ -18,6 +18,12 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   "name-taken": "Somebody already has this name. Please choose another.",
   "name-invalid": "A name has 1 to 48 characters, all of them visible.",
   "name-unknown": "Nobody has this name. It must be spelled exactly.",
+  "registration-closed": "This service takes no new accounts. Ask whoever runs it.",
+  "invite-needed":
+    "New accounts here need an invite code. Ask whoever runs this service for one, and enter it.",
+  "invite-unknown": "This invite code isn't known here. Compare it letter by letter.",
+  "invite-spent": "Somebody has used this invite code already. Ask for another one.",
+  "invite-expired": "The time of this invite code is over. Ask for another one.",
   "no-key-packages": "This person can't be added right now. They need to open Conclave once.",
   "link-invalid": "This link isn't complete. Please ask for it again.",
   "link-closed": "This link is no longer open: it expired, was used up, or was closed.",

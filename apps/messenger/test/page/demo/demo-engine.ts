@@ -145,8 +145,9 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       const waiting = page.before === undefined ? all.filter((m) => m.seq === undefined) : [];
       return [...placed.slice(-page.limit), ...waiting];
     },
-    async signUp(name) {
-      await called("signUp", name);
+    async signUp(...given) {
+      await called("signUp", ...given);
+      const [name] = given;
       account = { accountId: "0a11ce00", name, recoveryPhrasePending: true };
       tell({ type: "account", account });
       return { recoveryPhrase: PHRASE };

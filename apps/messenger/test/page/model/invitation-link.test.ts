@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { invitationLink, invitationOfHash } from "../../../src/page/model/invitation-link.ts";
+import {
+  invitationLink,
+  invitationOfHash,
+  inviteCodeOfHash,
+} from "../../../src/page/model/invitation-link.ts";
 
 const FRAGMENT = "AbC-_9".repeat(14);
 
@@ -16,6 +20,13 @@ describe("invitation links", () => {
 
   test.each([".", ")", ").", "!", "%22", "%20"])("a sentence's %s behind it is cut off", (rest) => {
     expect(invitationOfHash(`#${FRAGMENT}${decodeURIComponent(rest)}`)).toBe(FRAGMENT);
+  });
+
+  test("an operator's code is told apart from an invitation", () => {
+    expect(inviteCodeOfHash("#invite=K7D2-M9QX")).toBe("K7D2-M9QX");
+    expect(inviteCodeOfHash("#?invite=K7D2-M9QX).")).toBe("K7D2-M9QX");
+    expect(inviteCodeOfHash(`#${FRAGMENT}`)).toBeUndefined();
+    expect(inviteCodeOfHash("#invite=")).toBeUndefined();
   });
 
   test("a damaged one is taken for what it was meant to be, within bounds", () => {

@@ -63,6 +63,29 @@ describe("createMessenger", () => {
     expect(messenger.screen.value).toBe("sign-up");
   });
 
+  test("an invite code is asked for where the service does, kept with a wrong one, and gone with the account", async () => {
+    const { engine, messenger } = setUp(scenes.new);
+    await messenger.start();
+    engine.failNext("signUp", "invite-needed");
+    await expect(messenger.signUp("Alma")).rejects.toMatchObject({ code: "invite-needed" });
+    expect(messenger.inviteCode.value).toBe("");
+    messenger.enterInviteCode("K7D2");
+    engine.failNext("signUp", "invite-unknown");
+    await expect(messenger.signUp("Alma", "K7D2")).rejects.toMatchObject({
+      code: "invite-unknown",
+    });
+    expect(messenger.inviteCode.value).toBe("K7D2");
+    await messenger.signUp("Alma", "K7D2");
+    expect(engine.calls.findLast(([method]) => method === "signUp")).toEqual([
+      "signUp",
+      "Alma",
+      "K7D2",
+    ]);
+    expect(messenger.inviteCode.value).toBeUndefined();
+    messenger.enterInviteCode("K7D2");
+    expect(messenger.inviteCode.value).toBeUndefined();
+  });
+
   test("an engine that doesn't start is told by its code", async () => {
     const { engine, messenger } = setUp(scenes.home);
     engine.failNext("snapshot", "storage");

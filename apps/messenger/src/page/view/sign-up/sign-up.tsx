@@ -1,5 +1,5 @@
 /**
- * The first screen: choose a name.
+ * The first screen: choose a name, and where the service asks for an invite code, enter it.
  * @module
  */
 import { useSignal } from "@preact/signals";
@@ -14,6 +14,7 @@ export function SignUp(): JSX.Element {
   const messenger = useMessenger();
   const name = useSignal("");
   const task = useTask();
+  const code = messenger.inviteCode.value;
   return (
     <main class="gate">
       <header class="gate-header">
@@ -28,7 +29,7 @@ export function SignUp(): JSX.Element {
             invited you.
           </p>
         )}
-        <Form task={task} onSubmit={() => messenger.signUp(name.value)}>
+        <Form task={task} onSubmit={() => messenger.signUp(name.value, code)}>
           <TextField
             label="Your name"
             hint="Others find you by exactly this name. It can't be changed later."
@@ -39,6 +40,15 @@ export function SignUp(): JSX.Element {
               name.value = value;
             }}
           />
+          {code !== undefined && (
+            <TextField
+              label="Your invite code"
+              hint="From whoever runs this service. It is good for one account."
+              value={code}
+              maxLength={64}
+              onInput={(value) => messenger.enterInviteCode(value)}
+            />
+          )}
           <button type="submit" class="button primary wide" disabled={task.running.value}>
             {task.running.value ? "Making your keys…" : "Begin"}
           </button>
