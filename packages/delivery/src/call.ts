@@ -16,7 +16,7 @@ import {
   type RouteName,
   toJson,
 } from "./protocol/index.ts";
-import { Refusal } from "./refusal.ts";
+import { notFound, Refusal } from "./refusal.ts";
 import type { Session } from "./sessions.ts";
 import type { ListedDevice } from "./store/store.ts";
 
@@ -106,7 +106,7 @@ function idFromPath(text: string | undefined): Bytes {
   } catch {
     // Not base64url: there is nothing by that name.
   }
-  throw new Refusal("not-found", "there is nothing here");
+  throw notFound();
 }
 
 /** A JSON body of this form. */

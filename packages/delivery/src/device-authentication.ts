@@ -7,6 +7,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { AuthenticationService, Credential } from "@conclave/mls/public-group";
 import { accountIdOf, decodeDeviceIdentity, mayEnter } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 
 /** Whether the credential names just this device, with its account and its key. */
@@ -18,9 +19,9 @@ export async function isCredentialOf(
   try {
     const { rootKey, deviceId, signatureKey } = decodeDeviceIdentity(credential.identity);
     return (
-      Buffer.compare(await accountIdOf(rootKey), device.accountId) === 0 &&
-      Buffer.compare(deviceId, device.deviceId) === 0 &&
-      Buffer.compare(signatureKey, device.signatureKey) === 0
+      sameBytes(await accountIdOf(rootKey), device.accountId) &&
+      sameBytes(deviceId, device.deviceId) &&
+      sameBytes(signatureKey, device.signatureKey)
     );
   } catch {
     return false;

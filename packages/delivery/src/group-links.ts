@@ -14,6 +14,7 @@ import {
   linksOf,
 } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, StoredLink } from "./store/store.ts";
 
 /** Seconds since the Unix epoch, beyond what a clock can show: there it makes no difference when a link ends. */
@@ -40,8 +41,7 @@ export async function linkOfJoiner(
   acceptedAt: number,
 ): Promise<Link> {
   const { groupId, epoch, pathLeaf, encodedPathLeaf: leafNode, authenticatedData } = commit;
-  const own =
-    pathLeaf !== undefined && Buffer.compare(pathLeaf.signatureKey, caller.signatureKey) === 0;
+  const own = pathLeaf !== undefined && sameBytes(pathLeaf.signatureKey, caller.signatureKey);
   if (!own || leafNode === undefined) {
     throw new Refusal("not-allowed", "a device joins for itself alone");
   }
@@ -62,7 +62,7 @@ export async function linksToStore(
   const stored: StoredLink[] = [];
   for (const { signatureKey, expiresAt, maxUses } of linksOf(extensions)) {
     const linkId = await linkIdOf(signatureKey);
-    const sealed = given.find((link) => Buffer.compare(link.linkId, linkId) === 0);
+    const sealed = given.find((link) => sameBytes(link.linkId, linkId));
     if (sealed === undefined) throw wrongLinks();
     const { sealedGroupInfo } = sealed;
     const ends = expiresAt < FOREVER ? expiresAt : FOREVER;

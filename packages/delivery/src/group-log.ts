@@ -38,7 +38,8 @@ import {
 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
-import { Refusal } from "./refusal.ts";
+import { notFound, Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import { sha256 } from "./sha256.ts";
 import type { ListedDevice, Store, StoredGroup } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
@@ -89,11 +90,6 @@ interface Entry {
 }
 
 type Header = ReturnType<typeof readMessage>;
-
-/** Of a group that does not exist and of one the device has no part in, the same. */
-function notFound(): Refusal {
-  return new Refusal("not-found", "there is nothing here");
-}
 
 function notAllowed(title: string): Refusal {
   return new Refusal("not-allowed", title);
@@ -160,8 +156,7 @@ export function createGroupLog(service: {
     });
     const [creator, ...others] = group.members();
     const own =
-      creator !== undefined &&
-      Buffer.compare(creator.leafNode.signatureKey, caller.signatureKey) === 0;
+      creator !== undefined && sameBytes(creator.leafNode.signatureKey, caller.signatureKey);
     if (!own || others.length > 0) {
       throw notAllowed("a new group has one member, who makes it");
     }
@@ -225,7 +220,7 @@ export function createGroupLog(service: {
     const link = await store.link(await linkIdOf(named), now());
     // To whoever has its key the link itself says no less.
     if (link === "closed") throw linkClosed();
-    if (!link || Buffer.compare(link.groupId, groupId) !== 0) throw notFound();
+    if (!link || !sameBytes(link.groupId, groupId)) throw notFound();
   }
 
   /** Where a message of another epoch was refused. Only members learn where the group is. */
@@ -518,7 +513,7 @@ function headerFor(
     header.wireFormat === wireFormat &&
     header.contentType === contentType &&
     header.groupId !== undefined &&
-    Buffer.compare(header.groupId, groupId) === 0;
+    sameBytes(header.groupId, groupId);
   if (!fits || header.epoch === undefined) {
     throw new Refusal("bad-request", "this is not the message for this place");
   }

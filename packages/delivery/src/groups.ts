@@ -8,7 +8,7 @@ import type { Call, Handlers } from "./call.ts";
 import type { Limits } from "./limits.ts";
 import type { LongPolls } from "./long-poll.ts";
 import { type AnswerOf, LIMITS } from "./protocol/index.ts";
-import { Refusal } from "./refusal.ts";
+import { notFound, Refusal } from "./refusal.ts";
 import type { Store, TreePart } from "./store/store.ts";
 
 /** Groups in one answer. */
@@ -44,8 +44,6 @@ export function createGroups(service: {
   readonly now: () => number;
 }): Handlers<"groups" | "giveUpGroup" | "log" | "tree" | "link" | "linkTree"> {
   const { store, limits, longPolls } = service;
-  /** Of a group that does not exist and of one the device has no part in, the same. */
-  const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
 
   async function groups({ device, params }: Call<"groups">): Promise<AnswerOf<"groups">> {
     const page = await store.groupsOf(device.device, { after: params.after, limit: PAGE });

@@ -9,6 +9,7 @@ import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesToText } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { Session } from "./sessions.ts";
 
 export interface LongPolls {
@@ -77,7 +78,7 @@ export function createLongPolls(service: {
       signOut(({ device }) => devices.has(device.device));
     }
     if (heard.type === "signed-out") {
-      signOut(({ tokenHash }) => Buffer.compare(tokenHash, heard.tokenHash) === 0);
+      signOut(({ tokenHash }) => sameBytes(tokenHash, heard.tokenHash));
     }
   }
   const stopListening = doorbell.listen(hear);

@@ -17,7 +17,8 @@ import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesToText, type LogEntry, openReport, sha256 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
-import { Refusal } from "./refusal.ts";
+import { notFound, Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
@@ -26,15 +27,6 @@ const WAITING = 8;
 
 function refused(title: string, rule?: string): Refusal {
   return new Refusal("report-refused", title, rule === undefined ? {} : { members: { rule } });
-}
-
-/** Of a group that does not exist and of one the device has no part in, the same. */
-function notFound(): Refusal {
-  return new Refusal("not-found", "there is nothing here");
-}
-
-function same(a: Bytes, b: Bytes): boolean {
-  return Buffer.compare(a, b) === 0;
 }
 
 export function createReports(service: {
@@ -66,13 +58,13 @@ export function createReports(service: {
     const report = await openReport(bytes, signatureKey);
     const fits =
       report !== undefined &&
-      same(report.groupId, groupId) &&
-      same(report.commitHash, await sha256(commit.message));
+      sameBytes(report.groupId, groupId) &&
+      sameBytes(report.commitHash, await sha256(commit.message));
     if (!fits) throw refused("the report is not this device's on this commit");
     try {
       const { leafNode } = await validateKeyPackage(context, report.keyPackage);
       await context.authentication.validate([leafNode], "new");
-      if (same(leafNode.signatureKey, signatureKey)) return;
+      if (sameBytes(leafNode.signatureKey, signatureKey)) return;
     } catch (error) {
       if (!(error instanceof MlsError)) throw error;
       throw refused("the key package breaks a rule of MLS", error.code);
@@ -116,7 +108,7 @@ export function createReports(service: {
       }
       const proven = await turns.alone(bytesToText(groupId), async () => {
         const held = (await store.reports(groupId)).find((one) => one.leafIndex === leafIndex);
-        if (held?.seq === seq && same(held.report, report) && (held.proven || !proof)) {
+        if (held?.seq === seq && sameBytes(held.report, report) && (held.proven || !proof)) {
           return held.proven;
         }
         const commit = await commitAt(groupId, device, seq);

@@ -38,7 +38,7 @@ import {
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
 import { createReading } from "./reading.ts";
-import { problemResponse, Refusal } from "./refusal.ts";
+import { notFound, problemResponse, Refusal } from "./refusal.ts";
 import { createReports } from "./reports.ts";
 import { bearerOf, createSessions, type Session } from "./sessions.ts";
 import { createSignals } from "./signals.ts";
@@ -324,7 +324,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   }
   app.notFound((c) => {
     c.set("code", "not-found");
-    return problemResponse(new Refusal("not-found", "there is nothing here"));
+    return problemResponse(notFound());
   });
   app.onError((error, c) => {
     if (!(error instanceof Refusal)) c.set("error", traceOf(error));
@@ -354,7 +354,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         admit(address, request.headers.origin);
         if (retired) throw new Refusal("shutting-down", "the service shuts down");
         if (request.method !== method || request.url?.split("?")[0] !== path) {
-          throw new Refusal("not-found", "there is nothing here");
+          throw notFound();
         }
         sockets.accept(request, stream, head, address);
         options.log?.({ ...line, status: 101 });

@@ -20,6 +20,7 @@ import {
 } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Nonce, Store } from "./store/store.ts";
 
 export interface Session {
@@ -156,7 +157,7 @@ export function createSessions(service: {
         deviceId,
         startedAt,
         expiresAt,
-        current: Buffer.compare(tokenHash, session.tokenHash) === 0,
+        current: sameBytes(tokenHash, session.tokenHash),
       })),
     };
   }

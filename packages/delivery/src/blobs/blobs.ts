@@ -12,7 +12,8 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
-import { Refusal } from "../refusal.ts";
+import { notFound, Refusal } from "../refusal.ts";
+import { sameBytes } from "../same-bytes.ts";
 import { sha256 } from "../sha256.ts";
 import { BrokenOff } from "../slow-readers.ts";
 import type { BlobPart, ListedDevice, Store, StoredBlob } from "../store/store.ts";
@@ -51,10 +52,6 @@ function bodyOf(blobId: Bytes): string {
   return createHash("sha256").update(blobId).digest("hex");
 }
 
-function same(a: Bytes, b: Bytes): boolean {
-  return Buffer.compare(a, b) === 0;
-}
-
 export function createBlobs(service: {
   readonly store: Store;
   readonly bodies: BlobBodies | undefined;
@@ -65,7 +62,6 @@ export function createBlobs(service: {
   const transfers = createTransfers(limits);
   /** Blobs that could not be removed since all were last tried. */
   const troubled = new Set<string>();
-  const notFound = (): Refusal => new Refusal("not-found", "there is nothing here");
 
   /** Where this service keeps blobs; one that keeps none has no such routes. */
   function bodies(): BlobBodies {
@@ -94,7 +90,7 @@ export function createBlobs(service: {
 
   async function own(device: ListedDevice, blobId: Bytes): Promise<StoredBlob> {
     const blob = await store.blob(blobId, now());
-    if (blob === undefined || !same(blob.accountId, device.accountId)) throw notFound();
+    if (blob === undefined || !sameBytes(blob.accountId, device.accountId)) throw notFound();
     return blob;
   }
 
@@ -252,7 +248,8 @@ export function createBlobs(service: {
   async function getPart(blobId: Bytes, part: BlobPart): Promise<Bytes> {
     const bytes = await bodies().get(bodyOf(blobId), part.name);
     if (bytes === undefined) throw new Error("a part of a blob is missing");
-    if (!same(sha256(bytes), part.hash)) throw new Error("a part of a blob is not what was put");
+    if (!sameBytes(sha256(bytes), part.hash))
+      throw new Error("a part of a blob is not what was put");
     return bytes;
   }
 
@@ -333,7 +330,7 @@ export function createBlobs(service: {
   async function blob({ request, params, device }: Call<"blob">): Promise<Response> {
     bodies();
     const found = await store.blob(params.blobId, now());
-    const owned = found !== undefined && same(found.accountId, device.accountId);
+    const owned = found !== undefined && sameBytes(found.accountId, device.accountId);
     if (found === undefined || (found.stored < found.size && !owned)) throw notFound();
     const { blobId, size } = found;
     const headers = {
