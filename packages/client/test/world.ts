@@ -9,6 +9,7 @@ import { join } from "node:path";
 import {
   createDeliveryService,
   type DeliveryService,
+  type DeliveryServiceOptions,
   inviteHash,
   type Limits,
   openSqliteStore,
@@ -57,6 +58,8 @@ export async function createWorld(
     readonly registration?: RegistrationRule;
     /** Codes that the service's operator made. */
     readonly inviteCodes?: readonly string[];
+    /** What the service has in the place of its own. */
+    readonly service?: (store: Store) => Partial<DeliveryServiceOptions>;
   } = {},
 ): Promise<World> {
   const { allowedOrigins = [], registration = "open", inviteCodes = [] } = options;
@@ -75,6 +78,7 @@ export async function createWorld(
       contact: "open",
       registration,
       limits: { ...LIMITS, ...options.limits },
+      ...options.service?.(store),
     });
     running = { store, service, server: await serve(service, { port }) };
   };

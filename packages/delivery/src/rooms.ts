@@ -35,6 +35,8 @@ export interface Rooms<L extends Listener> {
   /** Who listens is told of what comes behind `told`. `epoch`: one in which it is known to be a member, and was when it was told. */
   readonly enter: (listener: L, group: string, told: number, epoch?: bigint) => void;
   readonly leave: (listener: L, group: string) => void;
+  /** Another branch of the log may have taken the place of the one that was known: with other members in an epoch of the same number. */
+  readonly forget: () => void;
   /** A commit has ended this epoch, and who left with it is told to leave. */
   readonly moveOn: (group: string, epoch: bigint) => void;
   /** Whether this one may get entries of an epoch, or of earlier ones, behind where it has been told. */
@@ -73,6 +75,11 @@ export function createRooms<L extends Listener>(store: Pick<Store, "membersAmong
       room.unsure?.delete(listener);
       if (room.listeners.size === 0) rooms.delete(group);
     },
+    forget() {
+      for (const [group, { listeners, carrying }] of rooms) {
+        rooms.set(group, { listeners, carrying, epoch: undefined, unsure: undefined });
+      }
+    },
     moveOn(group, epoch) {
       const room = rooms.get(group);
       if (room?.epoch === epoch) room.epoch = epoch + 1n;
@@ -95,6 +102,8 @@ export function createRooms<L extends Listener>(store: Pick<Store, "membersAmong
       const carrying = [...room.listeners].filter(({ carries }) => carries);
       const devices = new Set(carrying.map(deviceOf));
       const answer = await store.membersAmong(bytesFromText(group), [...devices]);
+      // It is closed by now, or of which branch the answer is nobody knows.
+      if (rooms.get(group) !== room) return outsiders;
       // A commit may have been faster: then its word is newer.
       if (answer === undefined || (room.epoch !== undefined && answer.epoch < room.epoch)) {
         return outsiders;

@@ -15,6 +15,7 @@ import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 import { createRooms, type Listener } from "./rooms.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
 import { createTails, type Run } from "./tails.ts";
@@ -111,7 +112,9 @@ export function createSockets(service: {
   const rooms = createRooms<Connection>(store);
   const tails = createTails(service);
   /** The newest head with which a device left a group. */
-  const removals = createRecent<number>(REMOVALS);
+  let removals = createRecent<number>(REMOVALS);
+  /** How often the store may have become another branch of what it was. */
+  let branch = 0;
   const signalFrames = createRateLimiter(limits.signalFrames, now);
   const frames = createRateLimiter(FRAMES, now);
   let lastFrame:
@@ -215,7 +218,7 @@ export function createSockets(service: {
     const joins = ring.joined.includes(device) && ring.head > removedAt(device, group);
     if (joins && !connection.groups.has(group)) {
       rooms.enter(connection, group, ring.head, epoch);
-      tellOfHead(connection, group, ring.head);
+      tellOfHead(connection, group, newestOf(connection, group));
     } else if (connection.groups.has(group)) tell(connection, group, ring.head);
   }
 
@@ -227,9 +230,8 @@ export function createSockets(service: {
 
   /** Of that and no more: what was before it has to read, if it may. */
   function tellOfHead(connection: Connection, group: string, head: number): void {
-    const newest = Math.max(head, newestOf(connection, group));
-    connection.groups.set(group, newest);
-    (connection.heads ??= new Map()).set(group, newest);
+    connection.groups.set(group, head);
+    (connection.heads ??= new Map()).set(group, head);
     flush(connection);
   }
 
@@ -321,8 +323,10 @@ export function createSockets(service: {
   }
 
   async function tellWhenAtHand(group: string): Promise<void> {
+    const begun = branch;
     for (let told = 0, head = awaited.get(group) ?? 0; told < head; ) {
       const outsiders = await fetchFor(group, head);
+      if (branch !== begun) return;
       tellAll(group, head, outsiders);
       told = head;
       head = awaited.get(group) ?? 0;
@@ -390,16 +394,31 @@ export function createSockets(service: {
       case "signed-out":
         for (const connection of connections) {
           if (connection.session === undefined) continue;
-          if (Buffer.compare(connection.session.tokenHash, ring.tokenHash) === 0) {
+          if (sameBytes(connection.session.tokenHash, ring.tokenHash)) {
             end(connection, SOCKET_CLOSED.notSignedIn);
           }
         }
         return;
       case "all":
         void endAllThoseOver();
+        forgetBranch();
         lookAgainAt(connections);
     }
   });
+
+  /**
+   * What is known here the store may not have: where another took a primary's place it can lack what was told last, and go on with something
+   * else under the same numbers. What was said is said; from here on the store's word holds.
+   */
+  function forgetBranch(): void {
+    branch += 1;
+    tails.forget();
+    rooms.forget();
+    removals = createRecent(REMOVALS);
+    grown.clear();
+    awaited.clear();
+    for (const { missed } of connections) missed?.splice(0);
+  }
 
   /** Ends those whose session is over. */
   async function endThoseOver(some: readonly Connection[]): Promise<void> {
@@ -431,20 +450,22 @@ export function createSockets(service: {
     const device = connection.session?.device ?? 0;
     connection.lookedAt = now();
     connection.missed = [];
+    const begun = branch;
     try {
       const current = await store.currentGroupsOf(device, limits.groupsPerDevice);
-      if (!connections.has(connection)) return;
+      if (!connections.has(connection) || branch !== begun) return;
       const gone = new Set(connection.groups.keys());
       for (const { groupId, head, epoch } of current) {
         const group = bytesToText(groupId);
         gone.delete(group);
         const known = newestOf(connection, group);
         if (!connection.groups.has(group)) rooms.enter(connection, group, head, epoch);
-        if (head > known) tellOfHead(connection, group, head);
+        // Where it is further back, what was told of is lost.
+        if (head !== known) tellOfHead(connection, group, head);
       }
       for (const group of gone) {
         const left = await store.log(bytesFromText(group), device, END);
-        if (!connections.has(connection)) return;
+        if (!connections.has(connection) || branch !== begun) return;
         if (left && left.head > newestOf(connection, group)) {
           tellOfHead(connection, group, left.head);
         }
@@ -514,12 +535,13 @@ export function createSockets(service: {
     connection.signals = hello.data.signals === false ? undefined : [];
     connection.carries = hello.data.entries === true;
     byDevice.set(device, ofDevice.add(connection));
+    const begun = branch;
     const groups = await store.currentGroupsOf(device, limits.groupsPerDevice);
     // Looked for again now that its end would be heard of: it may have come in between.
     await endThoseOver([connection]);
     if (!connections.has(connection)) return;
     for (const { groupId, head, epoch } of groups) {
-      rooms.enter(connection, bytesToText(groupId), head, epoch);
+      rooms.enter(connection, bytesToText(groupId), head, branch === begun ? epoch : undefined);
     }
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
     hearMissed(connection);

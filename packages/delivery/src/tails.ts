@@ -45,6 +45,8 @@ export interface Tails {
   readonly end: (
     group: string,
   ) => { readonly seq: number; readonly epoch: bigint | undefined } | undefined;
+  /** Another branch of the log may have taken the place of the one that was known. */
+  readonly forget: () => void;
   /** Reads what is missing up to there, unless that is much. Rejects with `StoreUnavailable`. */
   readonly read: (group: string, head: number) => Promise<void>;
   /** What follows `after` up to `head`, as far as it fits in a frame; undefined where that is not at hand. */
@@ -60,8 +62,9 @@ export function createTails({
 }): Tails {
   const { frameEntryBytes } = limits;
   const bytes = frameEntryBytes * limits.tailFrames;
-  const tails = createRecent<Tail>(limits.tailBytes, ({ weight }) => TAIL_WEIGHT + weight);
-  const frames = createRecent<Run>(FRAMES);
+  const noTails = () => createRecent<Tail>(limits.tailBytes, ({ weight }) => TAIL_WEIGHT + weight);
+  let tails = noTails();
+  let frames = createRecent<Run>(FRAMES);
 
   /** From there on, without what was before. */
   function begin(group: string, end: number): void {
@@ -89,13 +92,20 @@ export function createTails({
       const tail = tails.get(group);
       return tail && { seq: tail.end, epoch: tail.entries.at(-1)?.epoch };
     },
+    forget() {
+      tails = noTails();
+      frames = createRecent(FRAMES);
+    },
     async read(group, head) {
+      const before = tails;
       const endOf = (): number => tails.get(group)?.end ?? -1;
       if (endOf() >= head) return;
       const from = endOf() < 0 ? head - 1 : endOf();
       const after = Math.max(from, head - READ);
       const groupId = bytesFromText(group);
       const read = await store.newest(groupId, { after, limit: READ, bytes });
+      // Of which branch this is nobody knows.
+      if (tails !== before) return;
       // Others may have been put in meanwhile.
       if (endOf() < after) begin(group, after);
       for (const entry of read) if (entry.seq > endOf()) add(group, entry);

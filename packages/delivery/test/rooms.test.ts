@@ -109,6 +109,33 @@ describe("who listens to a group", () => {
     expect(rooms.isKnown(GROUP, 2n)).toBe(false);
   });
 
+  it("is asked about anew where another branch took the place of the one that was known", async () => {
+    const [one, other] = [aListener(), aListener()];
+    for (const listener of [one, other]) rooms.enter(listener, GROUP, 4, 7n);
+    // What was asked before it is known of the other branch.
+    const asking = rooms.ask(GROUP);
+    rooms.forget();
+    answer(8n, [one, 1], [other, 1]);
+    expect(await asking).toEqual(new Set());
+    expect([one, other].map((listener) => rooms.mayGet(listener, GROUP, 7n))).toEqual([
+      false,
+      false,
+    ]);
+    rooms.moveOn(GROUP, 7n);
+    expect(rooms.isKnown(GROUP, 6n)).toBe(false);
+    answers = Promise.withResolvers();
+    const again = rooms.ask(GROUP);
+    answer(6n, [one, 1]);
+    expect(await again).toEqual(new Set([other]));
+    expect([one, other].map((listener) => rooms.mayGet(listener, GROUP, 6n))).toEqual([
+      true,
+      false,
+    ]);
+    rooms.leave(one, GROUP);
+    rooms.leave(other, GROUP);
+    expect(rooms.get(GROUP)).toBeUndefined();
+  });
+
   it("need not be known where nobody wants entries", async () => {
     const [plain, other] = [aListener(false), aListener(false)];
     rooms.enter(plain, GROUP, 4);

@@ -85,6 +85,25 @@ it("begin with what is rung for, and anew where much is missing, or is too large
   expect(tails.run(group, 1000, 1002)).toBeUndefined();
 });
 
+it("are forgotten where another branch of the log may have taken its place, also what is being read", async () => {
+  const lost = [1, 2, 3].map((seq) => entryAt(seq));
+  const kept = [1, 2, 3].map((seq) => entryAt(seq));
+  const held = [...lost];
+  const { tails } = tailsOver(held);
+  const [group, other] = [aGroup(), aGroup()];
+  await tails.read(group, 3);
+  expect(framed(tails, group, 2, 3)).toMatchObject({ entries: lost.slice(2) });
+  const reading = tails.read(other, 3);
+  tails.forget();
+  await reading;
+  expect([group, other].map((one) => tails.end(one))).toEqual([undefined, undefined]);
+  held.splice(0, 3, ...kept);
+  for (const one of [group, other]) {
+    await tails.read(one, 3);
+    expect(framed(tails, one, 2, 3)).toMatchObject({ entries: kept.slice(2) });
+  }
+});
+
 it("are kept within bounds: the newest of a log, and those that were added to last", () => {
   const { tails } = tailsOver([]);
   const first = aGroup();
