@@ -11,6 +11,7 @@ import type { Limits } from "./limits.ts";
 import {
   accountIdOf,
   bytesToText,
+  type Device,
   type DeviceList,
   type DeviceListResponse,
   keepsDevices,
@@ -18,20 +19,18 @@ import {
   openDeviceList,
   openRecovery,
   readSignIn,
+  SIGN_IN_WINDOW,
   type SignInResponse,
   sha256,
 } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import { nonceOf, type Sessions } from "./sessions.ts";
 import type { Account, ContactRule, Store } from "./store/store.ts";
 
 /** Groups that are read at a time. */
 const GROUPS = 500;
-
-function same(a: Bytes, b: Bytes): boolean {
-  return Buffer.compare(a, b) === 0;
-}
 
 /** A list and the one it follows. */
 interface NextList {
@@ -110,19 +109,30 @@ export function createAccounts(service: {
     throw new Refusal("invite-needed", "a new account needs an invite code");
   }
 
+  /** For devices that no list before this one revoked: their leaves are judged by these times for good. Throws `Refusal`. */
+  function checkRevokedByNow(devices: readonly Device[]): void {
+    const at = now();
+    const latest = BigInt(Math.floor(at / 1000) + SIGN_IN_WINDOW);
+    if (devices.every(({ revokedAt }) => revokedAt <= latest)) return;
+    throw new Refusal("clock-skew", "a device is said to be revoked at a time to come", {
+      members: { now: at },
+    });
+  }
+
   async function register({ address, body }: Call<"register">): Promise<SignInResponse> {
     registrations.take(addressKey(address));
     const given = await body();
     const { list, account } = await readDeviceList(given.deviceList);
     if (list.version !== 1n) throw new Refusal("bad-request", "a first device list has version 1");
+    checkRevokedByNow(list.devices);
     const name = await readStructure(() => normalizeName(list.name), "this is no name");
     if (name !== list.name) throw new Refusal("bad-request", "the name is not normalized");
     const claim = await readStructure(() => readSignIn(given.signIn), "this is no sign-in");
-    const signer = list.devices.find((device) => same(device.deviceId, claim.deviceId));
+    const signer = list.devices.find((device) => sameBytes(device.deviceId, claim.deviceId));
     if (
       signer === undefined ||
       signer.revokedAt !== 0n ||
-      !same(claim.accountId, account.accountId)
+      !sameBytes(claim.accountId, account.accountId)
     ) {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
@@ -169,8 +179,8 @@ export function createAccounts(service: {
     const given = await readNextList(accountId, signed);
     const list = given === "held" ? await openDeviceList(signed) : given.list;
     const claim = await readStructure(() => readSignIn(signIn), "this is no sign-in");
-    const signer = list.devices.find((device) => same(device.deviceId, claim.deviceId));
-    if (signer?.revokedAt !== 0n || !same(claim.accountId, accountId)) {
+    const signer = list.devices.find((device) => sameBytes(device.deviceId, claim.deviceId));
+    if (signer?.revokedAt !== 0n || !sameBytes(claim.accountId, accountId)) {
       throw new Refusal("invalid-signature", "the proof is not by a device of the list");
     }
     await sessions.checkSignIn(signIn, claim, signer.signInKey);
@@ -209,12 +219,12 @@ export function createAccounts(service: {
     const { list, account } = await readDeviceList(signed);
     // The account is named by its root key, so the right account means the right root.
     const held = await store.account(accountId);
-    if (held === undefined || !same(account.accountId, accountId) || list.name !== held.name) {
+    if (held === undefined || !sameBytes(account.accountId, accountId) || list.name !== held.name) {
       throw new Refusal("not-allowed", "root key and name of an account stay");
     }
-    if (same(account.hash, held.hash)) return "held";
+    if (sameBytes(account.hash, held.hash)) return "held";
     const { previousHash, devices } = list;
-    if (!same(previousHash, held.hash) || list.version !== held.version + 1n) {
+    if (!sameBytes(previousHash, held.hash) || list.version !== held.version + 1n) {
       throw conflict(held.version);
     }
     // Who reads the log later judges by the newest list what was accepted by an older one.
@@ -222,6 +232,11 @@ export function createAccounts(service: {
     if (!keepsDevices(before, list) || list.expiresAt < before.expiresAt) {
       throw new Refusal("not-allowed", "the list takes back what the one before said");
     }
+    const revokedBefore = (device: Device): boolean =>
+      before.devices.some(
+        (old) => old.revokedAt !== 0n && sameBytes(old.deviceId, device.deviceId),
+      );
+    checkRevokedByNow(devices.filter((device) => !revokedBefore(device)));
     return { before, list, next: { ...account, previousHash, devices } };
   }
 
@@ -231,7 +246,7 @@ export function createAccounts(service: {
     body,
   }: Call<"replaceDeviceList">): Promise<undefined> {
     const { accountId } = params;
-    if (!same(device.accountId, accountId)) {
+    if (!sameBytes(device.accountId, accountId)) {
       throw new Refusal("not-allowed", "this is another account's list");
     }
     const given = await readNextList(accountId, (await body()).deviceList);
@@ -283,7 +298,7 @@ export function createAccounts(service: {
     body,
   }: Call<"deleteAccount">): Promise<undefined> {
     const { accountId } = params;
-    if (!same(device.accountId, accountId)) {
+    if (!sameBytes(device.accountId, accountId)) {
       throw new Refusal("not-allowed", "this is another account");
     }
     const { deviceList } = await body();

@@ -18,6 +18,7 @@ import { byTheRules } from "./mls-rules.ts";
 import { type AnswerOf, bytesToText, type KeyPackageCount, LIMITS } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
+import { sameBytes } from "./same-bytes.ts";
 import type {
   ClaimedKeyPackage,
   ContactRule,
@@ -50,8 +51,7 @@ export function createKeyPackages(service: {
     );
     const { signatureKey, credential } = leafNode;
     const own =
-      Buffer.compare(signatureKey, device.signatureKey) === 0 &&
-      (await isCredentialOf(credential, device));
+      sameBytes(signatureKey, device.signatureKey) && (await isCredentialOf(credential, device));
     if (!own) throw new Refusal("not-allowed", "a key package is another device's");
     const seconds = BigInt(Math.floor(now() / 1000));
     const { notBefore, notAfter } = lifetime;
@@ -90,10 +90,14 @@ export function createKeyPackages(service: {
     return count;
   }
 
-  /** How many key packages a stranger leaves: past a rate, all of them, so that the pool is there for others. */
-  function reserveFor(stranger: ListedDevice, accountId: Bytes): number {
+  /**
+   * How many key packages who claims leaves where there is a last resort: past a rate, all of them. So the pool is there for others, and
+   * nobody who claims much keeps others from adding the account.
+   */
+  function reserveFor(claimer: ListedDevice, accountId: Bytes, known: boolean): number {
     const target = bytesToText(accountId);
-    claimsOfStranger.take(`${bytesToText(stranger.accountId)} ${target}`);
+    if (known) return claimsOfAccount.tryTake(target) ? 0 : LIMITS.keyPackages;
+    claimsOfStranger.take(`${bytesToText(claimer.accountId)} ${target}`);
     return claimsByStrangers.tryTake(target) ? limits.reserve : LIMITS.keyPackages;
   }
 
@@ -111,14 +115,20 @@ export function createKeyPackages(service: {
     if (short.length > 0) doorbell.ring({ type: "key-packages", devices: short });
   }
 
-  /** Those of the account's devices that nothing was claimed of. */
+  /** Those of the account's devices, or of those named, that nothing was claimed of. */
   async function unserved(
     accountId: Bytes,
+    named: readonly Bytes[] | undefined,
     claimed: readonly ClaimedKeyPackage[],
   ): Promise<AnswerOf<"claimKeyPackages">["unserved"]> {
     const served = new Set(claimed.map(({ device }) => device));
     const devices = await store.devicesOf(accountId);
-    const others = devices.filter((one) => one.revokedAt === 0n && !served.has(one.device));
+    const others = devices.filter(
+      ({ device, deviceId, revokedAt }) =>
+        revokedAt === 0n &&
+        !served.has(device) &&
+        named?.some((id) => sameBytes(id, deviceId)) !== false,
+    );
     return Promise.all(
       others.map(async ({ device, deviceId }) => {
         const { pools } = await store.countKeyPackages(device, now());
@@ -132,15 +142,14 @@ export function createKeyPackages(service: {
     body,
   }: Call<"claimKeyPackages">): Promise<AnswerOf<"claimKeyPackages">> {
     claims.take(String(device.device));
-    const { accountId, suites, requires = {} } = await body();
+    const { accountId, devices, suites, requires = {} } = await body();
     // Of the unknown and of the unwilling, the same.
     const reached = await store.reach(device.accountId, { accountId }, service.contact);
     if (reached === undefined) throw notFound();
-    if (reached.known) claimsOfAccount.take(bytesToText(accountId));
-    const reserve = reached.known ? 0 : reserveFor(device, accountId);
     const claimed = await store.claimKeyPackages(accountId, suites, now(), {
-      reserve,
+      reserve: reserveFor(device, accountId, reached.known),
       requires: wordsOf(requires),
+      devices,
     });
     await tellOwners(claimed, suites);
     return {
@@ -150,7 +159,7 @@ export function createKeyPackages(service: {
         lastResort,
       })),
       // A stranger learns of the devices that it may add, and no more.
-      unserved: reached.known ? await unserved(accountId, claimed) : [],
+      unserved: reached.known ? await unserved(accountId, devices, claimed) : [],
     };
   }
 

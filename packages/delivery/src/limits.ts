@@ -30,7 +30,7 @@ export interface Limits {
   readonly lookUp: Rate;
   /** Times that one device claims key packages. */
   readonly claim: Rate;
-  /** Times that key packages of one account are claimed, by whomever. */
+  /** Key packages of one account that go to accounts it knows; more get the last resort. */
   readonly claimed: Rate;
   /** Times that one account claims key packages of another that does not know it. */
   readonly strangerClaim: Rate;

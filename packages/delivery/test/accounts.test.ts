@@ -365,6 +365,38 @@ describe("device lists", () => {
     expect((await put(ben, token, await revoking(seconds + 1n))).status).toBe(204);
   });
 
+  it("revoke no device as of a time to come, by more than clocks may differ", async () => {
+    const [person, second] = [await aPerson(), await aPerson()];
+    const { device: mine } = person;
+    const first = await signList(person, { devices: [mine, second.device] });
+    const soon = (): bigint => BigInt(Math.floor(world.clock.now / 1000) + 300);
+    const register = async (devices: (typeof mine)[]): Promise<Answer> => {
+      const deviceList = await signList(person, { devices });
+      const signIn = await proveSignIn(person);
+      return call(world, "POST", "/v1/accounts", { body: { deviceList, signIn } });
+    };
+    const late = { ...second.device, revokedAt: soon() + 1n };
+    expect((await register([mine, late])).problem.code).toBe("clock-skew");
+    const body = { deviceList: first, signIn: await proveSignIn(person) };
+    const { token } = (await call(world, "POST", "/v1/accounts", { body })).body;
+    const next = (held: Bytes, version: bigint, devices: (typeof mine)[]): Promise<Bytes> =>
+      signNextList(person, held, { version, devices });
+    for (const devices of [
+      [mine, late],
+      [mine, second.device, { ...(await aPerson()).device, revokedAt: soon() + 1n }],
+    ]) {
+      const answer = await put(person, token, await next(first, 2n, devices));
+      expect(answer.problem).toMatchObject({ code: "clock-skew", now: world.clock.now });
+    }
+    const listed = { ...second.device, revokedAt: soon() };
+    const revoking = await next(first, 2n, [mine, listed]);
+    expect((await put(person, token, revoking)).status).toBe(204);
+    // What a list said once, by whatever clock, stays.
+    world.clock.now -= 600_000;
+    expect((await put(person, token, await next(revoking, 3n, [mine, listed]))).status).toBe(204);
+    world.clock.now += 600_000;
+  });
+
   it("are refused with times that no clock shows", async () => {
     const person = await aPerson();
     const first = await signList(person);

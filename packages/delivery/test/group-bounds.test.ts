@@ -160,6 +160,20 @@ describe("the groups of a device", () => {
     expect((await postCommit(world, lost, group.groupId, join.body)).status).toBe(201);
   });
 
+  it("take no more room where another member puts it out and in with one commit", async () => {
+    const another = await startAnother();
+    const [bens] = await addAll(world, another, [ben]);
+    await addAll(world, await startAnother(), [ben]);
+    expect((await founded(ben)).status).toBe(201);
+    expect((await founded(ben)).problem.code).toBe("device-full");
+    const add = addOf(await aKeyPackage(ben));
+    const remove = { proposalType: "remove", removed: bens?.ownLeafIndex ?? 0 } as const;
+    const { member, group } = another;
+    const { status } = await commit(world, member, group, { proposals: [remove, add] });
+    expect(status).toBe(201);
+    expect((await founded(ben)).problem.code).toBe("device-full");
+  });
+
   it("are fewer at once where it gave one up, whatever its founder makes of that", async () => {
     const [first] = await fill(ben);
     const group = await startGroup(world, ada);

@@ -107,6 +107,24 @@ describe("key packages", () => {
     expect(await unserved()).toEqual([]);
   });
 
+  it("are those of the devices that are named, and no other's are spent", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    await allow(world, ben, ada);
+    await upload(ben, { keyPackages: [await aKeyPackage(ben)] });
+    const ask = (devices: Uint8Array[]): Promise<Answer> =>
+      call(world, "POST", "/v1/key-packages/claim", {
+        token: ada.token,
+        body: { accountId: ben.person.accountId, suites: [1], devices },
+      });
+    const { deviceId } = ben.person.device;
+    expect((await ask([random(16)])).body).toEqual({ keyPackages: [], unserved: [] });
+    expect((await ask([])).problem.code).toBe("bad-request");
+    const served = await ask([deviceId, random(16)]);
+    expect(served.body.keyPackages).toMatchObject([{ deviceId: bytesToText(deviceId) }]);
+    const again = { deviceId: bytesToText(deviceId), reason: "exhausted" };
+    expect((await ask([deviceId])).body).toEqual({ keyPackages: [], unserved: [again] });
+  });
+
   it("of the last resort are marked, and its owner hears of it and puts another in its place", async () => {
     const [ada, ben] = [await aMember(), await aMember()];
     const listener = listen(world);
@@ -188,23 +206,30 @@ describe("key packages", () => {
     expect(more.problem.code).toBe("too-large");
   });
 
-  it("are claimed so often by a device, and so often of an account", async () => {
+  it("are claimed so often by a device; past so many of an account its last resort goes to whoever asks", async () => {
     const limited = await startWorld({
       limits: { claim: { burst: 2, perSecond: 0.01 }, claimed: { burst: 3, perSecond: 0.01 } },
     });
-    const members = [await newMember(limited, "Ada"), await newMember(limited, "Ben")];
-    const [ada, ben] = members;
-    if (!ada || !ben) throw new Error("two members");
-    const ask = async (by: Member): Promise<number> =>
-      (
-        await call(limited, "POST", "/v1/key-packages/claim", {
-          token: by.token,
-          body: { accountId: ada.person.accountId, suites: [1] },
-        })
-      ).status;
+    const [ada, ben, cem] = await Promise.all(
+      ["Ada", "Ben", "Cem"].map((name) => newMember(limited, name)),
+    );
+    if (!ada || !ben || !cem) throw new Error("three members");
+    const keyPackages = await Promise.all(Array.from({ length: 9 }, () => aKeyPackage(ada)));
+    const body = { keyPackages, lastResort: await aKeyPackage(ada) };
+    await call(limited, "POST", "/v1/key-packages", { token: ada.token, body });
+    const ask = async (by: Member): Promise<unknown> => {
+      const answer = await call(limited, "POST", "/v1/key-packages/claim", {
+        token: by.token,
+        body: { accountId: ada.person.accountId, suites: [1] },
+      });
+      return answer.status === 200 ? answer.body.keyPackages[0].lastResort : answer.status;
+    };
     await allow(limited, ada, ben);
-    expect([await ask(ada), await ask(ada), await ask(ada)]).toEqual([200, 200, 429]);
-    expect([await ask(ben), await ask(ben)]).toEqual([200, 429]);
+    await allow(limited, ada, cem);
+    expect([await ask(ben), await ask(ben), await ask(ben)]).toEqual([false, false, 429]);
+    // Nobody is kept from adding Ada by those who claim much.
+    expect([await ask(cem), await ask(cem)]).toEqual([false, true]);
+    expect(await ask(ada)).toBe(true);
     await limited.close();
   });
 });

@@ -188,6 +188,8 @@ describe("sessions", () => {
       return call(world, "POST", "/v1/sessions", { body });
     };
     const [first, next, copy] = [random(16), random(16), random(16)];
+    // As long as none says which it is, they are not told apart.
+    expect(await holds(await signIn(person))).toBe(true);
     const { token } = (await begin(first, [])).body;
     const successor = await begin(next, [first]);
     expect(successor.status).toBe(201);
@@ -201,6 +203,10 @@ describe("sessions", () => {
       false,
       true,
     ]);
+    const unnamed = { signIn: await proveSignIn(person) };
+    const silent = await call(world, "POST", "/v1/sessions", { body: unnamed });
+    expect([silent.status, silent.body.code]).toEqual([409, "device-in-use"]);
+    expect(await holds(taken.body.token)).toBe(true);
     const many = Array.from({ length: 9 }, () => random(16));
     expect((await begin(random(16), many)).status).toBe(400);
     expect((await begin(random(15), [copy])).status).toBe(400);

@@ -304,6 +304,8 @@ export type KeyPackageCount = Body<typeof KeyPackageCount>;
 
 export const ClaimKeyPackagesRequest = z.object({
   accountId: bytes,
+  /** Those of the account's devices that are wanted; all unless given. */
+  devices: z.array(bytes).min(1).max(64).optional(),
   /** That of the group. Of several, the first that there is. */
   suites: z.array(uint16).min(1).max(16),
   /** What the group requires of its members (RFC 9420 §11.1), and the version of MLS. */
@@ -318,11 +320,11 @@ export const ClaimKeyPackagesRequest = z.object({
 });
 export type ClaimKeyPackagesRequest = Body<typeof ClaimKeyPackagesRequest>;
 
-/** One for each device that has one; each is served once, but a last resort. */
+/** One for each device that was asked for and has one; each is served once, but a last resort. */
 export const ClaimKeyPackagesResponse = z.object({
   keyPackages: z.array(z.object({ deviceId: bytes, keyPackage: bytes, lastResort: z.boolean() })),
   /**
-   * The account's other devices: `exhausted` has no valid key package, `nothing-compatible` none of what was asked for. Strangers are
+   * The others that were asked for: `exhausted` has no valid key package, `nothing-compatible` none of what was asked for. Strangers are
    * not told of them.
    */
   unserved: z.array(

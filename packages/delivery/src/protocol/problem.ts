@@ -14,7 +14,10 @@ export const PROBLEMS = {
     401,
     "The session began too long ago for this: sign in, and ask again with the new token.",
   ],
-  "clock-skew": [401, "The clocks differ too much. Carries `now`, the service's, in milliseconds."],
+  "clock-skew": [
+    401,
+    "The clocks differ too much, by which was signed when, or when a device is revoked. Carries `now`, the service's, in milliseconds.",
+  ],
   "not-allowed": [403, "It is understood, and not this device's to do."],
   "account-disabled": [403, "The operator has disabled the account of the device that signs in."],
   "registration-closed": [403, "The service takes no new accounts."],
@@ -33,7 +36,7 @@ export const PROBLEMS = {
   "account-exists": [409, "The account exists already."],
   "device-in-use": [
     409,
-    "Another copy of the device's client signed in since this one did. With `takeOver` this one goes on, and that one's sessions end.",
+    "Another copy of the device's client signed in since this one did, or this one doesn't say which it is. With `takeOver` this one goes on, and that one's sessions end.",
   ],
   "key-in-use": [409, "A signature key of the list is another device's."],
   "group-exists": [409, "Another group has this id."],

@@ -214,7 +214,7 @@ export const ROUTES = {
     signIn: true,
     body: { schema: DeleteAccountRequest, limit: SMALL },
     answer: { status: 204 },
-    problems: ["not-allowed", "sign-in-again", "device-list-conflict"],
+    problems: ["not-allowed", "sign-in-again", "device-list-conflict", "clock-skew"],
   },
   exportAccount: {
     method: "GET",
@@ -317,7 +317,7 @@ export const ROUTES = {
     signIn: true,
     body: { schema: ReplaceDeviceListRequest, limit: SMALL },
     answer: { status: 204 },
-    problems: ["not-allowed", "device-list-conflict", "key-in-use"],
+    problems: ["not-allowed", "device-list-conflict", "key-in-use", "clock-skew"],
   },
   uploadKeyPackages: {
     method: "POST",
@@ -339,7 +339,8 @@ export const ROUTES = {
   claimKeyPackages: {
     method: "POST",
     path: "/v1/key-packages/claim",
-    summary: "One key package of each device of an account, to add them to a group.",
+    summary:
+      "One key package of each device of an account, or of those named, to add them to a group.",
     signIn: true,
     body: { schema: ClaimKeyPackagesRequest, limit: 4 * 1024 },
     answer: { status: 200, schema: ClaimKeyPackagesResponse },

@@ -171,7 +171,9 @@ async function letIn(tx: Queries, commit: AppendCommit, commitSeq: number): Prom
   const full = await tx.all<{ device: number }>(
     `WITH without_room AS (
        SELECT device FROM unnest($4::bigint[]) AS entering (device)
-       WHERE (${GROUPS_NOW("entering.device")}) >= $10
+       WHERE (${GROUPS_NOW("entering.device")}) >= $10 AND NOT EXISTS (
+         SELECT 1 FROM members WHERE members.group_id = $1 AND members.device = entering.device
+           AND until_seq = $2 AND NOT given_up)
      ), entered AS (
        INSERT INTO members (group_id, leaf_index, device, from_seq)
        SELECT $1::bytea, leaf_index, device, $2::bigint

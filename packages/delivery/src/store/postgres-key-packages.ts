@@ -99,13 +99,16 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
       return count(db, device, now);
     },
 
-    async claimKeyPackages(accountId, suites, now, { reserve = 0, requires = [] } = {}) {
+    async claimKeyPackages(accountId, suites, now, more = {}) {
+      const { reserve = 0, requires = [], devices: named } = more;
       return db.transaction(async (tx) => {
         // One claim at a time for a device: what it keeps is exact.
         const devices = await tx.all<{ device: number; device_id: Bytes }>(
           `SELECT device, device_id FROM devices WHERE account_id = $1 AND revoked_at = 0
+             AND ($2::bytea[] IS NULL OR device_id = ANY($2::bytea[]))
            ORDER BY device FOR NO KEY UPDATE`,
           accountId,
+          named ?? null,
         );
         const rows = await tx.all<{ device: number; key_package: Bytes; last_resort: boolean }>(
           `WITH asked AS (

@@ -10,12 +10,15 @@ import type { Account, InviteRefusal, ListedDevice, StoredBlob, StoredInvite } f
 /** How many sessions a device has at most; the oldest go first. */
 export const SESSIONS = 16;
 
-/** Whether the instance of a device's client may go on, where `held` signed in last: as that one, or in its place. */
+/**
+ * Whether the instance of a device's client may go on, where `held` signed in last: as that one, or in its place. One that doesn't say
+ * which it is goes on as long as none did.
+ */
 export function placeOf(
   instance: Instance | undefined,
   held: Bytes | null,
 ): "same" | "next" | "in-use" {
-  if (instance === undefined) return "same";
+  if (instance === undefined) return held === null ? "same" : "in-use";
   const { id, succeeds, takeOver } = instance;
   const isHeld = (one: Bytes): boolean => held !== null && Buffer.compare(one, held) === 0;
   if (isHeld(id)) return "same";

@@ -55,6 +55,17 @@ export function nodesAt(
 }
 
 export function sqliteGroups(db: Database): GroupStore {
+  /** Whether the device leaves with this entry of the log, and with it a place among its groups. */
+  function freesPlace(groupId: Bytes, device: number, seq: number): boolean {
+    const left = db.one(
+      "SELECT 1 FROM members WHERE device = ? AND group_id = ? AND until_seq = ? AND given_up = 0",
+      device,
+      groupId,
+      seq,
+    );
+    return left !== undefined;
+  }
+
   /** How many groups it is in and did not give up. */
   function groupsNow(device: number): number {
     const row = db.one<{ n: number }>(
@@ -152,7 +163,7 @@ export function sqliteGroups(db: Database): GroupStore {
         acceptedAt,
       );
       if (revoked) throw new Undo("moved");
-      if (groupsNow(device) >= groupLimit) full.push(device);
+      if (groupsNow(device) >= groupLimit && !freesPlace(groupId, device, seq)) full.push(device);
       // By a link a device lets itself in: that lifts nothing.
       if (linkUsed === undefined) {
         db.run("DELETE FROM barred WHERE group_id = ? AND device = ?", groupId, device);

@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { KeyPackageCount } from "../protocol/index.ts";
+import { sameBytes } from "../same-bytes.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { ClaimedKeyPackage, KeyPackageStore, StoredKeyPackage } from "./store.ts";
 import { Undo } from "./undo.ts";
@@ -82,7 +83,8 @@ export function sqliteKeyPackages(db: Database): KeyPackageStore {
       return count(device, now);
     },
 
-    async claimKeyPackages(accountId, suites, now, { reserve = 0, requires = [] } = {}) {
+    async claimKeyPackages(accountId, suites, now, more = {}) {
+      const { reserve = 0, requires = [], devices: named } = more;
       const seconds = Math.floor(now / 1000);
       const wanted = `device = ? AND not_before <= ? AND not_after > ?
         AND suite IN (SELECT value FROM json_each(?))
@@ -97,6 +99,7 @@ export function sqliteKeyPackages(db: Database): KeyPackageStore {
           accountId,
         );
         for (const { device, device_id: deviceId } of devices) {
+          if (named?.some((id) => sameBytes(id, deviceId)) === false) continue;
           const values = [device, seconds, seconds, suiteList, requiredList, suiteList];
           const last = db.one<{ ref: Bytes; key_package: Bytes }>(
             `SELECT ref, key_package FROM key_packages

@@ -112,8 +112,8 @@ export interface AccountStore {
 
   /**
    * Without a nonce: the sign-in has one that was taken at registration. "not-current": the key by which it was judged is not
-   * the device's now, or the device is revoked. "disabled": its account is. "in-use": the instance that the device has is neither this one nor one that it
-   * succeeds. Where it is another, it gives way: `ended` are its sessions, all that the device had.
+   * the device's now, or the device is revoked. "disabled": its account is. "in-use": the device has an instance, which is neither this one
+   * nor one that it succeeds. Where it is another, it gives way: `ended` are its sessions, all that the device had.
    */
   startSession(session: {
     readonly device: number;
@@ -345,7 +345,7 @@ export interface KeyPackageStore {
   ): Promise<KeyPackageCount | "full">;
   countKeyPackages(device: number, now: number): Promise<KeyPackageCount>;
   /**
-   * One for each device that is not revoked and has one in a suite of `suites`, the first of them if it can be, that is capable of all
+   * One for each device, or each of `devices`, that is not revoked and has one in a suite of `suites`, the first of them if it can be, that is capable of all
    * that is required and valid now; gone with this, but a last resort, of which it is noted. A device that has a fitting last resort
    * keeps the last `reserve` of the others.
    */
@@ -353,7 +353,12 @@ export interface KeyPackageStore {
     accountId: Bytes,
     suites: readonly number[],
     now: number,
-    more?: { readonly reserve?: number; readonly requires?: readonly string[] },
+    more?: {
+      readonly reserve?: number;
+      readonly requires?: readonly string[];
+      /** By their ids. */
+      readonly devices?: readonly Bytes[] | undefined;
+    },
   ): Promise<readonly ClaimedKeyPackage[]>;
 }
 
@@ -438,7 +443,7 @@ export interface AppendCommit {
   readonly nodes: readonly { readonly nodeIndex: number; readonly node: Bytes | undefined }[];
   readonly removed: readonly number[];
   readonly added: readonly { readonly leafIndex: number; readonly device: number }[];
-  /** In how many groups each of those may be, with this one. */
+  /** In how many groups each of those may be, with this one; but those of `removed` who come back in the place that they had. */
   readonly groupLimit: number;
   readonly welcome:
     | { readonly message: Bytes; readonly devices: readonly number[]; readonly limit: number }

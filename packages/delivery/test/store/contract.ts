@@ -254,7 +254,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect((await start(second, [first])).outcome).toBe("in-use");
       // What was refused took no nonce; what was let in did.
       const { nonce, tokenHash } = refused;
-      const late = { device, signInKey, nonce, tokenHash, expiresAt: NOW + 1000, now: NOW };
+      const unnamed = { device, signInKey, nonce, tokenHash, expiresAt: NOW + 1000, now: NOW };
+      expect(await store.startSession(unnamed)).toBe("in-use");
+      const late = { ...unnamed, instance: { id: copy, succeeds: [], takeOver: false } };
       expect(await store.startSession(late)).toEqual({ ended: [] });
       const used = { ...late, nonce: taken.nonce, tokenHash: random(32) };
       const other = { id: random(16), succeeds: [], takeOver: true };
@@ -449,6 +451,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const ids = (all: readonly { readonly deviceId: Bytes }[]): string[] =>
         all.map(({ deviceId }) => Buffer.from(deviceId).toString("hex")).toSorted();
       expect(ids(claimed)).toEqual(ids(devices));
+      // Or of those that are named.
+      const named = { devices: [devices[1]?.deviceId ?? random(16), random(16)] };
+      const second = () => store.claimKeyPackages(account.accountId, [1], NOW, named);
+      expect(ids(await second())).toEqual(ids(devices.slice(1)));
+      expect(await second()).toEqual([]);
+      const left = await store.claimKeyPackages(account.accountId, [1], NOW);
+      expect(ids(left)).toEqual(ids(devices.slice(0, 1)));
     });
   });
 
@@ -557,8 +566,10 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const replace = { removed: [1], added: [{ leafIndex: 2, device: guest }], groupLimit: 2 };
       expect(await store.appendCommit(aCommit(groupId, 1, replace))).toMatchObject({ seq: 2 });
       expect(await create(second, 2)).toBe("full");
+      const back = { removed: [2], added, groupLimit: 1 };
+      expect(await store.appendCommit(aCommit(groupId, 2, back))).toMatchObject({ seq: 3 });
       // Who proposes to leave gives up, and so does who says it.
-      const proposal = { groupId, device: guest, version: 2, nextVersion: 3, epoch: 2n, limit: 9 };
+      const proposal = { groupId, device: guest, version: 3, nextVersion: 4, epoch: 3n, limit: 9 };
       const proposed = { message: random(9), hash: random(32), state: node("state"), now: NOW };
       await store.appendProposal({ ...proposal, ...proposed });
       expect(await create(second, 2)).toBe("created");
@@ -571,19 +582,23 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.giveUpGroup(first, guest)).toBe(true);
       expect(await create(third, 2)).toBe("created");
       // Its leaf is as it was, and it is told of what it did not give up first.
-      expect(await store.leafOf(groupId, guest)).toBe(2);
+      expect(await store.leafOf(groupId, guest)).toBe(1);
       const told = async (limit: number) =>
         (await store.currentGroupsOf(guest, limit)).map((one) => text(one.groupId));
       expect((await told(2)).toSorted()).toEqual([second, third].map(text).toSorted());
       expect(await told(9)).toHaveLength(4);
-      const leave = { version: 3, removed: [2] };
-      expect(await store.appendCommit(aCommit(groupId, 2, leave))).toMatchObject({ seq: 4 });
+      // Of what it gave up it has no place to come back to.
+      const returning = { version: 4, removed: [1], added: [{ leafIndex: 2, device: guest }] };
+      const full = { ...returning, groupLimit: 2 };
+      expect(await store.appendCommit(aCommit(groupId, 3, full))).toEqual({ full: [guest] });
+      const leave = { version: 4, removed: [1] };
+      expect(await store.appendCommit(aCommit(groupId, 3, leave))).toMatchObject({ seq: 5 });
       expect(await told(9)).toHaveLength(3);
       // Who is let in again takes a place again.
       expect(await store.giveUpGroup(groupId, guest)).toBe(true);
-      const again = aCommit(groupId, 3, { version: 4, added });
+      const again = aCommit(groupId, 4, { version: 5, added });
       expect(await store.appendCommit({ ...again, groupLimit: 2 })).toEqual({ full: [guest] });
-      expect(await store.appendCommit({ ...again, groupLimit: 3 })).toMatchObject({ seq: 5 });
+      expect(await store.appendCommit({ ...again, groupLimit: 3 })).toMatchObject({ seq: 6 });
       expect(await create(random(16), 3)).toBe("full");
     });
 
