@@ -142,6 +142,33 @@ export type ContactAnswer = "allowed" | "refused" | "blocked";
 /** Who may reach this account without being let: everybody, nobody, or as the service has it. */
 export type ContactRule = "open" | "ask" | "default";
 
+/** What this account said to another. */
+export interface Contact {
+  readonly accountId: AccountId;
+  /** Absent where the account is gone. */
+  readonly name?: string;
+  readonly answer: ContactAnswer;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+export interface ContactBook {
+  readonly rule: ContactRule;
+  /** What `default` means at this service. */
+  readonly unlessSet: "open" | "ask";
+  /** The newest answer first. */
+  readonly contacts: readonly Contact[];
+}
+
+/** Somebody whom this account asked to be let reach them. */
+export interface AskedContact {
+  readonly name: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** They can be reached now. That they refused is never told. */
+  readonly allowed: boolean;
+}
+
 /** All that a view can show, and how it changes. Each event replaces what it names. */
 export type ClientEvent =
   | {
@@ -160,6 +187,8 @@ export type ClientEvent =
     }
   /** Those that wait for an answer now. */
   | { readonly type: "contact-requests"; readonly requests: readonly ContactRequest[] }
+  /** Whom the account asked, all of them. */
+  | { readonly type: "asked-contacts"; readonly asked: readonly AskedContact[] }
   /** Warnings that belong to no conversation. */
   | { readonly type: "warning"; readonly warning: Warning };
 
@@ -170,6 +199,8 @@ export interface Snapshot {
   readonly connection: Connection;
   readonly conversations: readonly ConversationSummary[];
   readonly warnings: readonly Warning[];
+  /** In the order of asking. */
+  readonly asked: readonly AskedContact[];
 }
 
 /** Every method may fail with a `ClientError`. */
@@ -203,9 +234,14 @@ export interface ClientApi {
   addByName(id: ConversationId, name: string): Promise<void>;
   /** Asks somebody who has to allow it first. Done alike whether there is such a name, and whatever becomes of it. */
   askContact(name: string): Promise<void>;
+  /** Takes that back: whom it still waits for sees it no more. */
+  withdrawContact(name: string): Promise<void>;
   contactRequests(): Promise<readonly ContactRequest[]>;
   /** Also for who did not ask. */
   answerContact(accountId: AccountId, answer: ContactAnswer): Promise<void>;
+  /** Takes back what was said to them: as if they had never been answered. */
+  forgetContact(accountId: AccountId): Promise<void>;
+  contacts(): Promise<ContactBook>;
   setContactRule(rule: ContactRule): Promise<void>;
   removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
   leave(id: ConversationId): Promise<void>;

@@ -21,6 +21,7 @@ import {
   type ClientEvent,
   type Connection,
   type ContactAnswer,
+  type ContactBook,
   type ContactRequest,
   type ContactRule,
   type ConversationId,
@@ -32,7 +33,13 @@ import {
 } from "./api.ts";
 import { fromHex, hex, randomBytes } from "./bytes.ts";
 import { attempt, clientError } from "./client-error.ts";
-import { answerContact, contactRequests } from "./contacts.ts";
+import {
+  AskedContacts,
+  answerContact,
+  contactBook,
+  contactRequests,
+  forgetContact,
+} from "./contacts.ts";
 import type { Conversation } from "./conversation/conversation.ts";
 import { openLink } from "./conversation/joining.ts";
 import { type Device, startDevice } from "./device.ts";
@@ -103,6 +110,7 @@ class Engine implements Client {
   readonly #service: DeliveryClient;
   readonly #warnings: Warnings;
   readonly #directory: Directory;
+  readonly #asked: AskedContacts;
   readonly #instance: OwnInstance;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #end = Promise.withResolvers<void>();
@@ -130,6 +138,14 @@ class Engine implements Client {
       service: this.#service,
       warn: (warning) => this.#warn(warning),
     });
+    this.#asked = new AskedContacts({
+      storage,
+      service: this.#service,
+      directory: this.#directory,
+      now: this.#now,
+      changed: (asked) => this.#emit({ type: "asked-contacts", asked }),
+      log: (error) => options.log?.("contacts", error),
+    });
     this.#instance = ownInstance({
       storage,
       refused: () => this.#giveWay(),
@@ -146,6 +162,7 @@ class Engine implements Client {
     try {
       await this.#warnings.load();
       await this.#directory.load();
+      await this.#asked.load();
       const account = await loadAccount(storage);
       if (account) await this.#start(account);
       else this.#lost = await hasRemains(storage, vault);
@@ -178,6 +195,7 @@ class Engine implements Client {
         .filter(({ state }) => state.visible)
         .map((conversation) => conversation.summary()),
       warnings: this.#warnings.of(undefined),
+      asked: this.#asked.all(),
     };
   }
 
@@ -224,6 +242,7 @@ class Engine implements Client {
   }
 
   async #enter(account: Account): Promise<void> {
+    await this.#asked.load();
     await this.#start(account);
     this.#lost = false;
     this.#emit({ type: "account", account: this.#accountState() });
@@ -318,12 +337,14 @@ class Engine implements Client {
   async addByName(id: ConversationId, input: string): Promise<void> {
     const conversation = this.#conversation(id);
     this.#requireOnline();
-    const found = await this.#lookUp(nameOf(input));
+    const name = nameOf(input);
+    const found = await this.#lookUp(name);
     if (conversation.state.roster.some(({ accountId }) => accountId === found.accountId)) {
       throw new ClientError("already-member", "this account is in the conversation");
     }
     const accountId = fromHex(found.accountId);
     await conversation.want({ type: "add", accountId, keyPackages: [] });
+    await this.#asked.forget(name);
   }
 
   async #lookUp(name: string): Promise<KnownList> {
@@ -346,7 +367,18 @@ class Engine implements Client {
   async askContact(input: string): Promise<void> {
     this.#requireDevice();
     const name = nameOf(input);
-    await attempt(() => this.#service.askContact({ body: { name } }));
+    await attempt(() => this.#asked.ask(name));
+  }
+
+  async withdrawContact(input: string): Promise<void> {
+    this.#requireDevice();
+    const name = nameOf(input);
+    await attempt(() => this.#asked.withdraw(name));
+  }
+
+  async contacts(): Promise<ContactBook> {
+    this.#requireDevice();
+    return attempt(() => contactBook(this.#service, this.#directory));
   }
 
   async contactRequests(): Promise<readonly ContactRequest[]> {
@@ -358,6 +390,11 @@ class Engine implements Client {
     this.#requireDevice();
     await attempt(() => answerContact(this.#service, accountId, answer));
     this.#tellContacts();
+  }
+
+  async forgetContact(accountId: AccountId): Promise<void> {
+    this.#requireDevice();
+    await attempt(() => forgetContact(this.#service, accountId));
   }
 
   async setContactRule(contact: ContactRule): Promise<void> {
@@ -475,7 +512,10 @@ class Engine implements Client {
       onConnection: (connection) => {
         if (this.#connection !== "elsewhere") this.#setConnection(connection);
       },
-      onContacts: () => this.#tellContacts(),
+      onContacts: () => {
+        this.#tellContacts();
+        this.#asked.look();
+      },
       warn: (warning) => this.#warn(warning),
     });
     if (this.#connection === "elsewhere") this.#gaveWay = device.stop(GAVE_WAY);

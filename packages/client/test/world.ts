@@ -153,6 +153,7 @@ const LIMITS = {
   claimed: OFTEN,
   strangerClaim: OFTEN,
   strangerClaimed: OFTEN,
+  ask: OFTEN,
   group: OFTEN,
 };
 

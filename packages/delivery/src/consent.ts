@@ -16,7 +16,7 @@ import {
 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
-import type { AccountName, Store } from "./store/store.ts";
+import type { AccountName, ContactRule, Store } from "./store/store.ts";
 
 /** Contacts in one answer. */
 const PAGE = 500;
@@ -27,11 +27,19 @@ export function createConsent(service: {
   readonly store: Store;
   readonly doorbell: Doorbell;
   readonly limits: Limits;
+  /** The rule of accounts that made none. */
+  readonly contact: ContactRule;
   readonly now: () => number;
 }): Handlers<
-  "askContact" | "contactRequests" | "contacts" | "setContact" | "forgetContact" | "setContactRule"
+  | "askContact"
+  | "withdrawContact"
+  | "contactRequests"
+  | "contacts"
+  | "setContact"
+  | "forgetContact"
+  | "setContactRule"
 > {
-  const { store, doorbell, limits, now } = service;
+  const { store, contact: unlessSet, doorbell, limits, now } = service;
   const asks = createRateLimiter(limits.ask, now);
 
   async function targetOf(given: AccountName): Promise<AccountName> {
@@ -51,6 +59,11 @@ export function createConsent(service: {
       refusedSince: at - limits.refusalLifetime,
       limit: limits.requests,
     });
+    if (devices.length > 0) doorbell.ring({ type: "contacts", devices });
+  }
+
+  async function withdrawContact({ device, body }: Call<"withdrawContact">): Promise<undefined> {
+    const devices = await store.withdrawContact(device.accountId, await targetOf(await body()));
     if (devices.length > 0) doorbell.ring({ type: "contacts", devices });
   }
 
@@ -74,7 +87,7 @@ export function createConsent(service: {
     const page = await store.contactsOf(accountId, { ...(after && { after }), limit: PAGE });
     const next = page.length === PAGE ? page.at(-1)?.accountId : undefined;
     const contact = (await store.contactRule(accountId)) ?? "default";
-    return { contact, contacts: [...page], ...(next && { next }) };
+    return { contact, unlessSet, contacts: [...page], ...(next && { next }) };
   }
 
   /** Whether there is such an account is not said, here or anywhere: what is said of nobody waits for nobody. */
@@ -110,5 +123,13 @@ export function createConsent(service: {
     await store.setContactRule(device.accountId, rule);
   }
 
-  return { askContact, contactRequests, contacts, setContact, forgetContact, setContactRule };
+  return {
+    askContact,
+    withdrawContact,
+    contactRequests,
+    contacts,
+    setContact,
+    forgetContact,
+    setContactRule,
+  };
 }

@@ -83,6 +83,7 @@ describe("who does not know an account", () => {
     const { accountId } = ada.person;
     expect(contacts.body).toEqual({
       contact: "default",
+      unlessSet: "ask",
       contacts: [
         { accountId: bytesToText(accountId), state: "allowed", changedAt: world.clock.now },
       ],
@@ -90,6 +91,31 @@ describe("who does not know an account", () => {
     const path = `/v1/contacts/${bytesToText(accountId)}`;
     expect((await call(world, "DELETE", path, { token: ben.token })).status).toBe(204);
     expect(await reaches(ada, ben)).toBe(false);
+  });
+
+  it("takes back what it asked, where it waits; whoever else asked stays, and a refusal too", async () => {
+    const [ada, ben, cleo] = [await aMember(), await aMember(), await aMember()];
+    const withdraw = (by: Member, body: object): Promise<Answer> =>
+      call(world, "POST", "/v1/contacts/requests/withdraw", { token: by.token, body });
+    const { name, accountId } = ben.person;
+    await ask(ada, { name });
+    await ask(cleo, { name });
+    const bens = await listenReady(world, ben.token);
+    const withdrawn = [
+      await withdraw(ada, { name }),
+      await withdraw(ada, { name }),
+      await withdraw(ada, { name: "Nobody at all" }),
+    ];
+    expect(withdrawn.map(({ status }) => status)).toEqual([204, 204, 204]);
+    await eventually(() => bens.frames.some(({ type }) => type === "contacts"));
+    expect(await requestsTo(ben)).toEqual([cleo.person.name]);
+    // Who asks may be answered; who took it back may not.
+    expect(await reaches(ben, ada)).toBe(false);
+    await ask(ada, { accountId });
+    await say(ben, ada, "refused");
+    await withdraw(ada, { accountId });
+    await ask(ada, { accountId });
+    expect(await requestsTo(ben)).toEqual([cleo.person.name]);
   });
 
   it("learns nothing of a refusal or a block", async () => {

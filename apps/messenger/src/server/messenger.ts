@@ -62,8 +62,7 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
       publicOrigin: serviceOrigin,
       allowedOrigins: [pageOrigin],
       ...(doorbell && { doorbell }),
-      // The page has no place for requests yet.
-      contact: "open",
+      contact: options.contact,
       log(line) {
         counters.count(line);
         if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);

@@ -23,6 +23,8 @@ export const HELP = `Conclave: a messenger whose server can't read what it carri
   --cert FILE --key FILE https, with a certificate of your own (PEM)
   --public-origin URL    behind a proxy: where people open the page
   --service-origin URL   behind a proxy: where the page finds the service
+  --contact open|ask     whether people can be added by who knows their name, or have to be
+                         asked first; each decides it anew in the settings (open)
   --log                  a line of JSON for each request, on standard error
   --help                 this text
 
@@ -49,6 +51,8 @@ export interface Options {
   readonly serviceOrigin: string;
   /** A proxy stands in front: what it sends as `Host` is its own matter. */
   readonly behindProxy: boolean;
+  /** The rule of accounts that made none. */
+  readonly contact: "open" | "ask";
   readonly log: boolean;
 }
 
@@ -99,6 +103,7 @@ export function parseOptions(
     pageOrigin,
     serviceOrigin,
     behindProxy,
+    contact: contactRule(given.contact ?? "open"),
     log: given.log ?? false,
   };
 }
@@ -121,6 +126,7 @@ function parse(args: readonly string[]) {
         key: { type: "string" },
         "public-origin": { type: "string" },
         "service-origin": { type: "string" },
+        contact: { type: "string" },
         log: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
@@ -137,6 +143,11 @@ function port(option: string, text: string | undefined, fallback: number): numbe
     throw new OptionsError(`${option} takes a number from 1 to 65535, not "${text}".`);
   }
   return value;
+}
+
+function contactRule(text: string): Options["contact"] {
+  if (text === "open" || text === "ask") return text;
+  throw new OptionsError(`--contact takes "open" or "ask", not "${text}".`);
 }
 
 /** The message doesn't show it: there may be a password in it. */

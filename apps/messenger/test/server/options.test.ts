@@ -27,6 +27,7 @@ test("without any, everything is on localhost, three ports beside each other", (
     pageOrigin: "http://localhost:8440",
     serviceOrigin: "http://localhost:8441",
     behindProxy: false,
+    contact: "open",
     log: false,
   });
 });
@@ -50,6 +51,11 @@ describe("ports", () => {
   test("are three", () => {
     expect(refusal("--port", "8441")).toContain("two are the same");
   });
+});
+
+test("--contact is open or ask", () => {
+  expect(options("--contact", "ask").contact).toBe("ask");
+  expect(refusal("--contact", "nobody")).toContain('--contact takes "open" or "ask"');
 });
 
 describe("TLS", () => {

@@ -114,9 +114,10 @@ export function connectToEngine({
 /** What happened between two engines was told to nobody: everything is shown again. */
 async function refresh(api: ClientApi, emit: (event: ClientEvent) => void): Promise<void> {
   try {
-    const { account, lost = false, connection, conversations } = await api.snapshot();
+    const { account, lost = false, connection, conversations, asked } = await api.snapshot();
     emit({ type: "account", account, lost });
     emit({ type: "connection", connection });
+    emit({ type: "asked-contacts", asked });
     for (const conversation of conversations) {
       emit({ type: "conversation", conversation });
       const messages = await api.messages(conversation.id, { limit: REFRESHED });

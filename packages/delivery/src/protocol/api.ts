@@ -234,7 +234,7 @@ export const AccountExport = z.object({
 });
 export type AccountExport = Body<typeof AccountExport>;
 
-/** `askContact`: whom to reach, by exact name or by id. */
+/** `askContact`, `withdrawContact`: whom to reach, by exact name or by id. */
 export const AskContactRequest = z.union([
   z.strictObject({ name: z.string() }),
   z.strictObject({ accountId: bytes }),
@@ -247,9 +247,13 @@ export const ContactRequestsResponse = z.object({
 });
 export type ContactRequestsResponse = Body<typeof ContactRequestsResponse>;
 
-/** `contacts`: what the account said to others, in the order of their ids; `next`: what to ask for as `after`, where there is more. */
+/**
+ * `contacts`: what the account said to others, in the order of their ids; `next`: what to ask for as `after`, where there is more.
+ * `unlessSet`: what `default` means here.
+ */
 export const ContactsResponse = z.object({
   contact: contactRule,
+  unlessSet: z.enum(["open", "ask"]),
   contacts: z.array(
     z.object({
       accountId: bytes,

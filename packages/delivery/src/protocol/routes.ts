@@ -259,6 +259,15 @@ export const ROUTES = {
     answer: { status: 202 },
     problems: [],
   },
+  withdrawContact: {
+    method: "POST",
+    path: "/v1/contacts/requests/withdraw",
+    summary: "Takes back what was asked, where it still waits; answers alike whether it does.",
+    signIn: true,
+    body: { schema: AskContactRequest, limit: 1024 },
+    answer: { status: 204 },
+    problems: [],
+  },
   contactRequests: {
     method: "GET",
     path: "/v1/contacts/requests",

@@ -29,6 +29,14 @@ async function named(db: Queries, target: AccountName): Promise<NamedRow | undef
       );
 }
 
+async function devicesOf(db: Queries, accountId: Bytes): Promise<readonly number[]> {
+  const rows = await db.all<{ device: number }>(
+    "SELECT device FROM devices WHERE account_id = $1 AND revoked_at = 0 ORDER BY device",
+    accountId,
+  );
+  return rows.map(({ device }) => device);
+}
+
 export function postgresContacts(db: Database): ContactStore {
   return {
     async reach(caller, target, rule) {
@@ -85,13 +93,19 @@ export function postgresContacts(db: Database): ContactStore {
           now,
           limit,
         );
-        if (asked === undefined) return [];
-        const rows = await tx.all<{ device: number }>(
-          "SELECT device FROM devices WHERE account_id = $1 AND revoked_at = 0 ORDER BY device",
-          accountId,
-        );
-        return rows.map(({ device }) => device);
+        return asked === undefined ? [] : devicesOf(tx, accountId);
       });
+    },
+
+    async withdrawContact(from, target) {
+      const accountId = (await named(db, target))?.account_id ?? NOBODY;
+      const withdrawn = await db.one(
+        `DELETE FROM contacts WHERE account_id = $1 AND peer_id = $2 AND state = 'asked'
+         RETURNING 1`,
+        accountId,
+        from,
+      );
+      return withdrawn === undefined ? [] : devicesOf(db, accountId);
     },
 
     async contactRequests(accountId, askedSince) {

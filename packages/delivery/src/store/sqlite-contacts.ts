@@ -37,6 +37,15 @@ export function sqliteContacts(db: Database): ContactStore {
     );
   }
 
+  function devicesOf(accountId: Bytes): readonly number[] {
+    return db
+      .all<{ device: number }>(
+        "SELECT device FROM devices WHERE account_id = ? AND revoked_at = 0",
+        accountId,
+      )
+      .map(({ device }) => device);
+  }
+
   /** Begins with the caller's groups, so that it takes as long for an account that is in none. */
   function together(caller: Bytes, other: Bytes): boolean {
     const group = db.one(
@@ -94,12 +103,20 @@ export function sqliteContacts(db: Database): ContactStore {
           now,
           now,
         );
-        return db
-          .all<{ device: number }>(
-            "SELECT device FROM devices WHERE account_id = ? AND revoked_at = 0",
-            accountId,
-          )
-          .map(({ device }) => device);
+        return devicesOf(accountId);
+      });
+    },
+
+    async withdrawContact(from, target) {
+      return db.transaction((): readonly number[] => {
+        const accountId = named(target)?.account_id ?? NOBODY;
+        const waited = stateOf(accountId, from)?.state === "asked";
+        db.run(
+          "DELETE FROM contacts WHERE account_id = ? AND peer_id = ? AND state = 'asked'",
+          accountId,
+          from,
+        );
+        return waited ? devicesOf(accountId) : [];
       });
     },
 

@@ -272,6 +272,8 @@ export interface ContactStore {
     readonly refusedSince: number;
     readonly limit: number;
   }): Promise<readonly number[]>;
+  /** Takes back what `from` asked, where it still waits. Answers with the devices that may be told. */
+  withdrawContact(from: Bytes, target: AccountName): Promise<readonly number[]>;
   /** Who asked the account and waits for its answer, in the order of asking. */
   contactRequests(
     accountId: Bytes,

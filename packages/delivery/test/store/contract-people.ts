@@ -305,6 +305,26 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await requests(ben)).toEqual([]);
     });
 
+    it("take back what waits, and nothing that was answered", async () => {
+      const [ada, ben] = [await anAccount(), await anAccount()];
+      const withdraw = (from: Held, target: Held) =>
+        store.withdrawContact(from.accountId, { name: target.account.name });
+      await ask(ada, ben);
+      expect(await withdraw(ben, ada)).toEqual([]);
+      expect(await withdraw(ada, ben)).toEqual([ben.device]);
+      expect(await withdraw(ada, ben)).toEqual([]);
+      expect(await requests(ben)).toEqual([]);
+      expect(await reaches(ben, ada)).toBe("no");
+      expect(await store.withdrawContact(ada.accountId, { name: "nobody" })).toEqual([]);
+      await ask(ada, ben);
+      await say(ben, ada, "refused");
+      expect(await withdraw(ada, ben)).toEqual([]);
+      expect(await ask(ada, ben)).toEqual([]);
+      await say(ben, ada, "allowed");
+      expect(await withdraw(ada, ben)).toEqual([]);
+      expect(await reaches(ada, ben)).toBe("known");
+    });
+
     it("that are blocked reach nobody, whatever else holds", async () => {
       const [ada, ben] = [await anAccount(), await anAccount()];
       await aGroup(ada.device, ben.device);

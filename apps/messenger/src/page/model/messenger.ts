@@ -7,6 +7,8 @@ import type {
   AccountId,
   ClientErrorCode,
   ContactAnswer,
+  ContactBook,
+  ContactRule,
   ConversationId,
   ConversationSummary,
   Invitation,
@@ -23,6 +25,7 @@ import { createThread, type Thread } from "./thread.ts";
 /** What lies over the page until it is answered. */
 type Overlay =
   | { readonly type: "new-conversation" }
+  | { readonly type: "settings" }
   | { readonly type: "invite"; readonly conversation: ConversationId }
   | {
       readonly type: "remove";
@@ -30,6 +33,11 @@ type Overlay =
       readonly accountId: AccountId;
     }
   | { readonly type: "leave"; readonly conversation: ConversationId }
+  | {
+      readonly type: "block";
+      readonly conversation: ConversationId;
+      readonly accountId: AccountId;
+    }
   | {
       readonly type: "safety-number";
       readonly conversation: ConversationId;
@@ -96,7 +104,13 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   ): Promise<Invitation>;
   revokeInvitations(id: ConversationId): Promise<void>;
   addByName(id: ConversationId, name: string): Promise<void>;
+  askContact(name: string): Promise<void>;
+  /** Also where it is answered: then there is nothing to wait for any more. */
+  withdrawContact(name: string): Promise<void>;
   answerContact(accountId: AccountId, answer: ContactAnswer): Promise<void>;
+  forgetContact(accountId: AccountId): Promise<void>;
+  contacts(): Promise<ContactBook>;
+  setContactRule(rule: ContactRule): Promise<void>;
   removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
   leave(id: ConversationId): Promise<void>;
   safetyNumber(accountId: AccountId): Promise<string>;
@@ -284,7 +298,12 @@ export function createMessenger(
     createInvitation: (id, terms) => engine.createInvitation(id, terms),
     revokeInvitations: (id) => engine.revokeInvitations(id),
     addByName: (id, name) => engine.addByName(id, name),
+    askContact: (name) => engine.askContact(name),
+    withdrawContact: (name) => engine.withdrawContact(name),
     answerContact: (accountId, answer) => engine.answerContact(accountId, answer),
+    forgetContact: (accountId) => engine.forgetContact(accountId),
+    contacts: () => engine.contacts(),
+    setContactRule: (rule) => engine.setContactRule(rule),
     removeMember: (id, accountId) => engine.removeMember(id, accountId),
     leave: (id) => engine.leave(id),
     safetyNumber: (accountId) => engine.safetyNumber(accountId),

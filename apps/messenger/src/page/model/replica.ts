@@ -4,6 +4,7 @@
  */
 import type {
   AccountState,
+  AskedContact,
   ClientEvent,
   Connection,
   ContactRequest,
@@ -25,6 +26,8 @@ export interface Replica {
   readonly warnings: ReadonlySignal<readonly Warning[]>;
   /** Who asks to reach this account, and waits for an answer. */
   readonly contactRequests: ReadonlySignal<readonly ContactRequest[]>;
+  /** Whom this account asked, and who has not been added since. */
+  readonly asked: ReadonlySignal<readonly AskedContact[]>;
   /** Unread messages of all conversations. */
   readonly unread: ReadonlySignal<number>;
   /** Fails with what `Engine.snapshot` fails with; until it is done the signals are empty. */
@@ -38,6 +41,7 @@ export function createReplica(engine: Engine): Replica {
   const connection = signal<Connection>("connecting");
   const byId = signal<ReadonlyMap<ConversationId, ConversationSummary>>(new Map());
   const contactRequests = signal<readonly ContactRequest[]>([]);
+  const asked = signal<readonly AskedContact[]>([]);
   const warnings = signal<readonly Warning[]>([]);
 
   const apply = (event: ClientEvent): void => {
@@ -58,6 +62,9 @@ export function createReplica(engine: Engine): Replica {
       case "contact-requests":
         contactRequests.value = event.requests;
         return;
+      case "asked-contacts":
+        asked.value = event.asked;
+        return;
       case "messages":
       case "discarded":
         return;
@@ -71,6 +78,7 @@ export function createReplica(engine: Engine): Replica {
     conversations: computed(() => [...byId.value.values()].toSorted(newestFirst)),
     warnings,
     contactRequests,
+    asked,
     unread: computed(() => [...byId.value.values()].reduce((sum, { unread }) => sum + unread, 0)),
 
     async load() {
@@ -98,6 +106,7 @@ export function createReplica(engine: Engine): Replica {
         connection.value = snapshot.connection;
         byId.value = new Map(snapshot.conversations.map((c) => [c.id, c]));
         warnings.value = snapshot.warnings;
+        asked.value = snapshot.asked;
         loaded = true;
         for (const event of early) apply(event);
       });

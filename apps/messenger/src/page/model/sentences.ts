@@ -6,6 +6,7 @@ import type {
   AccountId,
   ClientErrorCode,
   Connection,
+  ContactAnswer,
   Message,
   MessageBody,
   Warning,
@@ -17,7 +18,8 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   "account-exists": "This browser already has an account.",
   "name-taken": "Somebody already has this name. Please choose another.",
   "name-invalid": "A name has 1 to 48 characters, all of them visible.",
-  "name-unknown": "Nobody has this name. It must be spelled exactly.",
+  "name-unknown":
+    "Nobody can be added by this name. It must be spelled exactly, or the person wants to be asked first.",
   "registration-closed": "This service takes no new accounts. Ask whoever runs it.",
   "invite-needed":
     "New accounts here need an invite code. Ask whoever runs this service for one, and enter it.",
@@ -144,6 +146,18 @@ const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>>
 
 export function warningWords(warning: Warning): WarningWords {
   return WARNINGS[warning.code](warning.subject ?? "a member");
+}
+
+/** What was said to somebody who might want to write first. */
+export function contactAnswerSentence(answer: ContactAnswer): string {
+  switch (answer) {
+    case "allowed":
+      return "May add you to conversations";
+    case "refused":
+      return "Put off: may ask again after a week";
+    case "blocked":
+      return "Blocked";
+  }
 }
 
 export function connectionSentence(connection: Connection): string {

@@ -6,9 +6,11 @@
  */
 import type {
   AccountState,
+  AskedContact,
   ClientErrorCode,
   ClientEvent,
   Connection,
+  ContactBook,
   ContactRequest,
   ConversationId,
   ConversationSummary,
@@ -25,6 +27,8 @@ export interface DemoState {
   readonly account: AccountState | undefined;
   readonly lost?: boolean;
   readonly requests?: readonly ContactRequest[];
+  readonly asked?: readonly AskedContact[];
+  readonly book?: ContactBook;
   readonly conversations: readonly ConversationSummary[];
   readonly messages: readonly Message[];
   readonly warnings: readonly Warning[];
@@ -35,6 +39,8 @@ export interface DemoEngine extends Engine {
   /** The next call of this function fails with this code. */
   failNext(method: keyof Engine, code: ClientErrorCode): void;
   connect(connection: Connection): void;
+  /** Somebody who was asked allows it. */
+  allow(name: string): void;
   /** Somebody else wrote. */
   receive(id: ConversationId, from: Member, text: string): void;
   warn(warning: Warning, id?: ConversationId): void;
@@ -52,6 +58,8 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
   const conversations = new Map(initial.conversations.map((c) => [c.id, c]));
   let messages = initial.messages;
   let requests = initial.requests ?? [];
+  let asked = initial.asked ?? [];
+  let book = initial.book ?? { rule: "default", unlessSet: "open", contacts: [] };
   const listeners = new Set<(event: ClientEvent) => void>();
   const failures = new Map<keyof Engine, ClientErrorCode>();
   const calls: (readonly [keyof Engine, ...unknown[]])[] = [];
@@ -64,6 +72,10 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     const code = failures.get(method);
     failures.delete(method);
     if (code !== undefined) throw Object.assign(new Error(code), { code });
+  };
+  const tellAsked = (now: readonly AskedContact[]): void => {
+    asked = now;
+    tell({ type: "asked-contacts", asked });
   };
   const find = (id: ConversationId): ConversationSummary => {
     const conversation = conversations.get(id);
@@ -118,6 +130,9 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       connection = next;
       tell({ type: "connection", connection });
     },
+    allow(name) {
+      tellAsked(asked.map((one) => (one.name === name ? { ...one, allowed: true } : one)));
+    },
     receive: (id, from, text) => place(write(id, { type: "text", text }, false, from)),
     warn(warning, id) {
       if (id === undefined) tell({ type: "warning", warning });
@@ -136,6 +151,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
         connection,
         conversations: [...conversations.values()],
         warnings: initial.warnings,
+        asked,
       };
     },
     async messages(id, page) {
@@ -244,9 +260,15 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       await called("addByName", id, name);
       const member = { accountId: "add0", name, devices: 1, self: false, verified: false };
       change(id, { members: [...find(id).members, member] });
+      tellAsked(asked.filter((one) => one.name !== name));
     },
     async askContact(name) {
       await called("askContact", name);
+      tellAsked([...asked, { name, at: Date.now(), allowed: false }]);
+    },
+    async withdrawContact(name) {
+      await called("withdrawContact", name);
+      tellAsked(asked.filter((one) => one.name !== name));
     },
     async contactRequests() {
       await called("contactRequests");
@@ -256,9 +278,24 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       await called("answerContact", accountId, answer);
       requests = requests.filter((request) => request.accountId !== accountId);
       tell({ type: "contact-requests", requests });
+      book = {
+        ...book,
+        contacts: book.contacts.map((one) =>
+          one.accountId === accountId ? { ...one, answer } : one,
+        ),
+      };
+    },
+    async forgetContact(accountId) {
+      await called("forgetContact", accountId);
+      book = { ...book, contacts: book.contacts.filter((one) => one.accountId !== accountId) };
+    },
+    async contacts() {
+      await called("contacts");
+      return book;
     },
     async setContactRule(rule) {
       await called("setContactRule", rule);
+      book = { ...book, rule };
     },
     async removeMember(id, accountId) {
       await called("removeMember", id, accountId);

@@ -171,6 +171,20 @@ export const scenes = {
   asked: {
     ...home,
     requests: [{ accountId: "0c0c0a01", name: "Ingrid Sørensen", at: now - 20 * MINUTE }],
+    asked: [
+      { name: "Mira Okafor", at: now - 3 * 60 * MINUTE, allowed: true },
+      { name: "Henrik", at: now - 2 * DAY * MINUTE, allowed: false },
+    ],
+    book: {
+      rule: "default",
+      unlessSet: "open",
+      contacts: [
+        { accountId: "0b0b0202", name: "Priya Nair", answer: "allowed", at: now - DAY * MINUTE },
+        { accountId: "0c0c0a02", name: "Somebody Loud", answer: "blocked", at: now - DAY * MINUTE },
+        { accountId: "0c0c0a03", name: "Erik", answer: "refused", at: now - 2 * DAY * MINUTE },
+        { accountId: "0c0c0a04", answer: "blocked", at: now - 9 * DAY * MINUTE },
+      ],
+    },
   },
   "false-link": {
     account,

@@ -30,6 +30,17 @@ export async function signUp(page: Page): Promise<void> {
   await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
 }
 
+const press = (page: Page, name: string): Promise<void> =>
+  page.getByRole("button", { name, exact: true }).click();
+
+/** Tries to add somebody who can't be reached, or isn't there. */
+export async function addInVain(page: Page, name: string): Promise<void> {
+  await page.evaluate(() => globalThis.demo.failNext("addByName", "name-unknown"));
+  await page.getByLabel("Add by name").fill(name);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByText("Nobody can be added by this name").waitFor();
+}
+
 export const views: readonly View[] = [
   { name: "sign-up", scene: "new" },
   { name: "recovery-phrase", scene: "new", act: signUp },
@@ -51,6 +62,18 @@ export const views: readonly View[] = [
     act: (page) => page.getByRole("button", { name: "New conversation" }).click(),
   },
   { name: "asked", scene: "asked" },
+  { name: "settings", scene: "home", act: (page) => press(page, "Settings") },
+  { name: "settings-people", scene: "asked", act: (page) => press(page, "Settings") },
+  { name: "waiting", scene: "asked", act: open("Reading circle", "Members") },
+  { name: "block", scene: "home", act: open("Reading circle", "Members", "Block Tomasz") },
+  {
+    name: "ask",
+    scene: "home",
+    async act(page) {
+      await open("Reading circle", "Members")(page);
+      await addInVain(page, "Mira Okafor");
+    },
+  },
   { name: "list", scene: "home" },
   { name: "join", scene: "home", hash: `#${FRAGMENT}` },
   { name: "false-link", scene: "false-link", hash: `#${FRAGMENT}` },

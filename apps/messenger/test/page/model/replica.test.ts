@@ -54,7 +54,7 @@ describe("createReplica", () => {
     });
     const loaded = replica.load();
     listeners[0]?.({ type: "connection", connection: "online" });
-    answer({ ...scenes.home, connection: "connecting" });
+    answer({ ...scenes.home, connection: "connecting", asked: [] });
     await loaded;
     expect(replica.connection.value).toBe("online");
   });

@@ -2,11 +2,13 @@
  * One thing a person asked for: whether it is under way, and in words why it failed.
  * @module
  */
-import { type ReadonlySignal, useSignal } from "@preact/signals";
+import type { ClientErrorCode } from "@conclave/client";
+import { type ReadonlySignal, useComputed, useSignal } from "@preact/signals";
 import { errorCodeOf, errorSentence } from "../../model/sentences.ts";
 
 export interface Task {
   readonly running: ReadonlySignal<boolean>;
+  readonly code: ReadonlySignal<ClientErrorCode | undefined>;
   readonly error: ReadonlySignal<string | undefined>;
   /** Nothing happens while it runs already. */
   run(work: () => Promise<void>): void;
@@ -14,17 +16,19 @@ export interface Task {
 
 export function useTask(): Task {
   const running = useSignal(false);
-  const error = useSignal<string>();
+  const code = useSignal<ClientErrorCode>();
+  const error = useComputed(() => code.value && errorSentence(code.value));
   return {
     running,
+    code,
     error,
     run(work) {
       if (running.value) return;
       running.value = true;
-      error.value = undefined;
+      code.value = undefined;
       work()
         .catch((reason: unknown) => {
-          error.value = errorSentence(errorCodeOf(reason));
+          code.value = errorCodeOf(reason);
         })
         .finally(() => {
           running.value = false;

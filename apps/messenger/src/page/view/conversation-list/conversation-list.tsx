@@ -58,6 +58,14 @@ export function ConversationList(): JSX.Element {
               {messenger.connection.value}
             </span>
           </span>
+          <button
+            type="button"
+            class="icon-button"
+            aria-label="Settings"
+            onClick={() => messenger.show({ type: "settings" })}
+          >
+            <Icon name="settings" />
+          </button>
         </footer>
       )}
     </nav>

@@ -3,7 +3,7 @@
  * room, else one at a time.
  * @module
  */
-import type { ContactAnswer, ContactRequest } from "@conclave/client";
+import type { AskedContact, ContactAnswer, ContactRequest } from "@conclave/client";
 import type { JSX } from "preact";
 import { connectionSentence } from "../../model/sentences.ts";
 import { Confirmation } from "../confirm/confirmation.tsx";
@@ -17,6 +17,7 @@ import { Members } from "../members/members.tsx";
 import { useMessenger } from "../messenger-context.ts";
 import { NewConversation } from "../new-conversation/new-conversation.tsx";
 import { SafetyNumber } from "../safety-number/safety-number.tsx";
+import { Settings } from "../settings/settings.tsx";
 import { Warnings } from "../warnings/warnings.tsx";
 import "./home.css";
 
@@ -64,6 +65,11 @@ function Banners(): JSX.Element {
       {messenger.contactRequests.value.map((request) => (
         <Asking key={request.accountId} request={request} />
       ))}
+      {messenger.asked.value
+        .filter(({ allowed }) => allowed)
+        .map((asked) => (
+          <Allowed key={asked.name} asked={asked} />
+        ))}
       <Warnings warnings={messenger.warnings.value} onDismiss={() => messenger.dismissWarnings()} />
     </div>
   );
@@ -90,6 +96,46 @@ function Asking({ request }: { readonly request: ContactRequest }): JSX.Element 
       </button>
       <button type="button" class="button small" onClick={() => answer("blocked")}>
         Block
+      </button>
+    </section>
+  );
+}
+
+/** Somebody who was asked allows it. Where a conversation is open that they are not in, it is what they were asked for, most likely. */
+function Allowed({ asked: { name } }: { readonly asked: AskedContact }): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  const open = messenger.conversation.value;
+  const into =
+    open?.status === "active" && open.members.every((member) => member.name !== name)
+      ? open
+      : undefined;
+  return (
+    <section class="banner" aria-label={`An answer by ${name}`}>
+      <Icon name="people" />
+      <p>
+        <bdi>{name}</bdi> lets you add them to conversations.
+        <TaskError task={task} />
+      </p>
+      {into !== undefined && (
+        <button
+          type="button"
+          class="button small"
+          disabled={task.running.value}
+          onClick={() => task.run(() => messenger.addByName(into.id, name))}
+        >
+          <span>
+            Add to <bdi>{into.title}</bdi>
+          </span>
+        </button>
+      )}
+      <button
+        type="button"
+        class="button small"
+        disabled={task.running.value}
+        onClick={() => task.run(() => messenger.withdrawContact(name))}
+      >
+        Understood
       </button>
     </section>
   );
@@ -131,6 +177,7 @@ function TopOverlay(): JSX.Element | null {
   const overlay = messenger.overlay.value;
   if (overlay === undefined) return null;
   if (overlay.type === "new-conversation") return <NewConversation />;
+  if (overlay.type === "settings") return <Settings />;
   const conversation = messenger.conversations.value.find((c) => c.id === overlay.conversation);
   if (conversation === undefined) return null;
   switch (overlay.type) {
@@ -145,11 +192,22 @@ function TopOverlay(): JSX.Element | null {
           onConfirm={() => messenger.leave(conversation.id)}
         />
       );
+    case "block":
     case "remove":
     case "safety-number": {
       const member = conversation.members.find((m) => m.accountId === overlay.accountId);
       if (member === undefined) return null;
       if (overlay.type === "safety-number") return <SafetyNumber member={member} />;
+      if (overlay.type === "block") {
+        return (
+          <Confirmation
+            title={`Block ${member.name}?`}
+            text={`${member.name} isn't told, and can't add you to conversations any more, nor ask to. Where you both are in already, you both stay. You can take it back in the settings.`}
+            action="Block"
+            onConfirm={() => messenger.answerContact(member.accountId, "blocked")}
+          />
+        );
+      }
       return (
         <Confirmation
           title={`Remove ${member.name}?`}

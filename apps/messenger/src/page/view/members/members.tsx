@@ -5,10 +5,12 @@
 import type { ConversationSummary, Member } from "@conclave/client";
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import { counted } from "../../model/sentences.ts";
+import { Asked } from "../contacts/asked.tsx";
 import { Avatar } from "../controls/avatar.tsx";
 import { useFocusAtFirst } from "../controls/focus.ts";
-import { Form, TextField } from "../controls/form.tsx";
+import { Form, TaskError, TextField } from "../controls/form.tsx";
 import { Icon } from "../controls/icon.tsx";
 import { useTask } from "../controls/task.ts";
 import { useMessenger } from "../messenger-context.ts";
@@ -108,6 +110,13 @@ function MemberEntry({
               Remove<span class="visually-hidden"> {name}</span>
             </button>
           )}
+          <button
+            type="button"
+            class="text-button"
+            onClick={() => messenger.show({ type: "block", ...about })}
+          >
+            Block<span class="visually-hidden"> {name}</span>
+          </button>
         </div>
       )}
     </li>
@@ -117,28 +126,85 @@ function MemberEntry({
 function AddByName({ conversation }: { readonly conversation: ConversationSummary }): JSX.Element {
   const messenger = useMessenger();
   const name = useSignal("");
+  /** Whom there was no way to. */
+  const missed = useSignal<string>();
+  const field = useRef<HTMLDivElement>(null);
   const task = useTask();
   return (
-    <Form
-      task={task}
-      onSubmit={async () => {
-        await messenger.addByName(conversation.id, name.value.trim());
-        name.value = "";
-      }}
-    >
-      <div class="members-add">
-        <TextField
-          label="Add by name"
-          value={name.value}
-          maxLength={48}
-          onInput={(value) => {
-            name.value = value;
+    <>
+      <Form
+        task={task}
+        onSubmit={async () => {
+          const wanted = name.value.trim();
+          missed.value = wanted;
+          await messenger.addByName(conversation.id, wanted);
+          name.value = "";
+        }}
+      >
+        <div class="members-add" ref={field}>
+          <TextField
+            label="Add by name"
+            value={name.value}
+            maxLength={48}
+            onInput={(value) => {
+              name.value = value;
+            }}
+          />
+          <button type="submit" class="button" disabled={task.running.value}>
+            {task.running.value ? "Adding…" : "Add"}
+          </button>
+        </div>
+      </Form>
+      {task.code.value === "name-unknown" && missed.value === name.value.trim() && (
+        <Ask
+          name={missed.value}
+          onAsked={() => {
+            name.value = "";
+            field.current?.querySelector("input")?.focus();
           }}
         />
-        <button type="submit" class="button" disabled={task.running.value}>
-          {task.running.value ? "Adding…" : "Add"}
-        </button>
-      </div>
-    </Form>
+      )}
+      <Asked onAdd={(wanted) => messenger.addByName(conversation.id, wanted)} />
+    </>
+  );
+}
+
+/** The service doesn't say whether there is such a person: whoever wants to be asked is asked without knowing. */
+function Ask({
+  name,
+  onAsked,
+}: {
+  readonly name: string;
+  readonly onAsked: () => void;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  return (
+    <section class="members-ask" aria-label={`Ask ${name}`}>
+      <p>
+        You can ask. If somebody has this name, they see yours,{" "}
+        <strong>
+          <bdi>{messenger.account.value?.name}</bdi>
+        </strong>
+        , and that you want to add them to conversations; nothing of this conversation. You are told
+        if they allow it, and not if they don't.
+      </p>
+      <button
+        type="button"
+        class="button small"
+        disabled={task.running.value}
+        onClick={() =>
+          task.run(async () => {
+            await messenger.askContact(name);
+            onAsked();
+          })
+        }
+      >
+        <span>
+          Ask <bdi>{name}</bdi>
+        </span>
+      </button>
+      <TaskError task={task} />
+    </section>
   );
 }

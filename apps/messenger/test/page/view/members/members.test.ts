@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
-import { FRAGMENT, open } from "../../demo/views.ts";
+import { addInVain, FRAGMENT, open } from "../../demo/views.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
@@ -41,10 +41,65 @@ describe("members", () => {
     await page.evaluate(() => globalThis.demo.failNext("addByName", "name-unknown"));
     await page.getByLabel("Add by name").fill("Mira");
     await page.getByRole("button", { name: "Add", exact: true }).click();
-    await page.getByText("Nobody has this name").waitFor();
+    await page.getByText("Nobody can be added by this name").waitFor();
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByRole("heading", { name: "5 members" }).waitFor();
     expect(await page.getByRole("complementary").innerText()).toContain("Mira");
+  });
+
+  test("offers to ask who can't be reached, shows who was asked, and takes it back", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members")(page);
+    await addInVain(page, "Mira");
+    const panel = page.getByRole("complementary", { name: "Members" });
+    const offer = panel.getByRole("region", { name: "Ask Mira" });
+    expect(await offer.innerText()).toMatch(/they see yours, Alma Reyes,/);
+    // Another name is another question.
+    await page.getByLabel("Add by name").fill("Mir");
+    await offer.waitFor({ state: "detached" });
+    await page.getByLabel("Add by name").fill("Mira");
+    await page.evaluate(() => globalThis.demo.failNext("askContact", "busy"));
+    await offer.getByRole("button", { name: "Ask Mira" }).click();
+    await offer.getByText("Too much at once").waitFor();
+    await offer.getByRole("button", { name: "Ask Mira" }).click();
+    const asked = panel.getByRole("list", { name: "Whom you asked" });
+    await asked.getByText("Asked today at").waitFor();
+    expect(await page.getByLabel("Add by name").inputValue()).toBe("");
+    expect(await page.getByLabel("Add by name").evaluate((e) => e === document.activeElement)).toBe(
+      true,
+    );
+    await asked.getByRole("button", { name: "Take back the request to Mira" }).click();
+    await asked.waitFor({ state: "detached" });
+    expect(await page.evaluate(() => globalThis.demo.calls.slice(-2))).toEqual([
+      ["askContact", "Mira"],
+      ["withdrawContact", "Mira"],
+    ]);
+  });
+
+  test("adds who was asked and allows it, from the list or from the banner", async () => {
+    const page = await site.open("asked");
+    await open("Sunday walk", "Members")(page);
+    const asked = page.getByRole("list", { name: "Whom you asked" });
+    await asked.getByRole("button", { name: "Add Mira Okafor" }).click();
+    await page.getByRole("heading", { name: "4 members" }).waitFor();
+    expect(await asked.getByText("Mira Okafor").count()).toBe(0);
+    await page.evaluate(() => globalThis.demo.allow("Henrik"));
+    const banner = page.getByRole("region", { name: "An answer by Henrik" });
+    await banner.getByRole("button", { name: "Add to Sunday walk" }).click();
+    await page.getByRole("heading", { name: "5 members" }).waitFor();
+    await banner.waitFor({ state: "detached" });
+  });
+
+  test("blocks after a question", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members", "Block Tomasz")(page);
+    await page.getByRole("dialog").getByRole("button", { name: "Block" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
+      "answerContact",
+      "0b0b0b04",
+      "blocked",
+    ]);
   });
 
   test("leaves after a question", async () => {

@@ -1,0 +1,175 @@
+/**
+ * What one decides for oneself: who may write first, and what was said to whom.
+ * @module
+ */
+import type { Contact, ContactBook, ContactRule } from "@conclave/client";
+import { type Signal, useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useId } from "preact/hooks";
+import { contactAnswerSentence } from "../../model/sentences.ts";
+import { Asked } from "../contacts/asked.tsx";
+import { Dialog } from "../controls/dialog.tsx";
+import { TaskError } from "../controls/form.tsx";
+import { useTask } from "../controls/task.ts";
+import { useMessenger } from "../messenger-context.ts";
+import "./settings.css";
+
+export function Settings(): JSX.Element {
+  const messenger = useMessenger();
+  const book = useSignal<ContactBook>();
+  const task = useTask();
+  const load = (): void =>
+    task.run(async () => {
+      book.value = await messenger.contacts();
+    });
+  useEffect(load, []);
+  return (
+    <Dialog title="Settings" onClose={() => messenger.closeOverlay()}>
+      {book.value === undefined ? (
+        <section class="settings-part" aria-busy={task.running.value}>
+          <h3>Who may write to me first</h3>
+          {task.running.value && <p class="hint">Asking the service…</p>}
+          <TaskError task={task} />
+          {task.error.value !== undefined && (
+            <button type="button" class="button small" onClick={load}>
+              Try again
+            </button>
+          )}
+        </section>
+      ) : (
+        <>
+          <Rule book={book} loaded={book.value} />
+          <People book={book} loaded={book.value} />
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+const RULES = [
+  [
+    "open",
+    "Everybody who knows my name",
+    "They need it exactly; nobody can look through the names. They add you, and you can leave and block them.",
+  ],
+  [
+    "ask",
+    "Only people I allow",
+    "Others have to ask, and aren't told that you exist before you allow it.",
+  ],
+] as const;
+
+function Rule({
+  book,
+  loaded,
+}: {
+  readonly book: Signal<ContactBook | undefined>;
+  readonly loaded: ContactBook;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  const id = useId();
+  /** Shown from the click on. */
+  const wanted = useSignal<ContactRule>();
+  const rule = wanted.value ?? loaded.rule;
+  const shown = rule === "default" ? loaded.unlessSet : rule;
+  return (
+    <fieldset class="settings-part" aria-describedby={`${id}-always`}>
+      <legend>Who may write to me first</legend>
+      {RULES.map(([one, label, hint]) => (
+        <label key={one} class="choice">
+          <input
+            type="radio"
+            name={id}
+            checked={shown === one}
+            disabled={task.running.value}
+            onChange={() =>
+              task.run(async () => {
+                wanted.value = one;
+                try {
+                  await messenger.setContactRule(one);
+                  book.value = { ...loaded, rule: one };
+                } finally {
+                  wanted.value = undefined;
+                }
+              })
+            }
+          />
+          <span>
+            {label}
+            <span class="hint">{hint}</span>
+          </span>
+        </label>
+      ))}
+      <p class="hint" id={`${id}-always`}>
+        People you share a conversation with, or have asked yourself, can add you either way. Links
+        that you open always work.
+      </p>
+      <TaskError task={task} />
+    </fieldset>
+  );
+}
+
+function People({
+  book,
+  loaded,
+}: {
+  readonly book: Signal<ContactBook | undefined>;
+  readonly loaded: ContactBook;
+}): JSX.Element | null {
+  const messenger = useMessenger();
+  const asked = messenger.asked.value.length > 0;
+  if (!asked && loaded.contacts.length === 0) return null;
+  return (
+    <section class="settings-part">
+      <h3>People</h3>
+      <Asked />
+      {loaded.contacts.length > 0 && (
+        <ul class="contacts" aria-label="Whom you answered">
+          {loaded.contacts.map((contact) => (
+            <Answered key={contact.accountId} contact={contact} book={book} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+/** The verb that takes back what was said. */
+const TAKES_BACK = { allowed: "Take back", refused: "Allow", blocked: "Unblock" } as const;
+
+function Answered({
+  contact,
+  book,
+}: {
+  readonly contact: Contact;
+  readonly book: Signal<ContactBook | undefined>;
+}): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  const { accountId, name, answer } = contact;
+  return (
+    <li class="contact">
+      <p class="contact-name">
+        <bdi>{name ?? "Somebody whose account is gone"}</bdi>
+        <span>{contactAnswerSentence(answer)}</span>
+      </p>
+      <button
+        type="button"
+        class="text-button"
+        disabled={task.running.value}
+        onClick={() =>
+          task.run(async () => {
+            if (answer === "refused") await messenger.answerContact(accountId, "allowed");
+            else await messenger.forgetContact(accountId);
+            book.value = await messenger.contacts();
+          })
+        }
+      >
+        {TAKES_BACK[answer]}
+        <span class="visually-hidden"> {name ?? "them"}</span>
+      </button>
+      <TaskError task={task} />
+    </li>
+  );
+}
