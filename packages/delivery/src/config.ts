@@ -15,6 +15,7 @@ import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { Address } from "./serve.ts";
 import { hostsOf } from "./store/postgres-database.ts";
+import { reasonOf } from "./system-error.ts";
 
 /** A configuration that can't be followed: one line for each thing to mend, for the person who wrote it. */
 export class ConfigurationError extends OperatorError {
@@ -227,6 +228,8 @@ export type Configuration = Omit<Settings, "tls" | "database" | "blobs" | "metri
   readonly database: { readonly url: string };
   readonly blobs: S3Options | undefined;
   readonly metrics: { readonly listen: Address; readonly token: string | undefined } | undefined;
+  /** What is allowed, and most likely not meant: a line each, which names the setting. */
+  readonly warnings: readonly string[];
 };
 
 /** One setting, for the guide and for the names of variables. */
@@ -354,8 +357,8 @@ async function readText(file: string, whose: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
-    throw new ConfigurationError(`${whose} names ${file}, which can't be read (${reason})`);
+    const reason = reasonOf(error) ?? "it is unreadable";
+    throw new ConfigurationError(`${whose} names ${file}, which can't be read: ${reason}`);
   }
 }
 
@@ -449,7 +452,37 @@ async function settle(given: Settings): Promise<Configuration> {
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     database: { url: url ?? `sqlite:${join(data, "conclave.sqlite")}` },
     metrics: metrics.listen && { listen: metrics.listen, token },
+    warnings: warningsOf(given, token),
   };
+}
+
+const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
+const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::", "*"]);
+
+function warningsOf(
+  { publicOrigin, metrics }: Settings,
+  token: string | undefined,
+): readonly string[] {
+  const warnings: string[] = [];
+  const { protocol, hostname } = new URL(publicOrigin);
+  if (protocol === "http:" && !LOOPBACK.test(hostname)) {
+    warnings.push(
+      "publicOrigin is http: who is on the way reads the tokens by which devices are signed in, and browsers let no page use it. It should be https, by tls or by a proxy.",
+    );
+  }
+  const { listen } = metrics;
+  if (token !== undefined && listen === undefined) {
+    warnings.push(
+      "metrics.token is given and metrics.listen is not: there are neither metrics nor the operator's page.",
+    );
+  }
+  const host = listen !== undefined && "host" in listen ? listen.host : undefined;
+  if (host !== undefined && EVERYWHERE.has(host)) {
+    warnings.push(
+      `metrics.listen is on all addresses: whoever reaches the port reads the metrics${token === undefined ? "" : ", and may try tokens"}. It should be 127.0.0.1, or an address that only the operator reaches.`,
+    );
+  }
+  return warnings;
 }
 
 async function bucketOf(blobs: Settings["blobs"]): Promise<S3Options | undefined> {

@@ -10,18 +10,29 @@ import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell
 import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 import { openStore } from "./store/open.ts";
 import { Database } from "./store/postgres-database.ts";
-import { sqliteVersion } from "./store/sqlite-file.ts";
+import { removeSqlite, sqliteVersion } from "./store/sqlite-file.ts";
 import { type Store, StoreUnavailable } from "./store/store.ts";
+import { reasonOf, sqliteCodeOf } from "./system-error.ts";
 
 /** Of `sqlite:PATH`. */
 export function sqlitePath(url: string): string | undefined {
   return /^sqlite:(.+)$/.exec(url)?.[1];
 }
 
-/** Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached, is of a newer version, or is another program's. */
+/**
+ * Opens the store, and brings it up to date. Throws `OperatorError` where it can't be reached, is of a newer version, or is another
+ * program's; a SQLite file that could not be made is not left there.
+ */
 export async function openDatabase(url: string): Promise<Store> {
-  if (sqlitePath(url) !== undefined) await databaseVersion(url);
-  return reached(url, () => openStore(url));
+  const path = sqlitePath(url);
+  if (path === undefined) return reached(url, () => openStore(url));
+  const isNew = (await databaseVersion(url)) === undefined;
+  try {
+    return await reached(url, () => openStore(url));
+  } catch (error) {
+    if (isNew) await removeSqlite(path).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** What carries "look again" between the processes at this database. Throws `OperatorError` where it can't be reached. */
@@ -103,8 +114,7 @@ export async function reached<T>(url: string, attempt: () => T | Promise<T>): Pr
     if (error instanceof StoreUnavailable) {
       throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${error.message}`);
     }
-    const isOfSqlite = error instanceof Error && "errcode" in error;
-    if (!isOfSqlite) throw error;
-    throw new OperatorError(`${url} can't be used: ${error.message}`, { cause: error });
+    if (sqliteCodeOf(error) === undefined) throw error;
+    throw new OperatorError(`${url} can't be used: ${reasonOf(error)}`, { cause: error });
   }
 }

@@ -20,6 +20,7 @@ import { type Address, type Server, serve, serveSite, type Tls } from "./serve.t
 import { createDeliveryService } from "./service.ts";
 import { lockSqliteFile } from "./store/sqlite-file.ts";
 import type { Statistics } from "./store/store.ts";
+import { explained } from "./system-error.ts";
 
 export interface RunningService {
   /** Of the service, and of the metrics: 0 on a unix socket, or where there is none. */
@@ -39,19 +40,31 @@ export async function readVersion(): Promise<string> {
 }
 
 /** Certificate and key, proven to fit. Throws `OperatorError`. */
-export async function readTls(tls: NonNullable<Configuration["tls"]>): Promise<Tls> {
+export async function readTls({
+  certFile,
+  keyFile,
+}: NonNullable<Configuration["tls"]>): Promise<Tls> {
+  const [cert, key] = await Promise.all([
+    explained(`tls.certFile: ${certFile} can't be read`, () => readFile(certFile, "utf8")),
+    explained(`tls.keyFile: ${keyFile} can't be read`, () => readFile(keyFile, "utf8")),
+  ]);
+  const certificate = parsed(`tls.certFile: ${certFile} is no certificate in PEM`, () => {
+    return new X509Certificate(cert);
+  });
+  const privateKey = parsed(`tls.keyFile: ${keyFile} is no key in PEM`, () => {
+    return createPrivateKey(key);
+  });
+  if (certificate.checkPrivateKey(privateKey)) return { cert, key };
+  throw new OperatorError(
+    `tls: the key in ${keyFile} is not that of the certificate in ${certFile}`,
+  );
+}
+
+function parsed<T>(complaint: string, parse: () => T): T {
   try {
-    const pair = {
-      cert: await readFile(tls.certFile, "utf8"),
-      key: await readFile(tls.keyFile, "utf8"),
-    };
-    if (!new X509Certificate(pair.cert).checkPrivateKey(createPrivateKey(pair.key))) {
-      throw new Error("the key is not the certificate's");
-    }
-    return pair;
+    return parse();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new OperatorError(`tls.certFile and tls.keyFile can't be used: ${reason}`);
+    throw new OperatorError(complaint, { cause: error });
   }
 }
 
@@ -135,12 +148,12 @@ export async function runService(
           statistics: await store.statistics().catch((): Statistics | undefined => undefined),
         }),
       });
-      const server = await explained("metrics.listen", listen, () => serveSite(site.fetch, listen));
+      const server = await listening("metrics.listen", listen, () => serveSite(site.fetch, listen));
       metricsServer = server;
       ends.push(() => server.close());
     }
 
-    const server = await explained("listen", configuration.listen, () =>
+    const server = await listening("listen", configuration.listen, () =>
       serve(service, {
         ...configuration.listen,
         ...(tls && { tls }),
@@ -182,7 +195,7 @@ export function addressText(address: Address): string {
 }
 
 /** Says whose address it is that can't be listened on. */
-async function explained<T>(
+async function listening<T>(
   setting: string,
   address: Address,
   attempt: () => Promise<T>,

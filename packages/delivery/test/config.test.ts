@@ -48,6 +48,7 @@ describe("the configuration", () => {
       shutdown: { delay: 0, spread: 2, grace: 10 },
       retention: { interval: 10 },
       limits: DEFAULT_LIMITS,
+      warnings: [],
     });
     expect(await wrong({})).toEqual([
       "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) is needed: an origin, such as https://delivery.example.org",
@@ -140,7 +141,9 @@ describe("the configuration", () => {
       "database.url (CONCLAVE_DATABASE_URL) has to be sqlite:PATH or postgres://…",
       "metrics.token (CONCLAVE_METRICS_TOKEN) has to be a token of 16 characters or more",
       expect.stringMatching(/^\/\d+\.toml:1:\d+: Invalid TOML document: /),
-      "database.urlFile names /none, which can't be read (ENOENT)",
+      expect.stringMatching(
+        /^database\.urlFile names \/none, which can't be read: there is nothing by that name/,
+      ),
       expect.stringMatching(/^database\.urlFile names \/\d+\.toml, which is empty$/),
     ]);
   });
@@ -169,6 +172,26 @@ describe("the configuration", () => {
     expect(await loadConfiguration(proxied)).toMatchObject({
       listen: { path: "/run/conclave/delivery.sock" },
     });
+  });
+
+  it("warns of what is allowed and most likely not meant", async () => {
+    const warned = async (environment: Readonly<Record<string, string>>) =>
+      (await loadConfiguration({ ...ORIGIN, ...environment })).warnings.map(
+        (line) => line.split(" ")[0],
+      );
+    const token = { CONCLAVE_METRICS_TOKEN: "a-token-of-some-length" };
+    expect(await warned({ CONCLAVE_PUBLIC_ORIGIN: "http://delivery.example" })).toEqual([
+      "publicOrigin",
+    ]);
+    for (const host of ["localhost", "chat.localhost", "127.0.0.1", "[::1]"]) {
+      expect(await warned({ CONCLAVE_PUBLIC_ORIGIN: `http://${host}:8441` })).toEqual([]);
+    }
+    expect(await warned(token)).toEqual(["metrics.token"]);
+    for (const all of ["0.0.0.0:1", "[::]:1"]) {
+      expect(await warned({ CONCLAVE_METRICS_LISTEN: all })).toEqual(["metrics.listen"]);
+      expect(await warned({ CONCLAVE_METRICS_LISTEN: all, ...token })).toEqual(["metrics.listen"]);
+    }
+    expect(await warned({ CONCLAVE_METRICS_LISTEN: "127.0.0.1:1", ...token })).toEqual([]);
   });
 
   it("has a variable of its own for each setting", () => {

@@ -6,6 +6,7 @@
 import { ConfigurationError, didYouMean } from "../config.ts";
 import { OperatorError } from "../operator-error.ts";
 import { readVersion } from "../run.ts";
+import { inWords } from "../system-error.ts";
 import { accounts } from "./accounts.ts";
 import { type Command, type ExitCode, UsageError, type World } from "./command.ts";
 import { backup, migrate, restore } from "./database.ts";
@@ -36,10 +37,10 @@ export async function runCli(world: World): Promise<ExitCode> {
     return await run(world);
   } catch (error) {
     const isWrongUse = error instanceof UsageError || error instanceof ConfigurationError;
-    // A folder that may not be written to, a full disk: `syscall` is what tells those of the system.
-    const isKnown = isWrongUse || error instanceof OperatorError;
-    if (!isKnown && !(error instanceof Error && "syscall" in error)) throw error;
-    for (const line of error.message.split("\n")) world.complain(`conclave-delivery: ${line}\n`);
+    // A folder that may not be written to, a full disk.
+    const words = isWrongUse || error instanceof OperatorError ? error.message : inWords(error);
+    if (words === undefined) throw error;
+    for (const line of words.split("\n")) world.complain(`conclave-delivery: ${line}\n`);
     return isWrongUse ? 2 : 1;
   }
 }

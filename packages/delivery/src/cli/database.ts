@@ -3,9 +3,8 @@
  * @module
  */
 
-import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { withoutSecrets } from "../config.ts";
 import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
@@ -28,13 +27,25 @@ ${CONFIG_OPTION}`,
     const { config, rest } = parseCommand(world.args);
     expectArguments(rest);
     const { database } = await configurationOf(world, config);
+    const shown = withoutSecrets(database.url);
     const before = await databaseVersion(database.url);
+    if (before?.found !== undefined && before.found === before.known) {
+      world.write(`${shown}: version ${before.found}, the newest: nothing to do.\n`);
+      return 0;
+    }
     const path = sqlitePath(database.url);
     if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await (await openDatabase(database.url)).close();
+    // Not under a service that runs: its statements were made for the tables as they are.
+    const lock =
+      path === undefined ? undefined : await reached(database.url, () => lockSqliteFile(path));
+    try {
+      await (await openDatabase(database.url)).close();
+    } finally {
+      lock?.close();
+    }
     const after = await databaseVersion(database.url);
     const from = before === undefined ? "made" : `version ${before.found}`;
-    world.write(`${withoutSecrets(database.url)}: ${from}, now version ${after?.found}.\n`);
+    world.write(`${shown}: ${from}, now version ${after?.found}.\n`);
     return 0;
   },
 };
@@ -53,7 +64,7 @@ ${CONFIG_OPTION}`,
     const { database } = await configurationOf(world, config);
     const path = sqlitePath(database.url);
     if (path === undefined) throw new OperatorError(POSTGRES);
-    await access(dirname(resolve(file)), constants.W_OK);
+    await databaseVersion(database.url);
     await reached(database.url, () => backUpSqlite(path, file, world.now()));
     world.write(`${file} holds what was acknowledged until now.\n`);
     return 0;
@@ -94,7 +105,6 @@ ${CONFIG_OPTION}`,
       }
     } else {
       if (path === undefined) throw new OperatorError(POSTGRES);
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await reached(database.url, () => restoreSqlite(file, path, world.now()));
     }
     world.write(`${withoutSecrets(database.url)} is restored.\n`);

@@ -6,7 +6,7 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { type Configuration, withoutSecrets } from "../config.ts";
+import { type Configuration, ConfigurationError, withoutSecrets } from "../config.ts";
 import { databaseVersion, sqlitePath } from "../database.ts";
 import { createLog } from "../log.ts";
 import { OperatorError } from "../operator-error.ts";
@@ -14,28 +14,47 @@ import { addressText, readTls, readVersion, runService } from "../run.ts";
 import {
   type Command,
   configurationOf,
+  type ExitCode,
   expectArguments,
   parseCommand,
+  UsageError,
   type World,
 } from "./command.ts";
 
 export const serve: Command = {
-  help: `Usage: conclave-delivery serve [--check] [--config FILE]
+  help: `Usage: conclave-delivery serve [--config FILE]
+       conclave-delivery serve --check [--strict] [--json] [--config FILE]
 
 Runs the service until SIGTERM or SIGINT, which let it end in order; a second one ends it at once.
 SIGHUP reads the certificate again.
 
   --check        says whether it would start, and how; starts nothing and changes nothing, so that it may be
                  asked beside a running service: whether the addresses are free is not looked at
+  --strict       what is only warned of is in the way too
+  --json         for programs
   --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names
 
 Codes: 0 done, 1 something stands in the way, 2 the configuration can't be followed.
 `,
   async run(world) {
-    const { flags, config, rest } = parseCommand(world.args, ["check"]);
+    const { flags, config, rest } = parseCommand(world.args, ["check", "strict", "json"]);
     expectArguments(rest);
+    const [strict, json] = [flags.has("strict"), flags.has("json")];
+    if (!flags.has("check") && (strict || json)) {
+      throw new UsageError("--strict and --json are for --check");
+    }
+    if (json) return checkForPrograms(world, config, strict);
     const configuration = await configurationOf(world, config);
-    if (flags.has("check")) return check(world, configuration);
+    if (flags.has("check")) {
+      for (const { what, how } of await check(configuration)) {
+        world.write(`${what.padEnd(26)} ${how}\n`);
+      }
+      const { warnings } = configuration;
+      for (const warning of warnings) world.complain(`conclave-delivery: warning: ${warning}\n`);
+      if (strict && warnings.length > 0) return 1;
+      world.write("Ready to start.\n");
+      return 0;
+    }
 
     const { level, format } = configuration.log;
     const { write, now } = world;
@@ -59,6 +78,7 @@ Codes: 0 done, 1 something stands in the way, 2 the configuration can't be follo
         log.error("certificate-unusable", { reason: error instanceof Error ? error.message : "" });
       });
     });
+    for (const warning of configuration.warnings) log.event("warning", { warning });
     log.event("started", { version: await readVersion(), node: process.version });
     const code = await ended.promise;
     log.event(code === 0 ? "stopped" : "cut-off");
@@ -84,7 +104,36 @@ function isThere(path: string): Promise<boolean> {
   );
 }
 
-async function check(world: World, configuration: Configuration): Promise<0> {
+/** The same as one JSON object on standard output, whatever comes of it. */
+async function checkForPrograms(
+  world: World,
+  file: string | undefined,
+  strict: boolean,
+): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  let found: object;
+  try {
+    const configuration = await configurationOf(world, file);
+    const { warnings } = configuration;
+    const settings = Object.fromEntries(
+      (await check(configuration)).map(({ key, how }) => [key, how]),
+    );
+    if (strict && warnings.length > 0) code = 1;
+    found = { problems: [], warnings, settings };
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    code = error instanceof ConfigurationError ? 2 : 1;
+    found = { problems: error.message.split("\n"), warnings: [] };
+  }
+  world.write(`${JSON.stringify({ ready: code === 0, ...found }, undefined, 2)}\n`);
+  return code;
+}
+
+/** What would be, row by row: for programs, for people. */
+type Rows = readonly { readonly key: string; readonly what: string; readonly how: string }[];
+
+/** Throws `OperatorError` for what is in the way. */
+async function check(configuration: Configuration): Promise<Rows> {
   const { tls, listen, publicOrigin, allowedOrigins, trustedProxies } = configuration;
   const { database, metrics, retention, blobs, data } = configuration;
   if (tls !== undefined) await readTls(tls);
@@ -103,17 +152,34 @@ async function check(world: World, configuration: Configuration): Promise<0> {
     ...(retention.entries === undefined ? [] : [`the newest ${retention.entries} of a group`]),
   ];
   const rows = [
-    ["listens on", `${addressText(listen)}, ${tls === undefined ? "http" : "https"}`],
-    ["is known as", publicOrigin],
-    ["is used by pages of", allowedOrigins.join(", ") || "none"],
-    ["believes", `${trustedProxies} proxies`],
-    ["keeps its data in", `${withoutSecrets(database.url)} (${state})`],
-    ["keeps blobs in", blobs === undefined ? `${data}/blobs` : `${blobs.endpoint}/${blobs.bucket}`],
-    ["keeps messages", kept.length === 0 ? "all" : kept.join(", at most ")],
-    ["shows metrics on", metrics === undefined ? "nothing" : addressText(metrics.listen)],
-    ["shows the operator's page", metrics?.token === undefined ? "to nobody" : "with the token"],
+    ["listen", "listens on", `${addressText(listen)}, ${tls === undefined ? "http" : "https"}`],
+    ["publicOrigin", "is known as", publicOrigin],
+    ["allowedOrigins", "is used by pages of", allowedOrigins.join(", ") || "none"],
+    ["trustedProxies", "believes", `${trustedProxies} proxies`],
+    ["registration", "takes new accounts", REGISTRATION[configuration.registration]],
+    ["database", "keeps its data in", `${withoutSecrets(database.url)} (${state})`],
+    [
+      "blobs",
+      "keeps blobs in",
+      blobs === undefined ? `${data}/blobs` : `${blobs.endpoint}/${blobs.bucket}`,
+    ],
+    ["retention", "keeps messages", kept.length === 0 ? "all" : kept.join(", at most ")],
+    [
+      "metrics",
+      "shows metrics on",
+      metrics === undefined ? "nothing" : addressText(metrics.listen),
+    ],
+    [
+      "page",
+      "shows the operator's page",
+      metrics?.token === undefined ? "to nobody" : "with the token",
+    ],
   ] as const;
-  for (const [what, how] of rows) world.write(`${what.padEnd(26)} ${how}\n`);
-  world.write("Ready to start.\n");
-  return 0;
+  return rows.map(([key, what, how]) => ({ key, what, how }));
 }
+
+const REGISTRATION = {
+  open: "of everybody",
+  invite: "by code",
+  closed: "of nobody",
+} as const;

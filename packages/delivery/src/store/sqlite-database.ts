@@ -32,6 +32,15 @@ export class Database {
   /** Opens or makes the file, and brings its schema up to date. Throws for a file of a newer version. */
   constructor(path: string) {
     this.#connection = new DatabaseSync(path, { enableForeignKeyConstraints: true });
+    try {
+      this.#prepareFile();
+    } catch (error) {
+      this.#connection.close();
+      throw error;
+    }
+  }
+
+  #prepareFile(): void {
     // FULL: in WAL mode with NORMAL an acknowledged transaction may be lost when the power fails.
     this.#connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
     this.#connection.exec("PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;");

@@ -3,14 +3,23 @@
  * @module
  */
 
-import { chmod, copyFile, open, rename, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, chmod, copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { OperatorError } from "../operator-error.ts";
+import {
+  explained,
+  reasonOf,
+  SQLITE_BUSY,
+  SQLITE_CORRUPT,
+  SQLITE_NOT_A_DATABASE,
+  sqliteCodeOf,
+} from "../system-error.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 
-const SQLITE_BUSY = 5;
 /** How long a copy waits for a writer, in milliseconds. */
 const PATIENCE = 10_000;
 
@@ -27,8 +36,7 @@ export function lockSqliteFile(path: string): SqliteLock {
     return lock;
   } catch (error) {
     lock.close();
-    const isBusy = error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
-    if (!isBusy) throw error;
+    if (sqliteCodeOf(error) !== SQLITE_BUSY) throw error;
     throw new OperatorError(
       `${path} is in use by another process: several can share a PostgreSQL, not a SQLite file`,
     );
@@ -40,7 +48,12 @@ export async function sqliteVersion(
   path: string,
 ): Promise<{ readonly found: number; readonly known: number } | undefined> {
   if (!(await exists(path))) return undefined;
-  return { found: inspect(path, (db) => versionOf(db)), known: MIGRATIONS.length };
+  return { found: inspect(path, path, (db) => versionOf(db)), known: MIGRATIONS.length };
+}
+
+/** Takes away a database that was begun and never came to be. */
+export async function removeSqlite(path: string): Promise<void> {
+  for (const rest of ["", "-wal", "-shm"]) await rm(path + rest, { force: true });
 }
 
 /**
@@ -51,15 +64,19 @@ export async function backUpSqlite(path: string, copy: string, now: number): Pro
   await refuseToOverwrite(copy);
   if (!(await exists(path))) throw new OperatorError(`there is no database at ${path}`);
   const partial = `${copy}.partial`;
-  await rm(partial, { force: true });
+  const unwritable = `${copy} can't be written`;
+  await explained(unwritable, () => rm(partial, { force: true }));
   const db = new DatabaseSync(path, { timeout: PATIENCE });
   try {
     const version = versionOf(db);
     if (version > MIGRATIONS.length) throw tooNew(path, version);
-    // One read transaction: in WAL mode nobody waits for it, and it sees one state of the file.
-    db.prepare("VACUUM INTO ?").run(partial);
-    inspect(partial, (made) => check(made, partial));
-    await settle(partial, copy);
+    await explained(unwritable, async () => {
+      // SQLite says no more of a file that it can't make than that.
+      await (await open(partial, "wx", 0o600)).close();
+      copyInto(db, path, partial);
+      inspect(partial, copy, (made) => check(made, copy));
+      await settle(partial, copy);
+    });
     // A file that was not brought up to date for long has no place for it.
     if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").get() !== undefined) {
       db.prepare(
@@ -69,39 +86,57 @@ export async function backUpSqlite(path: string, copy: string, now: number): Pro
     }
   } finally {
     db.close();
-    await rm(partial, { force: true });
+    await rm(partial, { force: true }).catch(() => undefined);
+  }
+}
+
+/** One read transaction: in WAL mode nobody waits for it, and it sees one state of the file. */
+function copyInto(db: DatabaseSync, path: string, partial: string): void {
+  try {
+    db.prepare("VACUUM INTO ?").run(partial);
+  } catch (error) {
+    // All else is about the copy.
+    const code = sqliteCodeOf(error);
+    if (code !== SQLITE_CORRUPT && code !== SQLITE_NOT_A_DATABASE) throw error;
+    throw new OperatorError(`${path} can't be read: ${reasonOf(error)}`, { cause: error });
   }
 }
 
 /**
  * Puts a copy where there is no database, brings it up to date, and makes what it can't know harmless: see `markRestored` of
- * the store. Throws `OperatorError`.
+ * the store. Nothing is made before the copy was found good. Throws `OperatorError`.
  */
 export async function restoreSqlite(copy: string, path: string, now: number): Promise<void> {
   for (const file of [path, `${path}-wal`]) await refuseToOverwrite(file);
   if (!(await exists(copy))) throw new OperatorError(`there is no copy at ${copy}`);
-  const lock = lockSqliteFile(path);
-  const partial = `${path}.partial`;
-  try {
-    for (const rest of ["", "-wal", "-shm"]) await rm(partial + rest, { force: true });
-    await copyFile(copy, partial);
-    inspect(partial, (db) => {
-      const version = versionOf(db);
-      if (version > MIGRATIONS.length) throw tooNew(copy, version);
-      check(db, copy);
-      if (version === 0) throw new OperatorError(`${copy} is no database of this service`);
-    });
-    const store = openSqliteStore(partial);
+  // Immutable: nothing is made beside the copy, whatever mode it is in.
+  const url = pathToFileURL(resolve(copy));
+  url.search = "immutable=1";
+  inspect(url, copy, (db) => {
+    const version = versionOf(db);
+    if (version > MIGRATIONS.length) throw tooNew(copy, version);
+    check(db, copy);
+    if (version === 0) throw new OperatorError(`${copy} is no database of this service`);
+  });
+  await explained(`${path} can't be made`, async () => {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const lock = lockSqliteFile(path);
+    const partial = `${path}.partial`;
     try {
-      await store.markRestored(now);
+      await removeSqlite(partial);
+      await copyFile(copy, partial);
+      const store = openSqliteStore(partial);
+      try {
+        await store.markRestored(now);
+      } finally {
+        await store.close();
+      }
+      await settle(partial, path);
     } finally {
-      await store.close();
+      await removeSqlite(partial);
+      lock.close();
     }
-    await settle(partial, path);
-  } finally {
-    for (const rest of ["", "-wal", "-shm"]) await rm(partial + rest, { force: true });
-    lock.close();
-  }
+  });
 }
 
 function versionOf(db: DatabaseSync): number {
@@ -114,10 +149,10 @@ function tooNew(path: string, version: number): OperatorError {
   );
 }
 
-/** What `look` says of the file, which it can't change. Throws `OperatorError` for what is no database. */
-function inspect<T>(path: string, look: (db: DatabaseSync) => T): T {
+/** What `look` says of the file, which it can't change. Throws `OperatorError`, about `name`, for what is no database. */
+function inspect<T>(file: string | URL, name: string, look: (db: DatabaseSync) => T): T {
   try {
-    const db = new DatabaseSync(path, { readOnly: true, timeout: PATIENCE });
+    const db = new DatabaseSync(file, { readOnly: true, timeout: PATIENCE });
     try {
       return look(db);
     } finally {
@@ -125,8 +160,8 @@ function inspect<T>(path: string, look: (db: DatabaseSync) => T): T {
     }
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new OperatorError(`${path} can't be read as a database: ${reason}`, { cause: error });
+    const reason = reasonOf(error) ?? (error instanceof Error ? error.message : String(error));
+    throw new OperatorError(`${name} can't be read: ${reason}`, { cause: error });
   }
 }
 
@@ -156,9 +191,20 @@ async function refuseToOverwrite(path: string): Promise<void> {
   }
 }
 
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+/** Whether there is a file. Throws `OperatorError` for what is no file, and where nobody may look. */
+async function exists(path: string): Promise<boolean> {
+  const found = await explained(`${path} can't be read`, async () => {
+    try {
+      const there = await stat(path);
+      await access(path, constants.R_OK);
+      return there;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+      throw error;
+    }
+  });
+  if (found?.isDirectory() === true) {
+    throw new OperatorError(`${path} is a folder, and a file is needed`);
+  }
+  return found !== undefined;
 }

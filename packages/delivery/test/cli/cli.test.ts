@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
-import { type Environment, freePort, runCommand, startCommand } from "./process.ts";
+import { type Environment, freePort, runCommand, runLimited, startCommand } from "./process.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -63,19 +63,19 @@ describe("conclave-delivery", () => {
     };
     const blocked = await runCommand(["serve", "--check"], anEnvironment(unreadable));
     expect(blocked.code).toBe(1);
-    expect(blocked.stderr).toContain("tls.certFile and tls.keyFile can't be used");
+    expect(blocked.stderr).toContain("tls.certFile: ");
 
     const file = join(folder, "no-database");
     await writeFile(file, "this is no database, only a text that is long enough to be looked at");
     const damaged = anEnvironment({ CONCLAVE_DATABASE_URL: `sqlite:${file}` });
     const refused = await runCommand(["serve", "--check"], damaged);
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toContain("can't be read as a database");
+    expect(refused.stderr).toContain(`${file} can't be read: it is no SQLite database`);
 
     for (const args of [["serve"], ["migrate"], ["backup", join(folder, "copy")]]) {
       const { code, stderr } = await runCommand(args, damaged);
       expect([args, code]).toEqual([args, 1]);
-      expect(stderr).toMatch(/^conclave-delivery: [^\n]*file is not a database\n$/);
+      expect(stderr).toMatch(/^conclave-delivery: [^\n]*it is no SQLite database\n$/);
     }
     const nowhere = await runCommand(["serve", "--check"], anEnvironment({ CONCLAVE_DATA: file }));
     expect(nowhere.code).toBe(1);
@@ -93,6 +93,51 @@ describe("conclave-delivery", () => {
     expect(wrong.stderr).toContain("listen (CONCLAVE_LISTEN) has to be HOST:PORT");
   });
 
+  it("warns at a check, is as strict as it is asked to be, and answers programs", async () => {
+    const warned = anEnvironment({ CONCLAVE_PUBLIC_ORIGIN: "http://delivery.example" });
+    const check = (environment: Environment, ...more: readonly string[]) =>
+      runCommand(["serve", "--check", ...more], environment);
+    const lenient = await check(warned);
+    expect([lenient.code, lenient.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^conclave-delivery: warning: publicOrigin is http/),
+    ]);
+    expect(lenient.stdout).toContain("Ready to start.");
+    const strict = await check(warned, "--strict");
+    expect(strict.code).toBe(1);
+    expect(strict.stdout).not.toContain("Ready");
+
+    const shown = async (environment: Environment, ...more: readonly string[]) => {
+      const { code, stdout, stderr } = await check(environment, "--json", ...more);
+      expect(stderr).toBe("");
+      return [code, JSON.parse(stdout) as unknown];
+    };
+    const warnings = [expect.stringMatching(/^publicOrigin/)];
+    expect(await shown(anEnvironment())).toEqual([
+      0,
+      expect.objectContaining({
+        ready: true,
+        problems: [],
+        warnings: [],
+        settings: expect.objectContaining({ publicOrigin: ORIGIN, registration: "of everybody" }),
+      }),
+    ]);
+    expect(await shown(warned)).toMatchObject([0, { ready: true, warnings }]);
+    expect(await shown(warned, "--strict")).toMatchObject([1, { ready: false, warnings }]);
+    const blocked = anEnvironment({ CONCLAVE_DATABASE_URL: `sqlite:${folder}` });
+    expect(await shown(blocked)).toMatchObject([
+      1,
+      { ready: false, problems: [expect.stringContaining("is a folder")] },
+    ]);
+    const wrong = anEnvironment({ CONCLAVE_LISTEN: "x", CONCLAVE_CONTACT: "y" });
+    expect(await shown(wrong)).toMatchObject([
+      2,
+      { ready: false, problems: [expect.any(String), expect.any(String)] },
+    ]);
+    const misplaced = await runCommand(["serve", "--json"], anEnvironment());
+    expect([misplaced.code, misplaced.stderr]).toEqual([2, expect.stringContaining("--check")]);
+  });
+
   it("makes nothing in the database of another program", async () => {
     const path = join(folder, "notes.sqlite");
     const notes = new DatabaseSync(path);
@@ -103,6 +148,11 @@ describe("conclave-delivery", () => {
       expect([args, code]).toEqual([args, 1]);
       expect(stderr).toContain(`${path} is the database of another program`);
     }
+    const copy = join(folder, "notes.copy");
+    const environment = anEnvironment({ CONCLAVE_DATABASE_URL: `sqlite:${path}` });
+    const copied = await runCommand(["backup", copy], environment);
+    expect(copied.code).toBe(1);
+    await expect(stat(copy)).rejects.toThrow("ENOENT");
     expect(notes.prepare("SELECT name FROM sqlite_schema").all()).toEqual([{ name: "notes" }]);
     notes.close();
   });
@@ -112,7 +162,9 @@ describe("conclave-delivery", () => {
     await runCommand(["migrate"], environment);
     const { code, stderr } = await runCommand(["backup", join(folder, "no", "copy")], environment);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^conclave-delivery: ENOENT[^\n]*\n$/);
+    expect(stderr).toMatch(
+      /^conclave-delivery: [^\n]*copy can't be written: there is nothing by that name[^\n]*\n$/,
+    );
   });
 
   it("brings the database up to date, and refuses one of a newer version", async () => {
@@ -121,7 +173,7 @@ describe("conclave-delivery", () => {
     const made = await runCommand(["migrate"], environment);
     expect(made.stdout).toMatch(/: made, now version \d+\.\n$/);
     const again = await runCommand(["migrate"], environment);
-    expect(again.stdout).toMatch(/: version (\d+), now version \1\.\n$/);
+    expect(again.stdout).toMatch(/: version \d+, the newest: nothing to do\.\n$/);
     const check = await runCommand(["serve", "--check"], environment);
     expect(check.stdout).toMatch(/\(version \d+, the newest\)/);
     const db = new DatabaseSync(path);
@@ -176,6 +228,46 @@ describe("conclave-delivery", () => {
     const output = JSON.stringify(running.lines);
     for (const personal of ["Ada", "127.0.0.1", Buffer.from(group.groupId).toString("base64url")]) {
       expect(output + text + metrics).not.toContain(personal);
+    }
+  });
+
+  it("migrates nothing under a service that runs", async () => {
+    const port = await freePort();
+    const environment = anEnvironment({ CONCLAVE_LISTEN: `127.0.0.1:${port}` });
+    const running = await startCommand(environment);
+    const newest = await runCommand(["migrate"], environment);
+    expect([newest.code, newest.stdout]).toEqual([0, expect.stringContaining("nothing to do")]);
+    const path = join(environment.CONCLAVE_DATA, "conclave.sqlite");
+    const db = new DatabaseSync(path);
+    db.exec("PRAGMA user_version = 3");
+    const refused = await runCommand(["migrate"], environment);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("is in use by another process");
+    expect(db.prepare("PRAGMA user_version").get()).toEqual({ user_version: 3 });
+    db.close();
+    running.child.kill("SIGTERM");
+    expect(await running.ended).toBe(0);
+  });
+
+  it("leaves nothing half-made where a disk is full", async () => {
+    const environment = anEnvironment();
+    await runCommand(["migrate"], environment);
+    const copy = join(folder, "whole.sqlite");
+    expect((await runCommand(["backup", copy], environment)).code).toBe(0);
+    const another = anEnvironment();
+    // A file may have so many KiB: what a full disk is to who writes.
+    for (const [args, kib, env, made] of [
+      [["backup", join(folder, "half.sqlite")], 100, environment, folder],
+      [["restore", copy], 20, another, another.CONCLAVE_DATA],
+      [["migrate"], 20, another, another.CONCLAVE_DATA],
+    ] as const) {
+      const { code, stderr } = await runLimited(args, env, kib);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^conclave-delivery: [^\n]+can't be (written|made|used): [^\n]+\n$/);
+      const left = (await readdir(made)).filter((name) =>
+        /half|conclave\.sqlite(?!-lock)/.test(name),
+      );
+      expect(left).toEqual([]);
     }
   });
 
@@ -343,12 +435,28 @@ describe("back-up and restore of SQLite", () => {
       db.exec(`CREATE TABLE x (y); PRAGMA user_version = ${version}`);
       db.close();
     }
-    for (const file of [damaged, newer, empty, join(folder, "none")]) {
+    const junk = join(folder, "junk.sqlite");
+    await writeFile(
+      junk,
+      "no database, but long enough to be looked at as if it were one".repeat(9),
+    );
+    for (const [file, reason] of [
+      [damaged, "is damaged"],
+      [newer, "has version 99"],
+      [empty, "is no database of this service"],
+      [junk, "can't be read: it is no SQLite database"],
+      [folder, "is a folder, and a file is needed"],
+      [join(folder, "none"), "there is no copy at"],
+    ] as const) {
       const target = anEnvironment();
-      expect((await runCommand(["restore", file], target)).code).toBe(1);
-      expect(
-        (await readdir(target.CONCLAVE_DATA)).filter((name) => !name.endsWith("-lock")),
-      ).toEqual([]);
+      const { code, stdout, stderr } = await runCommand(["restore", file], target);
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toMatch(/^conclave-delivery: [^\n]+\n$/);
+      expect(stderr).toContain(reason);
+      expect(stderr).toContain(file);
+      // Nothing was made, and nothing beside the copy.
+      await expect(stat(target.CONCLAVE_DATA)).rejects.toThrow("ENOENT");
+      await expect(stat(`${file}-shm`)).rejects.toThrow("ENOENT");
     }
   });
 });

@@ -22,6 +22,28 @@ function spawnServe(environment: Environment): ChildProcess {
   });
 }
 
+/** Runs a command whose files may have so many KiB each. */
+export async function runLimited(
+  args: readonly string[],
+  environment: Environment,
+  kib: number,
+): Promise<{ readonly code: number; readonly stderr: string }> {
+  const { PATH, HOME, TMPDIR } = process.env;
+  // Not ended by the signal: the write fails, as on a full disk.
+  const script = `trap "" XFSZ; ulimit -f ${kib}; exec "$@"`;
+  const command = [process.execPath, "--conditions=@conclave/source", MAIN, ...args];
+  const child = spawn("bash", ["-c", script, "bash", ...command], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { PATH, HOME, TMPDIR, ...environment },
+  });
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = (await once(child, "close")) as [number];
+  return { code, stderr };
+}
+
 /** Runs a command that ends by itself, in this process. */
 export async function runCommand(
   args: readonly string[],

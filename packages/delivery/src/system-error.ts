@@ -1,0 +1,80 @@
+/**
+ * What the system or SQLite refuses, in words for the operator: which file, why, and what to do.
+ * @module
+ */
+
+import { OperatorError } from "./operator-error.ts";
+
+/** By the names that Node gives them. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  ENOENT: "there is nothing by that name; is the path right, and its folder there?",
+  EACCES: "this user may not; take the user that the service runs as, or change the permissions",
+  EPERM: "this user may not; take the user that the service runs as, or change the permissions",
+  EISDIR: "it is a folder, and a file is needed",
+  ENOTDIR: "it, or a part of its path, is a file, and a folder is needed",
+  EEXIST: "it is there already; move it away first",
+  ENOSPC: "the disk is full; make room and do it again",
+  EDQUOT: "this user's share of the disk is full; make room and do it again",
+  EFBIG: "it would be larger than this file system takes",
+  EROFS: "the file system can only be read",
+  ENAMETOOLONG: "its name is too long",
+  ELOOP: "its links lead in a circle",
+  EMFILE: "this process has too many files open; raise its limit",
+  ENFILE: "this machine has too many files open",
+  EIO: "the disk failed; look at the system's log",
+  EBUSY: "it is in use",
+  EXDEV: "it would have to move to another file system",
+};
+
+/** By SQLite's primary result codes. */
+const SQLITE: ReadonlyMap<number, string> = new Map([
+  [3, "this user may not; take the user that the service runs as, or change the permissions"],
+  [5, "it is in use by another process; try again"],
+  [6, "it is in use by another process; try again"],
+  [8, "this user, or the file system, only lets it be read"],
+  [10, "the disk failed, or is full; look at the system's log"],
+  [11, "it is damaged; put a back-up in its place"],
+  [13, "the disk is full; make room and do it again"],
+  [14, "it can't be opened; is its folder there, and may this user write to it?"],
+  [26, "it is no SQLite database"],
+]);
+
+export const SQLITE_BUSY = 5;
+export const SQLITE_CORRUPT = 11;
+export const SQLITE_NOT_A_DATABASE = 26;
+
+/** The primary result code of what SQLite said; undefined for what is none of its errors. */
+export function sqliteCodeOf(error: unknown): number | undefined {
+  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) : Number.NaN;
+  // The primary code is the lowest byte.
+  return Number.isInteger(code) ? code % 256 : undefined;
+}
+
+/** Why, in words; undefined for what comes from neither. */
+export function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const sqlite = sqliteCodeOf(error);
+  if (sqlite !== undefined) return SQLITE.get(sqlite) ?? error.message;
+  if (!("syscall" in error) || !("code" in error)) return undefined;
+  if (error.syscall === "mkdir" && error.code === "EEXIST") return SYSTEM["ENOTDIR"];
+  return SYSTEM[String(error.code)] ?? String(error.code);
+}
+
+/** `about` is what can't be: "/a/b can't be read". What is neither the system's nor SQLite's goes through. */
+export async function explained<T>(about: string, attempt: () => T | Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    const reason = error instanceof OperatorError ? undefined : reasonOf(error);
+    if (reason === undefined) throw error;
+    throw new OperatorError(`${about}: ${reason}`, { cause: error });
+  }
+}
+
+/** What the system refused and nobody explained, as one line; undefined for what isn't the system's. */
+export function inWords(error: unknown): string | undefined {
+  const reason = reasonOf(error);
+  if (reason === undefined || !(error instanceof Error)) return undefined;
+  const path = "dest" in error ? error.dest : "path" in error ? error.path : undefined;
+  return typeof path === "string" ? `${path} can't be used: ${reason}` : reason;
+}
