@@ -203,7 +203,7 @@ async function load(store: Store, groupId: Bytes) {
   const stored = await store.group(groupId);
   const read = performance.now();
   if (stored?.parts === undefined) throw new Error("the group is not there");
-  const group = PublicGroup.load(
+  const group = await PublicGroup.load(
     { crypto: nodeCrypto, authentication, now: Date.now },
     stored.parts,
   );

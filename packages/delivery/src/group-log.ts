@@ -116,14 +116,14 @@ export function createGroupLog(service: {
     ({ stateWeight, treeWeight }) => GROUP_WEIGHT + stateWeight + treeWeight,
   );
 
-  function loaded(version: number, parts: NonNullable<StoredGroup["parts"]>): Held {
+  async function loaded(version: number, parts: NonNullable<StoredGroup["parts"]>): Promise<Held> {
     const nodeWeights: number[] = [];
     let treeWeight = 0;
     for (const [nodeIndex, node] of parts.nodes) {
       nodeWeights[nodeIndex] = weightOf(node);
       treeWeight += weightOf(node);
     }
-    const group = PublicGroup.load(context, parts);
+    const group = await PublicGroup.load(context, parts);
     return { version, group, stateWeight: parts.state.length, treeWeight, nodeWeights };
   }
 
@@ -135,7 +135,7 @@ export function createGroupLog(service: {
     const stored = await store.group(groupId, known?.version);
     if (stored === undefined) return undefined;
     const { version, acceptedAt, parts } = stored;
-    const held = parts ? loaded(version, parts) : known;
+    const held = parts ? await loaded(version, parts) : known;
     if (held === undefined) return undefined;
     cache.set(bytesToText(groupId), held);
     return { ...held, acceptedAt };

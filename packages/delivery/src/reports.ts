@@ -85,7 +85,7 @@ export function createReports(service: {
     const past = await store.pastGroup(groupId, epoch);
     if (past === undefined) return undefined;
     try {
-      const group = PublicGroup.load(context, past);
+      const group = await PublicGroup.load(context, past);
       const { committer, shutOut } = await group.checkReport(message, proof);
       if (shutOut.includes(leaf)) return committer;
     } catch (error) {

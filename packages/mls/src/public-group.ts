@@ -9,21 +9,11 @@
  */
 
 import { bytesEqual, toHex } from "./bytes.ts";
-import {
-  type Bytes,
-  type Codec,
-  decode,
-  encode,
-  opaque,
-  optional,
-  struct,
-  uint8,
-  vector,
-} from "./codec.ts";
+import type { Bytes } from "./codec.ts";
 import { suiteOf } from "./crypto/suite.ts";
 import { MlsError } from "./errors.ts";
 import {
-  AuthenticatedContent,
+  type AuthenticatedContent,
   type ContentType,
   type HandshakeContent,
   type Sender,
@@ -31,7 +21,7 @@ import {
   type WireFormat,
 } from "./framing/content.ts";
 import { decodeMessage, decodeMessageOf } from "./framing/message.ts";
-import { type Proposal, ReInit } from "./framing/proposal.ts";
+import type { Proposal, ReInit } from "./framing/proposal.ts";
 import { readPublic } from "./framing/public-message.ts";
 import { checkAuthenticatedData } from "./group/group-rules.ts";
 import { type BrokenRule, inspectProposals } from "./group/inspection.ts";
@@ -54,6 +44,7 @@ import {
 import { checkReport, type ProvenReport } from "./group/report.ts";
 import { judgeProposal, stageCommit } from "./group/staged-commit.ts";
 import { storedProposal } from "./group/stored-group.ts";
+import { decodePublicState, encodePublicState } from "./group/stored-public-group.ts";
 import type { Extension } from "./key/extension.ts";
 import { GroupContext, interimTranscriptHash } from "./key/group-context.ts";
 import { verifyGroupInfo } from "./key/group-info.ts";
@@ -69,7 +60,6 @@ import {
 } from "./tree/leaf-node.ts";
 import {
   changedNodes,
-  decodeNode,
   encodedNodes,
   encodeRatchetTree,
   leafAt,
@@ -78,6 +68,7 @@ import {
   type NodeChange,
   treeFromNodes,
 } from "./tree/ratchet-tree.ts";
+import { treeHash } from "./tree/tree-hash.ts";
 
 export type { Bytes } from "./codec.ts";
 export { type CryptoProvider, SUITES } from "./crypto/suite.ts";
@@ -100,42 +91,6 @@ export { type Extension, findExtension } from "./key/extension.ts";
 export { EXTENSION, PROPOSAL } from "./registry.ts";
 export type { LeafNode, Lifetime } from "./tree/leaf-node.ts";
 export type { Member, NodeChange } from "./tree/ratchet-tree.ts";
-
-const VERSION = 2;
-
-interface StoredPublicState {
-  readonly version: number;
-  readonly groupContext: GroupContext;
-  readonly confirmationTag: Bytes;
-  readonly proposals: readonly AuthenticatedContent[];
-  readonly reinit: ReInit | undefined;
-  readonly groupInfo: Bytes | undefined;
-}
-/** As version 1 had them. */
-const STORED_PUBLIC_STATE = {
-  version: uint8,
-  groupContext: GroupContext,
-  confirmationTag: opaque,
-  proposals: vector(AuthenticatedContent),
-} as const;
-const StoredPublicState: Codec<StoredPublicState> = struct({
-  ...STORED_PUBLIC_STATE,
-  reinit: optional(ReInit),
-  groupInfo: optional(opaque),
-});
-const StoredPublicState1: Codec<Omit<StoredPublicState, "reinit" | "groupInfo">> =
-  struct(STORED_PUBLIC_STATE);
-
-/** Throws `MlsError` with `storage` or `decode`. */
-function decodeState(bytes: Bytes): StoredPublicState {
-  if (bytes[0] === 1) {
-    return { ...decode(StoredPublicState1, bytes), reinit: undefined, groupInfo: undefined };
-  }
-  if (bytes[0] !== VERSION) {
-    throw new MlsError("storage", "14", `stored public group of version ${bytes[0]}`);
-  }
-  return decode(StoredPublicState, bytes);
-}
 
 /** What a message that was followed turned out to be. */
 export type PublicEvent =
@@ -171,24 +126,27 @@ export class PublicGroup {
     return new PublicGroup(context, state, options.groupInfo);
   }
 
-  /** From what `state` and `nodes` gave; nothing is verified again. Throws `MlsError` with `storage` or `decode`. */
-  static load(
+  /**
+   * From what `state` and `nodes` gave; nothing is verified again. It is done part by part, with all that is computed of the tree once, and
+   * between them other work has its turn: the bytes must not change meanwhile. Throws `MlsError` with `storage`, `decode` or `tree-shape`.
+   */
+  static async load(
     context: PublicContext,
     stored: {
       readonly state: Bytes;
       readonly nodes: Iterable<readonly [index: number, node: Bytes]>;
     },
-  ): PublicGroup {
-    const { groupContext, confirmationTag, proposals, reinit, groupInfo } = decodeState(
+  ): Promise<PublicGroup> {
+    const { groupContext, confirmationTag, proposals, reinit, groupInfo } = decodePublicState(
       stored.state,
     );
     const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-    const nodes = [...stored.nodes].map(([index, node]) => [index, decodeNode(node)] as const);
+    const tree = await treeFromNodes(stored.nodes, (part) => treeHash(suite, part));
     const confirmed = groupContext.confirmedTranscriptHash;
     let state: PublicState = {
       suite,
       groupContext,
-      tree: treeFromNodes(nodes),
+      tree,
       confirmationTag,
       interimTranscriptHash: interimTranscriptHash(suite, confirmed, confirmationTag),
       proposals: new Map(),
@@ -242,8 +200,7 @@ export class PublicGroup {
   /** Everything but the nodes of the tree: small, and rewritten with each change. */
   state(): Bytes {
     const { groupContext, confirmationTag, proposals, reinit } = this.#state;
-    return encode(StoredPublicState, {
-      version: VERSION,
+    return encodePublicState({
       groupContext,
       confirmationTag,
       proposals: [...proposals.values()].map(({ authenticated }) => authenticated),

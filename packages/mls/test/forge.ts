@@ -84,7 +84,7 @@ export async function inside(person: Person, groupId: Bytes = utf8("room")): Pro
     interimTranscriptHash,
   } = decodeState(stored);
   const suite = suiteOf(person.context.crypto, groupContext.cipherSuite);
-  const tree = loadTree(keys, records);
+  const tree = await loadTree(keys, records);
   return {
     person,
     suite,

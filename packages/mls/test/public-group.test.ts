@@ -1,6 +1,7 @@
 /** What a service sees of a group, and what it needs no secret for. */
 
 import { type CommitSummary, type Credentialed, joinExternally, PROPOSAL } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup, readGroupInfo, readMessage, readWelcome } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { encode, opaque } from "../src/codec.ts";
@@ -42,7 +43,7 @@ describe("a public group", () => {
     const { context } = at(0).person;
     const follow = async (message: Uint8Array<ArrayBuffer>) => {
       for (const group of where.groups) if (group.status === "active") await group.receive(message);
-      const loaded = PublicGroup.load(context, { state: observer.state(), nodes });
+      const loaded = await PublicGroup.load(context, { state: observer.state(), nodes });
       const { group, changes } = await loaded.process(message);
       for (const { index, node } of changes) {
         if (node) nodes.set(index, node);
@@ -61,9 +62,37 @@ describe("a public group", () => {
     await follow((await at(0).group.commit({ proposals: two })).commit);
     expect(observer.members().map(({ leafIndex }) => leafIndex)).toEqual([0, 1]);
     const state = observer.state().with(0, 9) as Uint8Array<ArrayBuffer>;
-    expect(() => PublicGroup.load(context, { state, nodes })).toThrow(
-      expect.objectContaining({ code: "storage" }),
-    );
+    await expect(PublicGroup.load(context, { state, nodes })).rejects.toMatchObject({
+      code: "storage",
+    });
+  });
+
+  it("lets other work go on while a large one is loaded, and is loaded with its hashes", async () => {
+    const { observer, at } = await room(await persons(["alice", "bob"]));
+    const { group } = await observer.process((await at(0).group.commit()).commit);
+    const patterns = [...group.nodes()];
+    // Keys that are nobody's: what is loaded is not verified.
+    const nodes = Array.from({ length: 2 * 1024 - 1 }, (_, index) => {
+      const pattern = patterns.find(([at]) => at % 2 === index % 2);
+      const node = Uint8Array.from(pattern?.[1] ?? []);
+      node.set(nodeCrypto.random(32), 2);
+      if (index % 2 === 0) node.set(nodeCrypto.random(32), 35);
+      return [index, node] as const;
+    });
+    let hashes = 0;
+    const hash: typeof nodeCrypto.hash = (...args) => {
+      hashes++;
+      return nodeCrypto.hash(...args);
+    };
+    const context = { ...at(0).person.context, crypto: { ...nodeCrypto, hash } };
+    let turns = 0;
+    const others = setInterval(() => turns++, 0);
+    const loaded = await PublicGroup.load(context, { state: group.state(), nodes });
+    clearInterval(others);
+    expect(turns).toBeGreaterThan(0);
+    expect(hashes).toBeGreaterThan(2 * 1024 - 2);
+    expect(loaded.members()).toHaveLength(1024);
+    expect([...loaded.nodes()].sort(([a], [b]) => a - b)).toEqual(nodes);
   });
 
   it("has its pending proposals, which commits may name", async () => {
@@ -273,7 +302,10 @@ describe("who follows a group", () => {
     const byBob = await where.at(1).group.groupInfo({ externalPub: true });
     const { group: newer } = await observer.checkGroupInfo(byBob);
     expect([observer.groupInfo, newer.groupInfo]).toEqual([first, byBob]);
-    const loaded = PublicGroup.load(alice.context, { state: newer.state(), nodes: newer.nodes() });
+    const loaded = await PublicGroup.load(alice.context, {
+      state: newer.state(),
+      nodes: newer.nodes(),
+    });
     expect(loaded.groupInfo).toEqual(byBob);
     const proposal = await group.propose({ proposalType: "remove", removed: 1 });
     const { group: proposed } = await loaded.process(proposal);
@@ -296,10 +328,10 @@ describe("who follows a group", () => {
     // Behind it stand nothing to go on as, and the GroupInfo with its presence and its length.
     const end = state.length - (1 + 1 + encode(opaque, groupInfo).length);
     const older = Uint8Array.of(1, ...state.subarray(1, end));
-    const loaded = PublicGroup.load(context, { state: older, nodes: observer.nodes() });
+    const loaded = await PublicGroup.load(context, { state: older, nodes: observer.nodes() });
     expect([loaded.groupInfo, loaded.reinit, loaded.epoch]).toEqual([undefined, undefined, 1n]);
     const newer = Uint8Array.of(9, ...state.subarray(1));
-    const load = () => PublicGroup.load(context, { state: newer, nodes: observer.nodes() });
-    expect(load).toThrow(/version 9/);
+    const load = PublicGroup.load(context, { state: newer, nodes: observer.nodes() });
+    await expect(load).rejects.toThrow(/version 9/);
   });
 });

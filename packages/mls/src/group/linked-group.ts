@@ -84,7 +84,7 @@ export async function branchGroup(
 
 async function formerGroup(context: MlsContext, groupId: Bytes): Promise<PublicState> {
   const keys = groupKeys(groupId);
-  const loaded = loadState(context, keys, await context.storage.list(keys.all));
+  const loaded = await loadState(context, keys, await context.storage.list(keys.all));
   if (!loaded) {
     throw new MlsError("psk-unknown", "8.6", "no member of the group that is to be continued");
   }

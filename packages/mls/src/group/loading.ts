@@ -46,19 +46,20 @@ const NO_SECRETS: EpochSecrets = {
 };
 
 /** The public state among a group's records, or undefined. */
-export function loadState(
+export async function loadState(
   context: MlsContext,
   keys: GroupKeys,
   records: ReadonlyMap<string, Bytes>,
-):
+): Promise<
   | { readonly state: PublicState; readonly status: GroupStatus; readonly ownLeaf: number }
-  | undefined {
+  | undefined
+> {
   const stored = records.get(keys.state);
   if (!stored) return undefined;
   const { status, ownLeaf, confirmationTag, ...rest } = decodeState(stored);
   const { groupContext, interimTranscriptHash, reinit } = rest;
   const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-  const tree = loadTree(keys, records);
+  const tree = await loadTree(keys, records);
   const proposals = loadProposals(suite, keys, records);
   return {
     status,
@@ -111,7 +112,7 @@ export async function loadGroup(
 ): Promise<Group | undefined> {
   const keys = groupKeys(options.groupId);
   const records = await context.storage.list(keys.all);
-  const loaded = loadState(context, keys, records);
+  const loaded = await loadState(context, keys, records);
   if (!loaded) return undefined;
   const { state, status, ownLeaf } = loaded;
   const { suite, tree, groupContext } = state;

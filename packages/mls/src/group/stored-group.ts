@@ -51,7 +51,6 @@ import { EpochSecrets } from "../key/key-schedule.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import {
   changedNodes,
-  decodeNode,
   leafAt,
   type RatchetTree,
   treeFromNodes,
@@ -321,9 +320,12 @@ function below(records: ReadonlyMap<string, Bytes>, prefix: string): [rest: stri
     .map(([key, value]) => [key.slice(prefix.length), value]);
 }
 
-export function loadTree(keys: GroupKeys, records: ReadonlyMap<string, Bytes>): RatchetTree {
+export function loadTree(
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+): Promise<RatchetTree> {
   const nodes = below(records, `${keys.all}node/`);
-  return treeFromNodes(nodes.map(([index, node]) => [Number(index), decodeNode(node)]));
+  return treeFromNodes(nodes.map(([index, node]) => [Number(index), node]));
 }
 
 export function loadKeys(

@@ -502,37 +502,69 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
   return changes;
 }
 
-/** A tree from its nodes; those that are not named are blank. Throws `MlsError` with `tree-shape` or `decode`. */
-export function treeFromNodes(nodes: Iterable<readonly [index: number, node: Node]>): RatchetTree {
-  const byIndex = new Map(nodes);
-  let last = -1;
-  for (const index of byIndex.keys()) last = Math.max(last, index);
-  return treeUpTo(last, (index) => byIndex.get(index));
-}
+/** A subtree of so many levels is made at once. */
+const AT_ONCE = 9;
 
-/** The tree whose last node that is not blank has the index `last`. */
-function treeUpTo(last: number, nodeOfIndex: (index: number) => Node | undefined): RatchetTree {
+/**
+ * Makes the tree whose last node that is not blank has the index `last`, and gives each part of it that is made at once. Throws
+ * `MlsError` with `tree-shape`, and what `nodeAtIndex` throws.
+ */
+function* growing(
+  last: number,
+  nodeAtIndex: (index: number) => Node | undefined,
+): Generator<TreeNode, RatchetTree, void> {
   if (last < 0) throw new MlsError("tree-shape", "12.4.3.3", "a tree without nodes");
   if (last >= nodeWidth(MAX_LEAVES)) {
     throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
   }
   let leafCount = 1;
   while (nodeWidth(leafCount) <= last) leafCount *= 2;
-  const keys: Bytes[] = [];
-  const build = (level: number, index: number): TreeNode => {
-    const node = nodeOfIndex(index);
+  let keys: KeyIndex;
+  let come: Bytes[] = [];
+  function* grow(level: number, index: number): Generator<TreeNode, TreeNode, void> {
+    const node = nodeAtIndex(index);
     if (node && (level === 0) !== (node.nodeType === "leaf")) {
       throw new MlsError("tree-shape", "12.4.3.3", `a ${node.nodeType} node at index ${index}`);
     }
-    keys.push(...keysOf(node));
+    come.push(...keysOf(node));
     if (level === 0)
       return leafSlot(index / 2, node?.nodeType === "leaf" ? node.leafNode : undefined);
     const parent = node?.nodeType === "parent" ? node.parentNode : undefined;
     const reach = 2 ** (level - 1);
-    return subtree(index, parent, build(level - 1, index - reach), build(level - 1, index + reach));
-  };
-  const root = build(Math.log2(leafCount), leafCount - 1);
-  return { root, leafCount, keys: reindexed(undefined, [], keys) };
+    const left = yield* grow(level - 1, index - reach);
+    const made = subtree(index, parent, left, yield* grow(level - 1, index + reach));
+    if (level === AT_ONCE) {
+      keys = reindexed(keys, [], come);
+      come = [];
+      yield made;
+    }
+    return made;
+  }
+  const root = yield* grow(Math.log2(leafCount), leafCount - 1);
+  return { root, leafCount, keys: reindexed(keys, [], come) };
+}
+
+/**
+ * A tree from its nodes, encoded, whose bytes must not change meanwhile; those that are not named are blank. It is made part by part, and
+ * between them other work has its turn. `made` is shown each part. Throws `MlsError` with `tree-shape` or `decode`.
+ */
+export async function treeFromNodes(
+  nodes: Iterable<readonly [index: number, node: Bytes]>,
+  made?: (part: TreeNode) => void,
+): Promise<RatchetTree> {
+  const byIndex = new Map(nodes);
+  let last = -1;
+  for (const index of byIndex.keys()) last = Math.max(last, index);
+  const parts = growing(last, (index) => {
+    const node = byIndex.get(index);
+    return node && decode(Node, node);
+  });
+  let part = parts.next();
+  for (; !part.done; part = parts.next()) {
+    made?.(part.value);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  return part.value;
 }
 
 /**
@@ -541,7 +573,7 @@ function treeUpTo(last: number, nodeOfIndex: (index: number) => Node | undefined
  */
 export function withNodes(tree: RatchetTree, changes: readonly NodeChange[]): RatchetTree {
   const nodes = changes
-    .map(({ index, node }) => ({ index, node: node && decodeNode(node) }))
+    .map(({ index, node }) => ({ index, node: node && decode(Node, node) }))
     .sort((a, b) => a.index - b.index);
   let { root, leafCount } = tree;
   while (nodeWidth(leafCount) <= (nodes.at(-1)?.index ?? 0)) {
@@ -602,7 +634,10 @@ export function decodeRatchetTree(bytes: Bytes): RatchetTree {
   if (nodes.at(-1) === undefined) {
     throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
   }
-  return treeUpTo(nodes.length - 1, (index) => nodes[index]);
+  const parts = growing(nodes.length - 1, (index) => nodes[index]);
+  let part = parts.next();
+  while (!part.done) part = parts.next();
+  return part.value;
 }
 
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
@@ -619,9 +654,4 @@ function readNodes(bytes: Bytes): (Node | undefined)[] {
     nodes.push(OptionalNode.read(reader));
   }
   return nodes;
-}
-
-/** One stored node. Throws `MlsError` with `decode`. */
-export function decodeNode(bytes: Bytes): Node {
-  return decode(Node, bytes);
 }

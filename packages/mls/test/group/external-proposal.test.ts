@@ -224,7 +224,7 @@ describe("§12.1.8 who asks to join", () => {
     const { person: alice, group } = where.at(0);
     const context = { ...alice.context, maxPendingProposals: 2 };
     const strict = await reload({ ...alice, context }, group);
-    let observer = PublicGroup.load(context, {
+    let observer = await PublicGroup.load(context, {
       state: where.observer.state(),
       nodes: where.observer.nodes(),
     });

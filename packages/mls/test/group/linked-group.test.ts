@@ -279,7 +279,10 @@ describe("§11.2 a ReInit", () => {
     });
     expect(mallory.state.groupContext.epoch).toBe(1n);
     const nodes = [...observer.nodes()];
-    const loaded = PublicGroup.load(on.at(0).person.context, { state: observer.state(), nodes });
+    const loaded = await PublicGroup.load(on.at(0).person.context, {
+      state: observer.state(),
+      nodes,
+    });
     for (const one of [observer, loaded]) {
       expect(one.reinit?.cipherSuite).toBe(1);
       await expect(one.process(late)).rejects.toMatchObject({ code: "group-closed" });

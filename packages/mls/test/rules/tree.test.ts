@@ -482,7 +482,7 @@ rule("T20", () => {
   refuses("a parent in a tree of one leaf", "tree-shape §12.4.3.3", async () => {
     const by = await grown();
     const parentNode = parentOf(by.state.tree, 7);
-    treeFromNodes([[0, { nodeType: "parent", parentNode }]]);
+    await treeFromNodes([[0, encode(Node, { nodeType: "parent", parentNode })]]);
   });
 });
 

@@ -69,10 +69,10 @@ export class Service {
   }
 
   /** Starts again from what it stored. */
-  restart(): void {
+  async restart(): Promise<void> {
     const nodes = [...this.#nodes].sort(([a], [b]) => a - b);
     const state = this.#observer.state();
-    const again = PublicGroup.load(this.#context, { state, nodes });
+    const again = await PublicGroup.load(this.#context, { state, nodes });
     if (hex(again.ratchetTree()) !== hex(this.#observer.ratchetTree())) {
       throw new Error("the observer's records are of another tree than it holds");
     }

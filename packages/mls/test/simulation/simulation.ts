@@ -215,7 +215,7 @@ class Simulation {
         return this.#link(actors);
       case "restart":
         for (const member of actors) if (this.#random.chance(0.3)) member.stop();
-        this.#service.restart();
+        await this.#service.restart();
         return;
       case "lose":
         return this.#lose(actors);
