@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- NAME [OPTIONS]`: runs one measurement, or, without a name, all.
+ * `npm run bench -- NAME [OPTIONS]`: runs one measurement; without a name it says which there are.
  * @module
  */
 
@@ -8,15 +8,51 @@ import { measureDelivery } from "./delivery.ts";
 import { measureMls } from "./mls.ts";
 import { measureStorage } from "./storage.ts";
 
-const MEASUREMENTS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
-  storage: measureStorage,
-  mls: measureMls,
-  csp: measureCsp,
-  delivery: measureDelivery,
+interface Measurement {
+  readonly run: (args: readonly string[]) => Promise<void>;
+  readonly about: string;
+  /** With nothing else running, on two cores. */
+  readonly takes: string;
+  readonly options: string;
+}
+
+const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
+  storage: {
+    run: measureStorage,
+    about: "what a message and a commit write to storage",
+    takes: "15 seconds",
+    options: "",
+  },
+  csp: {
+    run: measureCsp,
+    about: "parsing, deciding and judging policies, with peers",
+    takes: "10 seconds",
+    options: "[--rounds N]",
+  },
+  delivery: {
+    run: measureDelivery,
+    about: "the delivery service: accept, writes, commits, loads, messages, idle",
+    takes: "about ten minutes; a part, from half a minute on",
+    options:
+      "[PARTS] [--store sqlite | postgres] [--sockets N] [--seconds S] [--members SIZES] [--json]",
+  },
+  mls: {
+    run: measureMls,
+    about: "the operations of a group, against their floor and peers",
+    takes: "an hour; `--n 10,100 --peers none`, some minutes",
+    options: "[--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json]",
+  },
 };
 
-const USAGE =
-  "usage: npm run bench -- [storage | mls [--n SIZES] [--peers NAMES] [--limit S] [--budget S] [--json] | csp [--rounds N] | delivery [PARTS] [--store sqlite | postgres] [--sockets N] [--seconds S] [--members SIZES] [--json]]";
+const USAGE = `usage: npm run bench -- NAME [OPTIONS]
+
+${Object.entries(MEASUREMENTS)
+  .map(
+    ([name, { about, takes, options }]) =>
+      `  ${name.padEnd(9)} ${about}\n            takes ${takes}\n${options === "" ? "" : `            ${options}\n`}`,
+  )
+  .join("")}
+What each figure means is in docs/benchmarks.md. Nothing else should run meanwhile.`;
 
 /** A wrong option of the caller, as `parseArgs` tells it, or a `RangeError` of ours. */
 function isMistake(error: unknown): error is Error {
@@ -29,18 +65,19 @@ function isMistake(error: unknown): error is Error {
 }
 
 const [wanted, ...args] = process.argv.slice(2);
-if (wanted !== undefined && !(wanted in MEASUREMENTS)) {
-  console.error(`no measurement ${wanted}\n${USAGE}`);
+const isHelp = [wanted, ...args].some((word) => word === "--help" || word === "-h");
+const measurement =
+  wanted !== undefined && Object.hasOwn(MEASUREMENTS, wanted) ? MEASUREMENTS[wanted] : undefined;
+if (isHelp || wanted === undefined) console.log(USAGE);
+else if (measurement === undefined) {
+  console.error(`there is no measurement ${wanted}\n${USAGE}`);
   process.exitCode = 2;
 } else {
-  for (const [name, measure] of Object.entries(MEASUREMENTS)) {
-    if (wanted !== undefined && wanted !== name) continue;
-    try {
-      await measure(args);
-    } catch (error) {
-      if (!isMistake(error)) throw error;
-      console.error(`${error.message}\n${USAGE}`);
-      process.exitCode = 2;
-    }
+  try {
+    await measurement.run(args);
+  } catch (error) {
+    if (!isMistake(error)) throw error;
+    console.error(`${error.message}\n${USAGE}`);
+    process.exitCode = 2;
   }
 }

@@ -19,11 +19,12 @@ const COMMIT = "cfd450286d1bfd9cd2519b95c80f9771f94a5b1a";
 const FOLDERS = ["test-vectors", "interop/passive"] as const;
 
 const FETCHED = fileURLToPath(new URL("../test/vectors", import.meta.url));
-const BESIDE = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
+/** A fresh clone has none: whoever keeps several of them side by side may have the vectors once, for all. */
+const SHARED = fileURLToPath(new URL("../../../../shared/vectors/mls", import.meta.url));
 
-/** Where vectors are: those fetched, or those in a folder beside the repository. */
+/** Where vectors are: those fetched, or those that several clones share. Undefined where nobody put any. */
 export function vectorsFolder(): string | undefined {
-  return [FETCHED, BESIDE].find((path) => existsSync(path));
+  return [FETCHED, SHARED].find((path) => existsSync(path));
 }
 
 export const MISSING = "no test vectors here: `npm run conformance:fetch` gets them";
@@ -48,6 +49,15 @@ if (import.meta.main) {
   const { positionals } = orUsage("npm run conformance:fetch [-- REPOSITORY]", () =>
     parseArgs({ allowPositionals: true, options: {} }),
   );
-  fetchVectors(positionals[0] ?? REPOSITORY);
-  console.log(`the test vectors of ${COMMIT} are in ${FETCHED}`);
+  const repository = positionals[0] ?? REPOSITORY;
+  try {
+    fetchVectors(repository);
+    console.log(`the test vectors of ${COMMIT} are in ${FETCHED}`);
+  } catch {
+    // git has said why.
+    console.error(
+      `the test vectors could not be got from ${repository}: is git here, and can it be reached? \`npm run conformance:fetch -- REPOSITORY\` takes another address or a folder`,
+    );
+    process.exitCode = 1;
+  }
 }
