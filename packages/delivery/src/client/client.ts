@@ -99,6 +99,8 @@ export type DeliveryClient = Requests & {
   readonly register: (deviceList: Bytes, invite?: string) => Promise<void>;
   /** Makes this the account's device list, with the device that was named by `signInAs`, which is signed in then. */
   readonly recover: (deviceList: Bytes) => Promise<void>;
+  /** The service's clock, in milliseconds since the Unix epoch: ours, until the service said that it differs by minutes. */
+  readonly now: () => number;
   /** A token, for the socket's first frame. */
   readonly token: () => Promise<string>;
   /** The token was refused: the next request signs in again. */
@@ -141,7 +143,10 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
       throw new ServiceError("offline", "the service did not answer", { cause, transient: true });
     }
     if (response.ok) return response;
-    throw await readProblem(response);
+    const error = await readProblem(response);
+    const theirs = error.code === "clock-skew" && error.problem?.["now"];
+    if (Number.isSafeInteger(theirs)) skew = Number(theirs) - now();
+    throw error;
   }
 
   async function request(route: Route, given: object, how?: RequestOptions): Promise<unknown> {
@@ -183,9 +188,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     try {
       response = await attempt();
     } catch (error) {
-      const theirs = error instanceof ServiceError && error.problem?.["now"];
-      if (typeof theirs !== "number") throw error;
-      skew = theirs - now();
+      if (!(error instanceof ServiceError && error.code === "clock-skew")) throw error;
       response = await attempt();
     }
     // All routes that start a session answer so.
@@ -225,6 +228,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     async recover(deviceList) {
       await start(ROUTES.recover, { deviceList });
     },
+    now: () => now() + skew,
     token,
     forgetToken,
     close: () => closed.abort(),
