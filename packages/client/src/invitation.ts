@@ -19,6 +19,7 @@ import {
   HpkeCiphertext,
   hpkeOpen,
   hpkeSeal,
+  MlsError,
   suiteOf,
 } from "@conclave/mls";
 import { type Bytes, decode, encode } from "@conclave/mls/codec";
@@ -88,7 +89,7 @@ export async function linkKeysOf(seed: Bytes): Promise<LinkKeys> {
   };
 }
 
-/** The GroupInfo for joiners, readable to those who have the link's seed alone. */
+/** The GroupInfo for joiners, readable to those who have the link's seed alone; for a link whose key is none, nothing. */
 export async function sealToLinks(
   crypto: CryptoProvider,
   links: readonly Link[],
@@ -97,14 +98,22 @@ export async function sealToLinks(
   return Promise.all(
     links.map(async (link) => {
       const linkId = await linkIdOf(link.signatureKey);
-      const sealed = await hpkeSeal(
-        suiteOf(crypto, SEALING_SUITE),
-        link.encryptionKey,
-        SEAL_LABEL,
-        linkId,
-        groupInfoForJoiners,
-      );
-      return { linkId, sealedGroupInfo: encode(HpkeCiphertext, sealed) };
+      const suite = suiteOf(crypto, SEALING_SUITE);
+      const { encryptionKey } = link;
+      try {
+        const sealed = await hpkeSeal(
+          suite,
+          encryptionKey,
+          SEAL_LABEL,
+          linkId,
+          groupInfoForJoiners,
+        );
+        return { linkId, sealedGroupInfo: encode(HpkeCiphertext, sealed) };
+      } catch (error) {
+        // Any member can open such a link. Nobody could commit any more if that were an error.
+        if (!(error instanceof MlsError)) throw error;
+        return { linkId, sealedGroupInfo: new Uint8Array(0) };
+      }
     }),
   );
 }

@@ -64,6 +64,19 @@ describe("a sealed GroupInfo", () => {
     ).rejects.toThrow(invalid);
   });
 
+  it("is nothing for a link whose key is none, and there for the others", async () => {
+    const { link, seed } = await newLink();
+    const other = await newLink();
+    const unusable = { ...other.link, encryptionKey: new Uint8Array(32) };
+    const groupInfo = randomBytes(300);
+    const [none, one] = await sealToLinks(nodeCrypto, [unusable, link], groupInfo);
+    expect(none?.sealedGroupInfo).toEqual(new Uint8Array(0));
+    const { sealedGroupInfo } = one ?? NOTHING;
+    expect(await openSealed(nodeCrypto, await linkKeysOf(seed), sealedGroupInfo)).toEqual(
+      groupInfo,
+    );
+  });
+
   it("uses a signing key that has nothing to do with the sealing key", async () => {
     const { link } = await newLink();
     expect(link.signatureKey).not.toEqual(link.encryptionKey);
