@@ -96,6 +96,26 @@ export async function newAccount(input: string, vault: KeyVault, now: number): P
   };
 }
 
+/** What the clocks show, in milliseconds since the Unix epoch. */
+export interface Clocks {
+  readonly ours: number;
+  /** The service's, as far as it is known. */
+  readonly theirs: number;
+}
+
+/**
+ * When a list is signed that follows another. What it says of times stands for good, so our clock may not be wrong, and the service's counts; as far as our clock
+ * and the list leave it open: not before both, and not when this list has expired by both.
+ */
+export function signingTime(
+  { issuedAt, expiresAt }: Pick<DeviceList, "issuedAt" | "expiresAt">,
+  { ours, theirs }: Clocks,
+): number {
+  const earliest = Math.min(Number(issuedAt) * 1000, ours);
+  const latest = Math.max(Number(expiresAt) * 1000, ours);
+  return Math.min(Math.max(theirs, earliest), latest);
+}
+
 /**
  * The account of this device list, with a fresh device that takes the place of all others: they are revoked. `seed` is of the root key.
  * The device's keys are put into the vault.
@@ -107,7 +127,7 @@ export async function recoveredAccount(
     seed,
   }: { readonly list: DeviceList; readonly signed: Bytes; readonly seed: Bytes },
   vault: KeyVault,
-  now: number,
+  clocks: Clocks,
 ): Promise<Account> {
   const leaf = await vault.create("leaf");
   const signIn = await vault.create("sign-in");
@@ -118,15 +138,14 @@ export async function recoveredAccount(
     signInKey: signIn.publicKey,
     revokedAt: 0n,
   };
-  const revokedAt = inWholeSeconds(now);
   const deviceList = await signNextList(
     { list, signed },
     signerOfSeed(seed),
-    (devices) => [
+    (devices, revokedAt) => [
       ...devices.map((device) => (device.revokedAt === 0n ? { ...device, revokedAt } : device)),
       fresh,
     ],
-    now,
+    clocks,
   );
   return {
     accountId: await accountIdOf(list.rootKey),
@@ -138,11 +157,6 @@ export async function recoveredAccount(
     entropy: new Uint8Array(0),
     phrasePending: false,
   };
-}
-
-/** A time that is not before what happened in this second. */
-export function inWholeSeconds(now: number): bigint {
-  return BigInt(Math.ceil(now / 1000));
 }
 
 /** The name as the directory holds it. Throws `ClientError` with `name-invalid`. */
@@ -165,12 +179,15 @@ export function registered(account: Account): {
   };
 }
 
+/** What becomes of a list's devices. `revokedAt`: of those that are revoked by it. */
+export type ListChange = (devices: readonly Device[], revokedAt: bigint) => readonly Device[];
+
 /** The next device list, signed for another year. Throws `ClientError` with `phrase-wrong`. */
 export async function nextDeviceList(
   account: Account,
   phrase: string,
-  change: (devices: readonly Device[]) => readonly Device[],
-  now: number,
+  change: ListChange,
+  clocks: Clocks,
 ): Promise<Bytes> {
   const entropy = entropyOf(phrase);
   const { wrappedRoot } = account;
@@ -182,7 +199,7 @@ export async function nextDeviceList(
       throw new ClientError("phrase-wrong", "the recovery phrase is of another account");
     }
     const signed = account.deviceList;
-    return await signNextList({ list: await openDeviceList(signed), signed }, root, change, now);
+    return await signNextList({ list: await openDeviceList(signed), signed }, root, change, clocks);
   } finally {
     seed.fill(0);
   }
@@ -191,10 +208,11 @@ export async function nextDeviceList(
 async function signNextList(
   held: { readonly list: DeviceList; readonly signed: Bytes },
   root: SigningKey,
-  change: (devices: readonly Device[]) => readonly Device[],
-  now: number,
+  change: ListChange,
+  clocks: Clocks,
 ): Promise<Bytes> {
   const { name, version, devices, expiresAt } = held.list;
+  const now = signingTime(held.list, clocks);
   const issuedAt = BigInt(Math.floor(now / 1000));
   const year = issuedAt + YEAR;
   return signDeviceList(
@@ -205,7 +223,8 @@ async function signNextList(
       issuedAt,
       // No list ends before the one that it follows.
       expiresAt: year > expiresAt ? year : expiresAt,
-      devices: change(devices),
+      // Not before what happened in this second.
+      devices: change(devices, BigInt(Math.ceil(now / 1000))),
     },
     root,
   );

@@ -12,7 +12,8 @@ import {
 } from "@conclave/delivery/client";
 import { type Device as ListedDevice, MAX_LINKS } from "@conclave/delivery/protocol";
 import { type CryptoProvider, MlsError } from "@conclave/mls";
-import { type Account, credentialOf, inWholeSeconds, nameOf, nextDeviceList } from "./account.ts";
+import type { Bytes } from "@conclave/mls/codec";
+import { type Account, credentialOf, type ListChange, nameOf, nextDeviceList } from "./account.ts";
 import {
   type AccountId,
   type AccountState,
@@ -49,6 +50,7 @@ import { type OwnInstance, ownInstance } from "./instance.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitation.ts";
 import { causeOf, refusalOf } from "./refusal.ts";
 import {
+  byTheirClock,
   forgetAll,
   hasRemains,
   keepAccount,
@@ -95,11 +97,25 @@ export interface Client extends ClientApi {
   readonly closed: Promise<void>;
 }
 
-/** Opens the device that the storage holds; without an account it waits for `signUp`. */
+/** Storages that a client has: two over one would use the keys of a group twice. */
+const inUse = new WeakSet<ClientStorage>();
+
+/**
+ * Opens the device that the storage holds; without an account it waits for `signUp`. Throws `ClientError` with `busy` where a client that was not
+ * closed has the storage.
+ */
 export async function createClient(options: ClientOptions): Promise<Client> {
-  const engine = new Engine(options);
-  await engine.open();
-  return engine;
+  const { storage } = options;
+  if (inUse.has(storage)) throw new ClientError("busy", "another client has this storage");
+  inUse.add(storage);
+  try {
+    const engine = new Engine(options);
+    await engine.open();
+    return engine;
+  } catch (error) {
+    inUse.delete(storage);
+    throw error;
+  }
 }
 
 const GAVE_WAY = new ClientError("elsewhere", "another copy of this device signed in");
@@ -184,6 +200,7 @@ class Engine implements Client {
   async close(): Promise<void> {
     await this.#stop();
     await this.#options.storage.close();
+    inUse.delete(this.#options.storage);
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -451,22 +468,11 @@ class Engine implements Client {
     recoveryPhrase: string,
     change: (devices: readonly ListedDevice[]) => readonly ListedDevice[],
   ): Promise<void> {
-    const account = this.#requireAccount();
-    await attempt(async () => {
-      const { signed } = await this.#directory.fetch(account.accountId);
-      const held = { ...account, deviceList: signed };
-      const deviceList = await nextDeviceList(held, recoveryPhrase, change, this.#now());
-      const { accountId } = account;
-      await this.#service.replaceDeviceList({ accountId, body: { deviceList } });
-      await this.#directory.accept(deviceList, { accountId: account.accountId });
-      this.#account = { ...account, deviceList };
-      await keepAccount(this.#options.storage, this.#account);
-    });
+    await this.#replaceDeviceList(recoveryPhrase, change);
   }
 
   async revokeDevice(recoveryPhrase: string, deviceId: string): Promise<void> {
-    const revokedAt = inWholeSeconds(this.#now());
-    await this.replaceDeviceList(recoveryPhrase, (devices) => {
+    await this.#replaceDeviceList(recoveryPhrase, (devices, revokedAt) => {
       if (!devices.some((device) => hex(device.deviceId) === deviceId)) {
         throw new ClientError("refused", "the account has no such device");
       }
@@ -475,6 +481,27 @@ class Engine implements Client {
           ? { ...device, revokedAt }
           : device,
       );
+    });
+  }
+
+  async #replaceDeviceList(recoveryPhrase: string, change: ListChange): Promise<void> {
+    const account = this.#requireAccount();
+    const { accountId } = account;
+    const replace = async (): Promise<Bytes> => {
+      const { signed } = await this.#directory.fetch(accountId);
+      const held = { ...account, deviceList: signed };
+      const clocks = { ours: this.#now(), theirs: this.#service.now() };
+      const deviceList = await nextDeviceList(held, recoveryPhrase, change, clocks);
+      await this.#service.replaceDeviceList({ accountId, body: { deviceList } });
+      return deviceList;
+    };
+    await attempt(async () => {
+      // With a new sign-in the service says whether the clocks differ.
+      this.#service.forgetToken();
+      const deviceList = await byTheirClock(replace);
+      await this.#directory.accept(deviceList, { accountId });
+      this.#account = { ...account, deviceList };
+      await keepAccount(this.#options.storage, this.#account);
     });
   }
 

@@ -5,7 +5,13 @@
  */
 
 import { type ClientInstance, type DeliveryClient, ServiceError } from "@conclave/delivery/client";
-import { openDeviceList, type SigningKey, signRecovery } from "@conclave/delivery/protocol";
+import {
+  type DeviceList,
+  openDeviceList,
+  type SigningKey,
+  sha256,
+  signRecovery,
+} from "@conclave/delivery/protocol";
 import { type Bytes, encode } from "@conclave/mls/codec";
 import {
   ACCOUNT_RECORD,
@@ -22,6 +28,9 @@ import { INSTANCES_RECORD } from "./instance.ts";
 import { entropyOf, rootSeedOf, signerOfSeed } from "./phrase.ts";
 import { type ClientStorage, ENGINE_RECORD, read } from "./storage.ts";
 import type { KeyName, KeyVault } from "./vault.ts";
+
+/** The account that was recovered, until the service has answered. */
+const RECOVERY_RECORD = "recovery";
 
 export interface Registry {
   readonly storage: ClientStorage;
@@ -90,10 +99,11 @@ export async function register(
 
 /**
  * The account of this phrase, with this device in the place of all that it had: what the storage still has is deleted first, since it is
- * of another device. Wherever it breaks off, it can be done again. Throws `ClientError`: `phrase-wrong`, `offline`.
+ * of another device. Wherever it breaks off, it can be done again, and no second device comes of it. Throws `ClientError`:
+ * `phrase-wrong`, `offline`.
  */
 export async function recover(registry: Registry, phrase: string): Promise<Account> {
-  const { storage, vault, service, instance, now } = registry;
+  const { storage, vault, service, instance } = registry;
   const entropy = entropyOf(phrase);
   const seed = rootSeedOf(entropy);
   entropy.fill(0);
@@ -103,13 +113,23 @@ export async function recover(registry: Registry, phrase: string): Promise<Accou
     if (!equal(list.rootKey, signerOfSeed(seed).publicKey)) {
       throw new ClientError("refused", "the service showed the list of another account");
     }
-    await forgetAll(storage);
-    const account = await recoveredAccount({ list, signed, seed }, vault, now());
-    const { accountId, deviceId, deviceList } = account;
-    service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in"), instance });
-    await service.recover(deviceList);
-    await keepAccount(storage, account);
-    return account;
+    for (let first = true; ; first = false) {
+      const account = await recoveryDraftOf(registry, { list, signed, seed });
+      const { accountId, deviceId, deviceList } = account;
+      service.signInAs({ accountId, deviceId, key: await keyOf(vault, "sign-in"), instance });
+      try {
+        await service.recover(deviceList);
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.transient) throw error;
+        // Signed by a clock that is wrong, or too long ago: another is made.
+        await storage.apply({ delete: [RECOVERY_RECORD] });
+        if (first) continue;
+        throw error;
+      }
+      const put = new Map([[ACCOUNT_RECORD, encode(Account, account)]]);
+      await storage.apply({ put, delete: [RECOVERY_RECORD] });
+      return account;
+    }
   } catch (error) {
     throw clientError(error);
   } finally {
@@ -117,22 +137,63 @@ export async function recover(registry: Registry, phrase: string): Promise<Accou
   }
 }
 
+interface HeldList {
+  readonly list: DeviceList;
+  readonly signed: Bytes;
+  /** Of the root key. */
+  readonly seed: Bytes;
+}
+
+/** The account that the service is asked to take: the same again, if it was asked before and goes on from there. */
+async function recoveryDraftOf(registry: Registry, held: HeldList): Promise<Account> {
+  const { storage, vault, service, now } = registry;
+  const earlier = await read(storage, Account, RECOVERY_RECORD);
+  if (earlier && (await leadsOn(earlier, held, vault))) return earlier;
+  await forgetAll(storage);
+  const account = await recoveredAccount(held, vault, { ours: now(), theirs: service.now() });
+  await storage.apply({ put: new Map([[RECOVERY_RECORD, encode(Account, account)]]) });
+  return account;
+}
+
+/** Whether its list is the one that the service holds or the next, and the vault has its device's keys. */
+async function leadsOn(draft: Account, held: HeldList, vault: KeyVault): Promise<boolean> {
+  const { previousHash, devices, rootKey } = await openDeviceList(draft.deviceList);
+  const follows =
+    equal(draft.deviceList, held.signed) || equal(previousHash, await sha256(held.signed));
+  const device = devices.find(({ deviceId }) => equal(deviceId, draft.deviceId));
+  const [leaf, signIn] = [await vault.open("leaf"), await vault.open("sign-in")];
+  return (
+    follows &&
+    equal(rootKey, held.list.rootKey) &&
+    device !== undefined &&
+    leaf !== undefined &&
+    signIn !== undefined &&
+    equal(device.signatureKey, leaf.publicKey) &&
+    equal(device.signInKey, signIn.publicKey)
+  );
+}
+
 /** Throws `ServiceError`, and `ClientError` with `phrase-wrong` where there is no such account. */
-async function askForList({ service, origin, now }: Registry, root: SigningKey): Promise<Bytes> {
-  const ask = async (at: number): Promise<Bytes> => {
-    const issuedAt = BigInt(Math.floor(at / 1000));
-    const recovery = await signRecovery({ service: origin, issuedAt }, root);
-    return (await service.recovery({ body: { recovery } })).deviceList;
-  };
+async function askForList({ service, origin }: Registry, root: SigningKey): Promise<Bytes> {
   try {
-    return await ask(now()).catch((error: unknown) => {
-      const theirs = error instanceof ServiceError && error.problem?.["now"];
-      if (typeof theirs !== "number") throw error;
-      return ask(theirs);
+    return await byTheirClock(async () => {
+      const issuedAt = BigInt(Math.floor(service.now() / 1000));
+      const recovery = await signRecovery({ service: origin, issuedAt }, root);
+      return (await service.recovery({ body: { recovery } })).deviceList;
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== "not-found") throw error;
     throw new ClientError("phrase-wrong", "no account has these words", { cause: error });
+  }
+}
+
+/** Once more, where the service says that the clocks differ: from then on its own is known. */
+export async function byTheirClock<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== "clock-skew") throw error;
+    return work();
   }
 }
 
