@@ -4,6 +4,7 @@
  */
 
 import { ServiceError } from "@conclave/delivery/client";
+import { MlsError } from "@conclave/mls";
 import { ClientError } from "./api.ts";
 import { causeOf, refusalOf } from "./refusal.ts";
 
@@ -33,4 +34,26 @@ export function clientError(error: unknown): ClientError {
   const refusal = refusalOf(error);
   if (refusal) return new ClientError("refused", refusal.code, { cause: error });
   return new ClientError("internal", "something that should not happen", { cause: error });
+}
+
+/** What there is no use in trying again for; undefined for what is temporary. */
+export function failureOf(error: unknown): ClientError | undefined {
+  if (isOfStorage(error)) return undefined;
+  if (error instanceof ClientError) return error;
+  const refusal = refusalOf(error);
+  if (refusal) return new ClientError("refused", refusal.message, { cause: error });
+  const service = causeOf(error, ServiceError);
+  if (service) {
+    return service.transient
+      ? undefined
+      : new ClientError("refused", service.code, { cause: error });
+  }
+  const mls = causeOf(error, MlsError);
+  return mls && new ClientError("refused", mls.code, { cause: error });
+}
+
+/** Storage can't be written, or is another engine's by now. */
+export function isOfStorage(error: unknown): boolean {
+  const code = causeOf(error, ClientError)?.code;
+  return code === "storage" || code === "fenced" || causeOf(error, MlsError)?.code === "storage";
 }

@@ -34,6 +34,8 @@ export interface Timing {
   readonly proposals: number;
   /** How often the log is looked at though no doorbell rang. */
   readonly poll: number;
+  /** How long a revoked device stays for one that takes its place and can't be added yet. */
+  readonly patience: number;
 }
 
 export const TIMING: Timing = {
@@ -41,6 +43,7 @@ export const TIMING: Timing = {
   retry: [500, 30_000],
   proposals: 3_000,
   poll: 60_000,
+  patience: 30_000,
 };
 
 /** This device, once it has an account. */

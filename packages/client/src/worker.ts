@@ -18,6 +18,15 @@ export interface WorkerOptions {
   readonly onError: (error: unknown) => number | "stop";
 }
 
+/** How long to wait before the next try, in milliseconds: longer after each failure, and never twice the same. */
+export function backoff(
+  [least, most]: readonly [least: number, most: number],
+  failures: number,
+): number {
+  const wait = Math.min(most, least * 2 ** Math.min(failures, 16));
+  return wait * (0.5 + Math.random() / 2);
+}
+
 export class Worker {
   readonly #options: WorkerOptions;
   #running: Promise<void> | undefined;
@@ -82,9 +91,7 @@ export class Worker {
   }
 
   #backoff(atLeast: number): number {
-    const [least, most] = this.#options.retry;
-    const wait = Math.min(most, least * 2 ** Math.min(this.#failures++, 16));
-    return Math.max(atLeast, wait * (0.5 + Math.random() / 2));
+    return Math.max(atLeast, backoff(this.#options.retry, this.#failures++));
   }
 
   async #sleep(milliseconds: number): Promise<void> {

@@ -49,6 +49,8 @@ export interface DeviceOptions {
   readonly receipt?: number;
   /** Milliseconds between two looks at the log without a doorbell. */
   readonly poll?: number;
+  /** Milliseconds for which a revoked device stays for another that can't be added yet. */
+  readonly patience?: number;
 }
 
 export async function createWorld(
@@ -103,6 +105,7 @@ export async function createWorld(
         retry: [20, 200],
         proposals: 50,
         poll: options.poll ?? 60_000,
+        ...(options.patience !== undefined && { patience: options.patience }),
       },
       log: (what, error) => {
         if (process.env["CONCLAVE_LOG"]) console.error(file, what, error);

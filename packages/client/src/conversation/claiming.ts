@@ -3,23 +3,36 @@
  * @module
  */
 
-import { type DeliveryClient, ServiceError } from "@conclave/delivery/client";
+import { ServiceError } from "@conclave/delivery/client";
 import { EXTENSION, type Group, MlsError, RequiredCapabilities } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { SUITE } from "../environment.ts";
 import { causeOf, refusalOf } from "../refusal.ts";
+import type { Addition, Renewal } from "./records.ts";
 import type { ConversationState } from "./state.ts";
 
-/** A key package of each of the account's devices that has one. Throws `ServiceError`. */
-export function claimFor(
-  { environment }: ConversationState,
+/**
+ * Key packages for an intent, one of each of the account's devices that has any. They are claimed once, and kept with the intent
+ * until it is over. Throws `ServiceError`.
+ */
+export async function keyPackagesFor(
+  state: ConversationState,
   group: Group,
-  accountId: Bytes,
-): ReturnType<DeliveryClient["claimKeyPackages"]> {
-  return environment.service.claimKeyPackages({
+  number: number,
+  intent: Addition | Renewal,
+): Promise<readonly Bytes[]> {
+  const { accountId } = intent;
+  if (intent.keyPackages.length > 0) return intent.keyPackages;
+  const claimed = await state.environment.service.claimKeyPackages({
     body: { accountId, suites: [SUITE], requires: requirementsOf(group) },
   });
+  const keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
+  if (keyPackages.length === 0) return [];
+  const step = state.step();
+  step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
+  await step.apply();
+  return keyPackages;
 }
 
 /** What the group requires of its members (RFC 9420 §11.1). */

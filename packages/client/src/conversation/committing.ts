@@ -15,7 +15,6 @@ import {
 import {
   type CommitBundle,
   type Group,
-  MlsError,
   type Proposal,
   readGroupInfo,
   readKeyPackage,
@@ -24,13 +23,17 @@ import type { Bytes } from "@conclave/mls/codec";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { ClientError } from "../api.ts";
 import { equal, hex, utf8Bytes } from "../bytes.ts";
+import { failureOf, isOfStorage } from "../client-error.ts";
 import { sealToLinks, titleExtension, withLinks } from "../invitation.ts";
-import { causeOf, refusalOf } from "../refusal.ts";
-import { acceptable, claimFor } from "./claiming.ts";
+import { causeOf } from "../refusal.ts";
+import { acceptable, keyPackagesFor } from "./claiming.ts";
 import { commitData } from "./commit-data.ts";
+import { nextTry } from "./intents.ts";
+import { returns } from "./readding.ts";
 import { catchUp, readEntry } from "./reading.ts";
-import { type Intent, KEYS } from "./records.ts";
-import { noteLeftOut, renewal } from "./renewing.ts";
+import { type Addition, type Intent, KEYS } from "./records.ts";
+import { renewal, tellLeftOut } from "./renewing.ts";
+import { deviceOf } from "./roster.ts";
 import { isOfOtherEpoch, nextEpoch } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -54,61 +57,57 @@ export function committable(group: Group): boolean {
 
 /** Commits what is proposed. */
 export async function commitPending(state: ConversationState, group: Group): Promise<Outcome> {
-  return compose(state, group, { proposals: [], links: undefined, intent: undefined });
+  return compose(state, group, {});
 }
 
-/** Takes out the leaves of members that can't follow, and lets the same devices in again. */
-export async function commitReturns(
-  state: ConversationState,
-  group: Group,
-  proposals: readonly Proposal[],
-): Promise<Outcome> {
-  return compose(state, group, { proposals, links: undefined, intent: undefined, returns: true });
-}
-
-/** Carries out an intent: with a commit, or by finding that there is nothing left to do. */
-export async function commitIntent(
+/**
+ * Carries out an intent: with a commit, or by finding that there is nothing left to do. What goes wrong is this intent's alone: it is
+ * told, or tried again at a time of its own. Throws only what nothing else can go on with: where storage fails, and while it
+ * isn't known what became of a commit.
+ */
+export async function carryOut(
   state: ConversationState,
   group: Group,
   number: number,
   intent: Intent,
 ): Promise<Outcome> {
+  const { environment, intents } = state;
+  const { now, timing, log } = environment;
+  const putOff = (atLeast?: number) =>
+    intents.putOff(number, { now: now(), retry: timing.retry, atLeast });
   try {
     const change = await changeFor(state, group, number, intent);
-    if (change) return await compose(state, group, { ...change, intent: number });
-    await settle(state, number, undefined);
-    return "accepted";
+    if (change === "over") await settle(state, number, undefined);
+    else if (change === "soon") putOff();
+    else if (change === "later") await tryLater(state, number, intent);
+    else return await compose(state, group, change, intent.type === "return" ? undefined : number);
   } catch (error) {
-    const failure = failureOf(error);
-    if (!failure) throw error;
-    state.environment.log("commit", error);
-    if (await withoutFull(state, number, error)) return "lost";
-    await settle(state, number, failure);
-    return "accepted";
+    if (group.pendingCommit || isOfStorage(error)) throw error;
+    log(intent.type, error);
+    const service = causeOf(error, ServiceError);
+    if (service?.transient) putOff(service.retryAfter);
+    else if (intent.type === "renew" || intent.type === "return") {
+      await tryLater(state, number, intent);
+    } else {
+      const unknown = new ClientError("internal", "something that should not happen");
+      await settle(state, number, failureOf(error) ?? unknown);
+    }
   }
+  return "accepted";
 }
 
-/** Whether a commit was refused for devices that can take in no more, and there are others: the intent goes on with those. */
-async function withoutFull(
-  state: ConversationState,
-  number: number,
-  error: unknown,
-): Promise<boolean> {
-  const refused = causeOf(error, ServiceError);
-  const named = refused?.code === "device-full" && refused.problem?.["keyPackages"];
-  // With the key packages that were claimed for it.
-  const [first, held] = state.intents.first() ?? [];
-  if (first !== number || held?.type !== "add" || !Array.isArray(named)) return false;
-  const keyPackages: Bytes[] = [];
-  for (const keyPackage of held.keyPackages) {
-    const { ref } = await validateKeyPackage(state.context, keyPackage);
-    if (!named.includes(bytesToText(ref))) keyPackages.push(keyPackage);
-  }
-  if (keyPackages.length === 0 || keyPackages.length === held.keyPackages.length) return false;
+async function tryLater(state: ConversationState, number: number, intent: Intent): Promise<void> {
+  const { environment, intents } = state;
   const step = state.step();
-  step.afterwards(state.intents.stage(step.batch, number, { ...held, keyPackages }));
+  const afresh = intent.type === "renew" ? { ...intent, keyPackages: [] } : intent;
+  const next =
+    afresh.type === "renew" || afresh.type === "return"
+      ? nextTry(afresh, environment.now(), environment.timing.poll)
+      : undefined;
+  step.afterwards(
+    next ? intents.stage(step.batch, number, next) : intents.stageOutcome(step.batch, number),
+  );
   await step.apply();
-  return true;
 }
 
 export async function settle(
@@ -121,38 +120,29 @@ export async function settle(
   await step.apply();
 }
 
-/** What there is no use in trying again for; undefined for what is temporary. */
-export function failureOf(error: unknown): ClientError | undefined {
-  if (error instanceof ClientError) {
-    return error.code === "storage" || error.code === "fenced" ? undefined : error;
-  }
-  const refusal = refusalOf(error);
-  if (refusal) return new ClientError("refused", refusal.message, { cause: error });
-  const service = causeOf(error, ServiceError);
-  if (service) {
-    return service.transient
-      ? undefined
-      : new ClientError("refused", service.code, { cause: error });
-  }
-  const mls = causeOf(error, MlsError);
-  return mls && mls.code !== "storage"
-    ? new ClientError("refused", mls.code, { cause: error })
-    : undefined;
+/** What a commit is to do beside what is proposed. */
+export interface Change {
+  /** The leaves that go. */
+  readonly removed?: readonly number[];
+  readonly added?: readonly Entrant[];
+  /** The group's links behind it; absent to leave them. */
+  readonly links?: readonly Link[];
 }
 
-interface Change {
-  readonly proposals: readonly Proposal[];
-  /** The group's links behind it; undefined to leave them. */
-  readonly links: readonly Link[] | undefined;
+/** A device that comes in. */
+export interface Entrant {
+  readonly keyPackage: Bytes;
+  /** The leaf that goes with it: of the same device, which can't follow. Whoever can't come in keeps it. */
+  readonly instead?: number;
 }
 
-/** What must be proposed for this intent; undefined if the group is that way already. */
+/** What must be committed for this intent; `over` if the group is that way already, `soon` or `later` for when to look again. */
 async function changeFor(
   state: ConversationState,
   group: Group,
   number: number,
   intent: Intent,
-): Promise<Change | undefined> {
+): Promise<Change | "over" | "soon" | "later"> {
   const links = linksOf(group.extensions);
   switch (intent.type) {
     case "add":
@@ -160,89 +150,124 @@ async function changeFor(
     case "remove": {
       const account = hex(intent.accountId);
       const leaves = state.roster.filter(({ accountId }) => accountId === account);
-      const proposals = leaves.map(
-        ({ leafIndex }): Proposal => ({ proposalType: "remove", removed: leafIndex }),
-      );
-      return proposals.length > 0 ? { proposals, links: undefined } : undefined;
+      return leaves.length > 0 ? { removed: leaves.map(({ leafIndex }) => leafIndex) } : "over";
     }
     case "invite": {
       const open = links.filter((link) => Number(link.expiresAt) * 1000 > state.environment.now());
       const there = links.some((link) => equal(link.signatureKey, intent.link.signatureKey));
-      return there ? undefined : { proposals: [], links: [...open, intent.link] };
+      return there ? "over" : { links: [...open, intent.link] };
     }
     case "release": {
       const leaf = group
         .members()
         .find(({ leafNode }) => equal(leafNode.signatureKey, intent.signatureKey));
-      if (!leaf) return undefined;
-      return { proposals: [{ proposalType: "remove", removed: leaf.leafIndex }], links: undefined };
+      return leaf ? { removed: [leaf.leafIndex] } : "over";
     }
-    case "renew": {
-      const proposals = await renewal(state, group, intent);
-      return proposals && { proposals, links: undefined };
-    }
+    case "renew":
+      return renewal(state, group, number, intent);
+    case "return":
+      return returns(state, group);
     case "refresh":
       // Any commit of ours brings fresh keys for our leaf.
-      return { proposals: [], links: undefined };
+      return {};
     case "revoke":
-      return links.length > 0 ? { proposals: [], links: [] } : undefined;
+      return links.length > 0 ? { links: [] } : "over";
   }
 }
 
-/** The account's devices, by key packages that are claimed once and kept until they are used. */
+/** The account's devices. */
 async function addition(
   state: ConversationState,
   group: Group,
   number: number,
-  intent: Extract<Intent, { type: "add" }>,
-): Promise<Change | undefined> {
+  intent: Addition,
+): Promise<Change | "over"> {
   const account = hex(intent.accountId);
-  if (state.roster.some(({ accountId }) => accountId === account)) return undefined;
-  let { keyPackages } = intent;
-  if (keyPackages.length === 0) {
-    const claimed = await claimFor(state, group, intent.accountId);
-    keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
-    const step = state.step();
-    if (keyPackages.length > 0) noteLeftOut(state, step, intent.accountId, claimed.keyPackages);
-    step.afterwards(state.intents.stage(step.batch, number, { ...intent, keyPackages }));
-    await step.apply();
+  if (state.roster.some(({ accountId }) => accountId === account)) return "over";
+  const added: Entrant[] = [];
+  for (const keyPackage of await keyPackagesFor(state, group, number, intent)) {
+    if (await acceptable(state, keyPackage)) added.push({ keyPackage });
   }
-  const proposals: Proposal[] = [];
-  for (const keyPackage of keyPackages) {
-    if (await acceptable(state, keyPackage)) {
-      proposals.push({ proposalType: "add", keyPackage: readKeyPackage(keyPackage) });
-    }
-  }
-  if (proposals.length === 0) {
+  if (added.length === 0) {
     throw new ClientError(
       "no-key-packages",
       "the service has no usable key package of the account",
     );
   }
-  return { proposals, links: undefined };
+  return { added };
 }
 
+/** Commits a change, without those whose devices are full. */
 async function compose(
   state: ConversationState,
   group: Group,
-  {
-    proposals,
-    links,
-    intent,
-    returns = false,
-  }: Change & {
-    readonly intent: number | undefined;
-    /** Whoever these proposals remove comes back with them. */
-    readonly returns?: boolean;
-  },
+  change: Change,
+  intent?: number,
 ): Promise<Outcome> {
-  const pending = group.pendingProposals.map(({ proposal }) => proposal);
-  const removes = [...(returns ? [] : proposals), ...pending].some(
-    ({ proposalType }) => proposalType === "remove",
-  );
+  let { added = [] } = change;
+  for (;;) {
+    try {
+      return await commitOnce(state, group, { ...change, added }, intent);
+    } catch (error) {
+      if (group.pendingCommit || added.length === 0 || !failureOf(error)) throw error;
+      const left = await withoutFull(state, added, error);
+      // Who comes back is looked for again, among the others.
+      const returning = added.some(({ instead }) => instead !== undefined);
+      if (left.length === 0 && returning) return "accepted";
+      // Whoever goes doesn't wait for those who can't come.
+      const isWhole = left.length === added.length;
+      if ((isWhole || left.length === 0) && !change.removed?.length) throw error;
+      added = isWhole ? [] : left;
+    }
+  }
+}
+
+/** Those whose devices a service did not name as full when it refused a commit. */
+async function withoutFull(
+  state: ConversationState,
+  added: readonly Entrant[],
+  error: unknown,
+): Promise<readonly Entrant[]> {
+  const refused = causeOf(error, ServiceError);
+  const named = refused?.code === "device-full" && refused.problem?.["keyPackages"];
+  if (!Array.isArray(named)) return added;
+  const { environment, directory, full } = state;
+  const left: Entrant[] = [];
+  const step = state.step();
+  for (const entrant of added) {
+    const { ref, leafNode } = await validateKeyPackage(state.context, entrant.keyPackage);
+    if (!named.includes(bytesToText(ref))) left.push(entrant);
+    else if (entrant.instead !== undefined) {
+      const { accountId, signatureKey } = await deviceOf(leafNode);
+      const isNews = !full.has(signatureKey);
+      full.set(signatureKey, environment.now() + environment.timing.poll);
+      if (isNews) tellLeftOut(step, accountId, directory.nameOf(accountId));
+    }
+  }
+  await step.apply();
+  return left;
+}
+
+async function commitOnce(
+  state: ConversationState,
+  group: Group,
+  { removed = [], added = [], links }: Change,
+  intent: number | undefined,
+): Promise<Outcome> {
+  const removal = (leafIndex: number): Proposal => ({ proposalType: "remove", removed: leafIndex });
+  const proposals = [
+    ...removed.map(removal),
+    ...added.flatMap(({ keyPackage, instead }): readonly Proposal[] => [
+      ...(instead === undefined ? [] : [removal(instead)]),
+      { proposalType: "add", keyPackage: readKeyPackage(keyPackage) },
+    ]),
+  ];
+  const someoneGoes =
+    removed.length > 0 ||
+    group.pendingProposals.some(({ proposal }) => proposal.proposalType === "remove");
   const before = linksOf(group.extensions);
   // Who is removed may know the links.
-  const after = removes ? [] : (links ?? before);
+  const after = someoneGoes ? [] : (links ?? before);
   const relinked: Proposal[] =
     after === before || (after.length === 0 && before.length === 0)
       ? []
@@ -268,18 +293,29 @@ async function compose(
   return push(state, group);
 }
 
+/**
+ * Posts a commit that is left from before: from before a restart, or from when no answer came. Where it is refused, what it was for is
+ * composed anew.
+ */
+export async function pushAgain(state: ConversationState, group: Group): Promise<Outcome> {
+  try {
+    return await push(state, group);
+  } catch (error) {
+    if (group.pendingCommit || isOfStorage(error)) throw error;
+    state.environment.log("commit", error);
+    return "lost";
+  }
+}
+
 /** Posts the pending commit. It stays pending where no answer comes (throws `ServiceError`). */
-export async function push(state: ConversationState, group: Group): Promise<Outcome> {
+async function push(state: ConversationState, group: Group): Promise<Outcome> {
   const bundle = group.pendingCommit;
   if (!bundle) return "lost";
   const { epoch } = group;
+  const body = await requestOf(state, bundle);
   let accepted: Accepted;
   try {
-    const request = await requestOf(state, bundle);
-    accepted = await state.environment.service.commit({
-      groupId: state.groupId,
-      body: request,
-    });
+    accepted = await state.environment.service.commit({ groupId: state.groupId, body });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
     if (error.code === "pending-proposals") {

@@ -9,30 +9,30 @@ import { type InboxEntry, type LogEntry, sha256 } from "@conclave/delivery/proto
 import type { Group } from "@conclave/mls";
 import { ClientError, type ConversationSummary, type Message } from "../api.ts";
 import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
+import { failureOf } from "../client-error.ts";
 import { encodeContent, textContent } from "../content/content.ts";
 import { messageIdOf } from "../content/frame.ts";
 import { workerError } from "../environment.ts";
 import { causeOf } from "../refusal.ts";
-import { count, put } from "../storage.ts";
+import { changes, count, put } from "../storage.ts";
 import { AGAIN, IDLE, Worker } from "../worker.ts";
 import {
-  commitIntent,
+  carryOut,
   commitPending,
   committable,
-  failureOf,
   MAX_RACES,
   type Outcome,
-  push,
+  pushAgain,
   settle,
 } from "./committing.ts";
 import { messagesBefore, messageView, waitingView } from "./history.ts";
+import { isCommon } from "./intents.ts";
 import { dropGroup, joinByLink, joinByWelcome } from "./joining.ts";
-import { askToReturn, bringBack } from "./readding.ts";
+import { askToReturn } from "./readding.ts";
 import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
 import { type Intent, KEYS, type OutboxEntry } from "./records.ts";
-import { lookAfterLeftOut } from "./renewing.ts";
 import { sendEntry } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -49,10 +49,8 @@ export class Conversation {
   #lookAt = 0;
   #races = 0;
   #receiptAt: number | undefined;
-  #proposalsAt: number | undefined;
-  /** There may be members to be brought back; when we are to do it, if nobody did. */
-  #reports = false;
-  #reportsAt: number | undefined;
+  /** When we do what every member wants alike, if nobody did. */
+  #commonAt: number | undefined;
   /** When we say again that we can't follow. */
   #askAt = 0;
   /** Where in the log the service refused a commit of what is proposed: it is tried again behind that. */
@@ -91,6 +89,7 @@ export class Conversation {
   /** The log may have more than we read. */
   lookAgain(): void {
     this.#behind = true;
+    this.state.intents.hurry();
     this.#worker.hurry();
   }
 
@@ -105,7 +104,11 @@ export class Conversation {
 
   /** There may be members that can't follow a commit. */
   lookAtReports(): void {
-    this.#reports = true;
+    const { intents, record } = this.state;
+    if (record.status !== "active") return;
+    const number = intents.find(({ type }) => type === "return") ?? intents.takeNumber();
+    // Nothing of it is stored.
+    intents.stage(changes(), number, { type: "return", tries: 0, at: 0 })();
     this.#worker.hurry();
   }
 
@@ -253,7 +256,6 @@ export class Conversation {
       this.#lookAt = now() + timing.poll;
       try {
         await catchUp(state, upTo);
-        if (due && state.group && !record.leaving) await lookAfterLeftOut(state);
       } catch (error) {
         this.#behind = true;
         throw error;
@@ -261,14 +263,12 @@ export class Conversation {
       return 0;
     }
     if (record.restored) return this.#askToReturn();
-    if (group.pendingCommit) return this.#after(await push(state, group));
+    if (group.pendingCommit) return this.#after(await pushAgain(state, group));
     if (record.leaving) await this.#proposeLeaving(group);
     else {
       const pause = await this.#commit(group);
       if (pause !== undefined) return pause;
     }
-    const back = await this.#bringBack(group);
-    if (back !== undefined) return back;
     const first = state.outbox.first();
     if (first) {
       await sendEntry(state, group, ...first);
@@ -280,7 +280,7 @@ export class Conversation {
   /** What came into outbox and intents while we were being taken out. */
   async #clear(): Promise<number> {
     const { state } = this;
-    if (state.outbox.first() || state.intents.first()) {
+    if (state.outbox.first() || state.intents.size > 0) {
       const step = state.step();
       stageLeft(state, step);
       await step.apply();
@@ -313,22 +313,26 @@ export class Conversation {
   /** Commits what is proposed or wanted, if anything is; undefined if not. */
   async #commit(group: Group): Promise<number | undefined> {
     const { state } = this;
-    const intent = state.intents.first();
+    const { intents, outbox, environment } = state;
+    const { now, timing } = environment;
     const stuck = this.#refusedAt === state.position.cursor;
+    const proposed = committable(group) && !stuck;
+    const own = intents.due(now(), (intent) => !isCommon(intent));
+    const common = intents.due(now(), isCommon);
     // What every member wants alike: each gives the others a chance to be first.
-    const releases = intent?.[1].type === "release" || intent?.[1].type === "renew";
-    if (!committable(group) && !releases) this.#proposalsAt = undefined;
-    else if (!stuck) {
-      // A member with proposals pending commits them before it sends (RFC 9420 §12.4).
-      const { now, timing } = state.environment;
-      this.#proposalsAt ??= now() + Math.random() * timing.proposals;
-      const due = state.outbox.first() !== undefined || now() >= this.#proposalsAt;
-      if (!due && (releases || !intent)) return undefined;
-      if (committable(group)) return this.#after(await this.#commitPending(group));
+    if (!proposed && !common) this.#commonAt = undefined;
+    else this.#commonAt ??= now() + Math.random() * timing.proposals;
+    const at = this.#commonAt;
+    const isOurs = at !== undefined && (outbox.first() !== undefined || now() >= at);
+    // A member with proposals pending commits them before it sends (RFC 9420 §12.4).
+    if (proposed && (isOurs || own)) return this.#after(await this.#commitPending(group));
+    const next = own ?? (isOurs ? common : undefined);
+    if (next) {
+      if (next === common) this.#commonAt = undefined;
+      return this.#after(await carryOut(state, group, ...next), next);
     }
-    if (intent) return this.#after(await commitIntent(state, group, ...intent));
     // Before the proposals are committed, nothing can be sent.
-    return stuck && committable(group) ? this.#poll() : undefined;
+    return stuck && committable(group) ? this.#pause() : undefined;
   }
 
   /** What others proposed. A refusal that will not change is told, and the log decides when to try again. */
@@ -358,43 +362,21 @@ export class Conversation {
     return Math.min(this.#poll(), Math.max(1, this.#askAt - now()));
   }
 
-  /** Brings back who can't follow; undefined where there is nothing to do yet. The others get a chance to be first. */
-  async #bringBack(group: Group): Promise<number | undefined> {
-    const { state } = this;
-    const { now, timing, log } = state.environment;
-    if (!this.#reports || state.record.leaving) return undefined;
-    this.#reportsAt ??= now() + Math.random() * timing.proposals;
-    if (now() < this.#reportsAt) return undefined;
-    this.#reportsAt = undefined;
-    this.#reports = false;
-    try {
-      const outcome = await bringBack(state, group);
-      // Whoever was first may not have brought back all.
-      this.#reports = outcome !== undefined;
-      if (outcome) return this.#after(outcome);
-      return state.intents.first() ? 0 : undefined;
-    } catch (error) {
-      if (!failureOf(error)) {
-        this.#reports = true;
-        throw error;
-      }
-      log("bringing members back", error);
-      return undefined;
-    }
-  }
-
-  /** A race that was lost is run again a little later; after too many, what was wanted is given up. */
-  async #after(outcome: Outcome): Promise<number> {
+  /** A race that was lost is run again a little later; after too many, what was wanted is given up, or put off. */
+  async #after(outcome: Outcome, wanted?: readonly [number, Intent]): Promise<number> {
     if (outcome === "accepted") {
       this.#races = 0;
       return 0;
     }
     this.#races++;
-    const intent = this.state.intents.first();
-    if (this.#races < MAX_RACES || !intent) return AGAIN;
+    if (this.#races < MAX_RACES || !wanted) return AGAIN;
     this.#races = 0;
-    const busy = new ClientError("busy", "others kept changing the group");
-    await settle(this.state, intent[0], busy);
+    const [number, intent] = wanted;
+    const { intents, environment } = this.state;
+    const { now, timing } = environment;
+    if (isCommon(intent)) intents.putOff(number, { now: now(), retry: timing.retry });
+    else
+      await settle(this.state, number, new ClientError("busy", "others kept changing the group"));
     return 0;
   }
 
@@ -443,9 +425,7 @@ export class Conversation {
   async #rest(): Promise<number> {
     const { state } = this;
     const { now, timing } = state.environment;
-    let pause = this.#poll();
-    if (this.#proposalsAt !== undefined) pause = Math.min(pause, this.#proposalsAt - now());
-    if (this.#reportsAt !== undefined) pause = Math.min(pause, this.#reportsAt - now());
+    let pause = this.#pause();
     if (receiptDue(state)) {
       this.#receiptAt ??= now() + timing.receipt;
       if (now() >= this.#receiptAt) {
@@ -465,6 +445,14 @@ export class Conversation {
     step.position = { ...step.position, reported: step.position.lastReceived };
     step.outbox(state.outbox.takeNumber(), this.#entry("receipt", "", content));
     await step.apply();
+  }
+
+  /** Until something is to be committed, or looked at. */
+  #pause(): number {
+    const { intents, environment } = this.state;
+    const now = environment.now();
+    const next = Math.min(intents.nextTime(now), this.#commonAt ?? Number.POSITIVE_INFINITY);
+    return Math.max(1, Math.min(this.#poll(), next - now));
   }
 
   /** Without a doorbell, the log is looked at now and then. */

@@ -19,6 +19,7 @@ import { type Bytes, decode } from "@conclave/mls/codec";
 import { PublicGroup } from "@conclave/mls/public-group";
 import { ClientError, type InvitationPreview } from "../api.ts";
 import { equal, hex } from "../bytes.ts";
+import { failureOf } from "../client-error.ts";
 import { capabilitiesOf, type Environment, mlsContext } from "../environment.ts";
 import {
   type LinkKeys,
@@ -30,7 +31,7 @@ import {
 } from "../invitation.ts";
 import { causeOf, Refusal, refusalOf } from "../refusal.ts";
 import { boolean, ordinal, put } from "../storage.ts";
-import { failureOf, type Outcome, requestOf } from "./committing.ts";
+import { type Outcome, requestOf } from "./committing.ts";
 import { catchUp } from "./reading.ts";
 import { JoinRecord, KEYS } from "./records.ts";
 import { rosterOf } from "./roster.ts";

@@ -12,20 +12,14 @@ import {
   sha256,
   signReport,
 } from "@conclave/delivery/protocol";
-import {
-  type Group,
-  type LeafNode,
-  MlsError,
-  type Proposal,
-  readKeyPackage,
-  reportCommit,
-} from "@conclave/mls";
+import { type Group, type LeafNode, MlsError, readKeyPackage, reportCommit } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { equal, hex } from "../bytes.ts";
 import { newKeyPackage } from "../key-packages.ts";
+import { causeOf } from "../refusal.ts";
 import { put, read } from "../storage.ts";
 import { acceptable } from "./claiming.ts";
-import { commitReturns, type Outcome } from "./committing.ts";
+import type { Change, Entrant } from "./committing.ts";
 import { KEYS, ShutOut } from "./records.ts";
 import { noticeRevoked } from "./renewing.ts";
 import type { ConversationState } from "./state.ts";
@@ -91,35 +85,57 @@ async function proofOf(
   }
 }
 
-/** Brings back those who say that they can't follow, if there are any, and wants the devices out that are revoked. */
-export async function bringBack(
+/** Who says that it can't follow, each in the place of its old leaf. Throws `ServiceError`. */
+export async function returns(
   state: ConversationState,
   group: Group,
-): Promise<Outcome | undefined> {
-  const { groupId } = state;
-  const { reports, revoked } = await state.environment.service.reports({ groupId });
+): Promise<Change | "over" | "later"> {
+  const { groupId, environment } = state;
+  const { reports, revoked } = await environment.service.reports({ groupId });
   await noticeRevoked(state, revoked);
   const leaving = group.pendingProposals.flatMap(({ proposal }) =>
     proposal.proposalType === "remove" ? [proposal.removed] : [],
   );
   const replaced = new Set([group.ownLeafIndex, ...leaving]);
-  const proposals: Proposal[] = [];
+  const added: Entrant[] = [];
+  // As long as the service says that somebody is to go, it is looked whether that is so.
+  let waits = revoked.length > 0;
   for (const { report } of reports) {
-    if (proposals.length >= 2 * AT_ONCE) break;
+    if (added.length === AT_ONCE) break;
     const returning = await opened(state, group, report);
     if (!returning || replaced.has(returning.leafIndex)) continue;
-    if (!(await acceptable(state, returning.keyPackage))) continue;
-    replaced.add(returning.leafIndex);
-    proposals.push(
-      { proposalType: "remove", removed: returning.leafIndex },
-      { proposalType: "add", keyPackage: readKeyPackage(returning.keyPackage) },
-    );
+    const { leafIndex, keyPackage, signatureKey } = returning;
+    const isFull = (state.full.get(signatureKey) ?? 0) > environment.now();
+    const mayEnter = isFull ? undefined : await isAcceptable(state, keyPackage);
+    waits ||= mayEnter === undefined;
+    if (!mayEnter) continue;
+    replaced.add(leafIndex);
+    added.push({ keyPackage, instead: leafIndex });
   }
-  return proposals.length > 0 ? commitReturns(state, group, proposals) : undefined;
+  if (added.length > 0) return { added };
+  return waits ? "later" : "over";
+}
+
+/** Undefined where it can't be known now. */
+async function isAcceptable(
+  state: ConversationState,
+  keyPackage: Bytes,
+): Promise<boolean | undefined> {
+  try {
+    return await acceptable(state, keyPackage);
+  } catch (error) {
+    if (causeOf(error, ServiceError)) return undefined;
+    throw error;
+  }
 }
 
 function leafOf(group: Group, leafIndex: number): LeafNode | undefined {
   return group.members().find((member) => member.leafIndex === leafIndex)?.leafNode;
+}
+
+interface Returning extends Report {
+  readonly leafIndex: number;
+  readonly signatureKey: string;
 }
 
 /** Whose leaf a report speaks for, if that member signed it for the leaf that it still has in this group: it has not come back since. */
@@ -127,7 +143,7 @@ async function opened(
   { roster, groupId }: ConversationState,
   group: Group,
   bytes: Bytes,
-): Promise<(Report & { readonly leafIndex: number }) | undefined> {
+): Promise<Returning | undefined> {
   const claimed = reportedKeyPackage(bytes);
   if (!claimed) return undefined;
   let leafKey: Bytes;
@@ -139,7 +155,8 @@ async function opened(
   const seat = roster.find(({ signatureKey }) => signatureKey === hex(leafKey));
   const report = seat && (await openReport(bytes, leafKey));
   if (!seat || !report || !equal(report.groupId, groupId)) return undefined;
-  const { leafIndex } = seat;
+  const { leafIndex, signatureKey } = seat;
   const current = leafOf(group, leafIndex)?.encryptionKey;
-  return current && equal(current, report.encryptionKey) ? { ...report, leafIndex } : undefined;
+  if (!current || !equal(current, report.encryptionKey)) return undefined;
+  return { ...report, leafIndex, signatureKey };
 }

@@ -10,6 +10,7 @@ import { ClientError } from "../api.ts";
 import { equal, fromHex, hex } from "../bytes.ts";
 import { boolean, endOf, ordinal, put } from "../storage.ts";
 import { type Intent, KEYS, type MembershipChange } from "./records.ts";
+import { stageFollowUp, stageNoRenewal } from "./renewing.ts";
 import { deviceOf } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
 
@@ -34,7 +35,8 @@ export async function readCommit(
     return;
   }
   settleOutbox(state, step);
-  if (event.own) await settleIntent(state, step);
+  await settleRenewals(state, step, event);
+  if (event.own) await settleIntent(state, step, event);
   restateLeaving(state, step, group, { event, proposals });
 }
 
@@ -168,12 +170,34 @@ function settleOutbox(state: ConversationState, step: Step): void {
   }
 }
 
+/** Whoever is taken out stays out, but for what a commit of ours is for itself. */
+async function settleRenewals(
+  state: ConversationState,
+  step: Step,
+  { summary }: CommitEvent["event"],
+): Promise<void> {
+  const removed = new Set(summary.removed.map(({ leafIndex }) => leafIndex));
+  const leaves = summary.added.map(({ leafNode }) => leafNode);
+  if (summary.external && summary.pathLeaf) leaves.push(summary.pathLeaf);
+  const added = await Promise.all(leaves.map(deviceOf));
+  const remaining = [...state.roster.filter(({ leafIndex }) => !removed.has(leafIndex)), ...added];
+  const there = new Set(remaining.map(({ accountId }) => accountId));
+  for (const { accountId, leafIndex } of state.roster) {
+    if (removed.has(leafIndex) && !there.has(accountId)) stageNoRenewal(state, step, accountId);
+  }
+}
+
 /** Our commit won: what it was for is done. */
-async function settleIntent(state: ConversationState, step: Step): Promise<void> {
+async function settleIntent(
+  state: ConversationState,
+  step: Step,
+  { summary }: CommitEvent["event"],
+): Promise<void> {
   const key = KEYS.composing(state.id);
   const composing = await state.storage.get(key);
   if (!composing) return;
   step.batch.delete.push(key);
   const number = Number.parseInt(new TextDecoder().decode(composing), 16);
   step.afterwards(state.intents.stageOutcome(step.batch, number));
+  stageFollowUp(state, step, number, summary);
 }

@@ -45,9 +45,6 @@ export const KEYS = {
   outboxEntry: (id: ConversationId, number: number): string => `outbox/${id}/${ordinal(number)}`,
   /** The caller's key of a message that was put into the outbox once. */
   written: (id: ConversationId, keyHash: string): string => `written/${id}/${keyHash}`,
-  /** Accounts of which a device could not be added yet. */
-  allAwaited: (id: ConversationId): string => `awaited/${id}/`,
-  awaited: (id: ConversationId, accountId: string): string => `awaited/${id}/${accountId}`,
   intents: (id: ConversationId): string => `intent/${id}/`,
   intent: (id: ConversationId, number: number): string => `intent/${id}/${ordinal(number)}`,
   peers: (id: ConversationId): string => `peer/${id}/`,
@@ -184,18 +181,44 @@ export const OutboxEntry: Codec<OutboxEntry> = struct({
   failure: optional(utf8),
 });
 
-/** What the person wants the group to become. Kept until a commit made it so. */
+/** What is wanted of the group. Kept until a commit made it so. */
 export type Intent =
-  | { readonly type: "add"; readonly accountId: Bytes; readonly keyPackages: readonly Bytes[] }
+  | Addition
   | { readonly type: "remove"; readonly accountId: Bytes }
   | { readonly type: "invite"; readonly link: InvitedLink }
   | { readonly type: "revoke" }
   /** A device that asked to be taken out, in an epoch that a joiner ended: the proposal is void, what it asked for stays. */
   | { readonly type: "release"; readonly signatureKey: Bytes }
-  /** The account's list revokes devices that are in: they go, and those that are new come. */
-  | { readonly type: "renew"; readonly accountId: Bytes }
+  | Renewal
   /** Our leaf came by a last resort: it gets fresh keys, by a commit that does nothing else. */
-  | { readonly type: "refresh" };
+  | { readonly type: "refresh" }
+  | Return;
+
+/** The account's devices come in, by key packages that are claimed once and kept here until they are used. */
+export interface Addition {
+  readonly type: "add";
+  readonly accountId: Bytes;
+  readonly keyPackages: readonly Bytes[];
+}
+
+/** What is tried so many times, each a while after the one before. */
+interface Repeated {
+  readonly tries: number;
+  /** Not before: milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** The account's list revokes devices that are in: they go, and those that are new come. From the second try on, those that our own commit left out come. */
+export interface Renewal extends Repeated {
+  readonly type: "renew";
+  readonly accountId: Bytes;
+  readonly keyPackages: readonly Bytes[];
+}
+
+/** There may be members that can't follow: they are brought back. It is not stored: the service is asked anew after a start. */
+export interface Return extends Repeated {
+  readonly type: "return";
+}
 
 /** As it will stand in the group's context. */
 export interface InvitedLink {
@@ -212,23 +235,19 @@ const InvitedLink: Codec<InvitedLink> = struct({
   maxUses: uint32,
 });
 
-export const Intent: Codec<Intent> = select<"type", Intent>("type", uint8, {
+export type StoredIntent = Exclude<Intent, Return>;
+export const StoredIntent: Codec<StoredIntent> = select<"type", StoredIntent>("type", uint8, {
   add: [1, struct({ accountId: fixed(32), keyPackages: vector(opaque) })],
   remove: [2, struct({ accountId: fixed(32) })],
   invite: [3, struct({ link: InvitedLink })],
   revoke: [4, struct({})],
   release: [5, struct({ signatureKey: opaque })],
-  renew: [6, struct({ accountId: fixed(32) })],
   refresh: [7, struct({})],
+  renew: [
+    8,
+    struct({ accountId: fixed(32), keyPackages: vector(opaque), tries: count, at: count }),
+  ],
 });
-
-/** A device of the account had no key package when it was to be added. */
-export interface Awaited {
-  readonly tries: number;
-  /** When it is tried again: milliseconds since the Unix epoch. */
-  readonly at: number;
-}
-export const Awaited: Codec<Awaited> = struct({ tries: count, at: count });
 
 /** A commit that we can't follow. */
 export interface ShutOut {

@@ -1,142 +1,156 @@
 /**
  * An account that has other devices than the group knows of: those that its root key revoked go, and those that it lists anew come.
- * Any member carries this out; the account's signed list says so, and nobody's word.
+ * Any member carries this out; the account's signed list says so, and nobody's word. Whoever took the old ones out, or added the
+ * account, goes on to add those of its devices that could not be yet.
  * @module
  */
 
 import { ServiceError } from "@conclave/delivery/client";
 import type { Device, DeviceList } from "@conclave/delivery/protocol";
-import { type Group, type Proposal, readKeyPackage } from "@conclave/mls";
-import { type Bytes, decode } from "@conclave/mls/codec";
-import { equal, fromHex, hex } from "../bytes.ts";
+import { type CommitSummary, type Group, readKeyPackage } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { equal, hex } from "../bytes.ts";
 import { refusalOf } from "../refusal.ts";
-import { put } from "../storage.ts";
-import { acceptable, claimFor } from "./claiming.ts";
-import { Awaited, type Intent, KEYS } from "./records.ts";
+import { acceptable, keyPackagesFor } from "./claiming.ts";
+import type { Change } from "./committing.ts";
+import { nextTry } from "./intents.ts";
+import type { Intent, Renewal } from "./records.ts";
 import type { Seat } from "./roster.ts";
 import type { ConversationState, Step } from "./state.ts";
 
-/** How long after a revocation a device that is new waits to be added with the same commit, in milliseconds: it has yet to upload its key packages. */
-const PATIENCE = 30_000;
+/** The longest for which an account is not asked about, in milliseconds. */
+const LONGEST_PEACE = 3_600_000;
 
-/** Wants what the lists of these accounts say. Throws `ServiceError`. */
+/**
+ * Wants what the lists of these accounts say, which the service says revoke devices that are in. Of one whose list doesn't, it is asked
+ * less and less often, whatever rings.
+ */
 export async function noticeRevoked(
   state: ConversationState,
   accounts: readonly Bytes[],
 ): Promise<void> {
+  const { environment, intents, roster, unrevoked } = state;
+  const { now, timing } = environment;
   for (const accountId of accounts) {
-    const list = await listOf(state, accountId);
-    if (!list || revokedSeats(state, list, accountId).length === 0) continue;
-    const isWanted = (intent: Intent) =>
-      intent.type === "renew" && equal(intent.accountId, accountId);
-    if (state.intents.find(isWanted) !== undefined) continue;
+    const id = hex(accountId);
+    const { times = 0, until = 0 } = unrevoked.get(id) ?? {};
+    const isWanted = intents.due(now(), (intent) => isRenewalOf(intent, id)) !== undefined;
+    const isIn = roster.some((seat) => seat.accountId === id);
+    if (!isIn || isWanted || until > now()) continue;
     const step = state.step();
-    const intent = { type: "renew", accountId } as const;
-    step.afterwards(state.intents.stage(step.batch, state.intents.takeNumber(), intent));
+    wantRenewal(state, step, { type: "renew", accountId, keyPackages: [], tries: 0, at: 0 });
     await step.apply();
+    const peace = Math.min(LONGEST_PEACE, timing.poll * 2 ** Math.min(times, 16));
+    unrevoked.set(id, { times: times + 1, until: now() + peace });
   }
 }
 
-/** After so many tries a device is left out for good; each waits twice as long as the one before. */
-const TRIES = 12;
-
-/** Which of the account's devices had no key package: the person is told, and it is tried again later. */
-export function noteLeftOut(
-  state: ConversationState,
-  step: Step,
-  accountId: Bytes,
-  claimed: readonly { readonly deviceId: Bytes }[],
-): void {
-  const id = hex(accountId);
-  const list = state.directory.known(id)?.list;
-  const served = new Set(claimed.map(({ deviceId }) => hex(deviceId)));
-  const isLeftOut = ({ deviceId, revokedAt }: Device): boolean =>
-    revokedAt === 0n && !served.has(hex(deviceId));
-  if (!list?.devices.some(isLeftOut)) return;
-  const { now, timing } = state.environment;
-  put(step.batch, KEYS.awaited(state.id, id), Awaited, { tries: 0, at: now() + timing.poll });
-  step.warn({ code: "device-left-out", accountId: id, subject: list.name });
+function isRenewalOf(intent: Intent, accountId: string): intent is Renewal {
+  return intent.type === "renew" && hex(intent.accountId) === accountId;
 }
 
-/** Wants those in whose time has come. Throws `ServiceError`. */
-export async function lookAfterLeftOut(state: ConversationState): Promise<void> {
-  const { storage, environment, directory } = state;
-  const prefix = KEYS.allAwaited(state.id);
-  for (const [key, bytes] of await storage.list(prefix)) {
-    const { tries, at } = decode(Awaited, bytes);
-    if (environment.now() < at) continue;
-    const accountId = key.slice(prefix.length);
-    const list = (await listOf(state, fromHex(accountId))) ?? directory.known(accountId)?.list;
-    const isIn = state.roster.some((seat) => seat.accountId === accountId);
-    const step = state.step();
-    if (!isIn || !list || freshDevices(state, list).length === 0 || tries === TRIES) {
-      step.batch.delete.push(key);
-    } else {
-      const pause = environment.timing.poll * 2 ** tries;
-      put(step.batch, key, Awaited, { tries: tries + 1, at: environment.now() + pause });
-      const intent = { type: "renew", accountId: fromHex(accountId) } as const;
-      step.afterwards(state.intents.stage(step.batch, state.intents.takeNumber(), intent));
-    }
-    await step.apply();
-  }
+/** One of an account is enough: it is done at the earlier time. `over`: one that this is to follow. */
+function wantRenewal(state: ConversationState, step: Step, wanted: Renewal, over?: number): void {
+  const { intents } = state;
+  const id = hex(wanted.accountId);
+  const number = intents.find((intent, n) => n !== over && isRenewalOf(intent, id));
+  const held = number === undefined ? undefined : intents.get(number);
+  const next = held?.type === "renew" ? { ...held, at: Math.min(held.at, wanted.at) } : wanted;
+  step.afterwards(intents.stage(step.batch, number ?? intents.takeNumber(), next));
 }
 
-/** Those of the list that may be in and are not. */
-function freshDevices({ roster }: ConversationState, list: DeviceList): readonly Device[] {
-  const seated = new Set(roster.map(({ signatureKey }) => signatureKey));
-  return list.devices.filter(
-    ({ revokedAt, signatureKey }) => revokedAt === 0n && !seated.has(hex(signatureKey)),
-  );
-}
-
-/** What has to be proposed; undefined where nothing is left to do. Throws a transient `ServiceError` where it is too early. */
+/** What has to be committed; `over` where nothing is left to do, `soon` and `later` for when to look again. Throws `ServiceError`. */
 export async function renewal(
   state: ConversationState,
   group: Group,
-  { accountId }: Extract<Intent, { type: "renew" }>,
-): Promise<readonly Proposal[] | undefined> {
+  number: number,
+  intent: Renewal,
+): Promise<Change | "over" | "soon" | "later"> {
+  const { accountId, tries } = intent;
   const list = await listOf(state, accountId);
-  if (!list) return undefined;
-  const gone = revokedSeats(state, list, accountId);
-  // Nobody commits its own removal; and who was taken out meanwhile stays out.
-  if (gone.some(({ leafIndex }) => leafIndex === group.ownLeafIndex)) return undefined;
-  if (!state.roster.some((seat) => equal(seat.accountIdBytes, accountId))) return undefined;
-  const proposals: Proposal[] = gone.map(({ leafIndex }) => ({
-    proposalType: "remove",
-    removed: leafIndex,
-  }));
-  const fresh = freshDevices(state, list);
-  if (fresh.length === 0) return proposals.length > 0 ? proposals : undefined;
-  for (const { keyPackage } of await claimed(state, group, accountId)) {
-    const read = readKeyPackage(keyPackage);
-    const isFresh = fresh.some((one) => equal(one.signatureKey, read.leafNode.signatureKey));
-    if (isFresh && (await acceptable(state, keyPackage))) {
-      proposals.push({ proposalType: "add", keyPackage: read });
-    }
+  const gone = list ? revokedSeats(state, list, accountId) : [];
+  if (gone.length > 0) state.unrevoked.delete(hex(accountId));
+  // Nobody commits its own removal.
+  if (!list || gone.some(({ leafIndex }) => leafIndex === group.ownLeafIndex)) return "over";
+  if (gone.length === 0 && tries === 0) return "over";
+  const removed = gone.map(({ leafIndex }) => leafIndex);
+  const fresh = devicesOutside(list, state.roster);
+  if (fresh.length === 0) return removed.length > 0 ? { removed } : "over";
+  let added: readonly Bytes[] = [];
+  try {
+    added = await freshKeyPackages(state, group, number, intent, fresh);
+  } catch (error) {
+    // Whoever is to go doesn't stay for what else fails.
+    if (removed.length === 0 || !(error instanceof ServiceError)) throw error;
   }
-  if (gone.length === 0) return proposals.length > 0 ? proposals : undefined;
-  // Of those that go now: a list may name any time for its other devices.
-  const keys = new Set(gone.map(({ signatureKey }) => signatureKey));
-  const going = list.devices.filter((one) => keys.has(hex(one.signatureKey)));
-  const since = Math.max(...going.map(({ revokedAt }) => Number(revokedAt) * 1000));
-  if (proposals.length === gone.length && state.environment.now() < since + PATIENCE) {
-    throw new ServiceError("no-key-packages", "the new device has none yet", { transient: true });
-  }
-  return proposals;
+  if (added.length > 0) return { removed, added: added.map((keyPackage) => ({ keyPackage })) };
+  if (removed.length === 0) return "later";
+  // A new device has yet to upload its key packages: one commit for both is best.
+  const { now, timing } = state.environment;
+  const since = state.intents.putOffSince(number) ?? now();
+  return now() < since + timing.patience ? "soon" : { removed };
 }
 
-/** None of an account that can't be reached. */
-async function claimed(
+async function freshKeyPackages(
   state: ConversationState,
   group: Group,
-  accountId: Bytes,
-): Promise<readonly { readonly keyPackage: Bytes }[]> {
-  try {
-    return (await claimFor(state, group, accountId)).keyPackages;
-  } catch (error) {
-    if (error instanceof ServiceError && error.code === "not-found") return [];
-    throw error;
+  number: number,
+  intent: Renewal,
+  fresh: readonly Device[],
+): Promise<readonly Bytes[]> {
+  const usable: Bytes[] = [];
+  for (const keyPackage of await keyPackagesFor(state, group, number, intent)) {
+    const { leafNode } = readKeyPackage(keyPackage);
+    const isFresh = fresh.some((one) => equal(one.signatureKey, leafNode.signatureKey));
+    if (isFresh && (await acceptable(state, keyPackage))) usable.push(keyPackage);
   }
+  return usable;
+}
+
+/** An own commit that was to bring in an account's devices is in the log: those that it left out are told of, and tried again. */
+export function stageFollowUp(
+  state: ConversationState,
+  step: Step,
+  number: number,
+  { added, removed }: Pick<CommitSummary, "added" | "removed">,
+): void {
+  const intent = state.intents.get(number);
+  if (intent?.type !== "add" && intent?.type !== "renew") return;
+  const { accountId } = intent;
+  const list = state.directory.known(hex(accountId))?.list;
+  const gone = new Set(removed.map(({ leafIndex }) => leafIndex));
+  const seats = [
+    ...state.roster.filter(({ leafIndex }) => !gone.has(leafIndex)),
+    ...added.map(({ leafNode }) => ({ signatureKey: hex(leafNode.signatureKey) })),
+  ];
+  if (!list || devicesOutside(list, seats).length === 0) return;
+  const tries = intent.type === "renew" ? intent.tries : 0;
+  const { now, timing } = state.environment;
+  const wanted = { type: "renew", accountId, keyPackages: [], tries, at: 0 } as const;
+  const next = nextTry(wanted, now(), timing.poll);
+  if (next) wantRenewal(state, step, next, number);
+  if (tries === 0) tellLeftOut(step, hex(accountId), list.name);
+}
+
+export function tellLeftOut(step: Step, accountId: string, subject: string): void {
+  step.warn({ code: "device-left-out", accountId, subject });
+}
+
+/** What the account's list says is of no concern any more: it was taken out. */
+export function stageNoRenewal(state: ConversationState, step: Step, accountId: string): void {
+  const number = state.intents.find((intent) => isRenewalOf(intent, accountId));
+  if (number !== undefined) step.afterwards(state.intents.stageOutcome(step.batch, number));
+}
+
+/** Those of the list that may be in and have none of these seats. */
+function devicesOutside(
+  list: DeviceList,
+  seats: readonly Pick<Seat, "signatureKey">[],
+): readonly Device[] {
+  const seated = new Set(seats.map(({ signatureKey }) => signatureKey));
+  return list.devices.filter(
+    ({ revokedAt, signatureKey }) => revokedAt === 0n && !seated.has(hex(signatureKey)),
+  );
 }
 
 async function listOf(
@@ -152,15 +166,14 @@ async function listOf(
   }
 }
 
-/** The leaves of the account's devices that are revoked by now. */
+/** The leaves of the account's devices that are revoked, at whatever time: whoever lists a time to come wants them out, too. */
 function revokedSeats(
-  { roster, environment }: ConversationState,
+  { roster }: ConversationState,
   list: DeviceList,
   accountId: Bytes,
 ): readonly Seat[] {
-  const isRevoked = ({ revokedAt }: Device): boolean =>
-    revokedAt !== 0n && Number(revokedAt) * 1000 <= environment.now() + 1000;
-  const keys = new Set(list.devices.filter(isRevoked).map((one) => hex(one.signatureKey)));
+  const revoked = list.devices.filter(({ revokedAt }) => revokedAt !== 0n);
+  const keys = new Set(revoked.map(({ signatureKey }) => hex(signatureKey)));
   return roster.filter(
     (seat) => equal(seat.accountIdBytes, accountId) && keys.has(seat.signatureKey),
   );

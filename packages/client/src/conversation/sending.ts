@@ -7,6 +7,8 @@
 import { ServiceError } from "@conclave/delivery/client";
 import { type Accepted, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
+import { failureOf } from "../client-error.ts";
 import { encodeFrame } from "../content/frame.ts";
 import { loseStep } from "./out-of-step.ts";
 import { catchUp, readEntry } from "./reading.ts";
@@ -20,7 +22,15 @@ export async function sendEntry(
   number: number,
   entry: OutboxEntry,
 ): Promise<void> {
-  const message = entry.ciphertext?.message ?? (await encrypt(state, group, number, entry));
+  let message: Bytes;
+  try {
+    message = entry.ciphertext?.message ?? (await encrypt(state, group, number, entry));
+  } catch (error) {
+    const failure = failureOf(error);
+    if (!failure) throw error;
+    await giveUp(state, number, failure.message);
+    return;
+  }
   const { epoch } = group;
   let accepted: Accepted;
   try {
@@ -54,7 +64,7 @@ async function encrypt(
   group: Group,
   number: number,
   entry: OutboxEntry,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Bytes> {
   const step = state.step();
   const sequence = entry.sequence ?? step.position.nextSequence;
   if (entry.sequence === undefined) {

@@ -9,6 +9,7 @@ import { type LogEntry, linksOf } from "@conclave/delivery/protocol";
 import { type Batch, type Group, loadGroup, type MlsContext } from "@conclave/mls";
 import { type Bytes, decode } from "@conclave/mls/codec";
 import {
+  type AccountId,
   ClientError,
   type ConversationId,
   type ConversationSummary,
@@ -55,6 +56,11 @@ export class ConversationState implements History {
   judgedAt = 0;
   /** The log had a commit that we refused, or what comes behind one: the group may have gone on by it. */
   refusedCommit = false;
+  /** Accounts of which the service says that devices are revoked, and the list may not: until when it isn't asked for again. */
+  readonly unrevoked: Map<AccountId, { readonly times: number; readonly until: number }> =
+    new Map();
+  /** Devices that could take in no group when they were to be brought back: until when it isn't tried again. */
+  readonly full: Map<string, number> = new Map();
   /** The log had a gap: an honest service has one where it was restored from a copy of before. */
   gap = false;
 

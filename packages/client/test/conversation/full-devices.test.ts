@@ -5,16 +5,18 @@ import {
   type Device,
   encodeDeviceIdentity,
   type SigningKey,
+  sha256,
   signDeviceList,
 } from "@conclave/delivery/protocol";
 import { createKeyPackage, memoryStorage } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { fromHex } from "../../src/bytes.ts";
 import { capabilitiesOf, leafLifetime, SUITE } from "../../src/environment.ts";
-import { type Client, ClientError } from "../../src/index.ts";
+import { type Client, ClientError, type Fetch } from "../../src/index.ts";
 import { hostileService } from "../hostile/hostile-service.ts";
-import { conversation, createWorld, until, type World } from "../world.ts";
+import { conversation, createWorld, until, untilMembers, type World } from "../world.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -39,8 +41,14 @@ async function newKey(): Promise<SigningKey> {
   };
 }
 
+interface Account {
+  readonly clients: readonly DeliveryClient[];
+  /** The next list, by which the first device is revoked. */
+  readonly revokeFirst: () => Promise<void>;
+}
+
 /** An account with two devices, which do nothing but to have key packages at the service. */
-async function twoDevices(name: string): Promise<readonly DeliveryClient[]> {
+async function twoDevices(name: string): Promise<Account> {
   const rootKey = await newKey();
   const accountId = await accountIdOf(rootKey.publicKey);
   const devices = await Promise.all(
@@ -53,17 +61,15 @@ async function twoDevices(name: string): Promise<readonly DeliveryClient[]> {
     }),
   );
   const seconds = BigInt(Math.floor(Date.now() / 1000));
-  const list = await signDeviceList(
-    {
-      name,
-      version: 1n,
-      previousHash: new Uint8Array(0),
-      issuedAt: seconds,
-      expiresAt: seconds + 86400n,
-      devices: devices.map(({ device }) => device),
-    },
-    rootKey,
-  );
+  const first = {
+    name,
+    version: 1n,
+    previousHash: new Uint8Array(0),
+    issuedAt: seconds,
+    expiresAt: seconds + 86400n,
+    devices: devices.map(({ device }) => device),
+  };
+  const list = await signDeviceList(first, rootKey);
   const clients = devices.map(({ signIn, device: { deviceId } }) => {
     const client = createDeliveryClient({ origin: world.origin });
     client.signInAs({ accountId, deviceId, key: signIn });
@@ -93,7 +99,16 @@ async function twoDevices(name: string): Promise<readonly DeliveryClient[]> {
     }
     await clients[i]?.uploadKeyPackages({ body: { keyPackages } });
   }
-  return clients;
+  const revokeFirst = async (): Promise<void> => {
+    const revokedAt = BigInt(Math.ceil(Date.now() / 1000));
+    const [one, ...others] = first.devices;
+    if (!one) throw new Error("no device");
+    const devices = [{ ...one, revokedAt }, ...others];
+    const next = { ...first, version: 2n, previousHash: await sha256(list), devices };
+    const deviceList = await signDeviceList(next, rootKey);
+    await clients[1]?.replaceDeviceList({ accountId, body: { deviceList } });
+  };
+  return { clients, revokeFirst };
 }
 
 /** How many of the other member's are in. */
@@ -105,7 +120,8 @@ const devicesIn = (client: Client, id: string): Promise<number> =>
 
 it("an account is added with those of its devices that can take in another group", async () => {
   const ada = await world.person("Ada");
-  const [phone] = await twoDevices("Ben");
+  const { clients } = await twoDevices("Ben");
+  const [phone] = clients;
   const add = async (): Promise<string> => {
     const id = await ada.createConversation("With Ben");
     await ada.addByName(id, "Ben");
@@ -120,6 +136,52 @@ it("an account is added with those of its devices that can take in another group
   const failure = await add().catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ClientError);
   expect(failure).toMatchObject({ code: "refused", message: "device-full" });
+});
+
+it("a revoked device goes though the one in its place is full, which comes when it can", async () => {
+  const eva = await world.person("Eva", { poll: 200 });
+  const { clients, revokeFirst } = await twoDevices("Fay");
+  const [phone, laptop] = clients;
+  for (let i = 0; i < 2; i++) {
+    const id = await eva.createConversation("With Fay");
+    await eva.addByName(id, "Fay");
+    await phone?.giveUpGroup({ groupId: fromHex(id) });
+  }
+  const id = await eva.createConversation("With a phone");
+  await eva.addByName(id, "Fay");
+  expect(await devicesIn(eva, id)).toBe(1);
+  await revokeFirst();
+  await untilMembers(eva, id, ["Eva"]);
+  const { groups = [] } = (await laptop?.groups()) ?? {};
+  for (const { groupId } of groups) await laptop?.giveUpGroup({ groupId });
+  await untilMembers(eva, id, ["Eva", "Fay"]);
+  expect(await devicesIn(eva, id)).toBe(1);
+});
+
+it("a commit that is left from before goes without devices that are full", async () => {
+  const down = { now: false };
+  const faulty: Fetch = async (input, init) => {
+    if (down.now && input.endsWith("/commits")) throw new TypeError("down");
+    return fetch(input, init);
+  };
+  const gus = await world.person("Gus", { fetch: faulty, WebSocket });
+  const { clients } = await twoDevices("Hal");
+  const ids = [];
+  for (let i = 0; i < 2; i++) {
+    const id = await gus.createConversation("With Hal");
+    ids.push(id);
+    await gus.addByName(id, "Hal");
+  }
+  await clients[0]?.giveUpGroup({ groupId: fromHex(ids[0] ?? "") });
+  const id = await gus.createConversation("With Hal's phone");
+  down.now = true;
+  gus.addByName(id, "Hal").catch(() => {});
+  await expect
+    .poll(async () => (await clients[0]?.countKeyPackages())?.pools[0]?.available)
+    .toBe(5);
+  await gus.close();
+  const again = await world.device("Gus");
+  expect(await devicesIn(again, id)).toBe(1);
 });
 
 it("a Welcome that can't be used takes up no place", async () => {

@@ -46,11 +46,12 @@ function spoiling() {
   };
 }
 
-/** Lets no message to groups through while it is blocked; commits and reports pass. */
+/** Lets no message to groups through while it is blocked; commits and reports pass. Of what is in the inbox nothing goes while it is deaf. */
 function watching() {
-  const seen = { blocked: false, reports: [] as ReportRequest[] };
+  const seen = { blocked: false, deaf: false, reports: [] as ReportRequest[] };
   const watched: Fetch = async (input, init) => {
     const { pathname } = new URL(input);
+    if (seen.deaf && pathname.endsWith("/inbox/ack")) throw new TypeError("the network is down");
     if (init.method === "POST" && pathname.endsWith("/messages") && seen.blocked) {
       throw new TypeError("the network is down");
     }
@@ -63,15 +64,16 @@ function watching() {
 }
 
 /** Ada, Ben and Cy, and Dan, who can spoil his commits: at leaves 0 to 3. Ada and Ben share a node. */
-async function foursome() {
+async function foursome(options: { readonly full?: World; readonly poll?: number } = {}) {
+  const { full: place = world, poll } = options;
   const { crypto, spoil } = spoiling();
   const names = ["Ada", "Ben", "Cy", "Dan"].map((name) => `${name} back ${++people}`);
   const watched = [watching(), watching(), watching()];
   const honest: Client[] = [];
   for (const [i, { fetch: watchedFetch }] of watched.entries()) {
-    honest.push(await world.person(names[i] ?? "", { fetch: watchedFetch }));
+    honest.push(await place.person(names[i] ?? "", { fetch: watchedFetch, ...(poll && { poll }) }));
   }
-  const dan = await world.person(names[3] ?? "", { crypto });
+  const dan = await place.person(names[3] ?? "", { crypto });
   const [ada, ben, cy] = honest as [Client, Client, Client];
   const id = await gather(ada, [ben, cy, dan]);
   await say(ada, id, "before");
@@ -248,6 +250,49 @@ describe("scenario 12: a commit that shuts members out", () => {
     );
     await until(ada, async () => (await texts(ada, id)).includes("back"));
     expect((await conversation(ada, id)).members).toHaveLength(5);
+  });
+});
+
+describe("a member that can take in no Welcome", () => {
+  it("keeps no other from coming back, is told of, and comes back later", async () => {
+    const full = await createWorld({ limits: { inbox: 1 } });
+    try {
+      const on = await foursome({ full, poll: 200 });
+      const { ada, ben, cy, id, names, seen } = on;
+      const [adas] = seen;
+      if (!adas) throw new Error("nobody");
+      adas.deaf = true;
+      const other = await cy.createConversation("Another");
+      await until(cy, () =>
+        cy.addByName(other, names[0] ?? "").then(
+          () => true,
+          () => false,
+        ),
+      );
+      await spoilCommit(on, 1);
+      for (const one of [ada, ben]) {
+        await until(one, async () => (await codes(one, id)).includes("out-of-step"));
+      }
+      await until(ben, async () =>
+        say(ben, id, "back").then(
+          () => true,
+          () => false,
+        ),
+      );
+      await until(cy, async () => (await texts(cy, id)).includes("back"));
+      await until(cy, async () => (await codes(cy, id)).includes("device-left-out"));
+      await expect(say(ada, id, "and I?")).rejects.toMatchObject({ code: "refused" });
+      adas.deaf = false;
+      await until(ada, async () =>
+        say(ada, id, "I, too").then(
+          () => true,
+          () => false,
+        ),
+      );
+      await untilTogether(on, on.everyone, "all");
+    } finally {
+      await full.close();
+    }
   });
 });
 
