@@ -190,19 +190,35 @@ export async function nextDeviceList(
   clocks: Clocks,
 ): Promise<Bytes> {
   const entropy = entropyOf(phrase);
-  const { wrappedRoot } = account;
-  const seed = wrappedRoot.length > 0 ? unwrapRootSeed(entropy, wrappedRoot) : rootSeedOf(entropy);
+  const seed = ownSeedOf(account, entropy);
   entropy.fill(0);
   try {
-    const root: SigningKey = signerOfSeed(seed);
-    if (!equal(root.publicKey, account.rootKey)) {
-      throw new ClientError("phrase-wrong", "the recovery phrase is of another account");
-    }
     const signed = account.deviceList;
-    return await signNextList({ list: await openDeviceList(signed), signed }, root, change, clocks);
+    const held = { list: await openDeviceList(signed), signed };
+    return await signNextList(held, signerOfSeed(seed), change, clocks);
   } finally {
     seed.fill(0);
   }
+}
+
+/** The entropy of this account's phrase, which the caller overwrites. Throws `ClientError` with `phrase-wrong`. */
+export function ownEntropyOf(account: Account, phrase: string): Bytes {
+  const entropy = entropyOf(phrase);
+  try {
+    ownSeedOf(account, entropy).fill(0);
+    return entropy;
+  } catch (error) {
+    entropy.fill(0);
+    throw error;
+  }
+}
+
+/** Throws `ClientError` with `phrase-wrong` where it isn't the account's. */
+function ownSeedOf({ wrappedRoot, rootKey }: Account, entropy: Bytes): Bytes {
+  const seed = wrappedRoot.length > 0 ? unwrapRootSeed(entropy, wrappedRoot) : rootSeedOf(entropy);
+  if (equal(signerOfSeed(seed).publicKey, rootKey)) return seed;
+  seed.fill(0);
+  throw new ClientError("phrase-wrong", "the recovery phrase is of another account");
 }
 
 async function signNextList(

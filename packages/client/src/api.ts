@@ -81,6 +81,8 @@ export interface ConversationSummary {
   readonly warnings: readonly Warning[];
   /** Open invitation links. */
   readonly links: number;
+  /** This device is not in it, and its newest message came from a backup: it may yet be let in. */
+  readonly restored?: boolean;
 }
 
 export type MessageBody =
@@ -111,6 +113,8 @@ export interface Message {
   readonly state: "waiting" | "sent" | "delivered" | "received" | "failed";
   /** For `failed`: why, as an error code. */
   readonly failure?: string;
+  /** It came from a backup: this device did not receive it. */
+  readonly restored?: boolean;
 }
 
 export interface Invitation {
@@ -169,6 +173,29 @@ export interface AskedContact {
   readonly allowed: boolean;
 }
 
+/** What is done so far, of how much: of no unit but each other. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Of a call that may take long. */
+export interface LongCall {
+  /** Aborted, the call fails with `cancelled`. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** What a backup had, and what of it was new here. */
+export interface RestoredBackup {
+  /** Milliseconds since the Unix epoch. */
+  readonly savedAt: number;
+  readonly conversations: number;
+  readonly messages: number;
+  /** Messages that were not here before. */
+  readonly added: number;
+}
+
 /** All that a view can show, and how it changes. Each event replaces what it names. */
 export type ClientEvent =
   | {
@@ -185,6 +212,8 @@ export type ClientEvent =
       readonly conversationId: ConversationId;
       readonly messageId: string;
     }
+  /** A backup brought messages into it: what of it was read before is to be read again. */
+  | { readonly type: "history"; readonly conversationId: ConversationId }
   /** Those that wait for an answer now. */
   | { readonly type: "contact-requests"; readonly requests: readonly ContactRequest[] }
   /** Whom the account asked, all of them. */
@@ -249,6 +278,21 @@ export interface ClientApi {
   safetyNumber(accountId: AccountId): Promise<string>;
   setVerified(accountId: AccountId, verified: boolean): Promise<void>;
   dismissWarnings(id: ConversationId | undefined): Promise<void>;
+  /**
+   * All messages of the account that are here and were sent, in one encrypted file. The phrase opens it; no key of it is kept. The account
+   * notes it as its newest, so this needs the service.
+   */
+  saveBackup(recoveryPhrase: string, options?: LongCall): Promise<Blob>;
+  /**
+   * Brings the messages of a backup of this account here: checked as a whole before the first is stored. What is here already stays, so
+   * the same again adds nothing. Where the account has saved a newer one, it fails with `backup-older`, unless `older` says that it is
+   * wanted all the same; then the service isn't asked.
+   */
+  restoreBackup(
+    file: Blob,
+    recoveryPhrase: string,
+    options?: LongCall & { readonly older?: boolean },
+  ): Promise<RestoredBackup>;
 }
 
 export type ClientErrorCode =
@@ -284,6 +328,18 @@ export type ClientErrorCode =
   /** The storage is a newer version's: this one leaves it alone. */
   | "outdated"
   | "refused"
+  /** The file is no backup. */
+  | "backup-none"
+  /** It was made by a later version. */
+  | "backup-newer"
+  /** It is of another account, or its beginning was changed. */
+  | "backup-foreign"
+  /** It is not whole, or was changed. */
+  | "backup-damaged"
+  /** The account has saved a newer one. */
+  | "backup-older"
+  /** The call's own signal was aborted. */
+  | "cancelled"
   | "internal";
 
 /** Why a call failed. Crosses between realms as `{ code, message }`. */

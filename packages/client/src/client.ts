@@ -13,7 +13,14 @@ import {
 import { type Device as ListedDevice, MAX_LINKS } from "@conclave/delivery/protocol";
 import { type CryptoProvider, MlsError } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
-import { type Account, credentialOf, type ListChange, nameOf, nextDeviceList } from "./account.ts";
+import {
+  type Account,
+  credentialOf,
+  type ListChange,
+  nameOf,
+  nextDeviceList,
+  ownEntropyOf,
+} from "./account.ts";
 import {
   type AccountId,
   type AccountState,
@@ -28,10 +35,15 @@ import {
   type ConversationId,
   type Invitation,
   type InvitationPreview,
+  type LongCall,
   type Message,
+  type RestoredBackup,
   type Snapshot,
   type Warning,
 } from "./api.ts";
+import { type OngoingCall, ongoingCall } from "./backup/progress.ts";
+import { restoreBackup } from "./backup/restore.ts";
+import { saveBackup } from "./backup/save.ts";
 import { fromHex, hex, randomBytes } from "./bytes.ts";
 import { attempt, clientError } from "./client-error.ts";
 import {
@@ -48,6 +60,7 @@ import { Directory, type KnownList } from "./directory.ts";
 import { type Environment, TIMING, type Timing } from "./environment.ts";
 import { type OwnInstance, ownInstance } from "./instance.ts";
 import { decodeFragment, encodeFragment, linkKeysOf, titleOf } from "./invitation.ts";
+import { phraseKeyOf } from "./phrase.ts";
 import { causeOf, refusalOf } from "./refusal.ts";
 import {
   byTheirClock,
@@ -92,6 +105,8 @@ export interface Client extends ClientApi {
   ): Promise<void>;
   /** From now on the device, named by its id in hexadecimal, enters no group and can't sign in. */
   revokeDevice(recoveryPhrase: string, deviceId: string): Promise<void>;
+  /** `saveBackup`, part by part, as fast as it is taken. Without its last part it is of no use; when that comes, the account has noted it. */
+  streamBackup(recoveryPhrase: string, options?: LongCall): ReadableStream<Bytes>;
   close(): Promise<void>;
   /** Settled when the client was closed, or has stopped because its storage failed or was taken over. */
   readonly closed: Promise<void>;
@@ -138,6 +153,10 @@ class Engine implements Client {
   #lost = false;
   /** The end of a device that gave way to another copy. */
   #gaveWay: Promise<void> = Promise.resolve();
+  /** A backup is made or taken in. */
+  #backingUp = false;
+  /** Of what a device has under way. */
+  #ending = new AbortController();
 
   constructor(options: ClientOptions) {
     const { storage, service } = options;
@@ -464,6 +483,74 @@ class Engine implements Client {
     if (id !== undefined) this.#conversation(id).state.emitSummary();
   }
 
+  async saveBackup(recoveryPhrase: string, options: LongCall = {}): Promise<Blob> {
+    const parts: Blob[] = [];
+    // What a browser keeps as a blob need not be in memory.
+    for await (const part of this.#backup(recoveryPhrase, options)) parts.push(new Blob([part]));
+    return new Blob(parts, { type: "application/octet-stream" });
+  }
+
+  streamBackup(recoveryPhrase: string, options: LongCall = {}): ReadableStream<Bytes> {
+    const parts = this.#backup(recoveryPhrase, options);
+    return new ReadableStream(
+      {
+        async pull(controller) {
+          const { done, value } = await parts.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value);
+        },
+        async cancel() {
+          await parts.return(undefined);
+        },
+      },
+      // Nothing is made before it is asked for.
+      { highWaterMark: 0 },
+    );
+  }
+
+  async *#backup(recoveryPhrase: string, options: LongCall): AsyncGenerator<Bytes> {
+    const { environment, conversations } = this.#requireDevice();
+    const { call, phraseKey } = await this.#beginBackup(recoveryPhrase, options);
+    try {
+      const visible = conversations.all().filter(({ state }) => state.visible);
+      yield* saveBackup({ ...call, environment, conversations: visible, phraseKey });
+    } catch (error) {
+      throw call.failure(error);
+    } finally {
+      this.#backingUp = false;
+    }
+  }
+
+  async restoreBackup(
+    file: Blob,
+    recoveryPhrase: string,
+    options: LongCall & { readonly older?: boolean } = {},
+  ): Promise<RestoredBackup> {
+    const { environment, conversations } = this.#requireDevice();
+    const { call, phraseKey } = await this.#beginBackup(recoveryPhrase, options);
+    const { older = false } = options;
+    try {
+      return await restoreBackup(file, { ...call, environment, conversations, phraseKey, older });
+    } catch (error) {
+      throw call.failure(error);
+    } finally {
+      this.#backingUp = false;
+    }
+  }
+
+  /** One at a time. */
+  async #beginBackup(
+    recoveryPhrase: string,
+    options: LongCall,
+  ): Promise<{ readonly call: OngoingCall; readonly phraseKey: CryptoKey }> {
+    if (this.#backingUp) throw new ClientError("busy", "a backup is made or brought in already");
+    const entropy = ownEntropyOf(this.#requireAccount(), recoveryPhrase);
+    this.#backingUp = true;
+    const phraseKey = await phraseKeyOf(entropy);
+    entropy.fill(0);
+    return { call: ongoingCall(options, this.#ending.signal), phraseKey };
+  }
+
   async replaceDeviceList(
     recoveryPhrase: string,
     change: (devices: readonly ListedDevice[]) => readonly ListedDevice[],
@@ -533,6 +620,7 @@ class Engine implements Client {
     };
     const { origin, WebSocket: Socket = WebSocket } = this.#options.service;
     this.#account = account;
+    this.#ending = new AbortController();
     const device = await startDevice(environment, {
       origin,
       WebSocket: Socket,
@@ -555,12 +643,14 @@ class Engine implements Client {
     this.#setConnection("elsewhere");
     const device = this.#device;
     this.#device = undefined;
+    this.#ending.abort();
     if (device) this.#gaveWay = device.stop(GAVE_WAY);
   }
 
   async #stop(): Promise<void> {
     const device = this.#device;
     this.#device = undefined;
+    this.#ending.abort();
     this.#service.close();
     await Promise.all([device?.stop(), this.#gaveWay]);
     this.#end.resolve();

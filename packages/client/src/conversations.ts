@@ -10,7 +10,12 @@ import { hex } from "./bytes.ts";
 import { Conversation } from "./conversation/conversation.ts";
 import { createConversation } from "./conversation/creating.ts";
 import { dropGroup, type OpenedLink } from "./conversation/joining.ts";
-import { ConversationRecord, JoinRecord, KEYS } from "./conversation/records.ts";
+import {
+  ConversationRecord,
+  JoinRecord,
+  KEYS,
+  type StoredMessage,
+} from "./conversation/records.ts";
 import { ConversationState } from "./conversation/state.ts";
 import type { Environment } from "./environment.ts";
 import type { LinkSecret } from "./invitation.ts";
@@ -125,6 +130,26 @@ export class Conversations {
         throw error;
       }
     });
+  }
+
+  /** Takes messages of a backup into a conversation; one that isn't here is made, as one that the device is not in. Answers how many were new. */
+  async restore(
+    id: ConversationId,
+    { title, createdAt }: Pick<ConversationRecord, "title" | "createdAt">,
+    messages: readonly StoredMessage[],
+  ): Promise<number> {
+    const there =
+      this.#byId.get(id) ??
+      (await this.#inTurn(id, async () => {
+        const made = this.#byId.get(id);
+        if (made) return made;
+        const record = { ...this.#newRecord(), title, createdAt };
+        const batch = changes();
+        put(batch, KEYS.conversation(id), ConversationRecord, record);
+        await this.#environment.storage.apply(batch);
+        return this.#open(id, record);
+      }));
+    return there.restore(messages);
   }
 
   #inTurn<T>(id: ConversationId, work: () => Promise<T>): Promise<T> {

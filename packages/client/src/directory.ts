@@ -22,7 +22,7 @@ import {
   sha256,
 } from "@conclave/delivery/protocol";
 import type { AuthenticationService, Credential, Storage } from "@conclave/mls";
-import type { Bytes } from "@conclave/mls/codec";
+import { type Bytes, decode, encode, utf8 } from "@conclave/mls/codec";
 import type { AccountId, Warning } from "./api.ts";
 import { equal, hex, utf8Bytes } from "./bytes.ts";
 import { Refusal } from "./refusal.ts";
@@ -52,6 +52,8 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #known = new Map<AccountId, KnownList>();
   readonly #verified = new Set<AccountId>();
+  /** Of accounts in a history that a backup brought, as they were called there. */
+  readonly #names = new Map<AccountId, string>();
   /** The last head that each account's devices spoke of and the service was asked for: a claim is looked into once. */
   readonly #claims = new Map<AccountId, DeviceListHead>();
   /** The end of the queue of lists that are judged: two that come at once are compared with each other. */
@@ -70,6 +72,9 @@ export class Directory {
     }
     for (const key of (await this.#options.storage.list(VERIFIED_PREFIX)).keys()) {
       this.#verified.add(key.slice(VERIFIED_PREFIX.length));
+    }
+    for (const [key, name] of await this.#options.storage.list(NAME_PREFIX)) {
+      this.#names.set(key.slice(NAME_PREFIX.length), decode(utf8, name));
     }
   }
 
@@ -91,7 +96,19 @@ export class Directory {
   }
 
   nameOf(accountId: AccountId): string {
-    return this.#known.get(accountId)?.list.name ?? accountId.slice(0, 8);
+    return this.knownName(accountId) ?? accountId.slice(0, 8);
+  }
+
+  knownName(accountId: AccountId): string | undefined {
+    return this.#known.get(accountId)?.list.name ?? this.#names.get(accountId);
+  }
+
+  /** A name to show where no list of the account is known. It is pinned to nothing. */
+  async learnName(accountId: AccountId, name: string): Promise<void> {
+    if (this.knownName(accountId) !== undefined) return;
+    const put = new Map([[NAME_PREFIX + accountId, encode(utf8, name)]]);
+    await this.#options.storage.apply({ put });
+    this.#names.set(accountId, name);
   }
 
   /** As the service has it now. Throws `Refusal`, `ServiceError`. */
@@ -247,6 +264,7 @@ async function openedList(signed: Bytes): Promise<DeviceList> {
 
 const LIST_PREFIX = "device-list/";
 const VERIFIED_PREFIX = "verified/";
+const NAME_PREFIX = "name/";
 
 /** The name's root key at first sight, in whatever case. Names are not ASCII, so their hash stands in the key. */
 async function pinKey(name: string): Promise<string> {

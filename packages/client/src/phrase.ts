@@ -47,6 +47,11 @@ export function rootSeedOf(entropy: Bytes): Bytes {
   return hkdf(sha256, entropy, undefined, ROOT_LABEL, 32) as Bytes;
 }
 
+/** From which WebCrypto derives what is encrypted for whoever has the phrase. The caller overwrites the entropy. */
+export function phraseKeyOf(entropy: Bytes): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", entropy, "HKDF", false, ["deriveKey"]);
+}
+
 /** Nonce and ciphertext in. Throws `ClientError` with `phrase-wrong`. The caller overwrites the seed. */
 export function unwrapRootSeed(entropy: Bytes, wrapped: Bytes): Bytes {
   const key = wrappingKey(entropy);

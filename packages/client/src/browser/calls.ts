@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type ClientApi, ClientError, type ClientErrorCode, type ClientEvent } from "../api.ts";
+import {
+  type ClientApi,
+  ClientError,
+  type ClientErrorCode,
+  type ClientEvent,
+  type Progress,
+} from "../api.ts";
 
 /** What a tab may call, and nothing else. */
 export const METHODS: Readonly<Record<keyof ClientApi, true>> = {
@@ -35,7 +41,15 @@ export const METHODS: Readonly<Record<keyof ClientApi, true>> = {
   safetyNumber: true,
   setVerified: true,
   dismissWarnings: true,
+  saveBackup: true,
+  restoreBackup: true,
 };
+
+/** Of those that take long, which of the arguments has `signal` and `onProgress`. They stay with the tab. */
+export const LONG: Readonly<Record<string, number>> = {
+  saveBackup: 1,
+  restoreBackup: 2,
+} satisfies Partial<Record<Method, number>>;
 
 export type Method = keyof ClientApi;
 
@@ -48,12 +62,15 @@ export type ToEngine =
       readonly id: string;
       readonly method: Method;
       readonly args: readonly unknown[];
-    };
+    }
+  /** Who made the call wants no answer any more. */
+  | { readonly type: "abort"; readonly id: string };
 
 export type FromEngine =
   /** An engine is there; each has an id of its own, and the version of its database. */
   | { readonly type: "engine"; readonly engine: string; readonly version: number }
   | { readonly type: "event"; readonly event: ClientEvent }
+  | { readonly type: "progress"; readonly id: string; readonly progress: Progress }
   | ({ readonly type: "result"; readonly id: string } & Outcome);
 
 export type Outcome =

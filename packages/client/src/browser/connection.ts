@@ -4,11 +4,12 @@
  * @module
  */
 
-import { type ClientApi, ClientError, type ClientEvent } from "../api.ts";
+import { type ClientApi, ClientError, type ClientEvent, type LongCall } from "../api.ts";
 import {
   DEFAULT_PROFILE,
   engineChannel,
   type FromEngine,
+  LONG,
   METHODS,
   type Method,
   type ToEngine,
@@ -26,6 +27,7 @@ const REFRESHED = 50;
 
 interface Call extends PromiseWithResolvers<unknown> {
   readonly request: Extract<ToEngine, { type: "call" }>;
+  readonly onProgress?: LongCall["onProgress"];
 }
 
 /** Calls wait until there is an engine: start one in a worker (`startEngineWorker`). */
@@ -49,13 +51,25 @@ export function connectToEngine({
   let outdated = false;
   const tooOld = () => new ClientError("outdated", "a newer version of this page is in use");
 
-  const call = (method: Method, args: readonly unknown[]): Promise<unknown> => {
+  const call = (method: Method, given: readonly unknown[]): Promise<unknown> => {
     if (outdated) return Promise.reject(tooOld());
+    const { args, signal, onProgress } = ownPart(method, given);
     const request = { type: "call", id: crypto.randomUUID(), method, args } as const;
-    const made = { request, ...Promise.withResolvers<unknown>() };
+    const made = {
+      request,
+      ...(onProgress && { onProgress }),
+      ...Promise.withResolvers<unknown>(),
+    };
+    const cancel = () => {
+      if (!calls.delete(request.id)) return;
+      made.reject(new ClientError("cancelled", "it was cancelled"));
+      post({ type: "abort", id: request.id });
+    };
+    if (signal?.aborted) return Promise.reject(new ClientError("cancelled", "it was cancelled"));
+    signal?.addEventListener("abort", cancel);
     calls.set(request.id, made);
     if (engine !== undefined) post(request);
-    return made.promise;
+    return made.promise.finally(() => signal?.removeEventListener("abort", cancel));
   };
 
   const methods = Object.fromEntries(
@@ -88,6 +102,9 @@ export function connectToEngine({
       case "event":
         if (engine !== undefined && !outdated) emit(message.event);
         return;
+      case "progress":
+        calls.get(message.id)?.onProgress?.(message.progress);
+        return;
       case "result": {
         const made = calls.get(message.id);
         calls.delete(message.id);
@@ -109,6 +126,20 @@ export function connectToEngine({
     },
     close: () => channel.close(),
   };
+}
+
+/** The arguments as they go to the engine, and what of them stays here. */
+function ownPart(
+  method: Method,
+  given: readonly unknown[],
+): { readonly args: readonly unknown[] } & LongCall {
+  const place = LONG[method];
+  const options = place === undefined ? undefined : given[place];
+  if (place === undefined || options === undefined) return { args: given };
+  // The proxy has the method's own type, so options are what stands there.
+  const { signal, onProgress, ...sent } = options as LongCall;
+  const args = given.with(place, sent);
+  return { args, ...(signal && { signal }), ...(onProgress && { onProgress }) };
 }
 
 /** What happened between two engines was told to nobody: everything is shown again. */

@@ -6,7 +6,7 @@
  */
 
 import { webCrypto } from "@conclave/mls";
-import type { ClientEvent } from "../api.ts";
+import type { ClientEvent, LongCall, Progress } from "../api.ts";
 import { type Client, type ClientOptions, createClient } from "../client.ts";
 import {
   DEFAULT_PROFILE,
@@ -14,6 +14,7 @@ import {
   engineLock,
   type FromEngine,
   failure,
+  LONG,
   METHODS,
   type Outcome,
   type ToEngine,
@@ -95,14 +96,23 @@ async function serve(
 ): Promise<boolean> {
   const engine = crypto.randomUUID();
   const answers = new Map<string, Promise<Outcome>>();
+  const underway = new Map<string, AbortController>();
   const post = (message: FromEngine) => channel.postMessage(message);
   channel.onmessage = (event: MessageEvent<ToEngine>) => {
     const message = event.data;
     if (message.type === "hello") post({ type: "engine", engine, version });
+    if (message.type === "abort") underway.get(message.id)?.abort();
     if (message.type !== "call") return;
     const { id } = message;
+    const begin = () => {
+      const end = new AbortController();
+      underway.set(id, end);
+      const onProgress = (progress: Progress) => post({ type: "progress", id, progress });
+      const performed = perform(opening, message, { signal: end.signal, onProgress });
+      return performed.finally(() => underway.delete(id));
+    };
     // A call that comes a second time gets the answer of the first.
-    const answer = answers.get(id) ?? perform(opening, message);
+    const answer = answers.get(id) ?? begin();
     answers.set(id, answer);
     for (const oldest of answers.keys()) {
       if (answers.size <= ANSWERS) break;
@@ -123,13 +133,17 @@ async function serve(
 async function perform(
   opening: Promise<Opened>,
   { method, args }: Extract<ToEngine, { type: "call" }>,
+  long: LongCall,
 ): Promise<Outcome> {
   try {
     if (!Object.hasOwn(METHODS, method)) throw new TypeError("no such method");
     const { client } = await opening;
     // The tab's proxy has the method's own type: what comes here fits it.
     const call = client[method] as (...given: unknown[]) => Promise<unknown>;
-    return { ok: true, value: await call.apply(client, [...args]) };
+    const given = [...args];
+    const place = LONG[method];
+    if (place !== undefined) given[place] = { ...(given[place] as object | undefined), ...long };
+    return { ok: true, value: await call.apply(client, given) };
   } catch (error) {
     return failure(error);
   }

@@ -32,7 +32,8 @@ import { askToReturn } from "./readding.ts";
 import { catchUp } from "./reading.ts";
 import { stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
-import { type Intent, KEYS, type OutboxEntry } from "./records.ts";
+import { type Intent, KEYS, type OutboxEntry, type StoredMessage } from "./records.ts";
+import { restoreMessages } from "./restoring.ts";
 import { sendEntry } from "./sending.ts";
 import type { ConversationState } from "./state.ts";
 
@@ -214,6 +215,16 @@ export class Conversation {
   async welcome(entry: InboxEntry): Promise<void> {
     await this.#worker.alone(() => joinByWelcome(this.state, entry));
     this.lookAgain();
+  }
+
+  /** Takes messages of a backup in, all that it has of their entries. Answers how many were not here. */
+  restore(messages: readonly StoredMessage[]): Promise<number> {
+    return this.#worker.alone(() => restoreMessages(this.state, messages));
+  }
+
+  tellRestored(): void {
+    const { state } = this;
+    state.environment.emit({ type: "history", conversationId: state.id });
   }
 
   #requireActive(): void {

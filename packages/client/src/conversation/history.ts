@@ -54,6 +54,23 @@ export async function messagesBefore(
   return found.map(([, bytes]) => decode(StoredMessage, bytes));
 }
 
+/** All messages, oldest first, so many read at a time. */
+export async function* messagesAfter(
+  { id, storage }: History,
+  limit: number,
+): AsyncGenerator<StoredMessage> {
+  let from = KEYS.messages(id);
+  const to = endOf(from);
+  for (;;) {
+    const page = await storage.range({ from, to, limit });
+    for (const [, bytes] of page) yield decode(StoredMessage, bytes);
+    const [last] = page.at(-1) ?? [];
+    if (last === undefined || page.length < limit) return;
+    // The first key behind it: none goes on where it ends.
+    from = `${last}/`;
+  }
+}
+
 /** Messages with `from < seq <= to`. */
 export async function messagesBetween(
   history: History,
@@ -83,8 +100,16 @@ export function messageView(history: History, stored: StoredMessage, delivered: 
     own,
     at: stored.at,
     body: bodyView(directory, stored.body),
-    state: !own ? "received" : stored.seq <= delivered && !stored.alone ? "delivered" : "sent",
+    state: own ? deliveryOf(stored, delivered) : "received",
+    ...(stored.fromBackup && { restored: true }),
   };
+}
+
+function deliveryOf(
+  { seq, alone, fromBackup }: StoredMessage,
+  delivered: number,
+): "sent" | "delivered" {
+  return fromBackup ?? (seq <= delivered && !alone ? "delivered" : "sent");
 }
 
 function bodyView(directory: Directory, body: StoredBody): MessageBody {

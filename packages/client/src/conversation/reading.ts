@@ -16,7 +16,7 @@ import { CHAIN_MEMORY, type ChainPosition, chainNext, chainStart } from "../chai
 import { ContentError, decodeContent, textOf } from "../content/content.ts";
 import { decodeFrame, type Envelope, messageIdOf } from "../content/frame.ts";
 import { causeOf, refusalOf } from "../refusal.ts";
-import { count, put } from "../storage.ts";
+import { count, put, read } from "../storage.ts";
 import { readCommitData } from "./commit-data.ts";
 import { messagesBetween, messageView } from "./history.ts";
 import { checkStep, loseStep, shutsOut } from "./out-of-step.ts";
@@ -227,14 +227,16 @@ async function readApplication(
     return unreadable();
   }
   const id = await messageIdOf(accountId, state.groupId, content);
-  if (await state.storage.get(KEYS.seen(state.id, id))) {
+  const seen = await read(state.storage, count, KEYS.seen(state.id, id));
+  // A backup may have brought this very entry before the log did.
+  if (seen !== undefined && seen !== entry.seq) {
     step.warn({ code: "message-replayed", ...about });
     step.peer(sender.signatureKey, known);
     return;
   }
-  const seen = decoded.extensions.get(SEEN_EXTENSION);
-  if (decoded.part.type === "null" && typeof seen === "number") {
-    const reported = Math.max(known.reported, Math.min(seen, entry.seq));
+  const upTo = decoded.extensions.get(SEEN_EXTENSION);
+  if (decoded.part.type === "null" && typeof upTo === "number") {
+    const reported = Math.max(known.reported, Math.min(upTo, entry.seq));
     readReceipt(state, step, sender.signatureKey, { ...known, reported });
     return;
   }

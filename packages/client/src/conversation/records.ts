@@ -9,6 +9,7 @@ import {
   type Codec,
   enumeration,
   fixed,
+  mapped,
   opaque,
   optional,
   select,
@@ -121,6 +122,25 @@ export type StoredBody =
     }
   | { readonly type: "unreadable" };
 
+export const StoredBody: Codec<StoredBody> = select<"type", StoredBody>("type", uint8, {
+  text: [1, struct({ text: utf8 })],
+  membership: [
+    2,
+    struct({
+      change: enumeration<MembershipChange>(uint8, {
+        created: 1,
+        joined: 2,
+        added: 3,
+        removed: 4,
+        left: 5,
+      }),
+      subject: fixed(32),
+      by: optional(fixed(32)),
+    }),
+  ],
+  unreadable: [3, struct({})],
+});
+
 export interface StoredMessage {
   readonly id: string;
   readonly seq: number;
@@ -128,33 +148,32 @@ export interface StoredMessage {
   readonly at: number;
   /** No other device was in the group: it is delivered to nobody, whoever comes later. */
   readonly alone: boolean;
+  /** Not read in the log, but brought by a backup; and what that said of its delivery. */
+  readonly fromBackup?: "sent" | "delivered";
   readonly body: StoredBody;
 }
-export const StoredMessage: Codec<StoredMessage> = struct({
-  id: utf8,
-  seq: count,
-  accountId: fixed(32),
-  at: count,
-  alone: boolean,
-  body: select<"type", StoredBody>("type", uint8, {
-    text: [1, struct({ text: utf8 })],
-    membership: [
-      2,
-      struct({
-        change: enumeration<MembershipChange>(uint8, {
-          created: 1,
-          joined: 2,
-          added: 3,
-          removed: 4,
-          left: 5,
-        }),
-        subject: fixed(32),
-        by: optional(fixed(32)),
-      }),
-    ],
-    unreadable: [3, struct({})],
+/** One byte says whether it was alone, and whether it came from a backup. */
+const ORIGINS: readonly Pick<StoredMessage, "alone" | "fromBackup">[] = [
+  { alone: false },
+  { alone: true },
+  { alone: false, fromBackup: "sent" },
+  { alone: false, fromBackup: "delivered" },
+];
+export const StoredMessage: Codec<StoredMessage> = mapped(
+  struct<Omit<StoredMessage, "alone" | "fromBackup"> & { readonly origin: number }>({
+    id: utf8,
+    seq: count,
+    accountId: fixed(32),
+    at: count,
+    origin: uint8,
+    body: StoredBody,
   }),
-});
+  ({ origin, ...message }) => ({ ...message, ...(ORIGINS[origin] ?? { alone: false }) }),
+  ({ alone, fromBackup, ...message }) => ({
+    ...message,
+    origin: fromBackup === undefined ? Number(alone) : fromBackup === "sent" ? 2 : 3,
+  }),
+);
 
 export interface OutboxEntry {
   /** Receipts and proposals are sent like texts, and shown nowhere. */

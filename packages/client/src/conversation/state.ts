@@ -108,7 +108,8 @@ export class ConversationState implements History {
       // What an earlier stay left is no group to go on with.
       await state.setGroup(group?.status === "removed" ? undefined : group);
     }
-    const begun = (state.last?.seq ?? 0) > 0 || (state.group?.epoch ?? 0n) > 0n;
+    const ownLast = state.last?.fromBackup ? undefined : state.last;
+    const begun = (ownLast?.seq ?? 0) > 0 || (state.group?.epoch ?? 0n) > 0n;
     const torn =
       record.status === "active" && !record.restored && (!state.group || (begun && !placed));
     if (torn) throw new ClientError("lost", "a part of a conversation's state is gone");
@@ -177,6 +178,7 @@ export class ConversationState implements History {
       status: record.leaving ? "left" : record.status,
       members: this.members(),
       ...(last && { lastMessage: last }),
+      ...(record.status === "left" && this.last?.fromBackup && { restored: true }),
       unread: Math.max(0, position.received - this.read),
       warnings: this.environment.warnings.of(this.id),
       links: this.openLinks(),

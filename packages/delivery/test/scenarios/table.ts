@@ -557,9 +557,27 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       note: "Client only.",
     },
     {
-      what: "A backup of messages is restored on a new device.",
-      tests: [],
-      note: "There is no backup of messages in this version, and none of MLS state by design.",
+      what: "A backup of messages is restored on a new device; one that was changed, or is older than the newest, is refused.",
+      tests: [
+        [
+          "client:backup/backup",
+          "is restored on a new device: history is shown as restored, new messages follow, and the same again adds nothing",
+          "has no secret of MLS and no key in it: messages, authors and conversations alone",
+          "with other words, of another account, changed or cut off; and then nothing of it is stored",
+          "where the account saved a newer one, unless the person wants the older one",
+          "where the service can't be asked which is the newest, or makes a note up; and saves none then",
+        ],
+        [
+          "client:backup/container",
+          "where chunks are cut off, left out, moved, repeated, put behind, or of another backup",
+          "whatever byte is flipped, and wherever it is cut off",
+        ],
+        [
+          "delivery:backup-marks",
+          "is the account's alone, is never followed by what is older, and is in what is held about it",
+        ],
+      ],
+      note: "Messages alone: of MLS state there is no backup, by design. A service that conspires with whoever keeps the file can hide that there is a newer one.",
     },
     {
       what: "One group is rolled back: others are not touched.",

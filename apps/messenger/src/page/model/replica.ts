@@ -66,6 +66,7 @@ export function createReplica(engine: Engine): Replica {
         asked.value = event.asked;
         return;
       case "messages":
+      case "history":
       case "discarded":
         return;
     }

@@ -45,6 +45,14 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   outdated: "A newer version of Conclave has been opened in this browser. Reload the page.",
   elsewhere: "A copy of this browser's data is in use somewhere else.",
   refused: "The service refused this.",
+  "backup-none": "This file isn't a copy of messages.",
+  "backup-newer":
+    "This copy was saved by a newer version of Conclave. Reload the page and try again.",
+  "backup-foreign": "This is a copy of another account's messages, or the file was changed.",
+  "backup-damaged":
+    "This copy isn't whole, or was changed since it was saved. Nothing of it was brought here.",
+  "backup-older": "You have saved a newer copy since. Nothing of this one was brought here.",
+  cancelled: "Cancelled.",
   internal: "Something went wrong here. Please try again; if it stays so, reload the page.",
 };
 

@@ -37,6 +37,11 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
   let fetching: Promise<void> | undefined;
 
   const unsubscribe = engine.subscribe((event) => {
+    if (event.type === "history") {
+      // There may be messages between those that are shown.
+      if (event.conversationId === id) void fetchPage({ anew: true });
+      return;
+    }
     const next = new Map(byId.value);
     if (event.type === "discarded") {
       // In this tab or another.
@@ -57,17 +62,28 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
   });
 
   /** Adds a page; what an event brought meanwhile is newer than it. */
-  const fetchPage = async (before?: number): Promise<void> => {
+  const fetchPage = async ({
+    before,
+    anew = false,
+  }: {
+    readonly before?: number;
+    /** What was shown goes, but for what is newer than the page. */
+    readonly anew?: boolean;
+  } = {}): Promise<void> => {
     try {
       const page = await engine.messages(
         id,
         before === undefined ? { limit: PAGE } : { before, limit: PAGE },
       );
       // Waiting messages come on top of the limit, and don't count.
-      const placed = page.filter((m) => m.seq !== undefined).length;
+      const placed = page.filter((m) => m.seq !== undefined);
+      const last = placed.at(-1)?.seq ?? 0;
+      const kept = [...byId.value].filter(
+        ([, { seq }]) => !anew || seq === undefined || seq > last,
+      );
       batch(() => {
-        byId.value = new Map([...page.map((m) => [m.id, m] as const), ...byId.value]);
-        older.value = placed < PAGE ? "none" : "more";
+        byId.value = new Map([...page.map((m) => [m.id, m] as const), ...kept]);
+        older.value = placed.length < PAGE ? "none" : "more";
         error.value = undefined;
       });
     } catch (reason) {
@@ -89,7 +105,7 @@ export function createThread(engine: Engine, id: ConversationId): Thread {
 
     async loadOlder() {
       if (older.value !== "more") return;
-      fetching ??= fetchPage(firstSeq(byId.value.values()));
+      fetching ??= fetchPage({ before: firstSeq(byId.value.values()) });
       await fetching;
       fetching = undefined;
     },

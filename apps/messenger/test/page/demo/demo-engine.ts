@@ -16,6 +16,7 @@ import type {
   ConversationSummary,
   Invitation,
   InvitationPreview,
+  LongCall,
   Member,
   Message,
   MessageBody,
@@ -44,6 +45,8 @@ export interface DemoEngine extends Engine {
   /** Somebody else wrote. */
   receive(id: ConversationId, from: Member, text: string): void;
   warn(warning: Warning, id?: ConversationId): void;
+  /** What takes long takes until what comes back is called. */
+  hold(): () => void;
   /** Every call, in order, with its arguments. */
   readonly calls: readonly (readonly [keyof Engine, ...unknown[]])[];
 }
@@ -123,8 +126,24 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     verified: false,
   });
 
+  /** Half done, and then for as long as the test holds it. */
+  const underWay = async ({ signal, onProgress }: LongCall = {}): Promise<void> => {
+    onProgress?.({ done: 1, total: 2 });
+    const cancelled = Promise.withResolvers<never>();
+    const cancel = (): void =>
+      cancelled.reject(Object.assign(new Error("cancelled"), { code: "cancelled" }));
+    signal?.addEventListener("abort", cancel);
+    await Promise.race([held, cancelled.promise]);
+  };
+  let held: Promise<void> = Promise.resolve();
+
   return {
     calls,
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held = promise;
+      return resolve;
+    },
     failNext: (method, code) => failures.set(method, code),
     connect(next) {
       connection = next;
@@ -320,6 +339,16 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     async dismissWarnings(id) {
       await called("dismissWarnings", id);
       if (id !== undefined) change(id, { warnings: [] });
+    },
+    async saveBackup(phrase, options) {
+      await called("saveBackup", phrase);
+      await underWay(options);
+      return new Blob(["a copy"]);
+    },
+    async restoreBackup(file, phrase, { older = false, ...options } = {}) {
+      await called("restoreBackup", file, phrase, { older });
+      await underWay(options);
+      return { savedAt: Date.UTC(2026, 4, 3, 12), conversations: 5, messages: 1204, added: 1204 };
     },
   };
 }
