@@ -12,20 +12,29 @@ import { causeOf, refusalOf } from "../refusal.ts";
 import type { Addition, Renewal } from "./records.ts";
 import type { ConversationState } from "./state.ts";
 
+/** As many devices are named at a time. */
+const NAMED = 64;
+
 /**
- * Key packages for an intent, one of each of the account's devices that has any. They are claimed once, and kept with the intent
- * until it is over. Throws `ServiceError`.
+ * Key packages for an intent, one of each of the account's devices that has any, or of each of those that are named. They are claimed
+ * once, and kept with the intent until it is over. Throws `ServiceError`.
  */
 export async function keyPackagesFor(
   state: ConversationState,
   group: Group,
   number: number,
   intent: Addition | Renewal,
+  named?: readonly Bytes[],
 ): Promise<readonly Bytes[]> {
   const { accountId } = intent;
   if (intent.keyPackages.length > 0) return intent.keyPackages;
   const claimed = await state.environment.service.claimKeyPackages({
-    body: { accountId, suites: [SUITE], requires: requirementsOf(group) },
+    body: {
+      accountId,
+      suites: [SUITE],
+      requires: requirementsOf(group),
+      ...(named && { devices: named.slice(0, NAMED) }),
+    },
   });
   const keyPackages = claimed.keyPackages.map(({ keyPackage }) => keyPackage);
   if (keyPackages.length === 0) return [];

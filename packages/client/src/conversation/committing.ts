@@ -197,7 +197,7 @@ async function addition(
   return { added };
 }
 
-/** Commits a change, without those whose devices are full. */
+/** Commits a change, without those who can't come in: whoever is full, or wants back in with what is no good, keeps nobody else out. */
 async function compose(
   state: ConversationState,
   group: Group,
@@ -210,42 +210,53 @@ async function compose(
       return await commitOnce(state, group, { ...change, added }, intent);
     } catch (error) {
       if (group.pendingCommit || added.length === 0 || !failureOf(error)) throw error;
-      const left = await withoutFull(state, added, error);
-      // Who comes back is looked for again, among the others.
-      const returning = added.some(({ instead }) => instead !== undefined);
-      if (left.length === 0 && returning) return "accepted";
-      // Whoever goes doesn't wait for those who can't come.
-      const isWhole = left.length === added.length;
-      if ((isWhole || left.length === 0) && !change.removed?.length) throw error;
-      added = isWhole ? [] : left;
+      const full = await fullAmong(state, added, error);
+      const others = added.filter((entrant) => !full.includes(entrant));
+      if (added.some(({ instead }) => instead !== undefined)) {
+        // One of them is at fault: found by halves.
+        if (full.length === 0 && added.length > 1) added = added.slice(0, added.length >> 1);
+        else {
+          await leaveOut(state, full.length > 0 ? full : added);
+          added = full.length > 0 ? others : [];
+        }
+        // They are looked for again, without those that were left out.
+        if (added.length === 0) return "accepted";
+      } else if (change.removed?.length) {
+        // Whoever goes doesn't wait for those who can't come.
+        added = full.length > 0 ? others : [];
+      } else if (full.length > 0 && others.length > 0) added = others;
+      else throw error;
     }
   }
 }
 
-/** Those whose devices a service did not name as full when it refused a commit. */
-async function withoutFull(
-  state: ConversationState,
+/** Those whose devices a service named as full when it refused a commit. */
+async function fullAmong(
+  { context }: ConversationState,
   added: readonly Entrant[],
   error: unknown,
 ): Promise<readonly Entrant[]> {
   const refused = causeOf(error, ServiceError);
   const named = refused?.code === "device-full" && refused.problem?.["keyPackages"];
-  if (!Array.isArray(named)) return added;
-  const { environment, directory, full } = state;
-  const left: Entrant[] = [];
+  if (!Array.isArray(named)) return [];
+  const refs = await Promise.all(
+    added.map(async ({ keyPackage }) =>
+      bytesToText((await validateKeyPackage(context, keyPackage)).ref),
+    ),
+  );
+  return added.filter((_, i) => named.includes(refs[i]));
+}
+
+/** They can't be brought back now: the person is told, and it is tried again later. */
+async function leaveOut(state: ConversationState, entrants: readonly Entrant[]): Promise<void> {
+  const { environment, directory, leftOut } = state;
   const step = state.step();
-  for (const entrant of added) {
-    const { ref, leafNode } = await validateKeyPackage(state.context, entrant.keyPackage);
-    if (!named.includes(bytesToText(ref))) left.push(entrant);
-    else if (entrant.instead !== undefined) {
-      const { accountId, signatureKey } = await deviceOf(leafNode);
-      const isNews = !full.has(signatureKey);
-      full.set(signatureKey, environment.now() + environment.timing.poll);
-      if (isNews) tellLeftOut(step, accountId, directory.nameOf(accountId));
-    }
+  for (const { keyPackage } of entrants) {
+    const { accountId, signatureKey } = await deviceOf(readKeyPackage(keyPackage).leafNode);
+    if (!leftOut.has(signatureKey)) tellLeftOut(step, accountId, directory.nameOf(accountId));
+    leftOut.set(signatureKey, environment.now() + environment.timing.poll);
   }
   await step.apply();
-  return left;
 }
 
 async function commitOnce(

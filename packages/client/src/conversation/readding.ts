@@ -105,8 +105,8 @@ export async function returns(
     const returning = await opened(state, group, report);
     if (!returning || replaced.has(returning.leafIndex)) continue;
     const { leafIndex, keyPackage, signatureKey } = returning;
-    const isFull = (state.full.get(signatureKey) ?? 0) > environment.now();
-    const mayEnter = isFull ? undefined : await isAcceptable(state, keyPackage);
+    const isLeftOut = (state.leftOut.get(signatureKey) ?? 0) > environment.now();
+    const mayEnter = isLeftOut ? undefined : await isAcceptable(state, keyPackage);
     waits ||= mayEnter === undefined;
     if (!mayEnter) continue;
     replaced.add(leafIndex);

@@ -99,7 +99,8 @@ async function freshKeyPackages(
   fresh: readonly Device[],
 ): Promise<readonly Bytes[]> {
   const usable: Bytes[] = [];
-  for (const keyPackage of await keyPackagesFor(state, group, number, intent)) {
+  const named = fresh.map(({ deviceId }) => deviceId);
+  for (const keyPackage of await keyPackagesFor(state, group, number, intent, named)) {
     const { leafNode } = readKeyPackage(keyPackage);
     const isFresh = fresh.some((one) => equal(one.signatureKey, leafNode.signatureKey));
     if (isFresh && (await acceptable(state, keyPackage))) usable.push(keyPackage);

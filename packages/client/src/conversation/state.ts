@@ -59,8 +59,8 @@ export class ConversationState implements History {
   /** Accounts of which the service says that devices are revoked, and the list may not: until when it isn't asked for again. */
   readonly unrevoked: Map<AccountId, { readonly times: number; readonly until: number }> =
     new Map();
-  /** Devices that could take in no group when they were to be brought back: until when it isn't tried again. */
-  readonly full: Map<string, number> = new Map();
+  /** Devices that could not be brought back: until when it isn't tried again. */
+  readonly leftOut: Map<string, number> = new Map();
   /** The log had a gap: an honest service has one where it was restored from a copy of before. */
   gap = false;
 

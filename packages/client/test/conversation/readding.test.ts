@@ -1,8 +1,18 @@
-import { ReportRequest, toJson } from "@conclave/delivery/protocol";
-import type { CryptoProvider } from "@conclave/mls";
-import { nodeCrypto } from "@conclave/mls/node";
+import { join } from "node:path";
+import { ReportRequest, signReport, toJson } from "@conclave/delivery/protocol";
+import {
+  type CryptoProvider,
+  createKeyPackage,
+  defaultCapabilities,
+  loadGroup,
+  memoryStorage,
+} from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { fromHex } from "../../src/bytes.ts";
+import { leafLifetime, SUITE } from "../../src/environment.ts";
 import type { Client, Fetch } from "../../src/index.ts";
+import { nodeCrypto, openProfile } from "../../src/node/index.ts";
 import {
   conversation,
   createWorld,
@@ -64,14 +74,17 @@ function watching() {
 }
 
 /** Ada, Ben and Cy, and Dan, who can spoil his commits: at leaves 0 to 3. Ada and Ben share a node. */
-async function foursome(options: { readonly full?: World; readonly poll?: number } = {}) {
-  const { full: place = world, poll } = options;
+async function foursome(
+  options: { readonly place?: World; readonly poll?: number; readonly adas?: Fetch } = {},
+) {
+  const { place = world, poll, adas } = options;
   const { crypto, spoil } = spoiling();
   const names = ["Ada", "Ben", "Cy", "Dan"].map((name) => `${name} back ${++people}`);
   const watched = [watching(), watching(), watching()];
   const honest: Client[] = [];
   for (const [i, { fetch: watchedFetch }] of watched.entries()) {
-    honest.push(await place.person(names[i] ?? "", { fetch: watchedFetch, ...(poll && { poll }) }));
+    const through = i === 0 && adas ? adas : watchedFetch;
+    honest.push(await place.person(names[i] ?? "", { fetch: through, ...(poll && { poll }) }));
   }
   const dan = await place.person(names[3] ?? "", { crypto });
   const [ada, ben, cy] = honest as [Client, Client, Client];
@@ -257,7 +270,7 @@ describe("a member that can take in no Welcome", () => {
   it("keeps no other from coming back, is told of, and comes back later", async () => {
     const full = await createWorld({ limits: { inbox: 1 } });
     try {
-      const on = await foursome({ full, poll: 200 });
+      const on = await foursome({ place: full, poll: 200 });
       const { ada, ben, cy, id, names, seen } = on;
       const [adas] = seen;
       if (!adas) throw new Error("nobody");
@@ -294,6 +307,65 @@ describe("a member that can take in no Welcome", () => {
       await full.close();
     }
   });
+});
+
+describe("a member that asks to return by what nobody can use", () => {
+  it("keeps no other from coming back", async () => {
+    const shown: { report: Bytes | undefined } = { report: undefined };
+    const adas: Fetch = async (input, init) => {
+      const { pathname } = new URL(input);
+      const response = await fetch(input, init);
+      if (init.method !== "GET" || !pathname.endsWith("/reports") || !shown.report) return response;
+      const answer = (await response.json()) as { readonly reports: readonly unknown[] };
+      const reports = [{ seq: 1, report: shown.report, proven: false }, ...answer.reports];
+      return new Response(toJson({ ...answer, reports }), {
+        headers: { "content-type": "application/json" },
+      });
+    };
+    const on = await foursome({ adas });
+    const { ada, ben, cy, id, names } = on;
+    await ben.close();
+    shown.report = await unusableReport(names[1] ?? "", id);
+    await spoilCommit(on, 0);
+    await until(cy, async () =>
+      say(cy, id, "back").then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until(ada, async () => (await texts(ada, id)).includes("back"));
+    expect(await codes(ada, id)).toContain("device-left-out");
+    expect((await conversation(ada, id)).members).toHaveLength(4);
+  });
+
+  /** Ben's, with a key package that lacks what the group requires. */
+  async function unusableReport(name: string, id: string): Promise<Bytes> {
+    const { storage, vault } = openProfile(join(world.folder, `${name}.db`));
+    const signer = await vault.open("leaf");
+    if (!signer) throw new Error("no key");
+    const accept = { validate: async () => {}, isSuccessor: async () => true };
+    const context = { crypto: nodeCrypto, storage, authentication: accept, now: Date.now };
+    const groupId = fromHex(id);
+    const group = await loadGroup(context, { groupId, signer });
+    const leaf = group
+      ?.members()
+      .find(({ leafIndex }) => leafIndex === group.ownLeafIndex)?.leafNode;
+    if (!leaf) throw new Error("no leaf");
+    const { keyPackage } = await createKeyPackage(
+      { ...context, storage: memoryStorage() },
+      {
+        suite: SUITE,
+        credential: leaf.credential,
+        signer,
+        capabilities: defaultCapabilities(nodeCrypto),
+        lifetime: leafLifetime(Date.now()),
+      },
+    );
+    await storage.close();
+    const commitHash = new Uint8Array(32);
+    const { encryptionKey } = leaf;
+    return signReport({ groupId, commitHash, encryptionKey, keyPackage }, signer);
+  }
 });
 
 describe("a service that shows reports of its own", () => {
