@@ -120,6 +120,24 @@ describe("a device whose clock is wrong", () => {
   );
 });
 
+describe("a clock that goes wrong while the device is signed in", () => {
+  it("is noticed before a device is revoked", async () => {
+    let wrong = 0;
+    const gil = await world.device("Gil", { now: () => Date.now() + wrong });
+    const { recoveryPhrase } = await gil.signUp("Gil");
+    let deviceId = "";
+    await gil.replaceDeviceList(recoveryPhrase, (devices) => {
+      deviceId = Buffer.from(devices.at(-1)?.deviceId ?? []).toString("hex");
+      return devices;
+    });
+    wrong = -3 * 24 * 3600 * 1000;
+    await gil.revokeDevice(recoveryPhrase, deviceId);
+    await gil.close();
+    const [device] = (await listOf("Gil")).devices;
+    expect(Math.abs(Number(device?.revokedAt) * 1000 - Date.now())).toBeLessThan(60_000);
+  });
+});
+
 describe("one storage", () => {
   it("has one client: a second is refused until the first is closed", async () => {
     const profile = openProfile(join(world.folder, "Flo.db"));

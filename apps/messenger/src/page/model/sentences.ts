@@ -137,7 +137,7 @@ const WARNINGS: Readonly<Record<WarningCode, (subject: string) => WarningWords>>
   }),
   "device-left-out": (who) => ({
     title: `A device of ${who} couldn't be added yet`,
-    text: `It has been away for too long. It is tried again by itself; if ${who} opens Conclave there, it goes faster.`,
+    text: `It has been away for too long, or is in as many conversations as it can be. It is tried again by itself; if ${who} opens Conclave there, it goes faster.`,
     grave: false,
   }),
   "state-restored": () => ({
