@@ -64,7 +64,7 @@ export function createGroups(service: {
       bytes: limits.pageBytes,
     };
     return longPolls.until(
-      { on: { groupId }, session, seconds, signal: request.signal },
+      { on: { groupId, after }, session, seconds, signal: request.signal },
       async () => {
         const read = await store.log(groupId, device, page);
         if (read === undefined) throw notFound();

@@ -19,8 +19,8 @@ export interface LongPolls {
    */
   readonly until: <T>(
     wait: {
-      /** A group's log, or the inbox of the device. */
-      readonly on: { readonly groupId: Bytes } | "inbox";
+      /** A group's log behind a place in it, or the inbox of the device. */
+      readonly on: { readonly groupId: Bytes; readonly after: number } | "inbox";
       readonly session: Session;
       /** Nothing, or 0: it is read once. */
       readonly seconds: number | undefined;
@@ -35,6 +35,8 @@ export interface LongPolls {
 
 interface Waiting {
   readonly session: Session;
+  /** Where in the log. */
+  readonly after: number;
   /** Whether something was rung since it read. */
   rung: boolean;
   end: "over" | "signed-out" | undefined;
@@ -54,7 +56,7 @@ export function createLongPolls(service: {
   function ring(key: string, change: (one: Waiting) => void): void {
     for (const one of waiting.get(key) ?? []) {
       change(one);
-      one.wake();
+      if (one.rung || one.end !== undefined) one.wake();
     }
   }
 
@@ -70,7 +72,13 @@ export function createLongPolls(service: {
     const look = (one: Waiting): void => {
       one.rung = true;
     };
-    if (heard.type === "group") ring(groupKey(heard.groupId), look);
+    if (heard.type === "group") {
+      const { head, left } = heard;
+      // Who waits for what comes later reads nothing now, unless it is out.
+      ring(groupKey(heard.groupId), (one) => {
+        if (head > one.after || left.includes(one.session.device.device)) look(one);
+      });
+    }
     if (heard.type === "inbox") for (const device of heard.devices) ring(inboxKey(device), look);
     if (heard.type === "all") for (const key of waiting.keys()) ring(key, look);
     if (heard.type === "revoked") {
@@ -110,7 +118,8 @@ export function createLongPolls(service: {
   return {
     async until({ on, session, seconds = 0, signal }, read, isEnough) {
       if (seconds === 0 || closed) return read();
-      const one: Waiting = { session, rung: false, end: undefined, wake: () => undefined };
+      const after = on === "inbox" ? 0 : on.after;
+      const one: Waiting = { session, after, rung: false, end: undefined, wake: () => undefined };
       const key = on === "inbox" ? inboxKey(session.device.device) : groupKey(on.groupId);
       const over = (): void => {
         one.end ??= "over";

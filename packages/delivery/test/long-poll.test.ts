@@ -69,6 +69,29 @@ it("what comes between reading and waiting is not missed", async () => {
   await world.close();
 });
 
+it("who waits for what comes later reads nothing before, and ends when it is out", async () => {
+  const { world, ada, group } = await worldOf();
+  const ben = await newMember(world, "Ben");
+  await commit(world, ada, group, { proposals: [addOf(await aKeyPackage(ben))] });
+  const bens = await joinByWelcome(world, ben);
+  const log = world.store.log.bind(world.store);
+  let reads = 0;
+  world.store.log = async (...given) => {
+    reads++;
+    return log(...given);
+  };
+  const far = read(world, ben, group, "after=1000&wait=30");
+  const next = read(world, ben, group, "after=3&wait=30");
+  await eventually(() => reads === 2);
+  for (let i = 0; i < 3; i++) await send(world, ada, group);
+  expect((await next).body.entries).toMatchObject([{ seq: 4 }]);
+  expect(reads).toBe(3);
+  const removed = bens.ownLeafIndex;
+  await commit(world, ada, group, { proposals: [{ proposalType: "remove", removed }] });
+  expect((await far).body).toEqual({ entries: [], head: 5 });
+  await world.close();
+});
+
 it("an inbox is read when a Welcome comes", async () => {
   const { world, ada, group } = await worldOf();
   const ben = await newMember(world, "Ben");
