@@ -16,6 +16,7 @@ import {
   type RouteName,
   toJson,
 } from "./protocol/index.ts";
+import type { Room } from "./reading.ts";
 import { notFound, Refusal } from "./refusal.ts";
 import type { Session } from "./sessions.ts";
 import type { ListedDevice } from "./store/store.ts";
@@ -82,14 +83,11 @@ export function parametersOf(
   return params;
 }
 
-/**
- * The body that a route takes. `reserve` makes room for so many bytes while they are read, or throws, and gives what gives the room
- * back. Throws `Refusal`.
- */
+/** The body that a route takes. `reserve` makes room for so many bytes, or throws. Throws `Refusal`. */
 export async function bodyOf(
   { body }: Route,
   request: Request,
-  reserve: (bytes: number) => () => void,
+  reserve: (bytes: number) => Room,
 ): Promise<unknown> {
   if (body === undefined) return undefined;
   const isJson = "schema" in body;
@@ -131,7 +129,7 @@ async function readBody(
   request: Request,
   type: string,
   limit: number,
-  reserve: (bytes: number) => () => void,
+  reserve: (bytes: number) => Room,
 ): Promise<Bytes> {
   const given = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (given !== type) throw new Refusal("unsupported-media-type", `the body has to be ${type}`);
@@ -140,7 +138,7 @@ async function readBody(
   // Who doesn't say how much comes may send all that the route takes.
   const declared = Number(request.headers.get("content-length") ?? limit);
   if (declared > limit) throw tooLarge();
-  const release = reserve(Number.isFinite(declared) ? declared : limit);
+  const room = reserve(Number.isFinite(declared) ? declared : limit);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -152,9 +150,8 @@ async function readBody(
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Refusal("bad-request", "the body broke off");
-  } finally {
-    release();
   }
+  room.shrink(length);
   const body = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {

@@ -36,7 +36,7 @@ import {
   linkNamed,
   linksOf,
 } from "./protocol/index.ts";
-import { createRateLimiter } from "./rate-limit.ts";
+import { createRateLimiter, type Rate } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { notFound, Refusal } from "./refusal.ts";
 import { sameBytes } from "./same-bytes.ts";
@@ -56,7 +56,13 @@ const SIZES = {
   groupInfo: 128 * 1024,
   /** The state with the proposals that wait for a commit. */
   stateWithProposals: 4 * 1024 * 1024,
+  /** A Welcome waits in the inboxes of all whom it welcomes: the GroupInfo that it has, and what is each one's own. */
+  welcome: 192 * 1024,
+  welcomed: 4 * 1024,
 };
+
+/** How often it is rung in a group for a commit that is sent again: a lost answer is rare, and each ring makes others look. */
+const REPEATS: Rate = { burst: 4, perSecond: 0.1 };
 
 /** What a group and one of its nodes take in memory beside their encoded forms, in bytes. */
 const GROUP_WEIGHT = 16 * 1024;
@@ -110,7 +116,9 @@ export function createGroupLog(service: {
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
   const outsiders = createRateLimiter(limits.join, now);
-  const turns = createTurns(limits.waiting);
+  const bytesOfAccount = createRateLimiter(limits.logBytes, now);
+  const repeats = createRateLimiter(REPEATS, now);
+  const turns = createTurns(limits);
   const cache = createRecent<Held>(
     limits.groupBytesInMemory,
     ({ stateWeight, treeWeight }) => GROUP_WEIGHT + stateWeight + treeWeight,
@@ -309,6 +317,10 @@ export function createGroupLog(service: {
       const removed = summary.removed.map(({ leafIndex }) => leafIndex);
       const left = await Promise.all(removed.map((index) => store.deviceOfLeaf(groupId, index)));
       const joined = added.map(({ device }) => device);
+      if (!summary.external) {
+        const unwilling = await store.unwilling(caller.accountId, groupId, joined);
+        if (unwilling.length > 0) throw deviceFull(summary, added, unwilling);
+      }
 
       const nextVersion = newVersion();
       const accepted = await store.appendCommit({
@@ -331,13 +343,7 @@ export function createGroupLog(service: {
         linkUsed: link && (await linkIdOf(link.signatureKey)),
       });
       if (typeof accepted === "object" && "full" in accepted) {
-        const full = new Set(accepted.full);
-        const keyPackages = summary.added
-          .filter((_, i) => full.has(added[i]?.device ?? -1))
-          .map(({ keyPackageRef }) => keyPackageRef);
-        throw new Refusal("device-full", "a device that would enter can take in no more", {
-          members: { keyPackages },
-        });
+        throw deviceFull(summary, added, accepted.full);
       }
       switch (accepted) {
         case "moved":
@@ -374,14 +380,16 @@ export function createGroupLog(service: {
     const { groupId } = params;
     const bundle = await body();
     checkSize(bundle.groupInfo, SIZES.groupInfo, "the GroupInfo is too large");
+    bytesOfAccount.take(bytesToText(device.accountId), sizeOf(bundle));
     const hash = sha256(bundle.commit);
     await checkRate(groupId, device.device);
     await checkMayCommit(groupId, device, bundle.commit);
     const key = bytesToText(groupId);
-    const accepted = await turns.alone(key, () =>
+    const accepted = await turns.alone(key, device.device, () =>
       untilSettled(async (attempt) => {
         const again = await store.findEntry(groupId, device.device, hash);
         if (again === undefined) return tryCommit(device, groupId, bundle, hash, attempt);
+        if (!repeats.tryTake(key)) return again;
         // Who was to ring for it the first time may have ended before.
         const moved = await store.movedBy(groupId, again.seq);
         doorbell.ring({ type: "group", groupId, head: again.seq, ...moved });
@@ -453,12 +461,13 @@ export function createGroupLog(service: {
     const isProposal = header.wireFormat === "mls_public_message";
     const { given: epoch } = headerFor(header, groupId, isProposal ? "proposal" : "application");
     const entry = { groupId, epoch, message: bytes, hash: sha256(bytes) };
+    bytesOfAccount.take(bytesToText(device.accountId), bytes.length);
     // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
     const key = bytesToText(groupId);
     await checkRate(groupId, device.device);
     const accepted = isProposal
-      ? await turns.alone(key, () => untilSettled(() => tryProposal(device, entry)))
-      : await turns.together(key, () => application(device, entry));
+      ? await turns.alone(key, device.device, () => untilSettled(() => tryProposal(device, entry)))
+      : await turns.together(key, device.device, () => application(device, entry));
     messages.tryTake(key);
     const kind = isProposal ? "proposal" : "application";
     doorbell.ring({
@@ -483,6 +492,11 @@ function newVersion(): number {
   return randomInt(2 ** 48 - 1);
 }
 
+function sizeOf({ commit, welcome, groupInfo, links }: BodyOf<"commit">): number {
+  const sealed = links.reduce((sum, { sealedGroupInfo }) => sum + sealedGroupInfo.length, 0);
+  return commit.length + (welcome?.length ?? 0) + groupInfo.length + sealed;
+}
+
 /** There is a Welcome just where there is somebody to welcome, and it is for them. */
 function checkWelcome(commit: CommitSummary, welcome: Bytes | undefined): void {
   const added = commit.added.map(({ keyPackageRef }) => keyPackageRef);
@@ -490,6 +504,23 @@ function checkWelcome(commit: CommitSummary, welcome: Bytes | undefined): void {
   if ((welcome === undefined) !== (added.length === 0) || !sameSet(added, welcomed)) {
     throw new Refusal("bad-request", "the Welcome is not for those whom the commit adds");
   }
+  if (welcome === undefined) return;
+  checkSize(welcome, SIZES.welcome + added.length * SIZES.welcomed, "the Welcome is too large");
+}
+
+/** Why they can't be added is not told: who is full, whose inbox is, and who wants nothing of the committer are answered alike. */
+function deviceFull(
+  commit: CommitSummary,
+  added: readonly { readonly device: number }[],
+  devices: readonly number[],
+): Refusal {
+  const full = new Set(devices);
+  const keyPackages = commit.added
+    .filter((_, i) => full.has(added[i]?.device ?? -1))
+    .map(({ keyPackageRef }) => keyPackageRef);
+  return new Refusal("device-full", "a device that would enter can take in no more", {
+    members: { keyPackages },
+  });
 }
 
 /** Throws where the service would come to hold what lets it join, or a tree beside its own. */

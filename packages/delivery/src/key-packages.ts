@@ -39,6 +39,7 @@ export function createKeyPackages(service: {
   readonly context: PublicContext;
 }): Handlers<"uploadKeyPackages" | "countKeyPackages" | "claimKeyPackages"> {
   const { store, doorbell, limits, now, context } = service;
+  const uploads = createRateLimiter(limits.upload, now);
   const claims = createRateLimiter(limits.claim, now);
   const claimsOfAccount = createRateLimiter(limits.claimed, now);
   const claimsOfStranger = createRateLimiter(limits.strangerClaim, now);
@@ -73,6 +74,8 @@ export function createKeyPackages(service: {
     body,
   }: Call<"uploadKeyPackages">): Promise<KeyPackageCount> {
     const given = await body();
+    // Before they are judged: that takes its time.
+    uploads.take(String(device.device), given.keyPackages.length + (given.lastResort ? 1 : 0));
     const keyPackages: StoredKeyPackage[] = [];
     for (const keyPackage of given.keyPackages) keyPackages.push(await read(keyPackage, device));
     const lastResort = given.lastResort && (await read(given.lastResort, device));

@@ -10,7 +10,7 @@ export interface Limits {
   readonly address: Rate;
   /** Requests of one device. */
   readonly device: Rate;
-  /** Bytes of bodies that are being read at once. */
+  /** Bytes of bodies that are being read, wait or are dealt with in one process, each as 4 KiB more than it has. */
   readonly bodyBytes: number;
   /** Of those, the bytes that come from one device, or without a session from one address. */
   readonly bodyBytesPerDevice: number;
@@ -28,6 +28,8 @@ export interface Limits {
   readonly account: Rate;
   /** Names that one device looks up; also one address. */
   readonly lookUp: Rate;
+  /** Key packages that one device uploads. */
+  readonly upload: Rate;
   /** Times that one device claims key packages. */
   readonly claim: Rate;
   /** Key packages of one account that go to accounts it knows; more get the last resort. */
@@ -60,6 +62,8 @@ export interface Limits {
   readonly signalQueue: number;
   /** Commits, proposals and application messages of all members of one group. */
   readonly groupMessage: Rate;
+  /** Bytes of commits, with what comes with them, and messages that one account sends. */
+  readonly logBytes: Rate;
   /** Commits of one device to groups that it is not in. */
   readonly join: Rate;
   /** Groups that one device makes. */
@@ -80,8 +84,10 @@ export interface Limits {
   readonly proposals: number;
   /** Bytes of messages in one page of a log or an inbox, when it has more than one entry. */
   readonly pageBytes: number;
-  /** Messages that wait for their turn in one group. */
+  /** Commits and messages of one group that wait, for their turn or for the store, or are dealt with. */
   readonly waiting: number;
+  /** Of those, the ones of one device. */
+  readonly waitingPerDevice: number;
   /** How long a request may wait for something to read, in seconds. */
   readonly longPoll: number;
   /** Requests of one process that wait for something to read. */
@@ -126,6 +132,8 @@ export interface Limits {
   readonly transfers: number;
   /** Uploads and downloads under way for one account. */
   readonly transfersPerAccount: number;
+  /** Uploads and downloads under way for one address. */
+  readonly transfersPerAddress: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -140,6 +148,7 @@ export const DEFAULT_LIMITS: Limits = {
   freshSignIn: 5 * 60 * 1000,
   account: { burst: 2000, perSecond: 200 },
   lookUp: { burst: 60, perSecond: 1 },
+  upload: { burst: 1000, perSecond: 1 },
   claim: { burst: 120, perSecond: 1 },
   claimed: { burst: 120, perSecond: 1 },
   strangerClaim: { burst: 10, perSecond: 0.01 },
@@ -156,6 +165,7 @@ export const DEFAULT_LIMITS: Limits = {
   signalFrames: { burst: 20_000, perSecond: 10_000 },
   signalQueue: 8,
   groupMessage: { burst: 2000, perSecond: 200 },
+  logBytes: { burst: 256 * 1024 * 1024, perSecond: 128 * 1024 },
   join: { burst: 60, perSecond: 0.2 },
   group: { burst: 60, perSecond: 0.1 },
   groupsPerDevice: 2000,
@@ -167,6 +177,7 @@ export const DEFAULT_LIMITS: Limits = {
   proposals: 256,
   pageBytes: 1024 * 1024,
   waiting: 128,
+  waitingPerDevice: 32,
   longPoll: 30,
   longPolls: 20_000,
   longPollsPerDevice: 32,
@@ -189,4 +200,5 @@ export const DEFAULT_LIMITS: Limits = {
   blobPatience: 30_000,
   transfers: 128,
   transfersPerAccount: 8,
+  transfersPerAddress: 32,
 };

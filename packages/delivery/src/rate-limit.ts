@@ -14,8 +14,8 @@ export interface Rate {
 }
 
 export interface RateLimiter {
-  /** Takes one from the bucket of `key`. Throws `Refusal` with `too-many-requests` where it is empty. */
-  readonly take: (key: string) => void;
+  /** Takes one from the bucket of `key`, or so many, at most a full one. Throws `Refusal` with `too-many-requests` where they aren't there. */
+  readonly take: (key: string, count?: number) => void;
   /** Whether there is one to take. */
   readonly has: (key: string) => boolean;
   /** Takes so many, if they are there; otherwise none. */
@@ -51,9 +51,10 @@ export function createRateLimiter({ burst, perSecond }: Rate, now: () => number)
   return {
     has: (key) => look(key).left >= 1,
     tryTake,
-    take(key) {
-      if (tryTake(key)) return;
-      const seconds = Math.max(1, Math.ceil((1 - look(key).left) / perSecond));
+    take(key, count = 1) {
+      const taken = Math.min(count, burst);
+      if (tryTake(key, taken)) return;
+      const seconds = Math.max(1, Math.ceil((taken - look(key).left) / perSecond));
       throw new Refusal("too-many-requests", "too many requests", {
         headers: { "retry-after": String(seconds) },
       });

@@ -22,8 +22,8 @@ import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 
-/** Checks that wait for one another in a group: each reads a whole tree. */
-const WAITING = 8;
+/** Checks that wait for one another in a group, and those of one device: each reads a whole tree. */
+const WAITING = { waiting: 8, waitingPerDevice: 2 };
 
 function refused(title: string, rule?: string): Refusal {
   return new Refusal("report-refused", title, rule === undefined ? {} : { members: { rule } });
@@ -106,7 +106,7 @@ export function createReports(service: {
       if (await store.isBarred(groupId, device)) {
         throw new Refusal("not-allowed", "this device's commits shut others out");
       }
-      const proven = await turns.alone(bytesToText(groupId), async () => {
+      const proven = await turns.alone(bytesToText(groupId), device, async () => {
         const held = (await store.reports(groupId)).find((one) => one.leafIndex === leafIndex);
         if (held?.seq === seq && sameBytes(held.report, report) && (held.proven || !proof)) {
           return held.proven;

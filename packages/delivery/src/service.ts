@@ -37,7 +37,7 @@ import {
   segmentsOf,
 } from "./protocol/index.ts";
 import { addressKey, clientAddress, createRateLimiter } from "./rate-limit.ts";
-import { createReading } from "./reading.ts";
+import { createReading, type Room } from "./reading.ts";
 import { notFound, problemResponse, Refusal } from "./refusal.ts";
 import { createReports } from "./reports.ts";
 import { bearerOf, createSessions, type Session } from "./sessions.ts";
@@ -305,14 +305,19 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       const stillSignedIn = async (): Promise<void> => {
         if (session !== undefined) await sessions.session(bearerOf(request));
       };
+      let room: Room | undefined;
       // A body may take its time: the session may have ended meanwhile.
       const body = async (): Promise<unknown> => {
-        const read = await bodyOf(route, request, (size) => reading(caller, size));
+        const read = await bodyOf(route, request, (size) => (room = reading(caller, size)));
         if (route.body !== undefined) await stillSignedIn();
         return read;
       };
       const given = { request, address, device, session, params, stillSignedIn, body };
-      return responseOf(route, await handler(given));
+      try {
+        return responseOf(route, await handler(given));
+      } finally {
+        room?.release();
+      }
     });
   }
   for (const [path, allowed] of methods) {

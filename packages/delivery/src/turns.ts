@@ -1,11 +1,14 @@
 /**
- * Work under a key: what must be alone, and what may run beside others of its kind. In the order it came, at most so much waiting.
+ * Work under a key: what must be alone, and what may run beside others of its kind. In the order it came, at most so much waiting, and of
+ * one device so much.
  * @module
  */
 
+import type { Limits } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 
-export type InTurn = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+/** `device`: whose work it is. */
+export type InTurn = <T>(key: string, device: number, work: () => Promise<T>) => Promise<T>;
 
 export interface Turns {
   /** When all that came before has ended; nothing begins until it has. */
@@ -22,33 +25,50 @@ interface Queue {
   /** Settled when everything has. */
   all: Promise<unknown>;
   length: number;
+  /** How much of that is each device's. */
+  readonly devices: Map<number, number>;
 }
 
-/** Rejects with `Refusal`, `too-many-requests`, where `limit` are under way or waiting. */
-export function createTurns(limit: number): Turns {
+/** Rejects with `Refusal`, `too-many-requests`, where so many are under way or waiting. */
+export function createTurns(limits: Pick<Limits, "waiting" | "waitingPerDevice">): Turns {
   const queues = new Map<string, Queue>();
   let waiting = 0;
 
   function queueOf(key: string): Queue {
-    const held = queues.get(key);
-    if (held !== undefined) return held;
-    const queue = { alone: Promise.resolve(), all: Promise.resolve(), length: 0 };
-    queues.set(key, queue);
-    return queue;
+    const found = queues.get(key);
+    if (found !== undefined) return found;
+    const settled = Promise.resolve();
+    return { alone: settled, all: settled, length: 0, devices: new Map() };
   }
 
-  async function enter<T>(
-    key: string,
-    work: () => Promise<T>,
-    kind: "alone" | "together",
-  ): Promise<T> {
-    const queue = queueOf(key);
-    if (queue.length >= limit) {
+  /** Counts it; the answer counts it off again. */
+  function count(key: string, device: number, queue: Queue): () => void {
+    const own = queue.devices.get(device) ?? 0;
+    if (queue.length >= limits.waiting || own >= limits.waitingPerDevice) {
       throw new Refusal("too-many-requests", "too many changes at once", {
         headers: { "retry-after": "1" },
       });
     }
+    queues.set(key, queue);
     queue.length += 1;
+    queue.devices.set(device, own + 1);
+    return () => {
+      queue.length -= 1;
+      const left = (queue.devices.get(device) ?? 1) - 1;
+      if (left === 0) queue.devices.delete(device);
+      else queue.devices.set(device, left);
+      if (queue.length === 0) queues.delete(key);
+    };
+  }
+
+  async function enter<T>(
+    key: string,
+    device: number,
+    work: () => Promise<T>,
+    kind: "alone" | "together",
+  ): Promise<T> {
+    const queue = queueOf(key);
+    const end = count(key, device, queue);
     waiting += 1;
     const begin = (): Promise<T> => {
       waiting -= 1;
@@ -64,14 +84,13 @@ export function createTurns(limit: number): Turns {
     try {
       return await mine;
     } finally {
-      queue.length -= 1;
-      if (queue.length === 0) queues.delete(key);
+      end();
     }
   }
 
   return {
-    alone: (key, work) => enter(key, work, "alone"),
-    together: (key, work) => enter(key, work, "together"),
+    alone: (key, device, work) => enter(key, device, work, "alone"),
+    together: (key, device, work) => enter(key, device, work, "together"),
     waiting: () => waiting,
   };
 }

@@ -1,7 +1,18 @@
 import { bytesToText, ContactRequestsResponse, openDeviceList } from "@conclave/delivery/protocol";
+import { validateKeyPackage } from "@conclave/mls/public-group";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sameBytes } from "../src/same-bytes.ts";
 import { listenReady } from "./listener.ts";
-import { addAll, aKeyPackage, type Member, newMember, startGroup } from "./member.ts";
+import {
+  addAll,
+  addOf,
+  aKeyPackage,
+  commit,
+  type Member,
+  newMember,
+  readInbox,
+  startGroup,
+} from "./member.ts";
 import { type Answer, call, eventually, random, startWorld, type World } from "./world.ts";
 
 let world: World;
@@ -38,6 +49,32 @@ async function requestsTo(member: Member): Promise<readonly string[]> {
   const { requests } = ContactRequestsResponse.parse(answer.body);
   return Promise.all(requests.map(async (one) => (await openDeviceList(one.deviceList)).name));
 }
+
+describe("who is blocked", () => {
+  it("can't add the account by key packages from before, and is told as of one that is full", async () => {
+    const [ada, ben, cem] = [await aMember(), await aMember(), await aMember()];
+    const keyPackage = await aKeyPackage(ben);
+    const shared = await startGroup(world, ada);
+    await addAll(world, { member: ada, group: shared }, [ben, cem]);
+    await say(ben, ada, "blocked");
+    const group = await startGroup(world, ada);
+    const bens = await commit(world, ada, group, { proposals: [addOf(keyPackage)] });
+    const { ref } = await validateKeyPackage(ada.context, keyPackage);
+    expect(bens.problem).toMatchObject({ code: "device-full", keyPackages: [bytesToText(ref)] });
+    expect(await readInbox(world, ben)).toEqual([]);
+    // Of a group in which both are the devices change as ever.
+    const leaf = shared
+      .members()
+      .find(({ leafNode }) => sameBytes(leafNode.signatureKey, ben.person.signatureKey.publicKey));
+    const remove = { proposalType: "remove", removed: leaf?.leafIndex ?? 0 } as const;
+    const back = await commit(world, ada, shared, {
+      proposals: [remove, addOf(await aKeyPackage(ben))],
+    });
+    expect(back.status).toBe(201);
+    await call(world, "DELETE", `/v1/contacts/${bytesToText(ada.person.accountId)}`, ben);
+    expect((await commit(world, ada, group, { proposals: [addOf(keyPackage)] })).status).toBe(201);
+  });
+});
 
 describe("who does not know an account", () => {
   it("is told the same of it as of one there is none of: to look-ups, claims and requests", async () => {

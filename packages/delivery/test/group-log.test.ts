@@ -1,7 +1,7 @@
 import { localDoorbell, openSqliteStore, type Store } from "@conclave/delivery";
 import { bytesToText, LINKS_EXTENSION, sha256 } from "@conclave/delivery/protocol";
 import { applicationId, EXTENSION, RequiredCapabilities } from "@conclave/mls";
-import { encode, opaque } from "@conclave/mls/codec";
+import { decode, encode, opaque, struct, uint16 } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   addAll,
@@ -32,6 +32,7 @@ import {
 } from "./member.ts";
 import {
   call,
+  eventually,
   newKey,
   newPerson,
   proveSignIn,
@@ -43,6 +44,15 @@ import {
 } from "./world.ts";
 
 type Ring = Parameters<ReturnType<typeof localDoorbell>["ring"]>[0];
+
+/** An MLSMessage with a Welcome (RFC 9420 §6, §12.4.3.1), as far as it is of interest here. */
+const WelcomeMessage = struct({
+  version: uint16,
+  wireFormat: uint16,
+  cipherSuite: uint16,
+  secrets: opaque,
+  encryptedGroupInfo: opaque,
+});
 
 let world: World;
 beforeAll(async () => {
@@ -356,6 +366,12 @@ describe("commits", () => {
     // Who is in or out by it may have changed since: so it is not told as something new.
     const [told] = seen[0]?.map((ring) => ({ ...ring, entry: undefined })) ?? [];
     expect(seen[1]).toEqual([told, seen[0]?.[1]]);
+    // Nobody makes others look again and again by it.
+    rings.length = 0;
+    for (let i = 0; i < 20; i++) {
+      expect((await postCommit(ringing, ada, group.groupId, body)).status).toBe(201);
+    }
+    expect(rings.filter(({ type }) => type === "inbox")).toHaveLength(3);
     await ringing.close();
   });
 
@@ -576,6 +592,14 @@ describe("what is held in memory", () => {
     expect(await post(body)).toMatchObject({ code: "too-large", limit: 16 * 1024 });
     const groupInfo = random(128 * 1024 + 1);
     expect(await post({ ...body, groupInfo })).toMatchObject({ limit: 128 * 1024 });
+    await group.discardPendingCommit();
+    // A Welcome waits for everybody whom it welcomes, and has no more than they need.
+    const add = addOf(await aKeyPackage(ben));
+    const welcoming = await bundleBody(group, await group.commit({ proposals: [add] }));
+    const parts = decode(WelcomeMessage, welcoming.welcome ?? random(0));
+    const encryptedGroupInfo = random(200 * 1024);
+    const welcome = encode(WelcomeMessage, { ...parts, encryptedGroupInfo });
+    expect(await post({ ...welcoming, welcome })).toMatchObject({ code: "too-large" });
     await group.discardPendingCommit();
     expect((await commit(world, ada, group)).status).toBe(201);
   });
@@ -955,6 +979,55 @@ describe("links", () => {
     expect(results.filter((result) => result === "in")).toHaveLength(3);
     expect(results.filter((result) => result === "link-closed")).toHaveLength(3);
     await expect(readLog(world, ada, group.groupId)).resolves.toMatchObject({ head: 4 });
+  });
+});
+
+describe("what one may send", () => {
+  it("is so much at once into one group: others have their turns meanwhile", async () => {
+    const few = await startWorld({ limits: { waiting: 4, waitingPerDevice: 2 } });
+    const [ada, eve] = [await newMember(few, "Ada"), await newMember(few, "Eve")];
+    const group = await startGroup(few, ada);
+    const gate = Promise.withResolvers<undefined>();
+    const append = few.store.appendApplication.bind(few.store);
+    let asked = 0;
+    few.store.appendApplication = async (message) => {
+      asked++;
+      await gate.promise;
+      return append(message);
+    };
+    // Somebody who is no member, and knows the group's id.
+    const theirs = await Promise.all(
+      Array.from({ length: 5 }, () => group.send(random(9))).map(async (message) => message),
+    );
+    const posted = theirs.map(async (message) => postMessage(few, eve, group.groupId, message));
+    await eventually(() => asked === 2);
+    const own = send(few, ada, group, "heard");
+    await eventually(() => asked === 3);
+    gate.resolve(undefined);
+    expect((await own).answer.status).toBe(201);
+    const statuses = (await Promise.all(posted)).map(({ status }) => status);
+    expect(statuses.toSorted((a, b) => a - b)).toEqual([404, 404, 429, 429, 429]);
+    await few.close();
+  });
+
+  it("is so many bytes, whether messages or commits, with all devices of an account", async () => {
+    const logBytes = { burst: 20_000, perSecond: 100 };
+    const small = await startWorld({ limits: { logBytes } });
+    const [ada, ben] = [await newMember(small, "Ada"), await newMember(small, "Ben")];
+    const group = await startGroup(small, ada);
+    const text = "x".repeat(12_000);
+    expect((await send(small, ada, group, text)).answer.status).toBe(201);
+    const { answer } = await send(small, ada, group, text);
+    expect(answer.problem.code).toBe("too-many-requests");
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(30);
+    expect((await send(small, ada, group, "short")).answer.status).toBe(201);
+    const bens = await startGroup(small, ben);
+    expect((await send(small, ben, bens, text)).answer.status).toBe(201);
+    small.clock.now += 300_000;
+    // What is larger than all that may come at once waits for that, and is taken.
+    expect((await send(small, ada, group, "x".repeat(30_000))).answer.status).toBe(201);
+    expect((await commit(small, ada, group)).status).toBe(429);
+    await small.close();
   });
 });
 

@@ -206,6 +206,19 @@ describe("key packages", () => {
     expect(more.problem.code).toBe("too-large");
   });
 
+  it("are uploaded so many by a device, also those that are refused", async () => {
+    const limited = await startWorld({ limits: { upload: { burst: 5, perSecond: 0.1 } } });
+    const ada = await newMember(limited, "Ada");
+    const post = async (keyPackages: Uint8Array[]): Promise<Answer> =>
+      call(limited, "POST", "/v1/key-packages", { token: ada.token, body: { keyPackages } });
+    expect((await post(Array.from({ length: 4 }, () => random(9)))).status).toBe(422);
+    const two = [await aKeyPackage(ada), await aKeyPackage(ada)];
+    const refused = await post(two);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "10"]);
+    expect((await post(two.slice(1))).status).toBe(200);
+    await limited.close();
+  });
+
   it("are claimed so often by a device; past so many of an account its last resort goes to whoever asks", async () => {
     const limited = await startWorld({
       limits: { claim: { burst: 2, perSecond: 0.01 }, claimed: { burst: 3, perSecond: 0.01 } },

@@ -12,6 +12,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
+import { addressKey } from "../rate-limit.ts";
 import { notFound, Refusal } from "../refusal.ts";
 import { sameBytes } from "../same-bytes.ts";
 import { sha256 } from "../sha256.ts";
@@ -169,8 +170,18 @@ export function createBlobs(service: {
     return blob;
   }
 
-  async function transfer<T>(device: ListedDevice, work: () => Promise<T>): Promise<T> {
-    const end = transfers.begin(bytesToText(device.accountId));
+  function beginTransfer({ device, address }: Call<keyof Blobs["handlers"]>): () => void {
+    return transfers.begin({
+      account: bytesToText(device.accountId),
+      address: addressKey(address),
+    });
+  }
+
+  async function transfer<T>(
+    given: Call<"createBlob" | "appendBlob">,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const end = beginTransfer(given);
     try {
       return await work();
     } finally {
@@ -199,7 +210,7 @@ export function createBlobs(service: {
       throw new Refusal("bad-request", "an idempotency key is a string of 16 to 128 characters");
     }
     // Before there is anything: an upload that could not begin would take of the quota.
-    return transfer(device, async () => {
+    return transfer(given, async () => {
       const at = now();
       const created = await store.createBlob({
         blobId: new Uint8Array(randomBytes(32)),
@@ -233,7 +244,7 @@ export function createBlobs(service: {
     if (offset === undefined) throw new Refusal("bad-request", "Upload-Offset is missing");
     const blob = await own(device, params.blobId);
     if (blob.stored !== offset) throw wrongOffset(blob);
-    return stateResponse(200, await transfer(device, () => append(given, blob)));
+    return stateResponse(200, await transfer(given, () => append(given, blob)));
   }
 
   async function deleteBlob({ params, device }: Call<"deleteBlob">): Promise<undefined> {
@@ -327,7 +338,8 @@ export function createBlobs(service: {
     );
   }
 
-  async function blob({ request, params, device }: Call<"blob">): Promise<Response> {
+  async function blob(given: Call<"blob">): Promise<Response> {
+    const { request, params, device } = given;
     bodies();
     const found = await store.blob(params.blobId, now());
     const owned = found !== undefined && sameBytes(found.accountId, device.accountId);
@@ -356,7 +368,7 @@ export function createBlobs(service: {
       });
     }
     const { from, to } = range ?? { from: 0, to: size };
-    const end = transfers.begin(bytesToText(device.accountId));
+    const end = beginTransfer(given);
     try {
       const slices = read(blobId, from, to);
       // Read ahead of the answer: what is wrong with the first part is still told by a status.

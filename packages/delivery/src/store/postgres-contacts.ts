@@ -70,6 +70,21 @@ export function postgresContacts(db: Database): ContactStore {
       return { account: toAccount(row), known };
     },
 
+    async unwilling(caller, groupId, devices) {
+      const rows = await db.all<{ device: number }>(
+        `SELECT listed.device FROM devices AS listed
+         JOIN contacts ON contacts.account_id = listed.account_id AND contacts.peer_id = $1
+         WHERE listed.device = ANY($3::bigint[]) AND contacts.state = 'blocked' AND NOT EXISTS (
+           SELECT 1 FROM devices AS theirs JOIN members USING (device)
+           WHERE theirs.account_id = listed.account_id AND members.group_id = $2
+             AND members.until_seq IS NULL)`,
+        caller,
+        groupId,
+        devices,
+      );
+      return rows.map(({ device }) => device);
+    },
+
     async askContact({ from, target, now, askedSince, refusedSince, limit }) {
       return db.transaction(async (tx): Promise<readonly number[]> => {
         await tx.all("UPDATE accounts SET asked_at = $2 WHERE account_id = $1", from, now);

@@ -76,6 +76,21 @@ export function sqliteContacts(db: Database): ContactStore {
       return { account: toAccount(row), known };
     },
 
+    async unwilling(caller, groupId, devices) {
+      const rows = db.all<{ device: number }>(
+        `SELECT listed.device FROM json_each(?) CROSS JOIN devices AS listed ON listed.device = json_each.value
+         JOIN contacts ON contacts.account_id = listed.account_id AND contacts.peer_id = ?
+         WHERE contacts.state = 'blocked' AND NOT EXISTS (
+           SELECT 1 FROM devices AS theirs CROSS JOIN members ON members.device = theirs.device
+           WHERE theirs.account_id = listed.account_id AND members.group_id = ?
+             AND members.until_seq IS NULL)`,
+        JSON.stringify(devices),
+        caller,
+        groupId,
+      );
+      return rows.map(({ device }) => device);
+    },
+
     async askContact({ from, target, now, askedSince, refusedSince, limit }) {
       return db.transaction((): readonly number[] => {
         db.run("UPDATE accounts SET asked_at = ? WHERE account_id = ?", now, from);

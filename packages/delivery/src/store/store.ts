@@ -261,6 +261,12 @@ export interface ContactStore {
   ): Promise<{ readonly account: Account; readonly known: boolean } | undefined>;
 
   /**
+   * Which of these devices are of accounts that blocked the caller's, and have no device in the group: they are not to be added to it by
+   * the caller, who may have claimed their key packages before.
+   */
+  unwilling(caller: Bytes, groupId: Bytes, devices: readonly number[]): Promise<readonly number[]>;
+
+  /**
    * Notes that `from` asks to reach another account, unless that allowed, refused (since `refusedSince`) or blocked it, has `limit`
    * requests waiting, or there is no such account. Requests before `askedSince` are forgotten. Answers with the devices that may be told.
    */

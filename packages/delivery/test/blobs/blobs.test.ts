@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createDeliveryService, diskBodies, serve } from "@conclave/delivery";
 import { BlobResponse, bytesToText, ROUTES } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { createTransfers } from "../../src/blobs/transfers.ts";
 import {
   type Answer,
   type Bytes,
@@ -326,6 +327,19 @@ describe("an upload", () => {
     for (const end of [...mine, theirs]) end();
     await eventually(async () => (await create(limited, bearer, 100, content)).status === 201);
     await limited.close();
+  });
+
+  it("is on its way beside few others of one address, whatever accounts it has", () => {
+    const limits = { transfers: 9, transfersPerAccount: 2, transfersPerAddress: 3 };
+    const { begin } = createTransfers(limits);
+    const full = expect.objectContaining({ code: "too-many-requests" });
+    const ends = ["a", "a", "b"].map((account) => begin({ account, address: "1" }));
+    expect(() => begin({ account: "c", address: "1" })).toThrow(full);
+    expect(() => begin({ account: "a", address: "2" })).toThrow(full);
+    begin({ account: "c", address: "2" })();
+    for (const end of [...ends, ...ends]) end();
+    for (const account of ["c", "d", "e"]) begin({ account, address: "1" });
+    expect(() => begin({ account: "f", address: "1" })).toThrow(full);
   });
 });
 

@@ -284,6 +284,24 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await reaches(ben, ada)).toBe("no");
     });
 
+    it("that are blocked are not to add the account to groups, but to those in which it is", async () => {
+      const [ada, ben, cem] = [await anAccount(), await anAccount(2), await anAccount()];
+      const [first, second] = ben.devices.map(({ device }) => device) as [number, number];
+      const [own, shared] = [await aGroup(ada.device), await aGroup(ada.device, first)];
+      const all = [first, second, cem.device, ada.device];
+      const unwilling = (groupId: Bytes) => store.unwilling(ada.accountId, groupId, all);
+      expect(await unwilling(own)).toEqual([]);
+      await say(ben, ada, "blocked");
+      await say(cem, ada, "allowed");
+      expect((await unwilling(own)).toSorted((a, b) => a - b)).toEqual([first, second]);
+      expect(await unwilling(shared)).toEqual([]);
+      expect(await store.unwilling(cem.accountId, own, all)).toEqual([]);
+      await append(shared, 1, { removed: [1] });
+      expect(await unwilling(shared)).toHaveLength(2);
+      await store.forgetContact(ben.accountId, ada.accountId);
+      expect(await unwilling(own)).toEqual([]);
+    });
+
     it("ask nobody who is unknown, nor themselves", async () => {
       const ada = await anAccount();
       expect(await ask(ada, ada)).toEqual([]);
