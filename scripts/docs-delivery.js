@@ -27,10 +27,14 @@ const MADE = [
   "/var/lib/postgresql/archive",
   "/var/lib/postgresql/base",
   "/var/backups/conclave-blobs.tar",
-  "/var/backups/conclave.sqlite",
+  "/var/lib/conclave-backup",
+  "/usr/local/bin/conclave-delivery-backup",
+  "/etc/systemd/system/conclave-delivery.service",
+  "/etc/systemd/system/conclave-delivery-backup.service",
+  "/etc/systemd/system/conclave-delivery-backup.timer",
 ];
 
-/** start, stop, restart, reload and enable --now, by what the unit files say; `daemon-reload` has nothing to do. */
+/** start, stop, restart, enable --now and disable --now, by what the unit files say; of a timer only whether it is there. */
 const STAND_IN = `#!/bin/bash
 set -euo pipefail
 state=$UNITS_FOLDER
@@ -46,6 +50,7 @@ file_of() {
 }
 start() {
   local name=\${1%.service}
+  [[ "$name" == *.timer ]] && { [ -f "/etc/systemd/system/$name" ]; return; }
   [ "$name" = postgresql ] && { pg_ctlcluster 15 main start; return; }
   local file; file=$(file_of "$name")
   local copy="$state/$name.unit"
@@ -56,16 +61,21 @@ start() {
   [ -n "$user" ] && run+=(setpriv "--reuid=$user" "--regid=$(id -g "$user")" --init-groups --no-new-privs)
   [ -n "$(say "$copy" AmbientCapabilities)" ] && run+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)
   local home=/root; [ -n "$user" ] && home=$(getent passwd "$user" | cut -d: -f6)
-  local folder; folder=$(say "$copy" StateDirectory)
-  [ -n "$folder" ] && install -d -m 0755 -o "$user" "/var/lib/$folder"
+  local folder
+  for folder in $(say "$copy" StateDirectory); do install -d -m 0755 -o "$user" "/var/lib/$folder"; done
   local environment=(); mapfile -t environment < <(say "$copy" Environment)
   local command; command=$(say "$copy" ExecStart)
   if [ "$(say "$copy" Type)" = forking ]; then eval "$command"; return; fi
+  if [ "$(say "$copy" Type)" = oneshot ]; then
+    eval "env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=$home \${environment[*]@Q} \${run[*]} $command" 9>&-
+    return
+  fi
   eval "exec env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=$home \${environment[*]@Q} \${run[*]} $command" > "$state/$name.log" 2>&1 9>&- &
   echo $! > "$state/$name.pid"
 }
 stop() {
   local name=\${1%.service}
+  [[ "$name" == *.timer ]] && return
   [ "$name" = postgresql ] && { pg_ctlcluster 15 main stop --mode fast || true; return; }
   local file; file=$(file_of "$name")
   local command; command=$(say "$file" ExecStop)
@@ -82,7 +92,7 @@ stop() {
 for name in "$@"; do
   case $verb in
     start|enable) start "$name" ;;
-    stop) stop "$name" ;;
+    stop|disable) stop "$name" ;;
     restart) stop "$name"; start "$name" ;;
     *) echo "this stand-in can't $verb" >&2; exit 1 ;;
   esac
@@ -147,14 +157,26 @@ async function main() {
     await must("bash", [join(folder, "page.sh")], { env: wrapped, cwd: folder });
     console.log(`\nAll ${blocks.length} blocks of the page ran as they stand.`);
   } catch (error) {
-    for (const unit of ["conclave-delivery@8441", "conclave-delivery@8442", "caddy"]) {
+    for (const unit of [
+      "conclave-delivery",
+      "conclave-delivery@8441",
+      "conclave-delivery@8442",
+      "caddy",
+    ]) {
       const log = await readFile(join(folder, `${unit}.log`), "utf8").catch(() => "");
       console.error(`${unit}:\n${log.split("\n").slice(-12).join("\n")}`);
     }
     throw error;
   } finally {
     console.log("Taking it away …");
-    const units = ["conclave-delivery@8441", "conclave-delivery@8442", "caddy", "nginx"];
+    const units = [
+      "conclave-delivery-backup.timer",
+      "conclave-delivery",
+      "conclave-delivery@8441",
+      "conclave-delivery@8442",
+      "caddy",
+      "nginx",
+    ];
     for (const unit of units) await run("systemctl", ["stop", unit], { env, stdio: "ignore" });
     const psql = 'psql --quiet --command "ALTER SYSTEM RESET ALL"';
     // Restarted, so that what was configured is undone and nobody is connected.

@@ -7,7 +7,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { LogLine, ServiceStatus } from "./service.ts";
-import type { Store } from "./store/store.ts";
+import type { Statistics, Store } from "./store/store.ts";
 
 export interface Metrics {
   /** Counts a request. */
@@ -20,6 +20,8 @@ export interface Metrics {
   readonly watch: (status: () => ServiceStatus) => void;
   /** Counts what a sweep deleted, by kind. */
   readonly swept: (counts: Readonly<Record<string, number>>, now: number) => void;
+  /** What the store holds, as of its last look: counting it takes a while, so it isn't done whenever somebody asks. */
+  readonly holds: (statistics: Statistics) => void;
   /** Refusals since the start, by code, the most frequent first. */
   readonly refusals: () => Promise<readonly (readonly [code: string, count: number])[]>;
   /** In the text format of Prometheus. */
@@ -29,6 +31,16 @@ export interface Metrics {
 
 /** Seconds: from what a read of SQLite takes to where clients give up. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Of what the store holds. */
+const HELD = [
+  ["accounts", "Accounts, as of the last sweep."],
+  ["devices", "Devices that are not revoked, as of the last sweep."],
+  ["groups", "Groups, as of the last sweep."],
+  ["welcomes", "Welcomes that wait in inboxes, as of the last sweep."],
+  ["bytes", "Bytes of the database, as of the last sweep."],
+] as const;
+const LAST_BACKUP = "When `conclave-delivery backup` last made a copy.";
 
 export function createMetrics(): Metrics {
   const register = new Registry();
@@ -78,6 +90,16 @@ export function createMetrics(): Metrics {
     registers,
   });
 
+  const gauges = new Map<string, Gauge>();
+  function gaugeOf(name: string, help: string): Gauge {
+    const held = gauges.get(name);
+    if (held !== undefined) return held;
+    const full = name === "bytes" ? "conclave_database_bytes" : `conclave_${name}`;
+    const made = new Gauge({ name: full, help, registers });
+    gauges.set(name, made);
+    return made;
+  }
+
   return {
     request({ route, status, duration, code }) {
       requests.observe({ route, status: String(status) }, duration / 1000);
@@ -125,6 +147,14 @@ export function createMetrics(): Metrics {
     swept(counts, now) {
       for (const [kind, count] of Object.entries(counts)) swept.inc({ kind }, count);
       sweptAt.set(now / 1000);
+    },
+    holds(statistics) {
+      for (const [field, help] of HELD) gaugeOf(field, help).set(statistics[field]);
+      const backedUp = statistics.facts["backed-up"];
+      // Where this program never made a copy there is no such number, rather than one of 1970.
+      if (backedUp !== undefined) {
+        gaugeOf("last_backup_timestamp_seconds", LAST_BACKUP).set(backedUp / 1000);
+      }
     },
     async refusals() {
       const { values } = await refusals.get();

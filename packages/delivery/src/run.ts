@@ -125,6 +125,7 @@ export async function runService(
       now,
       onSwept(counts) {
         metrics.swept(counts, now());
+        store.statistics().then(metrics.holds, () => undefined);
         log.event("swept", counts);
       },
       onError: (error) => log.error("sweep-failed", { error: nameOf(error), code: codeOf(error) }),

@@ -1,4 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { localDoorbell, openSqliteStore, type Ring } from "@conclave/delivery";
+import { PROBLEMS, ROUTES } from "@conclave/delivery/protocol";
 import { expect, it } from "vitest";
 import { createMetrics } from "../src/metrics.ts";
 import { bundleBody, newMember, postCommit, startGroup } from "./member.ts";
@@ -53,6 +55,51 @@ it("counts rings, rung and heard, and what was swept", async () => {
   expect(text).toContain('conclave_rings_total{type="group",direction="heard"} 1');
   expect(text).toContain('conclave_swept_total{kind="sessions"} 3');
   expect(text).toContain("conclave_last_sweep_timestamp_seconds 5");
+});
+
+it("says what the store holds, and of a back-up nothing until there was one", async () => {
+  const metrics = createMetrics();
+  const held = { accounts: 1, devices: 2, groups: 3, welcomes: 4, bytes: 5 };
+  metrics.holds({ ...held, facts: {} });
+  const before = await metrics.text();
+  expect(before).toMatch(/^conclave_devices 2$/m);
+  expect(before).toMatch(/^conclave_database_bytes 5$/m);
+  expect(before).not.toContain("conclave_last_backup");
+  metrics.holds({ ...held, devices: 9, facts: { "backed-up": 7000 } });
+  const after = await metrics.text();
+  expect(after).toMatch(/^conclave_devices 9$/m);
+  expect(after).toMatch(/^conclave_last_backup_timestamp_seconds 7$/m);
+});
+
+it("has each metric that the alerts in docs look at, with the routes and codes they name", async () => {
+  const file = new URL("../../../docs/delivery/alerts.yml", import.meta.url);
+  const alerts = await readFile(file, "utf8");
+  const metrics = createMetrics();
+  metrics.holds({
+    ...{ accounts: 0, devices: 0, groups: 0, welcomes: 0, bytes: 0 },
+    facts: { "backed-up": 1 },
+  });
+  metrics.watch(() => ({
+    ...{ sockets: 0, backlog: 0, requests: 0, waitingForTurn: 0, waitingForStore: 0 },
+  }));
+  const text = await metrics.text();
+  const known = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+  const expressions = [...alerts.matchAll(/^ +expr: (.+(?:\n {10,}.+)*)/gm)].map(
+    ([, one = ""]) => one,
+  );
+  expect(expressions).toHaveLength([...alerts.matchAll(/- alert:/g)].length);
+  const named = expressions.flatMap((one) => one.match(/\b(?:conclave|process|nodejs)_\w+/g) ?? []);
+  expect(new Set(named).size).toBeGreaterThan(10);
+  for (const name of named) {
+    const base = name.replace(/_(bucket|count|sum)$/, "");
+    expect([name, known.has(name) || known.has(base)]).toEqual([name, true]);
+  }
+  for (const [, names = ""] of alerts.matchAll(/route=~"([^"]+)"/g)) {
+    for (const name of names.split("|")) expect(Object.keys(ROUTES)).toContain(name);
+  }
+  for (const [, code = ""] of alerts.matchAll(/code="([^"]+)"/g)) {
+    expect(Object.keys(PROBLEMS)).toContain(code);
+  }
 });
 
 it("asks the service for what it has under way when it is asked itself", async () => {
