@@ -32,6 +32,22 @@ it("the README's example serves, and ends when it is told to", async () => {
   await rm(folder, { recursive: true });
 }, 60_000);
 
+it("the guide's example serves", async () => {
+  const guide = await readFile(join(cwd, "../../docs/delivery.md"), "utf8");
+  const [, example = ""] = /```ts\n(import .*?)```/s.exec(guide) ?? [];
+  const folder = await mkdtemp(join(tmpdir(), "guide-"));
+  const program = example
+    .replace("conclave.sqlite", join(folder, "store.sqlite"))
+    .replace("port: 8443", "port: 0");
+  const child = run(`${program}\nconsole.log("up", server.port);`);
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  const port = /^up (\d+)/.exec(line.toString())?.[1] ?? "";
+  expect((await fetch(`http://127.0.0.1:${port}/ready`)).status).toBe(200);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await rm(folder, { recursive: true });
+}, 60_000);
+
 it("the README's client registers, asks, and is refused with a code", async () => {
   const world = await startWorld();
   const program = against(world.url, examples[1] ?? "");
