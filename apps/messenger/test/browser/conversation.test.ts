@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, STORES, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 

@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.

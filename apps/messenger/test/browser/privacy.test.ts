@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, STORES, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { launchChromium, launchProfile } from "./chromium.ts";
+import { launchChromium, launchProfile } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 

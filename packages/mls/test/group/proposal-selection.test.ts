@@ -25,6 +25,16 @@ function psk(nonce: number, pskId = "unknown"): Proposal {
   return { proposalType: "psk", psk: { pskType: "external", pskId: utf8(pskId), pskNonce } };
 }
 
+/** Removes of leaves 0 to 999, by one member. */
+function thousandRemoves() {
+  const sender = { senderType: "member", leafIndex: 1 } as const;
+  return Array.from({ length: 1000 }, (_, removed) => ({
+    proposal: { proposalType: "remove", removed } as const,
+    sender,
+    ref: Uint8Array.of(removed >> 8, removed & 0xff),
+  }));
+}
+
 /** Proposals that are valid each by itself, and that no commit can hold. */
 const POISON: Readonly<Record<string, (where: Room) => Promise<Proposal>>> = {
   "an Add with a member's encryption key": async (where) => {
@@ -103,12 +113,7 @@ describe("§12.4 a pending proposal that would spoil the list", () => {
   });
 
   it("costs a number of checks that grows with those left out, not with all", async () => {
-    const sender = { senderType: "member", leafIndex: 1 } as const;
-    const list = Array.from({ length: 1000 }, (_, removed) => ({
-      proposal: { proposalType: "remove", removed } as const,
-      sender,
-      ref: Uint8Array.of(removed >> 8, removed & 0xff),
-    }));
+    const list = thousandRemoves();
     let checks = 0;
     const fitting = await fittingProposals(list, async (some) => {
       checks++;
@@ -143,12 +148,7 @@ describe("§12.4 a pending proposal that would spoil the list", () => {
   });
 
   it("ends after some checks, however many don't fit, with what was found to fit", async () => {
-    const sender = { senderType: "member", leafIndex: 1 } as const;
-    const list = Array.from({ length: 1000 }, (_, removed) => ({
-      proposal: { proposalType: "remove", removed } as const,
-      sender,
-      ref: Uint8Array.of(removed >> 8, removed & 0xff),
-    }));
+    const list = thousandRemoves();
     let checks = 0;
     const fitting = await fittingProposals(list, async (some) => {
       checks++;

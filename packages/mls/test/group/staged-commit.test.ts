@@ -23,10 +23,17 @@ interface Stage {
   readonly mallory: Inside;
 }
 
-async function stage(): Promise<Stage> {
-  const where = await room(await persons(["alice", "bob", "carol", "mallory"]));
+async function stage(options: Parameters<typeof persons>[1] = {}): Promise<Stage> {
+  const where = await room(await persons(["alice", "bob", "carol", "mallory"], options));
   return { where, mallory: await inside(where.at(3).person) };
 }
+
+/** A leaf's successor is one with the same credential. */
+const SAME_CREDENTIAL: AuthenticationService = {
+  ...ACCEPT_ALL_FOR_TESTS,
+  isSuccessor: async (previous, next) =>
+    JSON.stringify(previous.credential) === JSON.stringify(next.credential),
+};
 
 type Forged = ForgedCommit | ((stage: Stage) => Promise<ForgedCommit>);
 interface Rule {
@@ -155,17 +162,7 @@ describe("a commit's path is refused for", () => {
   });
 
   it("§5.3.1 a leaf whose credential is refused, or is no successor", async () => {
-    const authentication = {
-      ...ACCEPT_ALL_FOR_TESTS,
-      isSuccessor: async (
-        previous: { readonly credential: unknown },
-        next: { readonly credential: unknown },
-      ) => JSON.stringify(previous.credential) === JSON.stringify(next.credential),
-    };
-    const where = await room(
-      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
-    );
-    const mallory = await inside(where.at(3).person);
+    const { where, mallory } = await stage({ authentication: SAME_CREDENTIAL });
     const bad = await forgeCommit(mallory, {
       leaf: () => ({ credential: { credentialType: "basic", identity: utf8("alice") } }),
     });
@@ -354,17 +351,7 @@ describe("§12.4.3.2 an external commit", () => {
   });
 
   it("takes the place of a leaf only as its successor (§5.3.1)", async () => {
-    const authentication = {
-      ...ACCEPT_ALL_FOR_TESTS,
-      isSuccessor: async (
-        previous: { readonly credential: unknown },
-        next: { readonly credential: unknown },
-      ) => JSON.stringify(previous.credential) === JSON.stringify(next.credential),
-    };
-    const where = await room(
-      await persons(["alice", "bob", "carol", "mallory"], { authentication }),
-    );
-    const mallory = await inside(where.at(3).person);
+    const { where, mallory } = await stage({ authentication: SAME_CREDENTIAL });
     const proposals = [{ proposalType: "remove", removed: 1 } as const];
     const bad = await by(mallory, { proposals });
     await expectRefused(where, -1, bad, "authentication");

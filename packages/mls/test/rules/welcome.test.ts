@@ -19,9 +19,18 @@ import {
   changedWelcome,
   type ForgedWelcome,
   forgeWelcome,
-  type Inside,
   inside,
 } from "../forge.ts";
+import {
+  extension,
+  external,
+  invited,
+  knowing,
+  resumption,
+  SECRET,
+  type Stage,
+  stage,
+} from "../inviting.ts";
 import { type Claim, claimed, closed, renewed, where } from "../linking.ts";
 import {
   addProposal,
@@ -31,40 +40,14 @@ import {
   type Person,
   person,
   persons,
-  type Room,
   room,
   utf8,
 } from "../people.ts";
 import { accepts, refuses, rule } from "./rule.ts";
 
-interface Stage {
-  readonly where: Room;
-  readonly mallory: Inside;
-  /** Who is to come in. */
-  readonly eve: Person;
-}
-
-const SECRET = utf8("shared");
-const knowing = { externalPsk: async () => SECRET.slice() };
-
-async function stage(options: Parameters<typeof person>[1] = knowing): Promise<Stage> {
-  const on = await room(await persons(["alice", "mallory", "carol"], options));
-  return { where: on, mallory: await inside(on.at(1).person), eve: await person("eve", knowing) };
-}
-
-async function invited(
-  { mallory, eve }: Stage,
-  options: ForgedWelcome = {},
-  into: Person = eve,
-): Promise<Group> {
-  const keyPackage = readKeyPackage(await keyPackageOf(into));
-  const welcome = await forgeWelcome(mallory, keyPackage, options);
-  return joinGroup(into.context, { welcome, signer: into.signer });
-}
-
 /** In, by a Welcome that is wrong where the options say so; nothing of the group is kept where it is refused. */
 async function join(options: ForgedWelcome = {}, on?: Stage): Promise<Group> {
-  const staged = on ?? (await stage());
+  const staged = on ?? (await stage(knowing));
   try {
     return await invited(staged, options);
   } catch (error) {
@@ -73,23 +56,9 @@ async function join(options: ForgedWelcome = {}, on?: Stage): Promise<Group> {
   }
 }
 
-const extension = (extensionType: number, data = "") => ({
-  extensionType,
-  extensionData: utf8(data),
-});
-const external = { pskType: "external", pskId: utf8("id"), pskNonce: new Uint8Array(32) } as const;
-const link = (usage: "reinit" | "branch") =>
-  ({
-    pskType: "resumption",
-    usage,
-    pskGroupId: utf8("room"),
-    pskEpoch: 0n,
-    pskNonce: new Uint8Array(32),
-  }) as const;
-
 rule("W01", () => {
   accepts("one of several entries", async () => {
-    const { where: on } = await stage();
+    const { where: on } = await stage(knowing);
     const people = await persons(["e", "f", "g"]);
     const { group: alice } = on.at(0);
     const proposals = await Promise.all(people.map(addProposal));
@@ -103,7 +72,7 @@ rule("W01", () => {
     }
   });
   refuses("a Welcome for others", "key-package-unknown §12.4.3.1", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     const keyPackage = readKeyPackage(await keyPackageOf(await person("dave")));
     await keyPackageOf(on.eve);
     const welcome = await forgeWelcome(on.mallory, keyPackage);
@@ -113,15 +82,15 @@ rule("W01", () => {
 
 rule("W02", () => {
   accepts("PSKs that the joiner has", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     const secret = pskSecret(on.mallory.suite, [{ id: external, secret: SECRET }]);
     await join({ secrets: () => ({ psks: [external] }), pskSecret: secret }, on);
   });
   refuses("a PSK of a former epoch that the joiner was not in", "psk-unknown §8.4", () =>
-    join({ secrets: () => ({ psks: [{ ...link("reinit"), usage: "application" }] }) }),
+    join({ secrets: () => ({ psks: [resumption("application")] }) }),
   );
   refuses("an external PSK that the application does not have", "psk-unknown §8.4", async () => {
-    const on = { ...(await stage()), eve: await person("eve") };
+    const on = { ...(await stage(knowing)), eve: await person("eve") };
     await join({ secrets: () => ({ psks: [external] }) }, on);
   });
 });
@@ -154,7 +123,7 @@ rule("W03", () => {
     refuses(`one for ${a} and one for ${b}`, "psk-usage §12.4.3.1", () =>
       join({
         secrets: () => ({
-          psks: [link(a), { ...link(b), pskNonce: new Uint8Array(32).fill(1) }],
+          psks: [resumption(a), { ...resumption(b), pskNonce: new Uint8Array(32).fill(1) }],
         }),
       }),
     );
@@ -164,7 +133,7 @@ rule("W03", () => {
 rule("W04", () => {
   accepts("one that its signer signed", () => join());
   refuses("one signed with another key", "group-info-signature §12.4.3", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     await join({ signer: on.eve.signer }, on);
   });
   refuses("one that names another member", "group-info-signature §12.4.3", () =>
@@ -174,7 +143,7 @@ rule("W04", () => {
     join({ info: () => ({ signer: 2 ** 32 - 1 }) }),
   );
   refuses("one that names a blank leaf", "group-info-signature §12.4.3", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     const { group: alice } = on.where.at(0);
     const { commit } = await alice.commit({ proposals: [{ proposalType: "remove", removed: 2 }] });
     for (const group of on.where.groups) await group.receive(commit);
@@ -201,7 +170,7 @@ rule("W06", () => {
 
 rule("W07", () => {
   accepts("a group that we were removed from", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     const { group: alice } = on.where.at(0);
     const { person: carol, group } = on.where.at(2);
     const { commit } = await alice.commit({ proposals: [{ proposalType: "remove", removed: 2 }] });
@@ -211,19 +180,19 @@ rule("W07", () => {
     await invited({ ...on, mallory }, {}, carol);
   });
   refuses("a group that we are in", "group-exists §12.4.3.1", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     await invited(on);
     await invited(on);
   });
   refuses("a group that we are about to come into", "group-exists §12.4.3.1", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     const both = await Promise.allSettled([invited(on), invited(on)]);
     const [refused, second] = both.filter(({ status }) => status === "rejected");
     expect(second).toBeUndefined();
     if (refused?.status === "rejected") throw refused.reason;
   });
   refuses("a group that we made", "group-exists §12.4.3.1", async () => {
-    const on = await stage();
+    const on = await stage(knowing);
     await found(on.eve);
     await invited(on);
   });
@@ -239,7 +208,7 @@ rule("W08", () => {
 
 /** Eve's way in by a true commit, whose Welcome says what `secrets` makes of it. */
 async function welcomed(forcePath: boolean, secrets: ChangedWelcome["secrets"]): Promise<Group> {
-  const on = await stage();
+  const on = await stage(knowing);
   const { group: alice } = on.where.at(0);
   const proposals = [await addProposal(on.eve)];
   const { commit, welcome } = await alice.commit({ proposals, forcePath });
@@ -272,7 +241,7 @@ rule("W10", () => {
     "a parent that is not the committer's and does not list us",
     "path-secret §12.4.3.1",
     async () => {
-      const on = await stage();
+      const on = await stage(knowing);
       const { group: carol } = on.where.at(2);
       const proposals = [await addProposal(on.eve)];
       const { commit, welcome } = await carol.commit({ proposals, forcePath: true });
@@ -395,7 +364,7 @@ async function fromOutside(
   change: (info: GroupInfo, on: Stage) => Partial<GroupInfo> = () => ({}),
   options: { readonly ratchetTree?: (on: Stage) => Bytes; readonly spoilt?: boolean } = {},
 ): Promise<Group> {
-  const on = await stage();
+  const on = await stage(knowing);
   const { group } = on.where.at(1);
   const made = await group.groupInfo({ externalPub: true });
   const { groupInfo: honest } = decodeMessageOf(made, "mls_group_info");

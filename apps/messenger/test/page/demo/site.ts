@@ -5,8 +5,9 @@
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import { build, mergeConfig } from "vite";
+import { launchChromium } from "../../../../../scripts/chromium.ts";
 import pageConfig from "../../../vite.config.ts";
 import type { SceneName } from "./scenes.ts";
 
@@ -92,19 +93,4 @@ async function buildDemo(): Promise<ReadonlyMap<string, string | Uint8Array>> {
   return new Map(
     result.output.map((file) => [file.fileName, file.type === "chunk" ? file.code : file.source]),
   );
-}
-
-function launchChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
 }
