@@ -7,6 +7,7 @@ import {
   type MlsContext,
   preSharedKey,
   readKeyPackage,
+  reportCommit,
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
@@ -76,6 +77,28 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await check();
   });
 
+  it("when a Welcome names PSKs", async () => {
+    const psk = utf8("a secret of the application");
+    const context = { externalPsk: async () => psk };
+    const { who: bob, check } = await watched("bob", context);
+    const alice = await person("alice", { context });
+    const group = await found(alice);
+    const injected = preSharedKey(alice.context, group, {
+      pskType: "external",
+      pskId: utf8("id"),
+    });
+    const proposals = [await addProposal(bob), injected];
+    const { commit, welcome } = await group.commit({ proposals });
+    await group.receive(commit);
+    if (!welcome) throw new Error("no welcome");
+    await joinGroup(bob.context, {
+      welcome,
+      ratchetTree: group.ratchetTree(),
+      signer: bob.signer,
+    });
+    await check();
+  });
+
   it("when a Welcome is refused: into another epoch, or for its confirmation tag", async () => {
     const { where } = await three();
     const mallory = await inside(where.at(2).person);
@@ -142,6 +165,13 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     const mallory = await inside(where.at(2).person);
     const bad = await forgeCommit(mallory, { tag: (tag) => tag.with(0, (tag[0] ?? 0) ^ 1) });
     await expect(alice.receive(bad)).rejects.toMatchObject({ code: "confirmation-tag" });
+    await check();
+  });
+
+  it("when a commit is looked at, and there is nothing to report", async () => {
+    const { alice, bob, check } = await three();
+    const { commit } = await bob.commit({ forcePath: true });
+    await expect(reportCommit(alice, commit)).rejects.toMatchObject({ code: "report" });
     await check();
   });
 
