@@ -158,6 +158,7 @@ const LIMITS = {
   strangerClaimed: OFTEN,
   ask: OFTEN,
   group: OFTEN,
+  socket: OFTEN,
 };
 
 async function freePort(): Promise<number> {

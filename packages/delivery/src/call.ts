@@ -145,13 +145,13 @@ async function readBody(
     for await (const chunk of request.body ?? []) {
       length += chunk.length;
       if (length > limit) throw tooLarge();
+      room.grow(chunk.length);
       chunks.push(chunk);
     }
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Refusal("bad-request", "the body broke off");
   }
-  room.shrink(length);
   const body = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {

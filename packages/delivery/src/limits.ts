@@ -12,8 +12,8 @@ export interface Limits {
   readonly device: Rate;
   /** Bytes of bodies that are being read, wait or are dealt with in one process, each as 4 KiB more than it has. */
   readonly bodyBytes: number;
-  /** Of those, the bytes that come from one device, or without a session from one address. */
-  readonly bodyBytesPerDevice: number;
+  /** Of those, the bytes that come from one account, and those that come from one address. */
+  readonly bodyBytesPerCaller: number;
   /** Connections of one address to the port, where no proxy stands before it. */
   readonly connectionsPerAddress: number;
   /** New accounts from one address. */
@@ -102,6 +102,8 @@ export interface Limits {
   readonly tailBytes: number;
   /** How many frames' worth is kept of one log. */
   readonly tailFrames: number;
+  /** Times that one device opens a WebSocket: each has its groups read. */
+  readonly socket: Rate;
   /** WebSockets of one process. */
   readonly sockets: number;
   /** WebSockets of one address. */
@@ -140,7 +142,7 @@ export const DEFAULT_LIMITS: Limits = {
   address: { burst: 2000, perSecond: 200 },
   device: { burst: 1000, perSecond: 100 },
   bodyBytes: 256 * 1024 * 1024,
-  bodyBytesPerDevice: 32 * 1024 * 1024,
+  bodyBytesPerCaller: 32 * 1024 * 1024,
   connectionsPerAddress: 2000,
   registration: { burst: 100, perSecond: 0.1 },
   signIn: { burst: 200, perSecond: 2 },
@@ -148,7 +150,7 @@ export const DEFAULT_LIMITS: Limits = {
   freshSignIn: 5 * 60 * 1000,
   account: { burst: 2000, perSecond: 200 },
   lookUp: { burst: 60, perSecond: 1 },
-  upload: { burst: 1000, perSecond: 1 },
+  upload: { burst: 1000, perSecond: 0.2 },
   claim: { burst: 120, perSecond: 1 },
   claimed: { burst: 120, perSecond: 1 },
   strangerClaim: { burst: 10, perSecond: 0.01 },
@@ -185,6 +187,7 @@ export const DEFAULT_LIMITS: Limits = {
   frameEntryBytes: 32 * 1024,
   tailBytes: 32 * 1024 * 1024,
   tailFrames: 4,
+  socket: { burst: 100, perSecond: 1 },
   sockets: 20_000,
   socketsPerAddress: 1000,
   socketsPerDevice: 8,

@@ -1,6 +1,6 @@
 /**
- * The bodies that are being read, or wait and are dealt with: so many bytes in all, and of one caller. Whatever waits for a turn or for
- * the store came in one of them, so this bounds it.
+ * The bodies that are being read, or wait and are dealt with: so many bytes in all, and from one account or address. Whatever waits for a
+ * turn or for the store came in one of them, so this bounds it.
  * @module
  */
 
@@ -8,42 +8,58 @@ import type { Limits } from "./limits.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface Room {
-  /** The body has turned out to be this long, no longer than was said. */
-  readonly shrink: (bytes: number) => void;
+  /** So much more has come of the body. Throws `Refusal` where there is no room for it. */
+  readonly grow: (bytes: number) => void;
   /** The body is dealt with. */
   readonly release: () => void;
 }
 
-/** Makes room for a body of one caller. Throws `Refusal` where there is none. */
-export type Reserve = (caller: string, bytes: number) => Room;
+/**
+ * Room for a body of so many bytes, which these have sent. What hasn't come takes none: somebody who says much and sends little holds up
+ * nobody. Throws `Refusal` where there is none now.
+ */
+export type Reserve = (callers: readonly string[], bytes: number) => Room;
 
 /** About what a request takes in memory beside its body, in bytes. */
 const WEIGHT = 4096;
 
-export function createReading(limits: Pick<Limits, "bodyBytes" | "bodyBytesPerDevice">): Reserve {
+export function createReading(limits: Pick<Limits, "bodyBytes" | "bodyBytesPerCaller">): Reserve {
   const held = new Map<string, number>();
   let all = 0;
 
-  function change(caller: string, by: number): void {
-    all += by;
-    const own = (held.get(caller) ?? 0) + by;
-    if (own > 0) held.set(caller, own);
-    else held.delete(caller);
+  function check(callers: readonly string[], bytes: number): void {
+    const fits =
+      all + bytes <= limits.bodyBytes &&
+      callers.every((caller) => (held.get(caller) ?? 0) + bytes <= limits.bodyBytesPerCaller);
+    if (fits) return;
+    throw new Refusal("too-many-requests", "too much is under way at once", {
+      headers: { "retry-after": "1" },
+    });
   }
 
-  return (caller, bytes) => {
-    let weight = bytes + WEIGHT;
-    const own = (held.get(caller) ?? 0) + weight;
-    if (all + weight > limits.bodyBytes || own > limits.bodyBytesPerDevice) {
-      throw new Refusal("too-many-requests", "too much is under way at once", {
-        headers: { "retry-after": "1" },
-      });
+  function change(callers: readonly string[], by: number): void {
+    all += by;
+    for (const caller of callers) {
+      const own = (held.get(caller) ?? 0) + by;
+      if (own > 0) held.set(caller, own);
+      else held.delete(caller);
     }
-    change(caller, weight);
-    const leave = (left: number): void => {
-      change(caller, left - weight);
-      weight = left;
+  }
+
+  return (callers, bytes) => {
+    check(callers, bytes + WEIGHT);
+    let weight = WEIGHT;
+    change(callers, weight);
+    return {
+      grow(more) {
+        check(callers, more);
+        change(callers, more);
+        weight += more;
+      },
+      release() {
+        change(callers, -weight);
+        weight = 0;
+      },
     };
-    return { shrink: (length) => leave(length + WEIGHT), release: () => leave(0) };
   };
 }

@@ -300,15 +300,15 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
         (field) => c.req.query(field),
       );
       const { address } = c.env;
-      // An address has colons or dots, and a device's number neither.
-      const caller = device === undefined ? addressKey(address) : String(device.device);
+      const callers = [`address ${addressKey(address)}`];
+      if (device !== undefined) callers.push(`account ${bytesToText(device.accountId)}`);
       const stillSignedIn = async (): Promise<void> => {
         if (session !== undefined) await sessions.session(bearerOf(request));
       };
       let room: Room | undefined;
       // A body may take its time: the session may have ended meanwhile.
       const body = async (): Promise<unknown> => {
-        const read = await bodyOf(route, request, (size) => (room = reading(caller, size)));
+        const read = await bodyOf(route, request, (size) => (room = reading(callers, size)));
         if (route.body !== undefined) await stillSignedIn();
         return read;
       };

@@ -117,6 +117,9 @@ export function createSockets(service: {
   let branch = 0;
   const signalFrames = createRateLimiter(limits.signalFrames, now);
   const frames = createRateLimiter(FRAMES, now);
+  const hellos = createRateLimiter(limits.socket, now);
+  /** Those that said nothing yet, in the order they came. */
+  const silent = new Set<Connection>();
   let lastFrame:
     | { readonly group: string; readonly head: number; readonly frame: Buffer }
     | undefined;
@@ -126,6 +129,7 @@ export function createSockets(service: {
 
   function forget(connection: Connection): void {
     if (!connections.delete(connection)) return;
+    silent.delete(connection);
     const left = (perAddress.get(connection.address) ?? 1) - 1;
     if (left === 0) perAddress.delete(connection.address);
     else perAddress.set(connection.address, left);
@@ -527,7 +531,9 @@ export function createSockets(service: {
     if (!connections.has(connection)) return;
     const { device } = session.device;
     const ofDevice = byDevice.get(device) ?? new Set();
-    if (ofDevice.size >= limits.socketsPerDevice) return end(connection, SOCKET_CLOSED.tooMany);
+    if (ofDevice.size >= limits.socketsPerDevice || !hellos.tryTake(String(device))) {
+      return end(connection, SOCKET_CLOSED.tooMany);
+    }
     const { tokenHash, expiresAt } = session;
     connection.session = { device, tokenHash, expiresAt };
     connection.lookedAt = now();
@@ -565,6 +571,7 @@ export function createSockets(service: {
       reports: undefined,
     };
     connections.add(connection);
+    silent.add(connection);
     perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
     const key = String(++opened);
     const waiting = setTimeout(() => end(connection, SOCKET_CLOSED.helloTimeout), limits.hello);
@@ -574,6 +581,7 @@ export function createSockets(service: {
       // Later frames say nothing yet: a newer client may send some.
       if (greeted) return;
       greeted = true;
+      silent.delete(connection);
       clearTimeout(waiting);
       if (isBinary || !(data instanceof Buffer)) return end(connection, BROKE_A_RULE);
       greet(connection, data.toString()).catch((error: unknown) => {
@@ -628,6 +636,9 @@ export function createSockets(service: {
       server.handleUpgrade(request, stream, head, (socket) => {
         // Of one that is refused too: until it is closed the other side may break the protocol.
         socket.on("error", () => socket.terminate());
+        // Who says nothing keeps nobody out.
+        const [first] = silent;
+        if (first && connections.size >= limits.sockets) end(first, SOCKET_CLOSED.helloTimeout);
         const full =
           connections.size >= limits.sockets ||
           (perAddress.get(key) ?? 0) >= limits.socketsPerAddress;

@@ -129,6 +129,35 @@ describe("a socket", () => {
     await small.close();
   });
 
+  it("keeps nobody out before it has said hello", async () => {
+    const small = await startWorld({ limits: { sockets: 2 } });
+    const silent = [listen(small), listen(small)];
+    for (const { socket } of silent) await once(socket, "open");
+    const token = await aToken(small);
+    const staying = [await listenReady(small, token), await listenReady(small, token)];
+    expect(await Promise.all(silent.map(({ closed }) => closed))).toEqual([4408, 4408]);
+    expect(await listen(small).closed).toBe(4429);
+    expect(staying.map(({ socket }) => socket.readyState)).toEqual([1, 1]);
+    await small.close();
+  });
+
+  it("is opened so often by a device", async () => {
+    const fresh = await startWorld({ limits: { socket: { burst: 3, perSecond: 0.5 } } });
+    const token = await aToken(fresh);
+    const codes = [];
+    for (let i = 0; i < 4; i++) {
+      const listener = listen(fresh);
+      await greet(listener, token);
+      await eventually(() => listener.frames.length > 0 || listener.socket.readyState > 1);
+      listener.socket.close();
+      codes.push(await listener.closed);
+    }
+    expect(codes).toEqual([1005, 1005, 1005, 4429]);
+    fresh.clock.now += 4000;
+    await listenReady(fresh, token);
+    await fresh.close();
+  });
+
   it("is one of few from an address", async () => {
     const small = await startWorld({ limits: { socketsPerAddress: 1 } });
     await listenReady(small, await aToken(small));
