@@ -21,18 +21,25 @@ const LARGEST_FOR_PEERS = 5000;
 const COMMITTERS = 8;
 const COMMITTERS_AMONG_MANY = 2;
 
+/**
+ * Short steps take many turns, ours and the floor's one after the other: at least and at most so many, and between those until
+ * the seconds are over.
+ */
+const TURNS = { least: 5, most: 60, seconds: 15 } as const;
+
 /** What a step took, as a line of `--json` tells it. */
 interface Result {
   readonly n: number;
   readonly subject: string;
   readonly suite: number;
   readonly step: string;
-  /** Medians: of time, of all processors' time together, and of what of the time was spent in storage. */
+  /** Medians: of time, of all processors' time together, and of the time in storage beside those. */
   readonly ms: number;
   readonly cpuMs: number;
   readonly storageMs: number | undefined;
   readonly bytes: number | undefined;
-  readonly runs: number;
+  /** One by one. */
+  readonly turns: readonly Timed[];
   /** How many had committed, where that matters. */
   readonly committers: number | undefined;
 }
@@ -44,9 +51,14 @@ interface Remark {
   readonly remark: string;
 }
 
-function median(numbers: readonly number[]): number {
+/** The number below which a part of them lies. */
+function quantile(numbers: readonly number[], part: number): number {
   const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)] ?? Number.NaN;
+}
+
+function median(numbers: readonly number[]): number {
+  return quantile(numbers, 0.5);
 }
 
 /** What is not measured may take longer. */
@@ -185,15 +197,52 @@ class Sizing {
     for (const runner of this.#present()) await runner.ask(order);
   }
 
-  /** A step, `rounds` times, the subjects taking turns. */
-  async measure(step: string, order: Order, rounds: number, committers?: number): Promise<void> {
-    if (committers !== undefined) this.#committers.set(step, committers);
+  async #turn(step: string, runner: Runner, order: Order): Promise<void> {
+    const answer = await runner.ask(order);
+    if (answer?.timed) this.#note(step, runner, answer.timed);
+  }
+
+  /** A step, `rounds` times, the subjects taking turns; peers as often as they are to. */
+  async measure(step: string, order: Order, rounds: number, byPeers = rounds): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (const runner of this.#present()) {
-        const answer = await runner.ask(order);
-        if (answer?.timed) this.#note(step, runner, answer.timed);
+        if (round < byPeers || !isPeer(runner.name)) await this.#turn(step, runner, order);
       }
     }
+  }
+
+  /** Rounds of short steps, until they have had their time. */
+  async #untilEnough(round: (number: number) => Promise<void>): Promise<void> {
+    const enough = Date.now() + TURNS.seconds * 1000;
+    for (let i = 0; i < TURNS.least || (i < TURNS.most && Date.now() < enough); i++) await round(i);
+  }
+
+  /** Commits, each processed by all who joined before the next one; by peers `few` of them, of which the last is. */
+  async measurePaths(tree: string, few: number, joiners: number, committers?: number): Promise<void> {
+    const [commit, process] = [`commit, ${tree}`, `process, ${tree}`];
+    if (committers !== undefined) {
+      for (const step of [commit, process]) this.#committers.set(step, committers);
+    }
+    await this.#untilEnough(async (round) => {
+      const runners = this.#present().filter(({ name }) => round === 0 || !isPeer(name));
+      for (const runner of runners) {
+        const times = isPeer(runner.name) ? few : 1;
+        for (let i = 0; i < times; i++) await this.#turn(commit, runner, { step: "commit" });
+      }
+      for (let i = 0; i < joiners; i++) {
+        for (const runner of runners) await this.#turn(process, runner, { step: "process" });
+      }
+    });
+  }
+
+  /** A message is read once, so each round sends its own. */
+  async measureMessages(few: number): Promise<void> {
+    await this.#untilEnough(async (round) => {
+      const runners = this.#present().filter(({ name }) => round < few || !isPeer(name));
+      for (const step of ["send", "receive"] as const) {
+        for (const runner of runners) await this.#turn(step, runner, { step });
+      }
+    });
   }
 
   /** What only some can do: a tree that is populated throughout, other operations, memory. */
@@ -218,12 +267,7 @@ class Sizing {
       }
       all = (await runner.ask({ step: "populateAll" }))?.committers ?? all;
     }
-    await this.measure("commit, all committed", { step: "commit" }, few, all);
-    await this.measure("process, all committed", { step: "process" }, joiners, all);
-    for (let i = 1; i < few; i++) {
-      await this.measure("commit, all committed", { step: "commit" }, 1, all);
-      await this.measure("process, all committed", { step: "process" }, joiners, all);
-    }
+    await this.measurePaths("all committed", few, joiners, all);
   }
 
   #remark({ name }: Runner, remark: string): void {
@@ -249,7 +293,7 @@ class Sizing {
           cpuMs: median(times.map(({ cpuMs }) => cpuMs)),
           storageMs: storage.length > 0 ? median(storage) : undefined,
           bytes: times.at(-1)?.bytes,
-          runs: times.length,
+          turns: times,
           committers: this.#committers.get(step),
         };
       }),
@@ -281,21 +325,15 @@ async function measureSize(
   const joiners = Math.min(few, n - 2);
   await sizing.everyone({ step: "warmUp" });
   await sizing.everyone({ step: "setup", n, joiners });
-  await sizing.measure("create and add all", { step: "addAll" }, n >= 1000 ? 1 : few);
+  const additions = n > LARGEST_FOR_PEERS ? 1 : few;
+  await sizing.measure("create and add all", { step: "addAll" }, additions, n >= 1000 ? 1 : few);
   await sizing.measure("join", { step: "join" }, joiners);
   const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });
-  await sizing.measure("commit, blank tree", { step: "commit" }, few);
-  await sizing.measure("process, blank tree", { step: "process" }, joiners);
+  await sizing.measurePaths("blank tree", few, joiners);
   await sizing.everyone({ step: "populate" });
-  const some = places.length + 1;
-  await sizing.measure("commit, some committed", { step: "commit" }, few, some);
-  await sizing.measure("process, some committed", { step: "process" }, joiners, some);
-  for (let round = 0; round < few; round++) {
-    // A message is read once, so each round sends its own.
-    await sizing.measure("send", { step: "send" }, 1);
-    await sizing.measure("receive", { step: "receive" }, 1);
-  }
+  await sizing.measurePaths("some committed", few, joiners, places.length + 1);
+  await sizing.measureMessages(few);
   await sizing.measureMore(few, joiners);
   return { results: sizing.end(), remarks: sizing.remarks };
 }
@@ -320,6 +358,14 @@ function printTable(head: readonly string[], rows: readonly (readonly string[])[
   for (const row of rows) line(row);
 }
 
+/** How many times longer ours took: of turns that were taken in pairs, the median and where the middle half of them lies. */
+function ratioOf(ours: Result, theirs: Result, of: "ms" | "cpuMs"): [ratio: string, half: string] {
+  if (ours.turns.length !== theirs.turns.length) return [(ours[of] / theirs[of]).toFixed(2), ""];
+  const ratios = ours.turns.map((turn, i) => turn[of] / (theirs.turns[i]?.[of] ?? Number.NaN));
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2));
+  return [middle ?? "", `${low}–${high}`];
+}
+
 /** One table of times, by the clock or of processors, with the ratios of ours to each of the others. */
 function printTimes(
   results: readonly Result[],
@@ -327,7 +373,10 @@ function printTimes(
   others: readonly string[],
 ): void {
   const head = ["step", "ours", "storage", "bytes"];
-  for (const other of others) head.push(other, "ours/it");
+  for (const other of others) {
+    head.push(other, "ours/it");
+    if (other === "floor") head.push("half of the turns");
+  }
   const rows = results
     .filter(({ subject }) => subject === "ours")
     .map((ours) => {
@@ -336,7 +385,9 @@ function printTimes(
       row.push(fixed(ours[of]), storageMs === undefined ? "" : fixed(storageMs), `${bytes ?? ""}`);
       for (const other of others) {
         const theirs = results.find(({ subject, step }) => subject === other && step === ours.step);
-        row.push(theirs ? fixed(theirs[of]) : "", theirs ? (ours[of] / theirs[of]).toFixed(2) : "");
+        const [ratio, half] = theirs ? ratioOf(ours, theirs, of) : ["", ""];
+        row.push(theirs ? fixed(theirs[of]) : "", ratio);
+        if (other === "floor") row.push(half);
       }
       return row;
     });

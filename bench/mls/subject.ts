@@ -9,7 +9,7 @@ export interface Timed {
   /** Of processors, all together: what others do on the machine changes it less. */
   readonly cpuMs: number;
   readonly bytes?: number;
-  /** Of that, milliseconds in storage. */
+  /** Milliseconds in storage, beside those. */
   readonly storageMs?: number;
 }
 
