@@ -218,7 +218,12 @@ class Sizing {
   }
 
   /** Commits, each processed by all who joined before the next one; by peers `few` of them, of which the last is. */
-  async measurePaths(tree: string, few: number, joiners: number, committers?: number): Promise<void> {
+  async measurePaths(
+    tree: string,
+    few: number,
+    joiners: number,
+    committers?: number,
+  ): Promise<void> {
     const [commit, process] = [`commit, ${tree}`, `process, ${tree}`];
     if (committers !== undefined) {
       for (const step of [commit, process]) this.#committers.set(step, committers);

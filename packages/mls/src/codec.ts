@@ -135,17 +135,25 @@ function lengthSize(length: number): 1 | 2 | 4 {
 }
 const LENGTH_PREFIX = { 1: 0, 2: 2 ** 14, 4: 2 ** 31 } as const;
 
+/** Whether bytes may change once they are read, or never do: and then, whether what has parts of them may keep all of them alive. */
+export type Ownership = "theirs" | "passing" | "owned";
+
 /**
- * Reads from `bytes`, which must not change meanwhile. Values read are copies. Of bytes that are `owned`, which never change, parts may be
- * kept as they are.
+ * Reads from `bytes`, which must not change meanwhile. Values read are copies. Of bytes that never change, parts may be kept as they
+ * are: of those that are `owned` all, of `passing` ones only what goes with them.
  */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #end: number;
-  readonly #owned: boolean;
+  readonly #owned: Ownership;
   #at: number;
 
-  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length, owned = false) {
+  constructor(
+    bytes: Uint8Array,
+    start = 0,
+    end: number = bytes.length,
+    owned: Ownership = "theirs",
+  ) {
     if (!ArrayBuffer.isView(bytes)) throw new TypeError(NOT_BYTES);
     // A Buffer of Node is an array too, whose slices are no copies.
     this.#bytes =
@@ -207,7 +215,7 @@ export class Reader {
   /** The length of a vector; only the shortest form is accepted (§2.1.2). */
   length(): number {
     const at = this.#at;
-    const first = this.uint(1);
+    const first = this.#bytes[this.#take(1)] ?? 0;
     const prefix = first >> 6;
     if (prefix === 0) return first;
     if (prefix === 3) {
@@ -229,10 +237,11 @@ export class Reader {
     return new Reader(this.#bytes, at, at + length, this.#owned);
   }
 
-  /** The bytes from `start` to here, as a copy, or as they stand in what is owned. */
-  since(start: number): Bytes {
+  /** The bytes from `start` to here, as a copy, or as they stand. `lasting`: they may outlive what they are read from. */
+  since(start: number, lasting: boolean): Bytes {
     const { buffer } = this.#bytes;
-    return this.#owned && buffer instanceof ArrayBuffer
+    const stays = this.#owned === "owned" || (this.#owned === "passing" && !lasting);
+    return stays && buffer instanceof ArrayBuffer
       ? new Uint8Array(buffer, this.#bytes.byteOffset + start, this.#at - start)
       : (this.#bytes.slice(start, this.#at) as Bytes);
   }
@@ -265,8 +274,8 @@ function encodeFor<T, R>(codec: Encoder<T>, value: T, use: (writer: Writer) => R
 }
 
 /** The value that `bytes` encode, all of them. Throws `MlsError` with `decode`. */
-export function decode<T>(codec: Codec<T>, bytes: Uint8Array): T {
-  const reader = new Reader(bytes);
+export function decode<T>(codec: Codec<T>, bytes: Uint8Array, owned?: Ownership): T {
+  const reader = new Reader(bytes, 0, bytes.length, owned);
   const value = codec.read(reader);
   if (!reader.done) {
     throw new MlsError("decode", "2.1", `${bytes.length - reader.offset} bytes too many`);
@@ -367,8 +376,9 @@ class LateVector<T> implements Sequence<T> {
   at(position: number): T | undefined {
     if (position < 0 || position >= this.length) return undefined;
     const reader = new Reader(this.#content);
-    for (let i = 0; i < position; i++) skip(this.#element, reader);
-    return this.#element.read(reader);
+    const { read, skip = read } = this.#element;
+    for (let i = 0; i < position; i++) skip(reader);
+    return read(reader);
   }
 
   *[Symbol.iterator](): Iterator<T> {
@@ -387,6 +397,7 @@ class LateVector<T> implements Sequence<T> {
  * bytes are kept in one piece, are decoded each time that they are asked for.
  */
 export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
+  const { read, skip = read } = element;
   return {
     write: (w, values) => {
       if (values instanceof LateVector) opaque.write(w, values.content);
@@ -396,8 +407,8 @@ export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
       const inner = r.vector();
       const start = inner.offset;
       let length = 0;
-      for (; !inner.done; length++) skip(element, inner);
-      return new LateVector(element, inner.since(start), length);
+      for (; !inner.done; length++) skip(inner);
+      return new LateVector(element, inner.since(start, false), length);
     },
   };
 }
@@ -447,6 +458,7 @@ export function struct<T extends object>(
 function structOf<T extends object>(fields: readonly Field[], constant: object = {}): Struct<T> {
   // Values begin as copies of this one: the engine lays them out at once, not field by field.
   const blank = { ...constant, ...Object.fromEntries(fields.map(({ name }) => [name, undefined])) };
+  const skips = fields.map(({ codec: { read, skip = read } }) => skip);
   return {
     fields,
     write: (w, value) => {
@@ -454,19 +466,14 @@ function structOf<T extends object>(fields: readonly Field[], constant: object =
         codec.write(w, (value as Record<string, unknown>)[name]);
     },
     read: (r) => {
-      const value: Record<string, unknown> = Object.assign({}, blank);
+      const value: Record<string, unknown> = { ...blank };
       for (const { name, codec } of fields) value[name] = codec.read(r);
       return value as T;
     },
     skip: (r) => {
-      for (const { codec } of fields) skip(codec, r);
+      for (const skip of skips) skip(r);
     },
   };
-}
-
-function skip<T>(codec: Codec<T>, r: Reader): void {
-  if (codec.skip) codec.skip(r);
-  else codec.read(r);
 }
 
 /** A structure, and behind it the signature over it: `opaque signature<V>`. */
@@ -492,7 +499,7 @@ export interface Kept<T> extends Codec<T> {
  * For public structures whose encoding is asked for again and again: it is kept for as long as the value lives, and a value that
  * was read keeps the bytes it came from. Values must not change.
  */
-export function kept<T extends object>(codec: Codec<T>): Kept<T> {
+export function kept<T extends object>(codec: Codec<T>, lasting = true): Kept<T> {
   const encodings = new WeakMap<T, Bytes>();
   const encoded = (value: T): Bytes => {
     const known = encodings.get(value);
@@ -507,7 +514,7 @@ export function kept<T extends object>(codec: Codec<T>): Kept<T> {
     read: (r) => {
       const start = r.offset;
       const value = codec.read(r);
-      encodings.set(value, r.since(start));
+      encodings.set(value, r.since(start, lasting));
       return value;
     },
   };

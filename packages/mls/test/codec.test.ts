@@ -6,6 +6,7 @@ import {
   encode,
   enumeration,
   fixed,
+  kept,
   lateVector,
   opaque,
   optional,
@@ -258,5 +259,29 @@ describe("a writer", () => {
     const second = view();
     writer.wipe();
     expect(second).toEqual(new Uint8Array(100));
+  });
+});
+
+describe("encodings that are kept", () => {
+  const inner = kept(struct({ a: opaque }));
+  const outer = kept(struct({ inner, late: lateVector(uint8) }), false);
+  const encoded = encode(outer, { inner: { a: bytes(1, 2) }, late: [3, 4] });
+
+  it("stay as they were when the bytes that were read change", () => {
+    const theirs = encoded.slice();
+    const read = decode(outer, theirs);
+    theirs.fill(0);
+    expect(outer.encoded(read)).toEqual(encoded);
+    expect(inner.encoded(read.inner)).toEqual(encoded.subarray(0, 3));
+    expect([...read.late]).toEqual([3, 4]);
+  });
+
+  it("are parts of bytes that never change, but for what lasts longer than those", () => {
+    const own = encoded.slice();
+    const passing = decode(outer, own, "passing");
+    expect(outer.encoded(passing).buffer).toBe(own.buffer);
+    expect(inner.encoded(passing.inner).buffer).not.toBe(own.buffer);
+    const owned = decode(outer, own, "owned");
+    expect(inner.encoded(owned.inner).buffer).toBe(own.buffer);
   });
 });

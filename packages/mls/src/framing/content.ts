@@ -118,7 +118,7 @@ const Fields: Codec<FramedContent> = struct({
   content: Content,
 });
 /** How a content stands on the wire: the bytes are kept, since they are signed, authenticated and hashed as well. */
-export const FramedContent: Kept<FramedContent> = kept(Fields);
+export const FramedContent: Kept<FramedContent> = kept(Fields, false);
 
 /** What `use` makes of the encoding of a content: that of application data is wanted once, to be signed, and not kept. */
 function encodedContentFor<R>(content: FramedContent, use: (encoded: Bytes) => R): R {

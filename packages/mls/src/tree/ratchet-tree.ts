@@ -643,7 +643,7 @@ export function decodeRatchetTree(bytes: Bytes): RatchetTree {
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
 function readNodes(bytes: Bytes): (Node | undefined)[] {
   // A copy that nobody changes: its nodes keep their parts of it.
-  const whole = new Reader(new Uint8Array(bytes), 0, bytes.length, true);
+  const whole = new Reader(new Uint8Array(bytes), 0, bytes.length, "owned");
   const reader = whole.vector();
   if (!whole.done) throw new MlsError("decode", "12.4.3.3", "bytes behind the tree");
   const nodes: (Node | undefined)[] = [];
