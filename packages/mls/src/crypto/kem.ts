@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
+import { concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
 import {
@@ -154,10 +154,10 @@ export async function checkDhPublicKey(name: DhGroup, publicKey: Bytes): Promise
     (await loadNistCurves()).checkPoint(name, publicKey);
     return;
   }
-  const u = publicKey.slice();
   // RFC 7748 §5: the top bit of X25519's is no part of the number.
-  if (name === "x25519") u[31] = (u[31] ?? 0) & 0x7f;
-  if (SMALL_ORDER[name].some((point) => bytesEqual(point, u))) {
+  const isSame = (byte: number, i: number): boolean =>
+    ((byte ^ (publicKey[i] ?? 0)) & (i === 31 && name === "x25519" ? 0x7f : 0xff)) === 0;
+  if (SMALL_ORDER[name].some((point) => point.every(isSame))) {
     throw new TypeError("a point of small order");
   }
 }

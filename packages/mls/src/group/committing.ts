@@ -10,7 +10,6 @@ import { MlsError } from "../errors.ts";
 import type { Proposal } from "../framing/proposal.ts";
 import type { Extension } from "../key/extension.ts";
 import { PROPOSAL } from "../registry.ts";
-import { mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import {
   type AuthenticatedData,
@@ -65,8 +64,8 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
     return compose(group, fitting, options);
   });
   const record = new Map([[group.keys.pending, encodePending(state.tree, composed)]]);
-  const batch = mergeBatches(taken?.batch, { put: record });
-  await group.change(batch, () => options.and?.(composed.bundle), taken);
+  const batches = [taken?.batch, { put: record }];
+  await group.change(batches, () => options.and?.(composed.bundle), taken);
   if (options.leaf?.signer) group.know(options.leaf.signer);
   group.pending = { composed };
   group.events.emit({ type: "commit-composed", epoch: composed.summary.epoch });
@@ -127,7 +126,7 @@ export async function discardPending(
   if (!group.pending) throw new MlsError("no-pending-commit", "14", "no commit is under way");
   const { epoch } = group.pending.composed.summary;
   const mark = new Map([[group.keys.discarded, EMPTY]]);
-  await group.change({ put: mark, delete: [group.keys.pending] }, () => and?.(undefined));
+  await group.change([{ put: mark, delete: [group.keys.pending] }], () => and?.(undefined));
   group.discarded = true;
   group.wipePending();
   group.events.emit({ type: "commit-discarded", epoch });

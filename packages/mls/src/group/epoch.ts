@@ -79,10 +79,11 @@ export function ownLeafNode({ state, ownLeaf }: Pick<NextEpoch, "state" | "ownLe
   return leaf;
 }
 
-/** The keys that still fit: those whose public half the tree shows at their node. */
-function fittingKeys(
+/** The keys after a path: those whose public half the tree still shows at their node, and the path's own. */
+export function keysAfterPath(
   tree: RatchetTree,
-  keys: Iterable<readonly [number, KeyPair]>,
+  keys: ReadonlyMap<number, KeyPair>,
+  path: readonly PathSecret[],
 ): Map<number, KeyPair> {
   const fitting = new Map<number, KeyPair>();
   for (const [index, keyPair] of keys) {
@@ -91,18 +92,8 @@ function fittingKeys(
     const shown = isSubtree(node) ? node.parent?.encryptionKey : node.leaf?.encryptionKey;
     if (shown && bytesEqual(shown, keyPair.publicKey)) fitting.set(index, keyPair);
   }
+  for (const { index, keyPair } of path) fitting.set(index, keyPair);
   return fitting;
-}
-
-/** The keys after a path: those that still fit, and the path's own. */
-export function keysAfterPath(
-  tree: RatchetTree,
-  keys: ReadonlyMap<number, KeyPair>,
-  path: readonly PathSecret[],
-): Map<number, KeyPair> {
-  const all = new Map(keys);
-  for (const { index, keyPair } of path) all.set(index, keyPair);
-  return fittingKeys(tree, all);
 }
 
 /** A signed GroupInfo (§12.4.3). */

@@ -24,6 +24,6 @@ export async function safeExportSecret(
   const taken = exporter.take(componentId);
   const record = encodeSecrets(secrets, taken.left);
   const batch = { put: new Map([[group.keys.secrets, record]]) };
-  await group.change(batch, () => and?.(taken.secret), taken);
+  await group.change([batch], () => and?.(taken.secret), taken);
   return taken.secret;
 }

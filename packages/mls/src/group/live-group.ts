@@ -159,10 +159,15 @@ export class LiveGroup {
   }
 
   /** The same as `store`, for what we do to the group: our position in it grows. */
-  async change(batch: Batch, and: Records, taken?: Taken): Promise<void> {
+  async change(
+    batches: readonly (Batch | undefined)[],
+    and: Records,
+    taken?: Taken,
+  ): Promise<void> {
     const { changes, lastSent } = this.position;
     const position = { changes: changes + 1n, lastSent };
-    await this.store(mergeBatches(batch, positionRecord(this.keys, position)), and, taken);
+    const batch = mergeBatches(...batches, positionRecord(this.keys, position));
+    await this.store(batch, and, taken);
     this.#position = position;
   }
 
@@ -222,8 +227,8 @@ export class LiveGroup {
     const past = this.past.end(this.live, next.state.tree, pastEpochs, now());
     // Where the old tree goes, its keys go with it; where it stays, this one is used.
     const used = past.kept ? taken : undefined;
-    const batch = mergeBatches(used?.batch, records, past.batch, nextTree.records());
-    await this.change(batch, and, used);
+    const batches = [used?.batch, ...records, past.batch, nextTree.records()];
+    await this.change(batches, and, used);
     if (!used) taken?.discard();
     past.settle();
     if (own) this.pending = undefined;
@@ -269,7 +274,7 @@ export class LiveGroup {
   async confirm(and: Records): Promise<void> {
     const { state, ownLeaf } = this.live;
     const record = new Map([[this.keys.state, encodeState(state, "active", ownLeaf)]]);
-    await this.change({ put: record, delete: [this.keys.pending] }, and);
+    await this.change([{ put: record, delete: [this.keys.pending] }], and);
     this.status = "active";
     this.joining = undefined;
   }

@@ -44,15 +44,11 @@ export function keysForPath(
   updates: ReadonlyMap<string, KeyPair>,
   { summary }: Pick<StagedCommit, "summary">,
 ): ReadonlyMap<number, KeyPair> {
-  const keys = new Map(live.keys);
   const updated = summary.updated.find(({ leafIndex }) => leafIndex === live.ownLeaf);
-  if (updated) {
-    const keyPair = updates.get(toHex(updated.next.encryptionKey));
-    if (!keyPair)
-      throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
-    keys.set(2 * live.ownLeaf, keyPair);
-  }
-  return keys;
+  if (!updated) return live.keys;
+  const keyPair = updates.get(toHex(updated.next.encryptionKey));
+  if (!keyPair) throw new MlsError("path-secret", "12.1.2", "an Update of ours whose key is gone");
+  return new Map(live.keys).set(2 * live.ownLeaf, keyPair);
 }
 
 /**

@@ -381,6 +381,8 @@ export async function applyProposals(
   for (const rules of context.rules?.proposals?.values() ?? []) {
     await attempt(refuse, async () => rules.checkList?.(state, list));
   }
+  // A commit of a path alone leaves the rest of the group as it was, and as it was checked.
+  if (list.length === 0) return appliedNothing(state);
   // What came by reference was validated when it came, in this very epoch.
   await Promise.all(
     list.map(async ({ proposal, sender, ref, first }, position) => {
@@ -471,6 +473,22 @@ export async function applyProposals(
       (a, b) => a - b,
     ),
     pathRequired: list.length === 0 || list.some(({ proposal }) => needsPath(context, proposal)),
+  };
+}
+
+function appliedNothing({ tree, groupContext }: PublicState): AppliedProposals {
+  return {
+    tree,
+    extensions: groupContext.extensions,
+    added: [],
+    removed: [],
+    replaced: undefined,
+    updated: [],
+    psks: [],
+    externalInit: undefined,
+    reinit: undefined,
+    proposalTypes: [],
+    pathRequired: true,
   };
 }
 

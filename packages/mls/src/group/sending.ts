@@ -15,7 +15,7 @@ import type { Proposal } from "../framing/proposal.ts";
 import { protectPublic } from "../framing/public-message.ts";
 import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
-import { type Batch, mergeBatches } from "../storage.ts";
+import type { Batch } from "../storage.ts";
 import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
 import { updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
@@ -126,8 +126,8 @@ export async function propose(
   // The same words again are the same proposal: it has its record.
   const known = state.proposals.has(toHex(pending.ref));
   const record = known ? undefined : proposalRecord(group, signed);
-  const batch = mergeBatches(taken?.batch, options.batch, record);
-  await group.change(batch, () => options.and?.(bytes), taken);
+  const batches = [taken?.batch, options.batch, record];
+  await group.change(batches, () => options.and?.(bytes), taken);
   group.live = { ...group.live, state: withProposal(state, pending) };
   const { ref } = pending;
   const { proposalType } = proposal;

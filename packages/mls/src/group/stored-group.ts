@@ -48,7 +48,7 @@ import { encodeLeafNode, Proposal, ReInit } from "../framing/proposal.ts";
 import { ExporterNodes } from "../key/exporter-tree.ts";
 import { GroupContext } from "../key/group-context.ts";
 import { EpochSecrets } from "../key/key-schedule.ts";
-import { type Batch, mergeBatches } from "../storage.ts";
+import type { Batch } from "../storage.ts";
 import {
   changedNodes,
   leafAt,
@@ -248,7 +248,7 @@ export function decodeSecrets(bytes: Bytes): StoredSecrets {
   return decode(StoredSecrets, bytes);
 }
 
-/** What changes when an epoch ends and another begins, but for the secret trees and past epochs, which write themselves. */
+/** What changes when an epoch ends and another begins, in batches that go together; the secret trees and past epochs write themselves. */
 export function epochRecords(
   keys: GroupKeys,
   ended: {
@@ -263,10 +263,10 @@ export function epochRecords(
     readonly exporter: ExporterNodes | undefined;
   },
   resumptionEpochs: number = RESUMPTION_EPOCHS,
-): Batch {
+): readonly Batch[] {
   const { epoch } = ended.state.groupContext;
   const proposals = Array.from({ length: ended.state.proposals.size }, (_, i) => keys.proposal(i));
-  return mergeBatches(
+  return [
     nodeRecords(keys, ended.state.tree, begun.state.tree),
     keyRecords(keys, ended.keys, begun.keys),
     {
@@ -285,7 +285,7 @@ export function epochRecords(
         keys.resumption(epoch - BigInt(resumptionEpochs)),
       ],
     },
-  );
+  ];
 }
 
 /** How far a client has come in a group: what the current epoch's ratchets say of it is not repeated here. */

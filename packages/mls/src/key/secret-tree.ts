@@ -157,10 +157,6 @@ export class SecretTree {
     this.#leafCount = leafCount;
     this.#prefix = prefix;
     this.#records = records;
-    const kept = [...records.keys()].flatMap((key) => keptAt(key) ?? []);
-    for (const { ratchet, generation } of kept.sort((a, b) => a.generation - b.generation)) {
-      this.#keptOf(ratchet).add(generation);
-    }
   }
 
   #keptOf(ratchet: string): Set<number> {
@@ -194,7 +190,12 @@ export class SecretTree {
         .filter(([key]) => key.startsWith(prefix))
         .map(([key, value]) => [key.slice(prefix.length), value]),
     );
-    return new SecretTree(suite, leafCount, prefix, records, bounds);
+    const tree = new SecretTree(suite, leafCount, prefix, records, bounds);
+    const kept = [...records.keys()].flatMap((key) => keptAt(key) ?? []);
+    for (const { ratchet, generation } of kept.sort((a, b) => a.generation - b.generation)) {
+      tree.#keptOf(ratchet).add(generation);
+    }
+    return tree;
   }
 
   /** Everything, to be stored when the epoch begins. */

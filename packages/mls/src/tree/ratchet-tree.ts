@@ -416,7 +416,8 @@ function computeSupport(node: TreeNode, like: Support): Support {
     };
   }
   if (node.left.members === 0) return supportBelow(node.right, like);
-  const left = supportBelow(node.left, like);
+  // What is known beside a leaf that changed is most often what that can do too.
+  const left = supportBelow(node.left, node.right.memo.support ?? like);
   if (node.right.members === 0) return left;
   const right = supportBelow(node.right, left);
   if (left === right || sameSupport(left, right)) return left;
