@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/client";
+import { createDeliveryClient } from "@conclave/delivery/client";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
+import type { Fetch } from "../src/index.ts";
 import { openProfile } from "../src/node/index.ts";
 import { keepAccount } from "../src/registration.ts";
 import { read } from "../src/storage.ts";
@@ -23,42 +24,49 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-/** The service, signed in as the device of a profile that is not open now. */
-async function serviceAs(name: string): Promise<DeliveryClient> {
-  const { storage, vault } = openProfile(join(world.folder, `${name}.db`));
-  const account = await read(storage, Account, ACCOUNT_RECORD);
-  const key = await vault.open("sign-in");
-  if (!account || !key) throw new Error("no account");
-  const service = createDeliveryClient({ origin: world.origin, fetch, now: Date.now });
-  service.signInAs({ ...account, key });
-  return service;
+/** Asks the service what a device could, with the token that it used last: another sign-in would end its session. */
+function besideDevice() {
+  const seen = { authorization: "", uploads: 0 };
+  const through: Fetch = async (input, init) => {
+    seen.authorization = new Headers(init.headers).get("authorization") ?? seen.authorization;
+    const response = await fetch(input, init);
+    if (init.method === "POST" && input.endsWith("/v1/key-packages")) seen.uploads++;
+    return response;
+  };
+  const service = createDeliveryClient({
+    origin: world.origin,
+    fetch: async (input, init) => {
+      if (input.endsWith("/v1/sessions")) {
+        return Response.json({ token: "another's", expiresAt: Date.now() + 3_600_000 });
+      }
+      const headers = new Headers(init.headers);
+      headers.set("authorization", seen.authorization);
+      return fetch(input, { ...init, headers });
+    },
+  });
+  const key = { publicKey: new Uint8Array(32), sign: async () => new Uint8Array(64) };
+  service.signInAs({ accountId: new Uint8Array(32), deviceId: new Uint8Array(16), key });
+  return { seen, fetch: through, service };
 }
 
 it("a device keeps twenty and a last resort with the service, and makes up for those that were used", async () => {
   const ada = await world.person("Ada");
-  let uploads = 0;
-  const ben = await world.person("Ben", {
-    fetch: async (input, init) => {
-      const response = await fetch(input, init);
-      if (init.method === "POST" && input.endsWith("/v1/key-packages")) uploads++;
-      return response;
-    },
-  });
-  await until(ben, async () => uploads > 0);
+  const { seen, fetch: through, service } = besideDevice();
+  const ben = await world.person("Ben", { fetch: through });
+  await until(ben, async () => seen.uploads > 0);
+  const { accountId = "" } = (await ben.snapshot()).account ?? {};
+  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
   await ben.close();
-  const service = await serviceAs("Ben");
   expect(await service.countKeyPackages()).toEqual({
     pools: [{ suite: 3, available: 40, lastResort: true }],
   });
 
-  const { accountId } = (await (await world.device("Ben")).snapshot()).account ?? {};
-  const id = Uint8Array.from(Buffer.from(accountId ?? "", "hex"));
   for (let i = 0; i < 22; i++)
     await service.claimKeyPackages({ body: { accountId: id, suites: [3] } });
   expect(await service.countKeyPackages()).toEqual({
     pools: [{ suite: 3, available: 18, lastResort: true }],
   });
-  const again = await world.device("Ben");
+  const again = await world.device("Ben", { fetch: through });
   await expect
     .poll(() => service.countKeyPackages(), { timeout: 10_000 })
     .toEqual({ pools: [{ suite: 3, available: 40, lastResort: true }] });
@@ -81,25 +89,18 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
 
 it("a device that came by its last resort gets fresh keys in the group soon", async () => {
   const zoe = await world.person("Zoe");
-  let uploads = 0;
-  const yan = await world.person("Yan", {
-    fetch: async (input, init) => {
-      const response = await fetch(input, init);
-      if (init.method === "POST" && input.endsWith("/v1/key-packages")) uploads++;
-      return response;
-    },
-  });
-  await until(yan, async () => uploads > 0);
+  const { seen, fetch: through, service: asYan } = besideDevice();
+  const yan = await world.person("Yan", { fetch: through });
+  await until(yan, async () => seen.uploads > 0);
   const { accountId = "" } = (await yan.snapshot()).account ?? {};
   const id = Uint8Array.from(Buffer.from(accountId, "hex"));
   await yan.close();
-  const asYan = await serviceAs("Yan");
   for (let i = 0; i < 40; i++) {
     await asYan.claimKeyPackages({ body: { accountId: id, suites: [3] } });
   }
   const room = await zoe.createConversation("Last resort");
   await zoe.addByName(room, "Yan");
-  const back = await world.device("Yan");
+  const back = await world.device("Yan", { fetch: through });
   await untilMembers(back, room, ["Yan", "Zoe"]);
   // One commit brought it in, and one of its own followed.
   await expect
