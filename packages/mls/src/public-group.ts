@@ -66,6 +66,7 @@ import {
   type Member,
   membersOf,
   type NodeChange,
+  support,
   treeFromNodes,
 } from "./tree/ratchet-tree.ts";
 import { treeHash } from "./tree/tree-hash.ts";
@@ -141,7 +142,10 @@ export class PublicGroup {
       stored.state,
     );
     const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-    const tree = await treeFromNodes(stored.nodes, (part) => treeHash(suite, part));
+    const tree = await treeFromNodes(stored.nodes, (part) => {
+      treeHash(suite, part);
+      support({ root: part });
+    });
     const confirmed = groupContext.confirmedTranscriptHash;
     let state: PublicState = {
       suite,

@@ -130,8 +130,7 @@ export function reindexed(
     if (same) changes.pop();
     changes.push(same ? { ...one, count: last.count + one.count } : one);
   }
-  const effective = changes.filter(({ count }) => count !== 0);
-  return adjusted(index, effective, 0, effective.length);
+  return adjusted(index, changes, 0, changes.length);
 }
 
 /** How often a key is in use. */

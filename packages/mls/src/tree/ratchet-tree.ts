@@ -361,7 +361,7 @@ export function encryptionKeyAt(tree: RatchetTree, index: number): Bytes {
 }
 
 /** What all members can do. */
-export function support(tree: RatchetTree): Support {
+export function support(tree: Pick<RatchetTree, "root">): Support {
   return supportBelow(tree.root);
 }
 
