@@ -20,6 +20,7 @@ export {
   type LogLine,
   type ServiceStatus,
 } from "./service.ts";
+export { openSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 export { openStore } from "./store/open.ts";
 export { openPostgresStore } from "./store/postgres.ts";
 export type { PostgresOptions } from "./store/postgres-database.ts";

@@ -12,6 +12,7 @@ import { createSecureContext } from "node:tls";
 import {
   createDeliveryService,
   openPostgresDoorbell,
+  openSqliteDoorbell,
   openStore,
   type Store,
   StoreUnavailable,
@@ -54,15 +55,21 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     const bundle = await readBundle(bundleFolder);
     const token = randomBytes(24).toString("base64url");
     const store = started(await openDatabase(options));
-    const doorbell = options.database && started(await openPostgresDoorbell(options.database));
+    // By which `conclave-delivery accounts` reaches this process, too.
+    const doorbell = started(
+      options.database === undefined
+        ? openSqliteDoorbell(databaseFile(data))
+        : await openPostgresDoorbell(options.database),
+    );
     const violations = started(openViolationStore(join(data, "violations.sqlite")));
     const counters = createCounters();
     const service = createDeliveryService({
       store,
       publicOrigin: serviceOrigin,
       allowedOrigins: [pageOrigin],
-      ...(doorbell && { doorbell }),
+      doorbell,
       contact: options.contact,
+      registration: options.registration,
       log(line) {
         counters.count(line);
         if (options.log) process.stderr.write(`${JSON.stringify(line)}\n`);
@@ -99,9 +106,13 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
   }
 }
 
+function databaseFile(data: string): string {
+  return join(data, "conclave.sqlite");
+}
+
 async function openDatabase({ data, database }: Options): Promise<Store> {
   try {
-    return await openStore(database ?? `sqlite:${join(data, "conclave.sqlite")}`);
+    return await openStore(database ?? `sqlite:${databaseFile(data)}`);
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error;
     throw new StartError(`The database can't be reached: ${error.message}.`, { cause: error });

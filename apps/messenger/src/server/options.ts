@@ -6,6 +6,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
+import type { RegistrationRule } from "@conclave/delivery";
 
 export const HELP = `Conclave: a messenger whose server can't read what it carries.
 
@@ -25,6 +26,7 @@ export const HELP = `Conclave: a messenger whose server can't read what it carri
   --service-origin URL   behind a proxy: where the page finds the service
   --contact open|ask     whether people can be added by who knows their name, or have to be
                          asked first; each decides it anew in the settings (open)
+  --registration RULE    who may make an account: open, invite (by a code) or closed (open)
   --log                  a line of JSON for each request, on standard error
   --help                 this text
 
@@ -53,6 +55,8 @@ export interface Options {
   readonly behindProxy: boolean;
   /** The rule of accounts that made none. */
   readonly contact: "open" | "ask";
+  /** Who may make an account. */
+  readonly registration: RegistrationRule;
   readonly log: boolean;
 }
 
@@ -104,6 +108,7 @@ export function parseOptions(
     serviceOrigin,
     behindProxy,
     contact: contactRule(given.contact ?? "open"),
+    registration: registrationRule(given.registration ?? "open"),
     log: given.log ?? false,
   };
 }
@@ -127,6 +132,7 @@ function parse(args: readonly string[]) {
         "public-origin": { type: "string" },
         "service-origin": { type: "string" },
         contact: { type: "string" },
+        registration: { type: "string" },
         log: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
@@ -148,6 +154,11 @@ function port(option: string, text: string | undefined, fallback: number): numbe
 function contactRule(text: string): Options["contact"] {
   if (text === "open" || text === "ask") return text;
   throw new OptionsError(`--contact takes "open" or "ask", not "${text}".`);
+}
+
+function registrationRule(text: string): RegistrationRule {
+  if (text === "open" || text === "invite" || text === "closed") return text;
+  throw new OptionsError(`--registration takes "open", "invite" or "closed", not "${text}".`);
 }
 
 /** The message doesn't show it: there may be a password in it. */

@@ -28,6 +28,7 @@ test("without any, everything is on localhost, three ports beside each other", (
     serviceOrigin: "http://localhost:8441",
     behindProxy: false,
     contact: "open",
+    registration: "open",
     log: false,
   });
 });
@@ -51,6 +52,11 @@ describe("ports", () => {
   test("are three", () => {
     expect(refusal("--port", "8441")).toContain("two are the same");
   });
+});
+
+test("--registration is open, invite or closed", () => {
+  expect(options("--registration", "invite").registration).toBe("invite");
+  expect(refusal("--registration", "me")).toContain('takes "open", "invite" or "closed"');
 });
 
 test("--contact is open or ask", () => {

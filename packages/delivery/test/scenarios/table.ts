@@ -272,7 +272,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           "delivery:consent",
           "is told the same of it as of one there is none of: to look-ups, claims and requests",
         ],
-        ["delivery:key-packages", "are claimed so often by a device, and so often of an account"],
+        [
+          "delivery:key-packages",
+          "are claimed so often by a device; past so many of an account its last resort goes to whoever asks",
+        ],
         [
           "client:key-packages",
           "a device keeps twenty and a last resort with the service, and makes up for those that were used",
