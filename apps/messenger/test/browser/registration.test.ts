@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
