@@ -31,12 +31,14 @@ export async function startDevice(
 ): Promise<Device> {
   const { service, timing } = environment;
   const conversations = new Conversations(environment);
+  const ahead = new Set<number>();
   const inbox = new Worker({
     turn: async () => {
       await readInbox({
         environment,
         join: (entry) => conversations.joinByWelcome(entry),
         warn: options.warn,
+        ahead,
       });
       return IDLE;
     },

@@ -18,6 +18,8 @@ export interface InboxOptions {
   /** Joins, or does nothing where we are in already. Throws as `joinByWelcome` does. */
   readonly join: (entry: InboxEntry) => Promise<void>;
   readonly warn: (warning: Omit<Warning, "at">) => void;
+  /** The numbers of those that are dealt with and stay for one before them: kept from one reading to the next. */
+  readonly ahead: Set<number>;
 }
 
 /** The place that a group takes among those of this device. */
@@ -30,17 +32,27 @@ async function giveUp({ service }: Environment, groupId: Bytes): Promise<void> {
   }
 }
 
-/** Empties the inbox and makes up for the key packages that were used. Throws `ServiceError`. */
-export async function readInbox({ environment, join, warn }: InboxOptions): Promise<void> {
+/**
+ * Empties the inbox and makes up for the key packages that were used. One that can't be dealt with now stays, with those behind it, until
+ * it can; they are dealt with meanwhile. Throws `ServiceError`.
+ */
+export async function readInbox({ environment, join, warn, ahead }: InboxOptions): Promise<void> {
   const { service } = environment;
   let after = 0;
+  let left: ServiceError | undefined;
   for (;;) {
     const { entries } = await service.inbox({ after });
     for (const entry of entries) {
       try {
-        await join(entry);
+        if (!ahead.has(entry.seq)) await join(entry);
       } catch (error) {
-        if (causeOf(error, ServiceError)?.transient) throw error;
+        const failed = causeOf(error, ServiceError);
+        if (failed?.transient) {
+          if (failed.code === "offline") throw error;
+          left ??= failed;
+          after = entry.seq;
+          continue;
+        }
         const refusal = refusalOf(error);
         if (!refusal && !causeOf(error, MlsError) && !causeOf(error, ServiceError)) throw error;
         environment.log("welcome refused", error);
@@ -48,10 +60,15 @@ export async function readInbox({ environment, join, warn }: InboxOptions): Prom
         // Whoever sends what can't be used takes up no place with it.
         await giveUp(environment, entry.groupId);
       }
-      await service.acknowledge({ body: { upTo: entry.seq } });
       after = entry.seq;
+      if (left) ahead.add(after);
+      else {
+        await service.acknowledge({ body: { upTo: after } });
+        ahead.delete(after);
+      }
     }
     if (entries.length === 0) break;
   }
   await refillKeyPackages(environment);
+  if (left) throw left;
 }

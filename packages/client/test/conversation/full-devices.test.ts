@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/client";
 import {
   accountIdOf,
+  bytesToText,
   type Device,
   encodeDeviceIdentity,
   type SigningKey,
@@ -218,4 +219,40 @@ it("a Welcome that can't be used takes up no place", async () => {
   const id = await add();
   await until(dan, async () => (await dan.snapshot()).conversations.some((one) => one.id === id));
   expect((await conversation(dan, id)).title).toBe("With Dan");
+});
+
+it("a Welcome that can't be dealt with now holds up no other", async () => {
+  let stuck: string | undefined;
+  const busy: Fetch = async (input, init) => {
+    if (stuck === undefined || !input.includes(stuck) || !input.includes("/tree")) {
+      return fetch(input, init);
+    }
+    const problem = { type: "about:blank", title: "later", status: 503, code: "unavailable" };
+    const headers = { "content-type": "application/problem+json" };
+    return new Response(JSON.stringify(problem), { status: 503, headers });
+  };
+  const ida = await world.person("Ida");
+  const jon = await world.person("Jon", { fetch: busy, WebSocket });
+  const add = async (id: string): Promise<void> => {
+    await until(ida, () =>
+      ida.addByName(id, "Jon").then(
+        () => true,
+        () => false,
+      ),
+    );
+  };
+  const [one, two] = [await ida.createConversation("One"), await ida.createConversation("Two")];
+  stuck = bytesToText(fromHex(one));
+  for (const id of [one, two]) await add(id);
+  const titles = async (): Promise<string> => {
+    const { conversations } = await jon.snapshot();
+    return conversations
+      .map(({ title }) => title)
+      .sort()
+      .join();
+  };
+  await until(jon, async () => (await titles()) === "Two");
+  stuck = undefined;
+  await until(jon, async () => (await titles()) === "One,Two");
+  expect((await jon.snapshot()).warnings).toEqual([]);
 });
