@@ -155,6 +155,8 @@ export function createGroupLog(service: {
   }: Call<"createGroup">): Promise<AnswerOf<"createGroup">> {
     newGroups.take(String(caller.device));
     const { groupInfo, ratchetTree } = await body();
+    const size = groupInfo.length + ratchetTree.length;
+    bytesOfAccount.take(bytesToText(caller.accountId), size);
     checkSize(ratchetTree, SIZES.leaf, "the tree of a new group has one leaf");
     checkSize(groupInfo, SIZES.newGroupInfo, "a new group's GroupInfo is too large");
     const acceptedAt = now();
@@ -317,7 +319,7 @@ export function createGroupLog(service: {
       const removed = summary.removed.map(({ leafIndex }) => leafIndex);
       const left = await Promise.all(removed.map((index) => store.deviceOfLeaf(groupId, index)));
       const joined = added.map(({ device }) => device);
-      if (!summary.external) {
+      if (!summary.external && joined.length > 0) {
         const unwilling = await store.unwilling(caller.accountId, groupId, joined);
         if (unwilling.length > 0) throw deviceFull(summary, added, unwilling);
       }

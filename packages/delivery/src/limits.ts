@@ -62,7 +62,7 @@ export interface Limits {
   readonly signalQueue: number;
   /** Commits, proposals and application messages of all members of one group. */
   readonly groupMessage: Rate;
-  /** Bytes of commits, with what comes with them, and messages that one account sends. */
+  /** Bytes of new groups, of commits with what comes with them, and of messages that one account sends. */
   readonly logBytes: Rate;
   /** Commits of one device to groups that it is not in. */
   readonly join: Rate;

@@ -1027,6 +1027,9 @@ describe("what one may send", () => {
     // What is larger than all that may come at once waits for that, and is taken.
     expect((await send(small, ada, group, "x".repeat(30_000))).answer.status).toBe(201);
     expect((await commit(small, ada, group)).status).toBe(429);
+    // Nor does it make groups and give them up again, without end.
+    const { problem } = await postGroup(small, ada, await aGroup(ada));
+    expect(problem.code).toBe("too-many-requests");
     await small.close();
   });
 });
