@@ -21,6 +21,7 @@ export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
   const messenger = createMessenger(engine, navigation, {
     newKey: () => crypto.randomUUID(),
+    download,
     reload: () => location.reload(),
     remembered: () => localStorage.getItem(ACCOUNT) ?? undefined,
     remember: (name) =>
@@ -66,6 +67,15 @@ function takeHash(): string {
     history.replaceState(history.state, "", location.pathname);
   }
   return hash;
+}
+
+function download(file: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  // The browser has begun to read it by then.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function root(): HTMLElement {

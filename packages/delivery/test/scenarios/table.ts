@@ -576,6 +576,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           "whatever byte is flipped, and wherever it is cut off",
         ],
         [
+          "messenger:browser/backup",
+          "a copy of one's messages is saved in one browser and brought to another; an older or changed one is refused",
+        ],
+        [
           "delivery:backup-marks",
           "is the account's alone, is never followed by what is older, and is in what is held about it",
         ],

@@ -13,6 +13,8 @@ import type {
   ConversationSummary,
   Invitation,
   InvitationPreview,
+  LongCall,
+  RestoredBackup,
 } from "@conclave/client";
 import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { createDraft, type Draft } from "./draft.ts";
@@ -26,6 +28,8 @@ import { createThread, type Thread } from "./thread.ts";
 type Overlay =
   | { readonly type: "new-conversation" }
   | { readonly type: "settings" }
+  | { readonly type: "save-copy" }
+  | { readonly type: "bring-messages" }
   | { readonly type: "invite"; readonly conversation: ConversationId }
   | {
       readonly type: "remove";
@@ -115,12 +119,21 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   leave(id: ConversationId): Promise<void>;
   safetyNumber(accountId: AccountId): Promise<string>;
   setVerified(accountId: AccountId, verified: boolean): Promise<void>;
+  /** Into a file, which the browser keeps where it keeps such; answers how that is called. */
+  saveCopy(recoveryPhrase: string, call: LongCall): Promise<string>;
+  bringMessages(
+    file: Blob,
+    recoveryPhrase: string,
+    options: LongCall & { readonly older: boolean },
+  ): Promise<RestoredBackup>;
   dismissConversationWarnings(id: ConversationId): Promise<void>;
 }
 
 /** What the page keeps and does outside of the engine. */
 export interface Surroundings {
   readonly newKey: () => string;
+  /** Gives the person a file of this name. */
+  readonly download: (file: Blob, name: string) => void;
   readonly reload: () => void;
   /** The name of the account that this browser has, kept apart from the account: it tells that there was one. */
   readonly remembered: () => string | undefined;
@@ -130,7 +143,7 @@ export interface Surroundings {
 export function createMessenger(
   engine: Engine,
   navigation: Navigation,
-  { newKey, reload, remembered, remember }: Surroundings,
+  { newKey, download, reload, remembered, remember }: Surroundings,
 ): Messenger {
   const { load, ...replica } = createReplica(engine);
   const formerName = signal(remembered());
@@ -308,6 +321,13 @@ export function createMessenger(
     leave: (id) => engine.leave(id),
     safetyNumber: (accountId) => engine.safetyNumber(accountId),
     setVerified: (accountId, verified) => engine.setVerified(accountId, verified),
+    async saveCopy(phrase, call) {
+      const copy = await engine.saveBackup(phrase, call);
+      const name = `conclave-messages-${new Date().toISOString().slice(0, 10)}.backup`;
+      download(copy, name);
+      return name;
+    },
+    bringMessages: (file, phrase, options) => engine.restoreBackup(file, phrase, options),
     dismissConversationWarnings: (id) => engine.dismissWarnings(id),
   };
 }

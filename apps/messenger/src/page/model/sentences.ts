@@ -9,9 +9,11 @@ import type {
   ContactAnswer,
   Message,
   MessageBody,
+  RestoredBackup,
   Warning,
   WarningCode,
 } from "@conclave/client";
+import { dayAndTimeOf } from "./calendar.ts";
 
 const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   "no-account": "Choose a name first.",
@@ -181,6 +183,18 @@ export function connectionSentence(connection: Connection): string {
     case "outdated":
       return "A newer version is in use";
   }
+}
+
+/** What a copy of one's messages brought. */
+export function restoredSentence(
+  { savedAt, conversations, messages, added }: RestoredBackup,
+  now: number,
+): string {
+  const all = `${counted(messages, "message", "messages")} in ${counted(conversations, "conversation", "conversations")}`;
+  const copy = `The copy was saved ${dayAndTimeOf(savedAt, now)}, with ${all}.`;
+  if (added === 0) return `${copy} All of them were here already.`;
+  if (added === messages) return `${copy} All of them are here now.`;
+  return `${copy} ${added} of them are here now; the others were already.`;
 }
 
 export function messageStateSentence(state: Message["state"]): string {

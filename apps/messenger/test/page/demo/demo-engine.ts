@@ -348,6 +348,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     async restoreBackup(file, phrase, { older = false, ...options } = {}) {
       await called("restoreBackup", file, phrase, { older });
       await underWay(options);
+      for (const id of conversations.keys()) tell({ type: "history", conversationId: id });
       return { savedAt: Date.UTC(2026, 4, 3, 12), conversations: 5, messages: 1204, added: 1204 };
     },
   };

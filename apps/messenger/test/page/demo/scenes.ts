@@ -89,6 +89,7 @@ const walk = thread("2c0000a2", [
   [priya, 40, "Are the boots dry?"],
   [jonas, 21, "Nearly. The path by the river is under water, so let's take the ridge."],
 ]);
+const brought = walk.map((message) => ({ ...message, restored: true }));
 const family = thread("4e0100a3", [
   [alma, 2 * DAY, membership("created", alma)],
   [alma, 2 * DAY - 5, "The keys are with the neighbours."],
@@ -185,6 +186,13 @@ export const scenes = {
         { accountId: "0c0c0a04", answer: "blocked", at: now - 9 * DAY * MINUTE },
       ],
     },
+  },
+  restored: {
+    ...home,
+    conversations: [
+      summary("2c0000a2", "Sunday walk", [], brought, { status: "left", restored: true }),
+    ],
+    messages: brought,
   },
   "false-link": {
     account,

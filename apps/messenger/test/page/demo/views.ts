@@ -4,6 +4,7 @@
  * @module
  */
 import type { Page } from "playwright-core";
+import { PHRASE } from "./demo-engine.ts";
 import type { SceneName } from "./scenes.ts";
 
 export interface View {
@@ -32,6 +33,22 @@ export async function signUp(page: Page): Promise<void> {
 
 const press = (page: Page, name: string): Promise<void> =>
   page.getByRole("button", { name, exact: true }).click();
+
+/** To one of the dialogs about copies of messages; filled in, where it is gone on with. */
+export async function copyOf(page: Page, dialog: string, action?: string): Promise<void> {
+  await press(page, "Settings");
+  await press(page, dialog);
+  if (action === undefined) return;
+  await page.getByLabel("Your recovery phrase").fill(PHRASE);
+  const file = page.getByLabel("The file");
+  const chosen = {
+    name: "conclave-messages-2026-05-03.backup",
+    mimeType: "application/octet-stream",
+    buffer: Buffer.from("a copy"),
+  };
+  if ((await file.count()) > 0) await file.setInputFiles(chosen);
+  await press(page, action);
+}
 
 /** Tries to add somebody who can't be reached, or isn't there. */
 export async function addInVain(page: Page, name: string): Promise<void> {
@@ -63,6 +80,39 @@ export const views: readonly View[] = [
   },
   { name: "asked", scene: "asked" },
   { name: "settings", scene: "home", act: (page) => press(page, "Settings") },
+  { name: "save-copy", scene: "home", act: (page) => copyOf(page, "Save a copy") },
+  {
+    name: "saving-copy",
+    scene: "home",
+    async act(page) {
+      await page.evaluate(() => globalThis.demo.hold());
+      await copyOf(page, "Save a copy", "Save");
+      await page.getByRole("progressbar").waitFor();
+    },
+  },
+  {
+    name: "bring-messages",
+    scene: "home",
+    act: (page) => copyOf(page, "Bring my messages here"),
+  },
+  {
+    name: "older-copy",
+    scene: "home",
+    async act(page) {
+      await page.evaluate(() => globalThis.demo.failNext("restoreBackup", "backup-older"));
+      await copyOf(page, "Bring my messages here", "Bring them here");
+      await page.getByText("You have saved a newer copy since").waitFor();
+    },
+  },
+  {
+    name: "brought-messages",
+    scene: "home",
+    async act(page) {
+      await copyOf(page, "Bring my messages here", "Bring them here");
+      await page.getByText("All of them are here now").waitFor();
+    },
+  },
+  { name: "restored", scene: "restored", act: open("Sunday walk") },
   { name: "settings-people", scene: "asked", act: (page) => press(page, "Settings") },
   { name: "waiting", scene: "asked", act: open("Reading circle", "Members") },
   { name: "block", scene: "home", act: open("Reading circle", "Members", "Block Tomasz") },

@@ -22,6 +22,7 @@ function setUp(
   });
   const messenger = createMessenger(engine, navigation, {
     newKey: () => "key",
+    download: () => {},
     reload: () => {
       memory.reloads += 1;
     },

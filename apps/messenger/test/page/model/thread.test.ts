@@ -1,5 +1,5 @@
 import type { Message } from "@conclave/client";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createThread } from "../../../src/page/model/thread.ts";
 import { createDemoEngine } from "../demo/demo-engine.ts";
 import { jonas, scenes } from "../demo/scenes.ts";
@@ -27,6 +27,22 @@ describe("createThread", () => {
     expect(thread.older.value).toBe("none");
     await thread.loadOlder();
     expect(engine.calls.filter(([method]) => method === "messages")).toHaveLength(4);
+  });
+
+  test("what a backup brought comes with a page that is read anew, and no message in between is left out", async () => {
+    const engine = createDemoEngine(scenes.long);
+    const thread = createThread(engine, "000000d1");
+    await thread.load();
+    await thread.loadOlder();
+    engine.connect("offline");
+    await engine.sendText("000000d1", "Waiting", "key");
+    await engine.restoreBackup(new Blob([]), "words");
+    await vi.waitFor(() => expect(thread.messages.value).toHaveLength(51));
+    expect(texts(thread.messages.value).at(0)).toBe("Line 131");
+    expect(texts(thread.messages.value).at(-1)).toBe("Waiting");
+    expect(thread.older.value).toBe("more");
+    await thread.loadOlder();
+    expect(texts(thread.messages.value).at(0)).toBe("Line 81");
   });
 
   test("a message that waits stands last, and takes its place when it is sent", async () => {

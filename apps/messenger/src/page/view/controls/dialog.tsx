@@ -31,7 +31,10 @@ export function Dialog({
       ref={ref}
       class="dialog"
       aria-labelledby={id}
-      onClose={onClose}
+      onClose={() => {
+        // Another dialog may have taken its place before it hears of this.
+        if (ref.current !== null) onClose();
+      }}
       onClick={(event) => {
         if (event.target === ref.current) onClose();
       }}

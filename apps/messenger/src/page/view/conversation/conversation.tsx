@@ -23,7 +23,7 @@ export function Conversation({
   readonly thread: Thread;
 }): JSX.Element {
   const messenger = useMessenger();
-  const { id, title, status, members, warnings } = conversation;
+  const { id, title, status, members, warnings, restored = false } = conversation;
   const membersOpen = messenger.place.value.members;
   const heading = useRef<HTMLHeadingElement>(null);
 
@@ -50,7 +50,9 @@ export function Conversation({
           <p>
             <Icon name="lock" />
             {status === "left"
-              ? "No longer a member"
+              ? restored
+                ? "From a copy"
+                : "No longer a member"
               : counted(members.length, "member", "members")}
           </p>
         </div>
@@ -84,7 +86,9 @@ export function Conversation({
       {status === "joining" && <p class="conversation-closed">Joining…</p>}
       {status === "left" && (
         <p class="conversation-closed">
-          You are no longer in this conversation. What you received stays readable here.
+          {restored
+            ? "This comes from your copy. If you are still in this conversation, its members let this device in when one of them is online."
+            : "You are no longer in this conversation. What you received stays readable here."}
         </p>
       )}
     </main>

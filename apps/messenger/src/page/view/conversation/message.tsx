@@ -44,6 +44,7 @@ export function MessageBubble({
           )}
         </p>
         <span class="message-meta">
+          {message.restored === true && <Icon name="restored" label="From a copy" />}
           <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>
           {message.state !== "received" && (
             <Icon name={message.state} label={messageStateSentence(message.state)} />
@@ -86,6 +87,7 @@ export function Notice({ message }: { readonly message: Message }): JSX.Element 
     <li class="notice" data-message={message.id}>
       {message.body.type === "unreadable" && <Icon name="warning" />}
       {noticeSentence(message.body, message.senderName, account)}
+      {message.restored === true && <Icon name="restored" label="From a copy" />}
       <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>
     </li>
   );

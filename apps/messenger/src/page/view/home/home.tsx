@@ -6,6 +6,7 @@
 import type { AskedContact, ContactAnswer, ContactRequest } from "@conclave/client";
 import type { JSX } from "preact";
 import { connectionSentence } from "../../model/sentences.ts";
+import { BringMessages, SaveCopy } from "../backup/backup.tsx";
 import { Confirmation } from "../confirm/confirmation.tsx";
 import { TaskError } from "../controls/form.tsx";
 import { Emblem, Icon } from "../controls/icon.tsx";
@@ -178,6 +179,8 @@ function TopOverlay(): JSX.Element | null {
   if (overlay === undefined) return null;
   if (overlay.type === "new-conversation") return <NewConversation />;
   if (overlay.type === "settings") return <Settings />;
+  if (overlay.type === "save-copy") return <SaveCopy />;
+  if (overlay.type === "bring-messages") return <BringMessages />;
   const conversation = messenger.conversations.value.find((c) => c.id === overlay.conversation);
   if (conversation === undefined) return null;
   switch (overlay.type) {

@@ -37,8 +37,9 @@ export function Recover(): JSX.Element {
           </>
         )}
         <p>
-          Earlier messages don't come back. The members of your conversations let the new device in,
-          and the old one out, when one of them is online.
+          Earlier messages come back from a copy alone, if you saved one: bring it here afterwards,
+          in the settings. The members of your conversations let the new device in, and the old one
+          out, when one of them is online.
         </p>
         <Form task={task} onSubmit={() => messenger.recover(words.value)}>
           <TextField

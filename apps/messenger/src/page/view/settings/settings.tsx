@@ -42,7 +42,37 @@ export function Settings(): JSX.Element {
           <People book={book} loaded={book.value} />
         </>
       )}
+      <Messages />
     </Dialog>
+  );
+}
+
+function Messages(): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <section class="settings-part">
+      <h3>My messages</h3>
+      <p class="hint">
+        They are on this device alone. A copy of them, which only your recovery phrase opens, brings
+        them to the next one.
+      </p>
+      <div class="settings-actions">
+        <button
+          type="button"
+          class="button small"
+          onClick={() => messenger.show({ type: "save-copy" })}
+        >
+          Save a copy
+        </button>
+        <button
+          type="button"
+          class="button small"
+          onClick={() => messenger.show({ type: "bring-messages" })}
+        >
+          Bring my messages here
+        </button>
+      </div>
+    </section>
   );
 }
 
