@@ -6,7 +6,8 @@
 import { ConfigurationError, didYouMean } from "../config.ts";
 import { OperatorError } from "../operator-error.ts";
 import { readVersion } from "../run.ts";
-import { inWords } from "../system-error.ts";
+import { StoreUnavailable } from "../store/store.ts";
+import { inWords, reasonOf } from "../system-error.ts";
 import { accounts } from "./accounts.ts";
 import { type Command, type ExitCode, UsageError, type World } from "./command.ts";
 import { backup, migrate, restore } from "./database.ts";
@@ -38,11 +39,17 @@ export async function runCli(world: World): Promise<ExitCode> {
   } catch (error) {
     const isWrongUse = error instanceof UsageError || error instanceof ConfigurationError;
     // A folder that may not be written to, a full disk.
-    const words = isWrongUse || error instanceof OperatorError ? error.message : inWords(error);
+    const words = isWrongUse || error instanceof OperatorError ? error.message : obstacleOf(error);
     if (words === undefined) throw error;
     for (const line of words.split("\n")) world.complain(`conclave-delivery: ${line}\n`);
     return isWrongUse ? 2 : 1;
   }
+}
+
+/** What the system or the database says, as one line; undefined for what nobody foresaw. */
+function obstacleOf(error: unknown): string | undefined {
+  if (!(error instanceof StoreUnavailable)) return inWords(error);
+  return `the database can't be used: ${reasonOf(error.cause) ?? error.message}`;
 }
 
 async function run(world: World): Promise<ExitCode> {

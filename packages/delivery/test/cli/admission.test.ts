@@ -7,7 +7,7 @@ import { listenReady } from "../listener.ts";
 import { newMember, send, startGroup } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { call, newPerson, ORIGIN, PAGE, proveSignIn, register, signList } from "../world.ts";
-import { type Environment, freePort, runCommand, startCommand } from "./process.ts";
+import { type Environment, freePort, runCommand, runLimited, startCommand } from "./process.ts";
 
 let folder: string;
 let postgres: PostgresServer;
@@ -185,6 +185,15 @@ describe("invite and accounts", () => {
     expect(await postgres.query("SELECT version FROM schema_version", old)).toEqual([
       { version: 3 },
     ]);
+  });
+
+  it("say in one line that there is no room, and change nothing then", async () => {
+    const environment = await anEnvironment("SQLite");
+    await runCommand(["migrate"], environment);
+    const { code, stderr } = await runLimited(["invite", "--count", "1000"], environment, 48);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^conclave-delivery: the database can't be used: the disk [^\n]+\n$/);
+    expect(await shown(["invite", "list"], environment)).toEqual([]);
   });
 
   it("say what is asked wrongly", async () => {
