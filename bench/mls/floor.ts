@@ -1,8 +1,10 @@
 /**
  * The floor: of each step, the whole cryptographic operations that the protocol demands, and the hashing and copying of the bytes
- * that it can't do without, on node:crypto directly, in the fastest way that was found. It decodes nothing, keeps nothing, and checks
- * nothing but that no key is in use twice (§7.3, §12.4.2), which takes a look-up for each: no implementation on this backend can be
- * faster, one that does all of the rest must be slower.
+ * that it can't do without, on node:crypto directly, in the fastest way that was found; no primitive is put together from others. It
+ * decodes nothing, and checks nothing but that no key is in use twice (§7.3, §12.4.2), which takes a look-up for each. What is hashed is
+ * joined from its parts, as it stands nowhere in one piece; secrets are overwritten once they are used (§9.2); and what has to be stored
+ * before a step may be taken to have happened is put down in bytes, not stored. No implementation on this backend can be faster, one that does
+ * all of the rest must be slower.
  *
  * What takes an operation for each member (verifying leaves, sealing to each) runs on all cores, as this package runs it.
  * What depends on what came before it runs in sequence.
@@ -50,9 +52,6 @@ const WORTH_THREADS = 10;
 
 type Raw = Uint8Array;
 
-/** HMAC as two hashes in one go, which is faster than `createHmac`: the blocks are laid out in advance. */
-const INNER = new Uint8Array(64 + 60);
-const OUTER = new Uint8Array(64 + NH);
 const INFO = randomBytes(60);
 
 /** What a message's two ciphertexts authenticate along: group, epoch and content type (§6.3.1, §6.3.2). */
@@ -61,22 +60,22 @@ const SENDER_AAD = randomBytes(26);
 
 /** HKDF-Extract, or HKDF-Expand to at most a hash: one HMAC. */
 function expand(secret: Raw, info: Raw): Buffer {
-  INNER.fill(0x36, 0, 64);
-  OUTER.fill(0x5c, 0, 64);
-  for (let i = 0; i < NH; i++) {
-    const byte = secret[i] ?? 0;
-    INNER[i] = byte ^ 0x36;
-    OUTER[i] = byte ^ 0x5c;
-  }
-  INNER.set(info, 64);
-  OUTER.set(hash("sha256", INNER, "buffer"), 64);
-  return hash("sha256", OUTER, "buffer");
+  return createHmac("sha256", secret).update(info).digest();
+}
+
+/** A secret that is used here and not again: overwritten afterwards (§9.2). */
+function using<T>(secret: Buffer, use: (secret: Buffer) => T): T {
+  const made = use(secret);
+  secret.fill(0);
+  return made;
 }
 
 /** HPKE's key schedule over a KEM's secret: what depends on the context alone is computed once. */
 function hpkeKey(shared: Raw): { readonly key: Buffer; readonly nonce: Buffer } {
-  const secret = expand(shared, INFO);
-  return { key: expand(secret, INFO).subarray(0, 16), nonce: expand(secret, INFO).subarray(0, 12) };
+  return using(expand(shared, INFO), (secret) => ({
+    key: expand(secret, INFO).subarray(0, 16),
+    nonce: expand(secret, INFO).subarray(0, 12),
+  }));
 }
 
 function aeadSeal(key: Raw, nonce: Raw, plaintext: Raw, aad?: Raw): Raw {
@@ -230,8 +229,9 @@ async function verifyAll(signed: readonly Signed[]): Promise<void> {
 
 /** A derived key pair of a node (§7.4): `node` and `path` secrets, the two HMACs of DeriveKeyPair, a base point multiplication. */
 function derivePathStep(secret: Raw): Buffer {
-  const nodeSecret = expand(secret, INFO);
-  expand(expand(nodeSecret, INFO), INFO);
+  using(expand(secret, INFO), (nodeSecret) =>
+    using(expand(nodeSecret, INFO), (prk) => expand(prk, INFO).fill(0)),
+  );
   // Making a key pair costs what the public key of a given private key costs, without reading that in.
   // Its public half goes out, or is compared with what came (§7.5).
   generateKeyPairSync("x25519").publicKey.export({ format: "raw-public" });
@@ -239,29 +239,60 @@ function derivePathStep(secret: Raw): Buffer {
 }
 
 /** The key schedule of an epoch (§8): joiner, member, welcome or epoch secret, nine secrets below, confirmation tag. */
-function keySchedule(): void {
-  let secret: Raw = INFO;
-  for (let i = 0; i < 4; i++) secret = expand(secret, INFO);
-  for (let i = 0; i < 9; i++) expand(secret, INFO);
-  expand(secret, INFO);
+function keySchedule(): Raw[] {
+  let secret: Buffer = Buffer.from(INFO);
+  for (let i = 0; i < 4; i++) secret = using(secret, (before) => expand(before, INFO));
+  const secrets = Array.from({ length: 9 }, () => expand(secret, INFO));
+  using(secret, (confirmation) => expand(confirmation, INFO));
+  return secrets;
 }
 
+/** What stands before a thing that is hashed: its type and place, or the lengths of its parts. */
+const BEFORE = Buffer.alloc(6, 1);
+/** Two hashes that stand beside it. */
+const BESIDE = randomBytes(2 * NH);
+
 function hashes(count: number, size: number): void {
-  const input = Buffer.alloc(size, 3);
-  for (let i = 0; i < count; i++) hash("sha256", input, "buffer");
+  const input = Buffer.alloc(size - BEFORE.length, 3);
+  for (let i = 0; i < count; i++) hash("sha256", Buffer.concat([BEFORE, input]), "buffer");
+}
+
+/** The same of what has two hashes beside it. */
+function hashesOfThree(count: number, size: number): void {
+  const input = Buffer.alloc(size - BESIDE.length - BEFORE.length, 3);
+  for (let i = 0; i < count; i++) {
+    hash("sha256", Buffer.concat([BEFORE, input, BESIDE]), "buffer");
+  }
+}
+
+/**
+ * What a member has to store of an epoch before it may go on (§9.2, §14: a key that was used must not come back): its secrets and context,
+ * the leaf and nodes that a path replaced, the private keys that it learned; as bytes under names.
+ */
+function epochRecords(n: number, secrets: readonly Raw[], known: number): Map<string, Raw> {
+  const records = new Map<string, Raw>();
+  records.set("secrets", Buffer.concat([...secrets, ...secrets.map(() => BEFORE.subarray(0, 1))]));
+  records.set("context", Buffer.concat([BEFORE, CONTEXT]));
+  records.set("leaf", Buffer.from(CONTEXT));
+  const key = INFO.subarray(0, NH);
+  for (let i = 0; i < levels(n); i++) {
+    records.set(`node/${i}`, Buffer.concat([BEFORE, key, BESIDE.subarray(0, NH)]));
+  }
+  for (let i = 0; i < known; i++) records.set(`key/${i}`, Buffer.concat([BEFORE, key, key]));
+  return records;
 }
 
 /** The hashes of the nodes of a tree that nobody has committed in (§7.8), all of them. */
 function treeHash(n: number): void {
   hashes(n, LEAF);
-  hashes(n, BLANK_HASH_INPUT);
+  hashesOfThree(n, BLANK_HASH_INPUT);
 }
 
 /** The hashes that a path changes: of its leaf and nodes (§7.8), and the parent hashes that chain them (§7.9). */
 function pathHashes(n: number): void {
   hashes(1, LEAF);
-  hashes(levels(n), TREE_HASH_INPUT);
-  hashes(levels(n), PARENT_HASH_INPUT);
+  hashesOfThree(levels(n), TREE_HASH_INPUT);
+  hashesOfThree(levels(n), PARENT_HASH_INPUT);
 }
 
 function levels(n: number): number {
@@ -410,15 +441,16 @@ export function subject(): Subject {
       const { ms, cpuMs, value } = await timed(async () => {
         // New keys for the leaf and each node above it, chained by hashes; the leaf signed.
         generateKeyPairSync("x25519");
-        let secret: Raw = INFO.subarray(0, NH);
-        for (let i = 0; i < levels(n); i++) secret = derivePathStep(secret);
+        let secret: Buffer = Buffer.from(INFO.subarray(0, NH));
+        for (let i = 0; i < levels(n); i++) secret = using(secret, derivePathStep);
         sign(null, toBeSigned(pathLeaf.message, PLACE), own.privateKey);
         pathHashes(n);
         // A path secret for each recipient.
         const made = Buffer.concat(await sealToAll(to, Buffer.alloc(NH)));
         sign(null, toBeSigned(made, CONTEXT), own.privateKey);
         transcript(made);
-        keySchedule();
+        // It is stored before it leaves, with the epoch that it begins.
+        epochRecords(n, keySchedule(), levels(n));
         // The GroupInfo that whoever orders the messages gets with a commit.
         sign(null, INFO, own.privateKey);
         return made;
@@ -440,9 +472,9 @@ export function subject(): Subject {
         transcript(commit.message);
         pathHashes(n);
         hpkeOpen(hpkeRaw, kemOutput, opening);
-        let secret: Raw = INFO.subarray(0, NH);
-        for (let i = 0; i < common; i++) secret = derivePathStep(secret);
-        keySchedule();
+        let secret: Buffer = Buffer.from(INFO.subarray(0, NH));
+        for (let i = 0; i < common; i++) secret = using(secret, derivePathStep);
+        epochRecords(n, keySchedule(), common);
       });
       populated.commit(0);
       return time;
@@ -486,9 +518,13 @@ export function subject(): Subject {
   };
 }
 
-/** Of one message: key, nonce and the ratchet's next secret (§9.1); key and nonce of the sender data (§6.3.2). */
-function messageKeys(): void {
-  for (let i = 0; i < 5; i++) expand(INFO.subarray(0, NH), INFO);
+/**
+ * Of one message: key, nonce and the ratchet's next secret (§9.1), which is stored; key and nonce of the sender data (§6.3.2).
+ */
+function messageKeys(): Map<string, Raw> {
+  for (let i = 0; i < 4; i++) expand(INFO.subarray(0, NH), INFO).fill(0);
+  const next = expand(INFO.subarray(0, NH), INFO);
+  return using(next, () => new Map([["ratchet", Buffer.concat([BEFORE, next])]]));
 }
 
 async function messages(operation: () => void): Promise<Timed> {
