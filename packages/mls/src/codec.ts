@@ -78,9 +78,12 @@ export class Writer {
 
   /** An unsigned integer of 8 bytes, big-endian. */
   uint64(value: bigint): void {
-    if (value < 0n || value >= 1n << 64n) throw new TypeError(`${value} is not a uint64`);
-    this.uint(Number(value >> 32n), 4);
-    this.uint(Number(value & 0xffffffffn), 4);
+    if (BigInt.asUintN(64, value) !== value) throw new TypeError(`${value} is not a uint64`);
+    // Most are small, and numbers cost less.
+    const number = Number(value);
+    const isSmall = number < 2 ** 32;
+    this.uint(isSmall ? 0 : Number(value >> 32n), 4);
+    this.uint(isSmall ? number : Number(value & 0xffffffffn), 4);
   }
 
   /** Bytes as they are, without a length. */

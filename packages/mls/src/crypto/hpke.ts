@@ -57,12 +57,16 @@ export async function publicKeyOf(suite: Suite, privateKey: Bytes): Promise<Byte
 }
 
 /**
- * Whether a public key can be encrypted to: a key that nobody can use would stop every later commit (§5.1.1).
+ * Whether public keys can be encrypted to: a key that nobody can use would stop every later commit (§5.1.1).
  * Throws `MlsError` with `crypto`.
  */
-export async function checkPublicKey(suite: Suite, publicKey: Bytes): Promise<void> {
+export async function checkPublicKey(suite: Suite, ...publicKeys: readonly Bytes[]): Promise<void> {
   try {
-    await kemOf(suite).checkPublicKey(publicKey);
+    const kem = kemOf(suite);
+    for (const publicKey of publicKeys) {
+      const checked = kem.checkPublicKey(publicKey);
+      if (checked) await checked;
+    }
   } catch (cause) {
     throw new MlsError("crypto", "5.1.1", "a public key that cannot be encrypted to", { cause });
   }

@@ -148,12 +148,9 @@ function isDhGroup(kem: KemName): kem is DhGroup {
 }
 
 /** Throws for a public key of the group with which no secret can be agreed on (RFC 9180 §7.1.4). */
-export async function checkDhPublicKey(name: DhGroup, publicKey: Bytes): Promise<void> {
+export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): MaybePromise<void> {
   if (publicKey.length !== GROUPS[name].npk) throw new TypeError("a public key of the wrong size");
-  if (isNist(name)) {
-    (await loadNistCurves()).checkPoint(name, publicKey);
-    return;
-  }
+  if (isNist(name)) return loadNistCurves().then(({ checkPoint }) => checkPoint(name, publicKey));
   // RFC 7748 §5: the top bit of X25519's is no part of the number.
   const isSame = (byte: number, i: number): boolean =>
     ((byte ^ (publicKey[i] ?? 0)) & (i === 31 && name === "x25519" ? 0x7f : 0xff)) === 0;

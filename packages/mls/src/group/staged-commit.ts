@@ -311,7 +311,7 @@ export async function stageCommit(
       throw new MlsError("update-path", "7.5", `a path of ${nodes.length} nodes in this tree`);
     }
     const newKeys = [leafNode, ...nodes].map(({ encryptionKey }) => encryptionKey);
-    for (const key of newKeys) await checkPublicKey(suite, key);
+    await checkPublicKey(suite, ...newKeys);
     await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer });
     for (const { encryptionKey } of nodes) {
       // §12.4.2: not even a key that this very path replaces may come back.
