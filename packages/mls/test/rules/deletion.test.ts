@@ -260,7 +260,10 @@ rule("D07", () => {
 });
 
 rule("D08", () => {
-  const source = ["group/next-epoch.ts", "keys.set(2 * live.ownLeaf, keyPair);"] as const;
+  const source = [
+    "group/next-epoch.ts",
+    "return new Map(live.keys).set(2 * live.ownLeaf, keyPair);",
+  ] as const;
   holds("the key before an Update, and the Update's own record", source, async () => {
     const at = await stage();
     const { person: bob, group } = at.where.at(1);
