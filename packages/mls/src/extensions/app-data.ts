@@ -94,13 +94,18 @@ function byComponentLogic<T>(logic: () => T): T {
   }
 }
 
+/** Where both proposals of components may stand. */
+const ANYWHERE = {
+  senders: ["member", "external", "new_member_commit"],
+  listed: "either",
+  external: true,
+  path: false,
+} as const;
+
 /** AppEphemeral: its data changes nothing, and is for the component that it names. */
 export function appEphemeralRules(components: ReadonlyMap<number, Component>): ProposalRules {
   return {
-    senders: ["member", "external", "new_member_commit"],
-    listed: "either",
-    external: true,
-    path: false,
+    ...ANYWHERE,
     validate: (_, proposal) => {
       if (proposal.proposalType !== "app_ephemeral") return;
       const check = logicOf(components, proposal.componentId, "ephemeral");
@@ -112,10 +117,7 @@ export function appEphemeralRules(components: ReadonlyMap<number, Component>): P
 /** AppDataUpdate: for each component one removal, or updates in their order. */
 export function appDataUpdateRules(components: ReadonlyMap<number, Component>): ProposalRules {
   return {
-    senders: ["member", "external", "new_member_commit"],
-    listed: "either",
-    external: true,
-    path: false,
+    ...ANYWHERE,
     validate: (_, proposal) => {
       if (proposal.proposalType !== "app_data_update") return;
       logicOf(components, proposal.componentId, "update");
