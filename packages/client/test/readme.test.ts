@@ -14,12 +14,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-it("the example in the README runs as it stands", async () => {
-  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const [, example = ""] = /```ts\n(.*?)```/su.exec(readme) ?? [];
-  const code = example
-    .replace("http://localhost:8441", world.origin)
-    .replace("ada.db", join(world.folder, "readme.db"));
+/** The first example of a document; what it prints. */
+async function run(document: string, files: readonly string[]): Promise<string> {
+  const text = readFileSync(new URL(document, import.meta.url), "utf8");
+  const [, example = ""] = /```ts\n(.*?)```/su.exec(text) ?? [];
+  let code = example.replace("http://localhost:8441", world.origin);
+  for (const name of files) code = code.replaceAll(`"${name}"`, `"${join(world.folder, name)}"`);
   // Within the package, so that its name leads to itself.
   const file = fileURLToPath(new URL(`./readme-example-${process.pid}.ts`, import.meta.url));
   writeFileSync(file, code);
@@ -29,9 +29,20 @@ it("the example in the README runs as it stands", async () => {
       ["--conditions=@conclave/source", file],
       { timeout: 30_000 },
     );
-    expect(stdout).toContain("Write these words down: 12 of them");
-    expect(stdout).toContain("The kettle is on. (sent)");
+    return stdout;
   } finally {
     rmSync(file);
   }
+}
+
+it("the example in the README runs as it stands", async () => {
+  const stdout = await run("../README.md", ["ada.db"]);
+  expect(stdout).toContain("Write these words down: 12 of them");
+  expect(stdout).toContain("The kettle is on. (sent)");
+});
+
+it("the example of a backup runs as it stands", async () => {
+  const files = ["old.db", "fresh.db", "grace.backup"];
+  const stdout = await run("../../../docs/client.md", files);
+  expect(stdout).toContain("1 of 1 messages are new here");
 });
