@@ -98,6 +98,8 @@ describe.each(["SQLite", "PostgreSQL"] as const)("beside a service on %s", (data
     const environment = await anEnvironment(database, {
       CONCLAVE_LISTEN: `127.0.0.1:${port}`,
       CONCLAVE_SHUTDOWN_SPREAD: "0",
+      // So far off that only who rings closes a socket.
+      CONCLAVE_LIMITS_HEARTBEAT: "3600000",
     });
     const running = await startCommand(environment);
     const place = { url: `http://127.0.0.1:${port}` };
@@ -127,7 +129,6 @@ describe.each(["SQLite", "PostgreSQL"] as const)("beside a service on %s", (data
     const socket = await listenReady(place, ada.token);
     const disabled = await runCommand(["accounts", "disable", id], environment);
     expect(disabled).toMatchObject({ code: 0, stderr: "" });
-    // Far sooner than the heartbeat: it was rung for.
     expect(await socket.closed).toBe(4401);
     expect((await call(place, "GET", "/v1/groups", { token: ada.token })).status).toBe(401);
     expect(await signIn()).toBe("account-disabled");
