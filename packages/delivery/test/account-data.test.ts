@@ -163,8 +163,6 @@ describe("all that is held about an account", () => {
     await addAll(world, { member: ada, group }, [ben]);
     const keyPackages = [await aKeyPackage(ben)];
     await call(world, "POST", "/v1/key-packages", { token: ben.token, body: { keyPackages } });
-    const said = `/v1/contacts/${bytesToText(ada.person.accountId)}`;
-    await call(world, "PUT", said, { token: ben.token, body: { state: "blocked" } });
     const cleo = await aMember();
     await call(world, "POST", "/v1/contacts/requests", {
       token: cleo.token,
@@ -179,6 +177,8 @@ describe("all that is held about an account", () => {
     // A Welcome that waits.
     const another = await startGroup(world, ada);
     await commit(world, ada, another, { proposals: [addOf(await aKeyPackage(ben))] });
+    const said = `/v1/contacts/${bytesToText(ada.person.accountId)}`;
+    await call(world, "PUT", said, { token: ben.token, body: { state: "blocked" } });
 
     const answer = await read(ben);
     expect(answer.status).toBe(200);
