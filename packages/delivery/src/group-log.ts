@@ -408,7 +408,6 @@ export function createGroupLog(service: {
     const { device } = caller;
     const accepted = await store.appendApplication({ ...entry, device, now: now() });
     if (accepted === "not-member") throw notFound();
-    if (accepted === "repeated") throw notAllowed("these very bytes were sent before");
     if ("currentEpoch" in accepted) {
       throw await wrongEpoch(groupId, { current: accepted.currentEpoch, given: epoch }, true);
     }

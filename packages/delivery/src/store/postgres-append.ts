@@ -81,7 +81,8 @@ function answerTo(message: AppendMessage, seen: Seen | undefined): Answer | "aga
   if (seen?.readable === true) return "again";
   if (seen === undefined || seen.leaf_index === null) return "not-member";
   if (BigInt(seen.epoch) !== message.epoch) return { currentEpoch: BigInt(seen.epoch) };
-  return seen.seq === null ? "fits" : "repeated";
+  if (seen.seq !== null) throw new Error("the log has these bytes in another epoch");
+  return "fits";
 }
 
 function keyOf({ groupId, hash }: AppendMessage): string {

@@ -30,7 +30,11 @@ export function sqliteAccountData(db: Database): AccountDataStore {
 
   function clearGroup(groupId: Bytes): void {
     // The log may be long: the sweep deletes it.
-    db.run("UPDATE groups SET kept_from = head + 1 WHERE group_id = ?", groupId);
+    db.run(
+      `UPDATE groups SET head = ended.head, accepted_at = ended.accepted_at, kept_from = ended.head + 1
+       FROM group_ends AS ended WHERE groups.group_id = ? AND ended.group_id = groups.group_id`,
+      groupId,
+    );
     db.run("INSERT INTO ended_groups VALUES (?) ON CONFLICT DO NOTHING", groupId);
     db.run("DELETE FROM group_nodes WHERE group_id = ?", groupId);
     db.run("DELETE FROM group_states WHERE group_id = ?", groupId);

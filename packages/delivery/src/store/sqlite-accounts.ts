@@ -68,9 +68,9 @@ export function putList(db: Database, next: DeviceListChange): void {
 /** Within a transaction: undoes all where the device entered a group after it is said to be revoked. */
 export function refuseLateEntry(db: Database, device: number): void {
   const late = db.one(
-    `SELECT 1 FROM devices JOIN members USING (device)
-     JOIN log ON log.group_id = members.group_id AND log.seq = members.from_seq
-     WHERE device = ? AND revoked_at > 0 AND accepted_at >= revoked_at * 1000`,
+    `SELECT 1 FROM devices JOIN members USING (device) JOIN groups USING (group_id)
+     JOIN log ON group_number = number AND seq = from_seq
+     WHERE device = ? AND revoked_at > 0 AND log.accepted_at >= revoked_at * 1000`,
     device,
   );
   if (late) throw new Undo("entered-later");

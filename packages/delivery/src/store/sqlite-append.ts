@@ -1,13 +1,12 @@
 /**
- * Application messages on their way into SQLite. Those that come together are written together: a group's row is read and written
- * once for all of them.
+ * Application messages on their way into SQLite. Those that come together are written together, and each is one row: what it is
+ * judged by is held.
  * @module
  */
 
-import type { Bytes } from "@conclave/mls/codec";
-import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
-import { advance, findEntry, groupRow, insertEntry, leafOf } from "./sqlite-log.ts";
+import { type HeldLogs, keyOf } from "./sqlite-held-logs.ts";
+import { findMessage, insertEntries, type NewEntry } from "./sqlite-log.ts";
 import { type AppendMessage, type GroupStore, StoreUnavailable } from "./store.ts";
 
 /** What goes together: for so many nothing else can be written. */
@@ -22,54 +21,36 @@ interface Waiting {
   readonly answer: PromiseWithResolvers<Answer>;
 }
 
-/** A group, and what becomes of it. */
-interface Held {
-  readonly groupId: Bytes;
-  readonly epoch: number;
-  readonly headBefore: number;
-  last: Accepted;
-}
-
-export function sqliteAppender(db: Database): GroupStore["appendApplication"] {
+export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["appendApplication"] {
   let queue: Waiting[] = [];
   let bytes = 0;
 
-  function hold(groupId: Bytes): Held | undefined {
-    const row = groupRow(db, groupId);
-    if (row === undefined) return undefined;
-    const { epoch, head, accepted_at: acceptedAt } = row;
-    return { groupId, epoch, headBefore: head, last: { seq: head, acceptedAt } };
-  }
-
-  function append(held: Held | undefined, { now, ...message }: AppendMessage): Answer {
-    const { groupId, device, epoch, hash } = message;
-    const isMember = leafOf(db, groupId, device) !== undefined;
-    const isCurrent = held !== undefined && BigInt(held.epoch) === epoch;
-    if (isMember && isCurrent) {
-      const { seq, acceptedAt } = held.last;
-      const next = { seq: seq + 1, acceptedAt: Math.max(acceptedAt, now) };
-      const entry = { ...message, ...next, epoch: held.epoch, kind: "application" } as const;
-      if (insertEntry(db, entry)) {
-        held.last = next;
-        return next;
-      }
+  /** Where it is, or may not be; where it is new it is one of `entries`. */
+  function place(message: AppendMessage, entries: NewEntry[]): Answer {
+    const { groupId, device, hash } = message;
+    const log = logs.get(groupId);
+    if (log === undefined) return "not-member";
+    const { number, epoch, last } = log;
+    if (message.epoch < epoch) {
+      const again = findMessage(db, number, message);
+      if (again !== undefined) return again;
     }
-    const again = findEntry(db, groupId, device, hash);
+    if (!logs.isMember(groupId, log, device)) return "not-member";
+    if (message.epoch !== epoch) return { currentEpoch: epoch };
+    const key = keyOf(hash);
+    const again = logs.placeOf(log, key);
     if (again !== undefined) return again;
-    if (held === undefined || !isMember) return "not-member";
-    return isCurrent ? "repeated" : { currentEpoch: BigInt(held.epoch) };
+    const next = { seq: last.seq + 1, acceptedAt: Math.max(last.acceptedAt, message.now) };
+    entries.push({ number, kind: "application", entry: message, place: next });
+    logs.add(log, key, next);
+    return next;
   }
 
   function appendAll(messages: readonly AppendMessage[]): readonly Answer[] {
-    const groups = new Map<string, Held | undefined>();
-    const answers = messages.map((message) => {
-      const key = Buffer.from(message.groupId).toString("latin1");
-      if (!groups.has(key)) groups.set(key, hold(message.groupId));
-      return append(groups.get(key), message);
-    });
-    for (const held of groups.values()) {
-      if (held && held.last.seq > held.headBefore) advance(db, held.groupId, held.last);
-    }
+    logs.begin();
+    const entries: NewEntry[] = [];
+    const answers = messages.map((message) => place(message, entries));
+    insertEntries(db, entries);
     return answers;
   }
 

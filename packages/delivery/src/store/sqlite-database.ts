@@ -3,7 +3,12 @@
  * @module
  */
 
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import {
+  DatabaseSync,
+  type SQLInputValue,
+  type SQLOutputValue,
+  type StatementSync,
+} from "node:sqlite";
 import { OperatorError } from "../operator-error.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { StoreUnavailable } from "./store.ts";
@@ -20,14 +25,18 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
+type Answer = { readonly result: unknown } | { readonly error: unknown };
+
 /**
- * One connection; the process has no other to this file. What reads sees committed data alone, since a batch of transactions
+ * One connection. What reads sees committed data alone, since a batch of transactions
  * runs from BEGIN to COMMIT without anything in between.
  */
 export class Database {
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #waiting: Waiting[] = [];
+  #era: object = {};
+  #changesOfOthers: number | undefined;
 
   /** Opens or makes the file, and brings its schema up to date. Throws for a file of a newer version. */
   constructor(path: string) {
@@ -99,6 +108,25 @@ export class Database {
     return Number(this.#prepare(sql).run(...values).changes);
   }
 
+  /** A function that statements and triggers of this connection can call. */
+  define(name: string, work: (value: SQLOutputValue) => void): void {
+    this.#connection.function(name, (value: SQLOutputValue): null => {
+      work(value);
+      return null;
+    });
+  }
+
+  /**
+   * The same object for as long as the file has been changed by this connection alone, and nothing that it did was lost. Exact
+   * in a transaction: then no other can write.
+   */
+  era(): object {
+    const changes = this.one<{ data_version: number }>("PRAGMA data_version")?.data_version;
+    if (changes !== this.#changesOfOthers) this.#era = {};
+    this.#changesOfOthers = changes;
+    return this.#era;
+  }
+
   /**
    * All or nothing, and durable when the promise resolves. What `work` throws undoes it; so does an `Undo`, with its answer.
    * Those that come together are written in one batch, with one COMMIT, in their order; each sees what those before it
@@ -131,13 +159,14 @@ export class Database {
       this.#connection.exec("BEGIN IMMEDIATE");
       for (const { work, resolve, reject } of this.#waiting) {
         taken++;
-        const answer = this.#alone(work);
+        const answer = taken === 1 ? this.#first(work) : this.#next(work);
         answers.push(() => ("error" in answer ? reject(answer.error) : resolve(answer.result)));
         if (performance.now() >= until) break;
       }
       this.#connection.exec("COMMIT");
     } catch (error) {
       failure = new StoreUnavailable("a batch was not written", { cause: error });
+      this.#era = {};
       this.#rollBack();
     }
     // Where nothing could begin, nobody waits for the same again.
@@ -148,19 +177,35 @@ export class Database {
     else for (const { reject } of batch) reject(failure);
   }
 
-  /** One of a batch. Throws where the whole batch is lost with it. */
-  #alone(work: () => unknown): { readonly result: unknown } | { readonly error: unknown } {
+  /** The first of a batch: to undo it nothing need be kept, since nothing was before it. */
+  #first(work: () => unknown): Answer {
+    try {
+      return { result: work() };
+    } catch (error) {
+      return this.#undo(error, "ROLLBACK; BEGIN IMMEDIATE");
+    }
+  }
+
+  /** Another of a batch. SQLite keeps each page that it changes as it was before. */
+  #next(work: () => unknown): Answer {
     this.#prepare("SAVEPOINT one").run();
     try {
       const result = work();
       this.#prepare("RELEASE one").run();
       return { result };
     } catch (error) {
-      // SQLite itself undoes the batch when the disk is full, for one.
-      if (!this.#connection.isTransaction) throw error;
-      this.#connection.exec("ROLLBACK TO one; RELEASE one");
-      return error instanceof Undo ? { result: error.result } : { error };
+      return this.#undo(error, "ROLLBACK TO one; RELEASE one");
     }
+  }
+
+  /** Throws where the whole batch is lost. */
+  #undo(error: unknown, sql: string): Answer {
+    // SQLite itself undoes the batch when the disk is full, for one.
+    if (!this.#connection.isTransaction) throw error;
+    this.#connection.exec(sql);
+    if (error instanceof Undo) return { result: error.result };
+    this.#era = {};
+    return { error };
   }
 
   #rollBack(): void {

@@ -4,23 +4,24 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Accepted, LogEntry } from "../protocol/index.ts";
-import { type EntryRow, toEntry } from "./rows.ts";
+import type { Accepted } from "../protocol/index.ts";
 import { sqliteAppender } from "./sqlite-append.ts";
 import type { Database } from "./sqlite-database.ts";
+import { HeldLogs } from "./sqlite-held-logs.ts";
 import {
-  advance,
-  findEntry,
+  type EntryRow,
+  entriesOf,
+  findHandshake,
   type GroupRow,
   groupRow,
-  insertEntry,
+  insertEntries,
   leafOf,
   READABLE,
+  winnerOf,
 } from "./sqlite-log.ts";
 import {
   type AppendCommit,
   type AppendMessage,
-  type EntryKind,
   type Full,
   type GroupStore,
   PAST_EPOCHS,
@@ -54,7 +55,7 @@ export function nodesAt(
     .map((row) => [row.node_index, row.node]);
 }
 
-export function sqliteGroups(db: Database): GroupStore {
+export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): GroupStore {
   /** Whether the device leaves with this entry of the log, and with it a place among its groups. */
   function freesPlace(groupId: Bytes, device: number, seq: number): boolean {
     const left = db.one(
@@ -105,15 +106,12 @@ export function sqliteGroups(db: Database): GroupStore {
 
   /** The next place in the log. */
   function append(
-    kind: EntryKind,
-    { head, epoch }: GroupRow,
-    entry: Pick<AppendCommit, "groupId" | "hash" | "message" | "acceptedAt">,
+    kind: "commit" | "proposal",
+    { number, head }: GroupRow,
+    entry: Pick<AppendCommit, "epoch" | "hash" | "message" | "acceptedAt">,
   ): Accepted {
     const accepted = { seq: head + 1, acceptedAt: entry.acceptedAt };
-    if (!insertEntry(db, { ...entry, ...accepted, epoch, kind })) {
-      throw new Error("the log has these bytes");
-    }
-    advance(db, entry.groupId, accepted);
+    insertEntries(db, [{ number, kind, entry, place: accepted }]);
     return accepted;
   }
 
@@ -240,8 +238,9 @@ export function sqliteGroups(db: Database): GroupStore {
     async createGroup({ groupId, device, leafIndex, state, groupInfo, nodes, now, ...how }) {
       return db.transaction(() => {
         const isNew = db.run(
-          `INSERT INTO groups (group_id, epoch, version, head, accepted_at) VALUES (?, 0, ?, 0, ?)
-           ON CONFLICT DO NOTHING`,
+          `INSERT INTO groups (group_id, epoch, version, head, accepted_at, number)
+           VALUES (?, 0, ?, 0, ?, (SELECT ifnull(max(number), 0) + 1 FROM groups))
+           ON CONFLICT (group_id) DO NOTHING`,
           groupId,
           how.version,
           now,
@@ -325,7 +324,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async findEntry(groupId, device, hash) {
-      return findEntry(db, groupId, device, hash);
+      return findHandshake(db, groupId, device, hash);
     },
 
     async movedBy(groupId, seq) {
@@ -344,11 +343,7 @@ export function sqliteGroups(db: Database): GroupStore {
     },
 
     async winner(groupId, epoch) {
-      return db.one<{ seq: number; hash: Bytes }>(
-        "SELECT seq, hash FROM log WHERE group_id = ? AND epoch = ? AND kind = 'commit'",
-        groupId,
-        epoch,
-      );
+      return winnerOf(db, groupId, epoch);
     },
 
     async appendCommit(commit) {
@@ -403,8 +398,8 @@ export function sqliteGroups(db: Database): GroupStore {
         if (BigInt(held.epoch) !== proposal.epoch) return "moved";
         if (leafOf(db, groupId, device) === undefined) return "not-member";
         const waiting = db.one<{ n: number }>(
-          "SELECT count(*) AS n FROM log WHERE group_id = ? AND epoch = ? AND kind = 'proposal'",
-          groupId,
+          "SELECT count(*) AS n FROM log WHERE group_number = ? AND epoch = ? AND kind = 2",
+          held.number,
           held.epoch,
         );
         if ((waiting?.n ?? 0) >= limit) return "full";
@@ -415,18 +410,18 @@ export function sqliteGroups(db: Database): GroupStore {
       });
     },
 
-    appendApplication: sqliteAppender(db),
+    appendApplication: sqliteAppender(db, logs),
 
     async log(groupId, device, { after, limit, bytes }) {
       const last = db.one<{ head: number | null }>(
-        `SELECT max(ifnull(until_seq, head)) AS head FROM members JOIN groups USING (group_id)
+        `SELECT max(ifnull(until_seq, head)) AS head FROM members JOIN group_ends USING (group_id)
          WHERE device = ? AND group_id = ?`,
         device,
         groupId,
       );
       if (last === undefined || last.head === null) return undefined;
       const next = db.one<{ seq: number | null; kept_from: number }>(
-        `SELECT min(max(from_seq, ? + 1)) AS seq, kept_from FROM members JOIN groups USING (group_id)
+        `SELECT min(max(from_seq, ? + 1)) AS seq, kept_from FROM members JOIN group_ends USING (group_id)
          WHERE device = ? AND group_id = ? AND ifnull(until_seq, head) > ?`,
         after,
         device,
@@ -438,23 +433,17 @@ export function sqliteGroups(db: Database): GroupStore {
         const keptFrom = Math.min(next.kept_from, last.head + 1);
         return { entries: [], head: last.head, keptFrom };
       }
-      const entries: LogEntry[] = [];
-      let size = 0;
       const rows = db.each<EntryRow>(
-        `SELECT seq, epoch, kind, message, accepted_at FROM log
-         WHERE group_id = ? AND seq > ? AND EXISTS (SELECT 1 FROM members WHERE ${READABLE})
-         ORDER BY seq LIMIT ?`,
+        `SELECT seq, log.epoch, kind, message, log.accepted_at
+         FROM groups CROSS JOIN log ON group_number = number
+         WHERE group_id = ? AND seq > ? AND ${READABLE} ORDER BY seq LIMIT ?`,
         groupId,
         after,
         device,
+        groupId,
         limit,
       );
-      for (const row of rows) {
-        size += row.message.length;
-        if (entries.length > 0 && size > bytes) break;
-        entries.push(toEntry(row));
-      }
-      return { entries, head: last.head };
+      return { entries: entriesOf(rows, bytes, 1), head: last.head };
     },
 
     async groupsOf(device, { after, limit }) {
@@ -462,9 +451,9 @@ export function sqliteGroups(db: Database): GroupStore {
         // A past member is told the epoch that its removal ended, nothing later.
         `SELECT group_id, max(ifnull(until_seq, head)) AS head, max(until_seq IS NULL) AS member,
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
-             SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
+             SELECT log.epoch FROM log WHERE group_number = number AND seq = until_seq
            ) END) AS epoch
-         FROM members JOIN groups USING (group_id) WHERE device = ? AND group_id > ?
+         FROM members JOIN group_ends AS groups USING (group_id) WHERE device = ? AND group_id > ?
          GROUP BY group_id ORDER BY group_id LIMIT ?`,
         device,
         after ?? new Uint8Array(0),
@@ -481,7 +470,7 @@ export function sqliteGroups(db: Database): GroupStore {
     async currentGroupsOf(device, limit) {
       return db
         .all<{ group_id: Bytes; head: number; epoch: number }>(
-          `SELECT group_id, head, epoch FROM members JOIN groups USING (group_id)
+          `SELECT group_id, head, epoch FROM members JOIN group_ends USING (group_id)
            WHERE device = ? AND until_seq IS NULL ORDER BY given_up LIMIT ?`,
           device,
           limit,
@@ -513,7 +502,7 @@ export function sqliteGroups(db: Database): GroupStore {
           readonly sealed_group_info: Bytes | null;
         }>(
           `SELECT group_id, epoch, accepted_at, expires_at, max_uses, uses, sealed_group_info
-           FROM links JOIN groups USING (group_id) WHERE link_id = ?`,
+           FROM links JOIN group_ends USING (group_id) WHERE link_id = ?`,
           linkId,
         );
         if (row === undefined) return undefined;
@@ -529,20 +518,14 @@ export function sqliteGroups(db: Database): GroupStore {
 
     async newest(groupId, { after, limit, bytes }) {
       const rows = db.each<EntryRow>(
-        `SELECT seq, log.epoch, kind, message, log.accepted_at FROM log JOIN groups USING (group_id)
+        `SELECT seq, log.epoch, kind, message, log.accepted_at
+         FROM groups CROSS JOIN log ON group_number = number
          WHERE group_id = ? AND seq > ? AND seq >= kept_from ORDER BY seq LIMIT ?`,
         groupId,
         after,
         limit,
       );
-      const entries: LogEntry[] = [];
-      let size = 0;
-      for (const row of rows) {
-        size += row.message.length;
-        if (size > bytes) break;
-        entries.push(toEntry(row));
-      }
-      return entries;
+      return entriesOf(rows, bytes, 0);
     },
 
     async membersAmong(groupId, devices) {

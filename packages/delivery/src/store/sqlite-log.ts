@@ -1,25 +1,37 @@
 /**
- * A group's log in SQLite: its entries, the group's row, which says where it ends, and who may read it.
+ * A group's log in SQLite: its entries, where it ends, and who may read it.
  * @module
  */
 
+import type { SQLInputValue } from "node:sqlite";
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
+import { toEntry } from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
+import { type AppendMessage, REMEMBERED } from "./store.ts";
 
+/** A group, and where its log ends. */
 export interface GroupRow {
+  readonly number: number;
   readonly epoch: number;
   readonly version: number;
   readonly head: number;
   readonly accepted_at: number;
 }
 
-/** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
-export const READABLE = `members.device = ? AND members.group_id = log.group_id
-  AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
+/** As the column `kind` says it. */
+const KINDS = ["application", "commit", "proposal"] as const satisfies readonly LogEntry["kind"][];
+
+/** Whether a device may read an entry of a group, by the device, the group's id, and `log`. */
+export const READABLE = `EXISTS (SELECT 1 FROM members WHERE device = ? AND group_id = ?
+  AND log.seq >= from_seq AND (until_seq IS NULL OR log.seq <= until_seq))`;
+
+/** An epoch's application messages: of a group's number, behind the commit that began the epoch, up to a place. The newest is first. */
+export const NEWEST_OF_EPOCH = `SELECT seq, hash, accepted_at FROM log
+  WHERE group_number = ? AND kind = 0 AND seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ${REMEMBERED}`;
 
 export function groupRow(db: Database, groupId: Bytes): GroupRow | undefined {
-  return db.one<GroupRow>("SELECT * FROM groups WHERE group_id = ?", groupId);
+  return db.one<GroupRow>("SELECT * FROM group_ends WHERE group_id = ?", groupId);
 }
 
 export function leafOf(db: Database, groupId: Bytes, device: number): number | undefined {
@@ -30,55 +42,141 @@ export function leafOf(db: Database, groupId: Bytes, device: number): number | u
   )?.leaf_index;
 }
 
-/** Where the log has these bytes, for a device that may read them there. */
-export function findEntry(
+/** The commit that ended the epoch. */
+export function winnerOf(
+  db: Database,
+  groupId: Bytes,
+  epoch: number | bigint,
+): { readonly seq: number; readonly hash: Bytes } | undefined {
+  return db.one<{ seq: number; hash: Bytes }>(
+    `SELECT seq, hash FROM groups JOIN log ON group_number = number
+     WHERE group_id = ? AND kind = 1 AND log.epoch = ?`,
+    groupId,
+    epoch,
+  );
+}
+
+/** Where the log has a commit or a proposal, for a device that may read it there. */
+export function findHandshake(
   db: Database,
   groupId: Bytes,
   device: number,
   hash: Bytes,
 ): Accepted | undefined {
-  const row = db.one<{ seq: number; accepted_at: number }>(
-    `SELECT log.seq, log.accepted_at FROM log JOIN members
-     ON ${READABLE} WHERE log.group_id = ? AND log.hash = ? LIMIT 1`,
-    device,
-    groupId,
-    hash,
+  return toAccepted(
+    db.one<PlaceRow>(
+      `SELECT seq, log.accepted_at FROM log JOIN groups ON number = group_number
+       WHERE hash = ? AND kind > 0 AND group_id = ? AND ${READABLE}`,
+      hash,
+      groupId,
+      device,
+      groupId,
+    ),
   );
+}
+
+/** Where the log has an application message of an epoch that is over, for a device that may read it there. */
+export function findMessage(
+  db: Database,
+  number: number,
+  { groupId, device, epoch, hash }: Pick<AppendMessage, "groupId" | "device" | "epoch" | "hash">,
+): Accepted | undefined {
+  // For nobody else the log is searched.
+  if (!db.one("SELECT 1 FROM members WHERE device = ? AND group_id = ?", device, groupId)) {
+    return undefined;
+  }
+  return toAccepted(
+    db.one<PlaceRow>(
+      `SELECT seq, accepted_at FROM (${NEWEST_OF_EPOCH}) AS log WHERE hash = ? AND ${READABLE}`,
+      number,
+      endOf(db, number, epoch - 1n),
+      endOf(db, number, epoch),
+      hash,
+      device,
+      groupId,
+    ),
+  );
+}
+
+/** The place of the commit that ended the epoch; 0 before the first. */
+export function endOf(db: Database, number: number, epoch: bigint): number {
+  const row = db.one<{ seq: number }>(
+    "SELECT seq FROM log WHERE group_number = ? AND kind = 1 AND epoch = ?",
+    number,
+    epoch,
+  );
+  return row?.seq ?? 0;
+}
+
+interface PlaceRow {
+  readonly seq: number;
+  readonly accepted_at: number;
+}
+
+function toAccepted(row: PlaceRow | undefined): Accepted | undefined {
   return row && { seq: row.seq, acceptedAt: row.accepted_at };
 }
 
-/** Whether the entry is new: the same bytes have one place. The group's row is not moved by it (see `advance`). */
-export function insertEntry(
-  db: Database,
-  entry: Accepted & {
-    readonly groupId: Bytes;
-    readonly epoch: number;
-    readonly kind: LogEntry["kind"];
-    readonly hash: Bytes;
-    readonly message: Bytes;
-  },
-): boolean {
-  // Values, not what a SELECT gives: of one row SQLite needs no journal to undo the statement by.
-  const inserted = db.run(
-    `INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
-    entry.groupId,
-    entry.seq,
-    entry.epoch,
-    entry.kind,
-    entry.hash,
-    entry.message,
-    entry.acceptedAt,
-  );
-  return inserted === 1;
+/** An entry that is to be written. */
+export interface NewEntry {
+  /** Of its group. */
+  readonly number: number;
+  readonly kind: LogEntry["kind"];
+  readonly entry: Pick<AppendMessage, "epoch" | "hash" | "message">;
+  readonly place: Accepted;
 }
 
-/** The log goes as far as this entry now. */
-export function advance(db: Database, groupId: Bytes, { seq, acceptedAt }: Accepted): void {
-  db.run(
-    "UPDATE groups SET head = ?, accepted_at = ? WHERE group_id = ?",
-    seq,
-    acceptedAt,
-    groupId,
-  );
+/** Rows in one statement: with more each costs no less. */
+const ROWS = 16;
+
+/**
+ * Values, not what a SELECT gives, and no undoing of the statement alone: for neither SQLite keeps pages as they were before. Who is
+ * refused must undo the transaction.
+ */
+const INSERT = (rows: number): string =>
+  `INSERT OR FAIL INTO log (group_number, seq, epoch, kind, accepted_at, hash, message)
+   VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?)").join(", ")}`;
+const INSERT_ONE: string = INSERT(1);
+const INSERT_ROWS: string = INSERT(ROWS);
+
+/** Throws where a place is taken: the database itself refuses a second entry there. */
+export function insertEntries(db: Database, entries: readonly NewEntry[]): void {
+  const values = ({ number, kind, entry, place }: NewEntry): readonly SQLInputValue[] => [
+    number,
+    place.seq,
+    entry.epoch,
+    KINDS.indexOf(kind),
+    place.acceptedAt,
+    entry.hash,
+    entry.message,
+  ];
+  let at = 0;
+  for (; at + ROWS <= entries.length; at += ROWS) {
+    db.run(INSERT_ROWS, ...entries.slice(at, at + ROWS).flatMap(values));
+  }
+  for (const entry of entries.slice(at)) db.run(INSERT_ONE, ...values(entry));
+}
+
+export interface EntryRow {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly kind: number;
+  readonly message: Bytes;
+  readonly accepted_at: number;
+}
+
+/** These rows, as many as fit into so many bytes, but so many at least. */
+export function entriesOf(
+  rows: Iterable<EntryRow>,
+  bytes: number,
+  least: number,
+): readonly LogEntry[] {
+  const entries: LogEntry[] = [];
+  let size = 0;
+  for (const row of rows) {
+    size += row.message.length;
+    if (entries.length >= least && size > bytes) break;
+    entries.push(toEntry({ ...row, kind: KINDS[row.kind] ?? "application" }));
+  }
+  return entries;
 }

@@ -317,6 +317,45 @@ CREATE INDEX invites_that_expire ON invites (expires_at);
 ALTER TABLE accounts ADD COLUMN disabled_at INTEGER;
 `;
 
+/**
+ * The log in order of arrival: what comes together lies together, whatever groups it is of, so that few pages are written for many
+ * messages. A group has a number, since its place is a key of every row; and a kind is one, since what it may be is checked of every row.
+ */
+const ARRIVAL = `
+ALTER TABLE groups ADD COLUMN number INTEGER;
+UPDATE groups SET number = rowid;
+CREATE UNIQUE INDEX groups_by_number ON groups (number);
+
+CREATE TABLE new_log (
+  id INTEGER PRIMARY KEY,
+  group_number INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  -- An application message, a commit, a proposal.
+  kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+  accepted_at INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  message BLOB NOT NULL
+) STRICT;
+INSERT INTO new_log (group_number, seq, epoch, kind, accepted_at, hash, message)
+  SELECT number, seq, log.epoch, CASE kind WHEN 'application' THEN 0 WHEN 'commit' THEN 1 ELSE 2 END,
+    log.accepted_at, hash, message
+  FROM log CROSS JOIN groups USING (group_id) ORDER BY log.rowid;
+DROP TABLE log;
+ALTER TABLE new_log RENAME TO log;
+CREATE UNIQUE INDEX places ON log (group_number, seq);
+CREATE UNIQUE INDEX one_commit_an_epoch ON log (group_number, epoch) WHERE kind = 1;
+CREATE INDEX proposals_of_epoch ON log (group_number, epoch) WHERE kind = 2;
+CREATE UNIQUE INDEX commits_and_proposals ON log (hash) WHERE kind > 0;
+
+-- Where each group's log ends. A message leaves the group's own row as it is: that says so of what is not in the log.
+CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
+  max(head, ifnull((SELECT max(seq) FROM log WHERE group_number = number), 0)) AS head,
+  max(accepted_at, ifnull((SELECT log.accepted_at FROM log WHERE group_number = number
+    ORDER BY seq DESC LIMIT 1), 0)) AS accepted_at
+FROM groups;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -330,4 +369,5 @@ export const MIGRATIONS: readonly string[] = [
   HASHES,
   BACKUP_MARKS,
   ADMISSION,
+  ARRIVAL,
 ];

@@ -45,14 +45,15 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
           return [kind, gone] as const;
         });
         const logEntries = db.run(
-          `DELETE FROM log WHERE rowid IN (
-             SELECT log.rowid FROM ended_groups CROSS JOIN log USING (group_id) LIMIT ?)`,
+          `DELETE FROM log WHERE id IN (
+             SELECT log.id FROM ended_groups JOIN groups USING (group_id)
+             CROSS JOIN log ON group_number = number LIMIT ?)`,
           limit,
         );
         db.run(
           `DELETE FROM ended_groups WHERE group_id IN (
-             SELECT group_id FROM ended_groups WHERE NOT EXISTS (
-               SELECT 1 FROM log WHERE log.group_id = ended_groups.group_id) LIMIT ?)`,
+             SELECT group_id FROM ended_groups JOIN groups USING (group_id) WHERE NOT EXISTS (
+               SELECT 1 FROM log WHERE group_number = number) LIMIT ?)`,
           limit,
         );
         return Object.fromEntries([...counts, ["logEntries", logEntries]]);
@@ -71,26 +72,32 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
 
     async trimLog(groupId, { before, keep, limit }) {
       return db.transaction(() => {
-        const cut = db.one<{ last: number | null; kept_from: number }>(
-          // By rows, not by numbers: after a restore these have a gap.
-          `SELECT max(seq) AS last, kept_from FROM (
-             SELECT seq, log.accepted_at, kept_from FROM log JOIN groups USING (group_id)
-             WHERE group_id = ? AND seq >= kept_from ORDER BY seq LIMIT ?)
-           WHERE accepted_at < ? OR (? AND seq <= (
-             SELECT seq FROM log WHERE group_id = ? ORDER BY seq DESC LIMIT 1 OFFSET ?))`,
+        const held = db.one<{ number: number; kept_from: number }>(
+          "SELECT number, kept_from FROM groups WHERE group_id = ?",
           groupId,
+        );
+        if (held === undefined) return 0;
+        const cut = db.one<{ last: number | null }>(
+          // By rows, not by numbers: after a restore these have a gap.
+          `SELECT max(seq) AS last FROM (
+             SELECT seq, accepted_at FROM log
+             WHERE group_number = ? AND seq >= ? ORDER BY seq LIMIT ?)
+           WHERE accepted_at < ? OR (? AND seq <= (
+             SELECT seq FROM log WHERE group_number = ? ORDER BY seq DESC LIMIT 1 OFFSET ?))`,
+          held.number,
+          held.kept_from,
           limit,
           before ?? 0,
           keep === undefined ? 0 : 1,
-          groupId,
+          held.number,
           keep ?? 0,
         );
         if (cut === undefined || cut.last === null) return 0;
         db.run("UPDATE groups SET kept_from = ? WHERE group_id = ?", cut.last + 1, groupId);
         return db.run(
-          "UPDATE log SET message = x'' WHERE group_id = ? AND seq BETWEEN ? AND ?",
-          groupId,
-          cut.kept_from,
+          "UPDATE log SET message = x'' WHERE group_number = ? AND seq BETWEEN ? AND ?",
+          held.number,
+          held.kept_from,
           cut.last,
         );
       });
@@ -118,7 +125,11 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
 
     async markRestored(now) {
       await db.transaction(() => {
-        db.run("UPDATE groups SET head = head + ?", RESTORE_GAP);
+        db.run(
+          `UPDATE groups SET head = ended.head + ? FROM group_ends AS ended
+           WHERE ended.group_id = groups.group_id`,
+          RESTORE_GAP,
+        );
         db.run("UPDATE devices SET inbox_head = inbox_head + ?", RESTORE_GAP);
         db.run("DELETE FROM key_packages WHERE last_resort = 0");
         db.run("DELETE FROM sessions");

@@ -474,6 +474,12 @@ export interface StoredLink {
   readonly sealedGroupInfo: Bytes;
 }
 
+/**
+ * How many application messages of an epoch have one place each, however often they come. One from before them that comes again
+ * may take another: a reader that had it has no key for it any more (RFC 9420 §9.1).
+ */
+export const REMEMBERED = 1024;
+
 export interface AppendMessage {
   readonly groupId: Bytes;
   readonly device: number;
@@ -525,7 +531,7 @@ export interface GroupStore {
   /** The device whose leaf this is now. */
   deviceOfLeaf(groupId: Bytes, leafIndex: number): Promise<number | undefined>;
 
-  /** Where the log has the message with this hash, if the device may read that place. */
+  /** Where the log has the commit or proposal with this hash, if the device may read that place. */
   findEntry(groupId: Bytes, device: number, hash: Bytes): Promise<Accepted | undefined>;
   /** Who came and went with this entry of the log, as far as they are still in, or still out; who made the group came with the first. */
   movedBy(
@@ -551,10 +557,13 @@ export interface GroupStore {
       readonly limit: number;
     },
   ): Promise<Accepted | "moved" | "not-member" | "full">;
-  /** "repeated": the log has these very bytes where the device can't read. */
+  /**
+   * The same again is answered alike, also when its epoch is over: that holds for the last `REMEMBERED` messages of each epoch at
+   * least. The hash is of bytes that name their epoch, so none has two.
+   */
   appendApplication(
     message: AppendMessage,
-  ): Promise<Accepted | "not-member" | "repeated" | { readonly currentEpoch: bigint }>;
+  ): Promise<Accepted | "not-member" | { readonly currentEpoch: bigint }>;
 
   /**
    * What follows `after` and the device may read, at most so many entries and bytes, but one at least. With `keptFrom`

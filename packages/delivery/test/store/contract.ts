@@ -7,6 +7,7 @@ import {
   type Account,
   type AppendCommit,
   PAST_EPOCHS,
+  REMEMBERED,
   type Store,
   type StoredKeyPackage,
 } from "@conclave/delivery";
@@ -811,25 +812,63 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await store.groupsOf(stranger.device, { limit: 9 })).toEqual([]);
     });
 
-    it("take no bytes twice, also where who sends them can't read the first", async () => {
+    it("give a message one place, whoever sends it and however late", async () => {
       const { groupId, device } = await aGroup();
-      const { device: guest } = await aDevice();
-      const message = {
+      const [{ device: other }, { device: guest }] = [await aDevice(), await aDevice()];
+      const add = (epoch: number, leafIndex: number, added: number) =>
+        store.appendCommit(aCommit(groupId, epoch, { added: [{ leafIndex, device: added }] }));
+      await add(0, 1, other);
+      const [first, second] = [random(32), random(32)].map((hash) => ({
+        groupId,
+        device,
+        epoch: 1n,
+        hash,
+        message: random(9),
+        now: NOW,
+      }));
+      if (first === undefined || second === undefined) throw new Error("there are two");
+      expect(await store.appendApplication(first)).toMatchObject({ seq: 2 });
+      expect(await store.appendApplication(second)).toMatchObject({ seq: 3 });
+      expect(await store.appendApplication({ ...first, device: other })).toMatchObject({ seq: 2 });
+      await add(1, 2, guest);
+      for (const message of [first, second, { ...second, device: other }]) {
+        const seq = message.hash === first.hash ? 2 : 3;
+        expect(await store.appendApplication({ ...message, now: NOW + 9 })).toEqual({
+          seq,
+          acceptedAt: NOW,
+        });
+      }
+      // Where it can't read nothing is found for it.
+      const theirs = { ...first, device: guest };
+      expect(await store.appendApplication(theirs)).toEqual({ currentEpoch: 2n });
+      const stranger = (await aDevice()).device;
+      expect(await store.appendApplication({ ...first, device: stranger })).toBe("not-member");
+      // Who is out since finds what it could read.
+      await store.appendCommit(aCommit(groupId, 2, { removed: [1] }));
+      expect(await store.appendApplication({ ...first, device: other })).toMatchObject({ seq: 2 });
+      const late = { ...first, device: other, hash: random(32) };
+      expect(await store.appendApplication(late)).toBe("not-member");
+      expect(await store.appendApplication({ ...late, device })).toEqual({ currentEpoch: 3n });
+    });
+
+    it("remember the newest messages of an epoch, however many came", async () => {
+      const { groupId, device } = await aGroup();
+      const messages = Array.from({ length: REMEMBERED + 10 }, () => ({
         groupId,
         device,
         epoch: 0n,
         hash: random(32),
         message: random(9),
         now: NOW,
-      };
-      expect(await store.appendApplication(message)).toMatchObject({ seq: 1 });
-      const added = [{ leafIndex: 1, device: guest }];
-      await store.appendCommit(aCommit(groupId, 0, { added }));
-      const theirs = { ...message, device: guest, epoch: 1n };
-      expect(await store.appendApplication(theirs)).toBe("repeated");
-      expect(await store.appendApplication({ ...theirs, hash: random(32) })).toMatchObject({
-        seq: 3,
-      });
+      }));
+      await Promise.all(messages.map((message) => store.appendApplication(message)));
+      const newest = messages.slice(-REMEMBERED);
+      const again = () =>
+        Promise.all(newest.map((message) => store.appendApplication({ ...message, now: NOW + 1 })));
+      const places = newest.map((_, i) => ({ seq: i + 11, acceptedAt: NOW }));
+      expect(await again()).toEqual(places);
+      await store.appendCommit(aCommit(groupId, 0));
+      expect(await again()).toEqual(places);
     });
 
     it("let no device in after it is revoked, nor be revoked as of before it came in", async () => {

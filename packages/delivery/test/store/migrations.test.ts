@@ -67,6 +67,7 @@ const backups: Rows = ({ bytes }) => [`backup_marks VALUES (${bytes("a1")}, 1, $
 const admitted: Rows = ({ bytes }) => [
   `invites (hash, made_at, expires_at) VALUES (${bytes("91")}, 1000, 2000)`,
 ];
+const byArrival: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -87,6 +88,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     hashed,
     backups,
     admitted,
+    byArrival,
   ],
   postgres: [
     of(first, startedSession, people),

@@ -71,18 +71,20 @@ describe("the SQLite file", () => {
     expect(() => openSqliteStore(path)).toThrow("the database has version 99");
   });
 
-  it("itself forbids two commits in one epoch, one message twice, and two members at a leaf", async () => {
+  it("itself forbids two entries at a place, two commits in an epoch, one commit twice, and two members at a leaf", async () => {
     const path = aPath();
     await openSqliteStore(path).close();
     const db = new DatabaseSync(path);
     db.exec("PRAGMA foreign_keys = OFF");
-    const log = db.prepare("INSERT INTO log VALUES (x'01', ?, ?, ?, ?, x'00', 0)");
-    log.run(1, 0, "commit", random(32));
-    expect(() => log.run(2, 0, "commit", random(32))).toThrow("UNIQUE");
+    const log = db.prepare("INSERT INTO log VALUES (NULL, 1, ?, ?, ?, 0, ?, x'00')");
+    const [application, commit, proposal] = [0, 1, 2];
     const hash = random(32);
-    log.run(2, 0, "application", hash);
-    expect(() => log.run(3, 0, "application", hash)).toThrow("UNIQUE");
-    expect(() => log.run(2, 0, "application", random(32))).toThrow("UNIQUE");
+    log.run(1, 0, commit, hash);
+    expect(() => log.run(2, 0, commit, random(32))).toThrow("UNIQUE");
+    expect(() => log.run(2, 1, commit, hash)).toThrow("UNIQUE");
+    expect(() => log.run(2, 1, proposal, hash)).toThrow("UNIQUE");
+    expect(() => log.run(1, 1, application, random(32))).toThrow("UNIQUE");
+    expect(() => log.run(2, 1, 3, random(32))).toThrow("CHECK");
     const member = db.prepare("INSERT INTO members VALUES (x'01', ?, ?, ?, NULL, 0)");
     member.run(0, 1, 1);
     expect(() => member.run(0, 2, 2)).toThrow("UNIQUE");

@@ -1,0 +1,145 @@
+/**
+ * What messages are judged by, held in memory for the groups that have some now: the group's epoch, where its log ends, who is known
+ * to be a member, and which messages have their place already. With it a message is one INSERT.
+ *
+ * What is held is what the rows say. The database itself tells which group's rows were changed, by triggers; and nothing is held past
+ * a change by another connection, or past anything that was undone (`Database.era`).
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import type { Accepted } from "../protocol/index.ts";
+import type { Database } from "./sqlite-database.ts";
+import { endOf, groupRow, leafOf, NEWEST_OF_EPOCH } from "./sqlite-log.ts";
+import { REMEMBERED } from "./store.ts";
+
+/** How many places and members are held of the groups that were asked for lately, and as many of those before: some 150 bytes each. */
+const HELD = 200_000;
+
+export interface HeldLog {
+  readonly number: number;
+  readonly epoch: bigint;
+  last: Accepted;
+  /** The devices that were asked for, and are members. */
+  readonly members: Set<number>;
+  /** The places of the epoch's application messages by their hashes: of the newest `REMEMBERED` at least. */
+  newer: Map<string, Accepted>;
+  older: ReadonlyMap<string, Accepted>;
+}
+
+/** Whatever of a group a message is judged by, but that it has a message more. */
+const TRIGGERS = [
+  ["groups_change", "UPDATE OF epoch, head, accepted_at, number ON main.groups", "NEW.group_id"],
+  ["members_change", "UPDATE OF device, until_seq ON main.members", "NEW.group_id"],
+  ["members_go", "DELETE ON main.members", "OLD.group_id"],
+  [
+    "log_goes",
+    "DELETE ON main.log",
+    "(SELECT group_id FROM groups WHERE number = OLD.group_number)",
+  ],
+] as const;
+
+/** Of a group by its id, and of a message by its hash. */
+export function keyOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+export class HeldLogs {
+  readonly #db: Database;
+  readonly #limit: number;
+  /** Those that were asked for lately, and those that were before them. */
+  #recent = new Map<string, HeldLog>();
+  #earlier = new Map<string, HeldLog>();
+  /** Of the recent ones, as `HELD` counts. */
+  #weight = 0;
+  #era: object | undefined;
+
+  constructor(db: Database, limit: number = HELD) {
+    this.#db = db;
+    this.#limit = limit;
+    db.define("forget_log", (groupId) => {
+      if (groupId instanceof Uint8Array) this.#forget(keyOf(groupId));
+    });
+    for (const [name, when, groupId] of TRIGGERS) {
+      db.run(`CREATE TEMP TRIGGER ${name} AFTER ${when} BEGIN SELECT forget_log(${groupId}); END`);
+    }
+  }
+
+  /** Once in each transaction, before it asks. */
+  begin(): void {
+    const era = this.#db.era();
+    const isOther = era !== this.#era;
+    this.#era = era;
+    if (!isOther && this.#weight <= this.#limit) return;
+    this.#earlier = isOther ? new Map() : this.#recent;
+    this.#recent = new Map();
+    this.#weight = 0;
+  }
+
+  get(groupId: Bytes): HeldLog | undefined {
+    const key = keyOf(groupId);
+    const recent = this.#recent.get(key);
+    if (recent !== undefined) return recent;
+    const log = this.#earlier.get(key) ?? this.#load(groupId);
+    if (log === undefined) return undefined;
+    this.#earlier.delete(key);
+    this.#recent.set(key, log);
+    this.#weight += weightOf(log);
+    return log;
+  }
+
+  isMember(groupId: Bytes, log: HeldLog, device: number): boolean {
+    if (log.members.has(device)) return true;
+    if (leafOf(this.#db, groupId, device) === undefined) return false;
+    log.members.add(device);
+    this.#weight++;
+    return true;
+  }
+
+  /** Where the log has a message already, by its key. */
+  placeOf({ newer, older }: HeldLog, key: string): Accepted | undefined {
+    return newer.get(key) ?? older.get(key);
+  }
+
+  /** The next message of the log, which is written before the transaction ends. */
+  add(log: HeldLog, key: string, place: Accepted): void {
+    if (log.newer.size === REMEMBERED) {
+      this.#weight -= log.older.size;
+      log.older = log.newer;
+      log.newer = new Map();
+    }
+    log.newer.set(key, place);
+    log.last = place;
+    this.#weight++;
+  }
+
+  #load(groupId: Bytes): HeldLog | undefined {
+    const row = groupRow(this.#db, groupId);
+    if (row === undefined) return undefined;
+    const { number, head: seq, accepted_at: acceptedAt } = row;
+    const epoch = BigInt(row.epoch);
+    const newest = this.#db.all<{ seq: number; accepted_at: number; hash: Bytes }>(
+      NEWEST_OF_EPOCH,
+      number,
+      endOf(this.#db, number, epoch - 1n),
+      seq,
+    );
+    const older = new Map(
+      newest.map((one) => [keyOf(one.hash), { seq: one.seq, acceptedAt: one.accepted_at }]),
+    );
+    const last = { seq, acceptedAt };
+    return { number, epoch, last, members: new Set(), newer: new Map(), older };
+  }
+
+  #forget(key: string): void {
+    this.#earlier.delete(key);
+    const log = this.#recent.get(key);
+    if (log === undefined) return;
+    this.#recent.delete(key);
+    this.#weight -= weightOf(log);
+  }
+}
+
+function weightOf({ members, newer, older }: HeldLog): number {
+  return 1 + members.size + newer.size + older.size;
+}
