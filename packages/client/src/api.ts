@@ -68,6 +68,8 @@ export interface Member {
   readonly self: boolean;
   /** The person compared the safety number and said that it matches. */
   readonly verified: boolean;
+  /** The last entry (`Message.seq`) that they say to have read; 0 where they don't say, or the person doesn't want to know. */
+  readonly readUpTo: number;
 }
 
 export interface ConversationSummary {
@@ -83,6 +85,8 @@ export interface ConversationSummary {
   readonly links: number;
   /** This device is not in it, and its newest message came from a backup: it may yet be let in. */
   readonly restored?: boolean;
+  /** The last entry that all others said to have read; 0 for none. */
+  readonly readByAll: number;
 }
 
 export type MessageBody =
@@ -196,6 +200,14 @@ export interface RestoredBackup {
   readonly added: number;
 }
 
+/** What the person tells others for the moment, and is told by those who do too. */
+export interface SignalSettings {
+  /** That one is writing. */
+  readonly typing: boolean;
+  /** What one has read. */
+  readonly receipts: boolean;
+}
+
 /** All that a view can show, and how it changes. Each event replaces what it names. */
 export type ClientEvent =
   | {
@@ -214,6 +226,13 @@ export type ClientEvent =
     }
   /** A backup brought messages into it: what of it was read before is to be read again. */
   | { readonly type: "history"; readonly conversationId: ConversationId }
+  /** Who is writing in the conversation, all of them. An engine that is new knows of nobody. */
+  | {
+      readonly type: "typing";
+      readonly conversationId: ConversationId;
+      readonly accountIds: readonly AccountId[];
+    }
+  | { readonly type: "signal-settings"; readonly settings: SignalSettings }
   /** Those that wait for an answer now. */
   | { readonly type: "contact-requests"; readonly requests: readonly ContactRequest[] }
   /** Whom the account asked, all of them. */
@@ -230,6 +249,7 @@ export interface Snapshot {
   readonly warnings: readonly Warning[];
   /** In the order of asking. */
   readonly asked: readonly AskedContact[];
+  readonly signalSettings: SignalSettings;
 }
 
 /** Every method may fail with a `ClientError`. */
@@ -252,6 +272,11 @@ export interface ClientApi {
   sendText(id: ConversationId, text: string, messageKey: string): Promise<void>;
   discardFailed(id: ConversationId, messageId: string): Promise<void>;
   markRead(id: ConversationId): Promise<void>;
+  /** The person is writing: said to those who are there, as often as is useful, where the settings allow it. */
+  tellTyping(id: ConversationId): Promise<void>;
+  /** The person looks at the conversation: where receipts are wanted, the others are asked what they have read. */
+  askReaders(id: ConversationId): Promise<void>;
+  setSignalSettings(settings: SignalSettings): Promise<void>;
   createInvitation(
     id: ConversationId,
     terms: { readonly expiresInSeconds: number; readonly maxUses: number },

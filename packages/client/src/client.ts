@@ -38,6 +38,7 @@ import {
   type LongCall,
   type Message,
   type RestoredBackup,
+  type SignalSettings,
   type Snapshot,
   type Warning,
 } from "./api.ts";
@@ -74,6 +75,7 @@ import {
   register,
 } from "./registration.ts";
 import { safetyNumber } from "./safety-number.ts";
+import { keepSignalSettings, loadSignalSettings } from "./signals/signals.ts";
 import { type ClientStorage, changes } from "./storage.ts";
 import type { KeyVault } from "./vault.ts";
 import { Warnings } from "./warnings.ts";
@@ -148,6 +150,7 @@ class Engine implements Client {
   #account: Account | undefined;
   #device: Device | undefined;
   #connection: Connection = "connecting";
+  #signalSettings: SignalSettings = { typing: false, receipts: false };
   #signingUp = false;
   /** A part of what the account needs is gone from the storage. */
   #lost = false;
@@ -198,6 +201,7 @@ class Engine implements Client {
       await this.#warnings.load();
       await this.#directory.load();
       await this.#asked.load();
+      this.#signalSettings = await loadSignalSettings(storage);
       const account = await loadAccount(storage);
       if (account) await this.#start(account);
       else this.#lost = await hasRemains(storage, vault);
@@ -232,6 +236,7 @@ class Engine implements Client {
         .map((conversation) => conversation.summary()),
       warnings: this.#warnings.of(undefined),
       asked: this.#asked.all(),
+      signalSettings: this.#signalSettings,
     };
   }
 
@@ -279,6 +284,7 @@ class Engine implements Client {
 
   async #enter(account: Account): Promise<void> {
     await this.#asked.load();
+    this.#signalSettings = await loadSignalSettings(this.#options.storage);
     await this.#start(account);
     this.#lost = false;
     this.#emit({ type: "account", account: this.#accountState() });
@@ -317,6 +323,24 @@ class Engine implements Client {
 
   async markRead(id: ConversationId): Promise<void> {
     await this.#conversation(id).markRead();
+    this.#requireDevice().signals.tellRead(id);
+  }
+
+  async tellTyping(id: ConversationId): Promise<void> {
+    this.#requireDevice().signals.tellTyping(id);
+  }
+
+  async askReaders(id: ConversationId): Promise<void> {
+    this.#requireDevice().signals.askReaders(id);
+  }
+
+  async setSignalSettings({ typing, receipts }: SignalSettings): Promise<void> {
+    const { signals, conversations } = this.#requireDevice();
+    const settings = { typing, receipts };
+    await keepSignalSettings(this.#options.storage, settings);
+    this.#signalSettings = settings;
+    await signals.settingsChanged(conversations.all().map(({ state }) => state));
+    this.#emit({ type: "signal-settings", settings });
   }
 
   async createInvitation(
@@ -614,7 +638,10 @@ class Engine implements Client {
       },
       now: this.#now,
       timing: { ...TIMING, ...timing },
-      emit: (event) => this.#emit(event),
+      emit: (event) => {
+        this.#emit(event);
+        this.#device?.signals.notice(event);
+      },
       log,
       fail: (error) => void this.#fail(error),
     };
@@ -631,6 +658,7 @@ class Engine implements Client {
         this.#tellContacts();
         this.#asked.look();
       },
+      signalSettings: () => this.#signalSettings,
       warn: (warning) => this.#warn(warning),
     });
     if (this.#connection === "elsewhere") this.#gaveWay = device.stop(GAVE_WAY);

@@ -24,6 +24,8 @@ export interface DoorbellOptions {
   readonly onReady: () => void;
   /** The log has grown to there, with these entries at its end, if any came along. */
   readonly onGroup: (groupId: Bytes, head: number, entries: readonly LogEntry[]) => void;
+  /** A member says something for the moment. */
+  readonly onSignal: (groupId: Bytes, body: Bytes) => void;
   /** There are members of the group that can't follow a commit. */
   readonly onReports: (groupId: Bytes) => void;
   readonly onInbox: () => void;
@@ -103,6 +105,8 @@ export class Doorbell {
         this.#options.onReady();
       } else if (frame?.type === "group") {
         this.#options.onGroup(frame.groupId, frame.head, frame.entries ?? []);
+      } else if (frame?.type === "signal") {
+        this.#options.onSignal(frame.groupId, frame.body);
       } else if (frame?.type === "reports") {
         this.#options.onReports(frame.groupId);
       } else if (frame?.type === "inbox") {

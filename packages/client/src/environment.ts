@@ -30,6 +30,8 @@ export interface Timing {
   readonly receipt: number;
   /** The shortest and the longest pause before something is tried again. */
   readonly retry: readonly [least: number, most: number];
+  /** The shortest pause between two words of it that one is writing, and how long such a word is believed. */
+  readonly typing: readonly [pause: number, shown: number];
   /** The longest pause before a member commits what another proposed. */
   readonly proposals: number;
   /** How often the log is looked at though no doorbell rang. */
@@ -41,6 +43,7 @@ export interface Timing {
 export const TIMING: Timing = {
   receipt: 2_000,
   retry: [500, 30_000],
+  typing: [3_000, 6_000],
   proposals: 3_000,
   poll: 60_000,
   patience: 30_000,

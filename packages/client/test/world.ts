@@ -47,6 +47,7 @@ export interface DeviceOptions {
   readonly now?: () => number;
   readonly crypto?: CryptoProvider;
   readonly receipt?: number;
+  readonly typing?: readonly [pause: number, shown: number];
   /** Milliseconds between two looks at the log without a doorbell. */
   readonly poll?: number;
   /** Milliseconds for which a revoked device stays for another that can't be added yet. */
@@ -102,6 +103,7 @@ export async function createWorld(
       ...(options.now && { now: options.now }),
       timing: {
         receipt: options.receipt ?? 20,
+        typing: options.typing ?? [0, 6_000],
         retry: [20, 200],
         proposals: 50,
         poll: options.poll ?? 60_000,

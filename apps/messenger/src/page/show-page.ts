@@ -22,6 +22,7 @@ export async function showPage(engine: Engine): Promise<void> {
   const messenger = createMessenger(engine, navigation, {
     newKey: () => crypto.randomUUID(),
     download,
+    now: Date.now,
     reload: () => location.reload(),
     remembered: () => localStorage.getItem(ACCOUNT) ?? undefined,
     remember: (name) =>

@@ -145,12 +145,21 @@ function ownPart(
 /** What happened between two engines was told to nobody: everything is shown again. */
 async function refresh(api: ClientApi, emit: (event: ClientEvent) => void): Promise<void> {
   try {
-    const { account, lost = false, connection, conversations, asked } = await api.snapshot();
+    const {
+      account,
+      lost = false,
+      connection,
+      conversations,
+      asked,
+      signalSettings,
+    } = await api.snapshot();
     emit({ type: "account", account, lost });
     emit({ type: "connection", connection });
     emit({ type: "asked-contacts", asked });
+    emit({ type: "signal-settings", settings: signalSettings });
     for (const conversation of conversations) {
       emit({ type: "conversation", conversation });
+      emit({ type: "typing", conversationId: conversation.id, accountIds: [] });
       const messages = await api.messages(conversation.id, { limit: REFRESHED });
       emit({ type: "messages", messages });
     }

@@ -24,10 +24,15 @@ export function receiptContent(seen: number): Content {
   };
 }
 
+/** Whether the devices are few enough to tell each other what they have, and for the moment what they do. */
+export function isSmall(state: ConversationState): boolean {
+  return state.roster.length <= MAX_DEVICES;
+}
+
 /** Whether there is something to report. */
 export function receiptDue(state: ConversationState): boolean {
   const { lastReceived, reported } = state.position;
-  return lastReceived > reported && state.roster.length <= MAX_DEVICES;
+  return lastReceived > reported && isSmall(state);
 }
 
 /** The entry up to which every other device has everything. */

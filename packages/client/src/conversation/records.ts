@@ -20,7 +20,8 @@ import {
   utf8,
   vector,
 } from "@conclave/mls/codec";
-import type { ConversationId } from "../api.ts";
+import type { AccountId, ConversationId } from "../api.ts";
+import { fromHex, hex } from "../bytes.ts";
 import { ChainPosition } from "../chain.ts";
 import { boolean, count, ordinal } from "../storage.ts";
 
@@ -30,6 +31,7 @@ export const KEYS = {
   conversation: (id: ConversationId): string => `conversation/${id}`,
   position: (id: ConversationId): string => `position/${id}`,
   read: (id: ConversationId): string => `read/${id}`,
+  readers: (id: ConversationId): string => `readers/${id}`,
   join: (id: ConversationId): string => `join/${id}`,
   /** The intent that the pending commit carries out. */
   composing: (id: ConversationId): string => `composing/${id}`,
@@ -109,6 +111,22 @@ export interface Peer {
   readonly reported: number;
 }
 export const Peer: Codec<Peer> = struct({ sequence: optional(count), reported: count });
+
+/** What the other members say that they have read: entries of the log. */
+export interface Readers {
+  readonly by: ReadonlyMap<AccountId, number>;
+  /** Up to which entry all others who were in had read at some time: who joins later doesn't change it. */
+  readonly all: number;
+}
+export const NO_READERS: Readers = { by: new Map(), all: 0 };
+export const Readers: Codec<Readers> = struct({
+  by: mapped(
+    vector(struct({ accountId: fixed(32), upTo: count })),
+    (wire): Readers["by"] => new Map(wire.map(({ accountId, upTo }) => [hex(accountId), upTo])),
+    (by) => [...by].map(([accountId, upTo]) => ({ accountId: fromHex(accountId), upTo })),
+  ),
+  all: count,
+});
 
 export type MembershipChange = "created" | "joined" | "added" | "removed" | "left";
 

@@ -26,9 +26,11 @@ import { Outbox } from "./outbox.ts";
 import {
   ConversationRecord,
   KEYS,
+  NO_READERS,
   type OutboxEntry,
   Peer,
   Position,
+  Readers,
   type StoredMessage,
 } from "./records.ts";
 import { rosterOf, type Seat } from "./roster.ts";
@@ -52,6 +54,8 @@ export class ConversationState implements History {
   last: StoredMessage | undefined;
   /** How many texts had been received when the person last looked. */
   read = 0;
+  /** Who says to have read what; nobody, where the person doesn't want to know. */
+  readers: Readers = NO_READERS;
   /** The time by which credentials and commits are judged right now. */
   judgedAt = 0;
   /** The log had a commit that we refused, or what comes behind one: the group may have gone on by it. */
@@ -101,6 +105,7 @@ export class ConversationState implements History {
       peers,
     });
     state.read = (await read(storage, count, KEYS.read(id))) ?? 0;
+    state.readers = (await read(storage, Readers, KEYS.readers(id))) ?? NO_READERS;
     [state.last] = await messagesBefore(state, Number.POSITIVE_INFINITY, 1);
     if (record.status !== "left") {
       const signer = self.leafSigner;
@@ -155,7 +160,7 @@ export class ConversationState implements History {
   }
 
   members(): readonly Member[] {
-    const { directory, self } = this;
+    const { directory, self, readers } = this;
     const byAccount = Map.groupBy(this.roster, (seat) => seat.accountId);
     return [...byAccount].map(([accountId, seats]) => ({
       accountId,
@@ -163,6 +168,7 @@ export class ConversationState implements History {
       devices: seats.length,
       self: accountId === self.accountId,
       verified: directory.isVerified(accountId),
+      readUpTo: readers.by.get(accountId) ?? 0,
     }));
   }
 
@@ -182,6 +188,7 @@ export class ConversationState implements History {
       unread: Math.max(0, position.received - this.read),
       warnings: this.environment.warnings.of(this.id),
       links: this.openLinks(),
+      readByAll: this.readers.all,
     };
   }
 

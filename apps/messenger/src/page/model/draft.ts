@@ -17,6 +17,10 @@ export interface Draft {
 
 export function createDraft(engine: Engine, id: ConversationId, newKey: () => string): Draft {
   const text = signal("");
+  text.subscribe((written) => {
+    // Of no harm where it fails: the message is what counts.
+    if (written.trim() !== "") engine.tellTyping(id).catch(() => {});
+  });
   const sending = signal(false);
   const error = signal<ClientErrorCode>();
   // What was wrong with one text says nothing of the next.

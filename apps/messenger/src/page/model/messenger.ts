@@ -15,13 +15,14 @@ import type {
   InvitationPreview,
   LongCall,
   RestoredBackup,
+  SignalSettings,
 } from "@conclave/client";
 import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { createDraft, type Draft } from "./draft.ts";
 import type { Engine } from "./engine.ts";
 import type { Navigation } from "./place.ts";
 import { createReplica, type Replica } from "./replica.ts";
-import { errorCodeOf } from "./sentences.ts";
+import { errorCodeOf, typingSentence } from "./sentences.ts";
 import { createThread, type Thread } from "./thread.ts";
 
 /** What lies over the page until it is answered. */
@@ -59,7 +60,7 @@ type Screen =
   | "join"
   | "home";
 
-export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popped"> {
+export interface Messenger extends Omit<Replica, "load" | "typing">, Omit<Navigation, "popped"> {
   readonly screen: ReadonlySignal<Screen>;
   /** Why the engine didn't start. */
   readonly failure: ReadonlySignal<ClientErrorCode | undefined>;
@@ -76,6 +77,10 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   readonly overlay: ReadonlySignal<Overlay | undefined>;
   /** For those who listen: what was just received in the open conversation. */
   readonly announcement: ReadonlySignal<string>;
+  /** Who is writing in the open conversation; empty where nobody is. */
+  readonly typing: ReadonlySignal<string>;
+  /** The same for those who listen, who are told now and then that somebody begins. */
+  readonly typingAnnouncement: ReadonlySignal<string>;
 
   start(): Promise<void>;
   show(overlay: Overlay): void;
@@ -115,6 +120,7 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   forgetContact(accountId: AccountId): Promise<void>;
   contacts(): Promise<ContactBook>;
   setContactRule(rule: ContactRule): Promise<void>;
+  setSignalSettings(settings: SignalSettings): Promise<void>;
   removeMember(id: ConversationId, accountId: AccountId): Promise<void>;
   leave(id: ConversationId): Promise<void>;
   safetyNumber(accountId: AccountId): Promise<string>;
@@ -129,12 +135,17 @@ export interface Messenger extends Omit<Replica, "load">, Omit<Navigation, "popp
   dismissConversationWarnings(id: ConversationId): Promise<void>;
 }
 
+/** Who listens is told of somebody's writing no more often than this, in milliseconds: in a lively conversation it would be all they hear. */
+const QUIET = 60_000;
+
 /** What the page keeps and does outside of the engine. */
 export interface Surroundings {
   readonly newKey: () => string;
   /** Gives the person a file of this name. */
   readonly download: (file: Blob, name: string) => void;
   readonly reload: () => void;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
   /** The name of the account that this browser has, kept apart from the account: it tells that there was one. */
   readonly remembered: () => string | undefined;
   readonly remember: (name: string | undefined) => void;
@@ -143,9 +154,9 @@ export interface Surroundings {
 export function createMessenger(
   engine: Engine,
   navigation: Navigation,
-  { newKey, download, reload, remembered, remember }: Surroundings,
+  { newKey, now, download, reload, remembered, remember }: Surroundings,
 ): Messenger {
-  const { load, ...replica } = createReplica(engine);
+  const { load, typing: typingIn, ...replica } = createReplica(engine);
   const formerName = signal(remembered());
   const anew = signal(false);
   const recovering = signal(false);
@@ -158,6 +169,7 @@ export function createMessenger(
   const thread = signal<Thread>();
   const overlay = signal<Overlay>();
   const announcement = signal("");
+  const typingAnnouncement = signal("");
   const drafts = new Map<ConversationId, Draft>();
 
   const loss = computed(() => {
@@ -195,6 +207,30 @@ export function createMessenger(
   });
   const openId = computed(() => conversation.value?.id);
 
+  const typing = computed(() => {
+    const { id = "", members = [] } = conversation.value ?? {};
+    const writing = typingIn.value.get(id) ?? [];
+    return typingSentence(
+      members.flatMap(({ accountId, name }) => (writing.includes(accountId) ? [name] : [])),
+    );
+  });
+  /** When it was last said in which conversation. */
+  const typingSaid = new Map<ConversationId, number>();
+  effect(() => {
+    const [id, sentence] = [openId.value ?? "", typing.value];
+    const at = now();
+    if (sentence !== "" && at - (typingSaid.get(id) ?? -QUIET) < QUIET) return;
+    if (sentence !== "") typingSaid.set(id, at);
+    typingAnnouncement.value = sentence;
+  });
+
+  effect(() => {
+    const id = openId.value;
+    if (id === undefined || !replica.signalSettings.value.receipts) return;
+    // What isn't known is told with the next receipt.
+    engine.askReaders(id).catch(() => {});
+  });
+
   effect(() => {
     const id = openId.value;
     if (id === undefined) return;
@@ -226,6 +262,8 @@ export function createMessenger(
     thread,
     overlay,
     announcement,
+    typing,
+    typingAnnouncement,
 
     async start() {
       try {
@@ -317,6 +355,7 @@ export function createMessenger(
     forgetContact: (accountId) => engine.forgetContact(accountId),
     contacts: () => engine.contacts(),
     setContactRule: (rule) => engine.setContactRule(rule),
+    setSignalSettings: (settings) => engine.setSignalSettings(settings),
     removeMember: (id, accountId) => engine.removeMember(id, accountId),
     leave: (id) => engine.leave(id),
     safetyNumber: (accountId) => engine.safetyNumber(accountId),

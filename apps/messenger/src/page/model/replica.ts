@@ -3,6 +3,7 @@
  * @module
  */
 import type {
+  AccountId,
   AccountState,
   AskedContact,
   ClientEvent,
@@ -10,6 +11,7 @@ import type {
   ContactRequest,
   ConversationId,
   ConversationSummary,
+  SignalSettings,
   Warning,
 } from "@conclave/client";
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
@@ -28,6 +30,9 @@ export interface Replica {
   readonly contactRequests: ReadonlySignal<readonly ContactRequest[]>;
   /** Whom this account asked, and who has not been added since. */
   readonly asked: ReadonlySignal<readonly AskedContact[]>;
+  /** Who is writing, by conversation. */
+  readonly typing: ReadonlySignal<ReadonlyMap<ConversationId, readonly AccountId[]>>;
+  readonly signalSettings: ReadonlySignal<SignalSettings>;
   /** Unread messages of all conversations. */
   readonly unread: ReadonlySignal<number>;
   /** Fails with what `Engine.snapshot` fails with; until it is done the signals are empty. */
@@ -42,6 +47,8 @@ export function createReplica(engine: Engine): Replica {
   const byId = signal<ReadonlyMap<ConversationId, ConversationSummary>>(new Map());
   const contactRequests = signal<readonly ContactRequest[]>([]);
   const asked = signal<readonly AskedContact[]>([]);
+  const typing = signal<ReadonlyMap<ConversationId, readonly AccountId[]>>(new Map());
+  const signalSettings = signal<SignalSettings>({ typing: false, receipts: false });
   const warnings = signal<readonly Warning[]>([]);
 
   const apply = (event: ClientEvent): void => {
@@ -62,6 +69,12 @@ export function createReplica(engine: Engine): Replica {
       case "contact-requests":
         contactRequests.value = event.requests;
         return;
+      case "typing":
+        typing.value = new Map(typing.value).set(event.conversationId, event.accountIds);
+        return;
+      case "signal-settings":
+        signalSettings.value = event.settings;
+        return;
       case "asked-contacts":
         asked.value = event.asked;
         return;
@@ -80,6 +93,8 @@ export function createReplica(engine: Engine): Replica {
     warnings,
     contactRequests,
     asked,
+    typing,
+    signalSettings,
     unread: computed(() => [...byId.value.values()].reduce((sum, { unread }) => sum + unread, 0)),
 
     async load() {
@@ -108,6 +123,7 @@ export function createReplica(engine: Engine): Replica {
         byId.value = new Map(snapshot.conversations.map((c) => [c.id, c]));
         warnings.value = snapshot.warnings;
         asked.value = snapshot.asked;
+        signalSettings.value = snapshot.signalSettings;
         loaded = true;
         for (const event of early) apply(event);
       });

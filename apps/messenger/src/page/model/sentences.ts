@@ -158,6 +158,9 @@ export function warningWords(warning: Warning): WarningWords {
   return WARNINGS[warning.code](warning.subject ?? "a member");
 }
 
+/** As a message stands on the page: `read` where everybody says so. */
+export type ShownState = Message["state"] | "read";
+
 /** What was said to somebody who might want to write first. */
 export function contactAnswerSentence(answer: ContactAnswer): string {
   switch (answer) {
@@ -197,8 +200,10 @@ export function restoredSentence(
   return `${copy} ${added} of them are here now; the others were already.`;
 }
 
-export function messageStateSentence(state: Message["state"]): string {
+export function messageStateSentence(state: ShownState): string {
   switch (state) {
+    case "read":
+      return "Read by everyone";
     case "waiting":
       return "Waiting to be sent";
     case "sent":
@@ -210,6 +215,27 @@ export function messageStateSentence(state: Message["state"]): string {
     case "received":
       return "Received";
   }
+}
+
+/** Of an own message, in a conversation whose members tell each other what they have read. */
+export function readBySentence(names: readonly string[]): string {
+  return `Read by ${enumerated(names)}`;
+}
+
+/** From so many on they aren't named. */
+const MANY = 3;
+
+/** Empty where nobody is. */
+export function typingSentence(names: readonly string[]): string {
+  if (names.length === 0) return "";
+  if (names.length > MANY) return "Several people are writing…";
+  return `${enumerated(names)} ${names.length === 1 ? "is" : "are"} writing…`;
+}
+
+/** "Ada", "Ada and Ben", "Ada, Ben and Cleo". */
+function enumerated(names: readonly string[]): string {
+  const last = names.at(-1) ?? "";
+  return names.length < 2 ? last : `${names.slice(0, -1).join(", ")} and ${last}`;
 }
 
 export interface Self {

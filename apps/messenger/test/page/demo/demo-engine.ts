@@ -20,6 +20,7 @@ import type {
   Member,
   Message,
   MessageBody,
+  SignalSettings,
   Warning,
 } from "@conclave/client";
 import type { Engine } from "../../../src/page/model/engine.ts";
@@ -30,6 +31,7 @@ export interface DemoState {
   readonly requests?: readonly ContactRequest[];
   readonly asked?: readonly AskedContact[];
   readonly book?: ContactBook;
+  readonly signalSettings?: SignalSettings;
   readonly conversations: readonly ConversationSummary[];
   readonly messages: readonly Message[];
   readonly warnings: readonly Warning[];
@@ -44,6 +46,8 @@ export interface DemoEngine extends Engine {
   allow(name: string): void;
   /** Somebody else wrote. */
   receive(id: ConversationId, from: Member, text: string): void;
+  /** Who is writing. */
+  type(id: ConversationId, ...who: readonly Member[]): void;
   warn(warning: Warning, id?: ConversationId): void;
   /** What takes long takes until what comes back is called. */
   hold(): () => void;
@@ -76,6 +80,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     failures.delete(method);
     if (code !== undefined) throw Object.assign(new Error(code), { code });
   };
+  let signalSettings = initial.signalSettings ?? { typing: true, receipts: false };
   const tellAsked = (now: readonly AskedContact[]): void => {
     asked = now;
     tell({ type: "asked-contacts", asked });
@@ -124,6 +129,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     devices: 1,
     self: true,
     verified: false,
+    readUpTo: 0,
   });
 
   /** Half done, and then for as long as the test holds it. */
@@ -153,6 +159,8 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       tellAsked(asked.map((one) => (one.name === name ? { ...one, allowed: true } : one)));
     },
     receive: (id, from, text) => place(write(id, { type: "text", text }, false, from)),
+    type: (conversationId, ...who) =>
+      tell({ type: "typing", conversationId, accountIds: who.map(({ accountId }) => accountId) }),
     warn(warning, id) {
       if (id === undefined) tell({ type: "warning", warning });
       else change(id, { warnings: [...find(id).warnings, warning] });
@@ -171,6 +179,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
         conversations: [...conversations.values()],
         warnings: initial.warnings,
         asked,
+        signalSettings,
       };
     },
     async messages(id, page) {
@@ -213,6 +222,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
         unread: 0,
         warnings: [],
         links: 0,
+        readByAll: 0,
       });
       const { accountId, name } = self();
       place(
@@ -242,6 +252,17 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
       await called("markRead", id);
       change(id, { unread: 0 });
     },
+    async tellTyping(id) {
+      await called("tellTyping", id);
+    },
+    async askReaders(id) {
+      await called("askReaders", id);
+    },
+    async setSignalSettings(settings) {
+      await called("setSignalSettings", settings);
+      signalSettings = settings;
+      tell({ type: "signal-settings", settings });
+    },
     async createInvitation(id, terms): Promise<Invitation> {
       await called("createInvitation", id, terms);
       change(id, { links: find(id).links + 1 });
@@ -270,6 +291,7 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
         unread: 0,
         warnings: [],
         links: 0,
+        readByAll: 0,
       });
       const { accountId, name } = self();
       place(write(id, { type: "membership", change: "joined", accountId, name }, true, self()));
@@ -277,7 +299,14 @@ export function createDemoEngine(initial: DemoState): DemoEngine {
     },
     async addByName(id, name) {
       await called("addByName", id, name);
-      const member = { accountId: "add0", name, devices: 1, self: false, verified: false };
+      const member = {
+        accountId: "add0",
+        name,
+        devices: 1,
+        self: false,
+        verified: false,
+        readUpTo: 0,
+      };
       change(id, { members: [...find(id).members, member] });
       tellAsked(asked.filter((one) => one.name !== name));
     },

@@ -12,12 +12,13 @@ const person = (accountId: string, name: string, changes: Partial<Member> = {}):
   devices: 1,
   self: false,
   verified: false,
+  readUpTo: 0,
   ...changes,
 });
 const alma = person(SELF.accountId, SELF.name, { self: true });
 export const jonas = person("0b0b0d01", "Jonas Lind", { verified: true, devices: 2 });
 const priya = person("0b0b0202", "Priya Nair");
-const tomasz = person("0b0b0b04", "Tomasz");
+export const tomasz = person("0b0b0b04", "Tomasz");
 
 const MINUTE = 60_000;
 /** Half past two in the afternoon of the day on which one looks. */
@@ -115,6 +116,7 @@ function summary(
     unread: 0,
     warnings: [],
     links: 0,
+    readByAll: 0,
     ...(lastMessage === undefined ? {} : { lastMessage }),
     ...changes,
   };
@@ -193,6 +195,20 @@ export const scenes = {
       summary("2c0000a2", "Sunday walk", [], brought, { status: "left", restored: true }),
     ],
     messages: brought,
+  },
+  lively: {
+    ...home,
+    signalSettings: { typing: true, receipts: true },
+    conversations: [
+      summary(
+        "7c0000a1",
+        "Reading circle",
+        [alma, jonas, { ...priya, readUpTo: 15 }, { ...tomasz, readUpTo: 15 }],
+        reading,
+        { readByAll: 11 },
+      ),
+      summary("2c0000a2", "Sunday walk", [alma, jonas, priya], walk),
+    ],
   },
   "false-link": {
     account,

@@ -128,6 +128,15 @@ export const views: readonly View[] = [
   { name: "join", scene: "home", hash: `#${FRAGMENT}` },
   { name: "false-link", scene: "false-link", hash: `#${FRAGMENT}` },
   { name: "conversation", scene: "home", act: open("Reading circle") },
+  {
+    name: "lively",
+    scene: "lively",
+    async act(page) {
+      await open("Reading circle")(page);
+      await page.evaluate(() => globalThis.demo.type("7c0000a1", ...globalThis.people));
+      await page.getByText("Jonas Lind and Tomasz are writing…").first().waitFor();
+    },
+  },
   { name: "members", scene: "home", act: open("Reading circle", "Members") },
   { name: "invite", scene: "home", act: open("Reading circle", "Invite") },
   { name: "invitation", scene: "home", act: open("Reading circle", "Invite", "Make a link") },

@@ -54,7 +54,12 @@ describe("createReplica", () => {
     });
     const loaded = replica.load();
     listeners[0]?.({ type: "connection", connection: "online" });
-    answer({ ...scenes.home, connection: "connecting", asked: [] });
+    answer({
+      ...scenes.home,
+      connection: "connecting",
+      asked: [],
+      signalSettings: { typing: true, receipts: true },
+    });
     await loaded;
     expect(replica.connection.value).toBe("online");
   });
@@ -68,6 +73,7 @@ describe("createReplica", () => {
       unread: 0,
       warnings: [],
       links: 0,
+      readByAll: 0,
     };
     const conversations = [...scenes.home.conversations, joining];
     const replica = createReplica(createDemoEngine({ ...scenes.home, conversations }));

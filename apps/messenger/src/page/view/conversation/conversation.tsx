@@ -81,8 +81,15 @@ export function Conversation({
         )}
       </header>
       <Warnings warnings={warnings} onDismiss={() => messenger.dismissConversationWarnings(id)} />
-      <Timeline thread={thread} unread={conversation.unread} />
-      {status === "active" && <Composer draft={messenger.draft(id)} />}
+      <Timeline thread={thread} conversation={conversation} />
+      {status === "active" && (
+        <>
+          <p class="typing" aria-hidden="true" dir="auto">
+            {messenger.typing.value}
+          </p>
+          <Composer draft={messenger.draft(id)} />
+        </>
+      )}
       {status === "joining" && <p class="conversation-closed">Joining…</p>}
       {status === "left" && (
         <p class="conversation-closed">

@@ -6,7 +6,13 @@ import type { Message } from "@conclave/client";
 import type { JSX } from "preact";
 import { timeOf } from "../../model/calendar.ts";
 import { linkedText } from "../../model/linked-text.ts";
-import { failureSentence, messageStateSentence, noticeSentence } from "../../model/sentences.ts";
+import type { ReadBy } from "../../model/read-by.ts";
+import {
+  failureSentence,
+  messageStateSentence,
+  noticeSentence,
+  readBySentence,
+} from "../../model/sentences.ts";
 import type { Thread } from "../../model/thread.ts";
 import type { TimelineItem } from "../../model/timeline.ts";
 import { Avatar } from "../controls/avatar.tsx";
@@ -18,15 +24,18 @@ import { useMessenger } from "../messenger-context.ts";
 export function MessageBubble({
   item: { message, text, first, last },
   thread,
+  read,
 }: {
   readonly item: Extract<TimelineItem, { readonly type: "message" }>;
   readonly thread: Thread;
+  readonly read: ReadBy;
 }): JSX.Element {
+  const state = read === "all" ? "read" : message.state;
   const sides = ["message", message.own ? "message-own" : "message-other"];
   if (first) sides.push("message-first");
   if (last) sides.push("message-last");
   return (
-    <li class={sides.join(" ")} data-state={message.state} data-message={message.id}>
+    <li class={sides.join(" ")} data-state={state} data-message={message.id}>
       {!message.own && first && <Avatar id={message.accountId} name={message.senderName} />}
       <div class="bubble">
         <span class={first && !message.own ? "message-sender" : "visually-hidden"}>
@@ -46,11 +55,14 @@ export function MessageBubble({
         <span class="message-meta">
           {message.restored === true && <Icon name="restored" label="From a copy" />}
           <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>
-          {message.state !== "received" && (
-            <Icon name={message.state} label={messageStateSentence(message.state)} />
-          )}
+          {state !== "received" && <Icon name={state} label={messageStateSentence(state)} />}
         </span>
       </div>
+      {read !== "all" && read.length > 0 && (
+        <p class="message-read" dir="auto">
+          {readBySentence(read)}
+        </p>
+      )}
       {message.state === "failed" && <Failed message={message} thread={thread} />}
     </li>
   );

@@ -3,10 +3,13 @@
  * further up isn't moved.
  * @module
  */
+
+import type { ConversationSummary } from "@conclave/client";
 import { useComputed, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { dayOf } from "../../model/calendar.ts";
+import { type ReadBy, readByOf } from "../../model/read-by.ts";
 import { errorSentence } from "../../model/sentences.ts";
 import type { Thread } from "../../model/thread.ts";
 import { type TimelineItem, timelineOf } from "../../model/timeline.ts";
@@ -20,12 +23,14 @@ const NEAR_TOP = 300;
 
 export function Timeline({
   thread,
-  unread,
+  conversation,
 }: {
   readonly thread: Thread;
-  readonly unread: number;
+  readonly conversation: ConversationSummary;
 }): JSX.Element {
   const messenger = useMessenger();
+  const { unread } = conversation;
+  const readBy = readByOf(conversation, thread.messages.value);
   const items = useComputed(() => timelineOf(thread.messages.value)).value;
   const scroller = useRef<HTMLDivElement>(null);
   const atBottom = useSignal(true);
@@ -90,7 +95,12 @@ export function Timeline({
         )}
         <ol>
           {items.map((item) => (
-            <Item key={item.key} item={item} thread={thread} />
+            <Item
+              key={item.key}
+              item={item}
+              thread={thread}
+              read={readBy.get(item.key) ?? NOBODY}
+            />
           ))}
         </ol>
       </section>
@@ -110,12 +120,16 @@ export function Timeline({
   );
 }
 
+const NOBODY: ReadBy = [];
+
 function Item({
   item,
   thread,
+  read,
 }: {
   readonly item: TimelineItem;
   readonly thread: Thread;
+  readonly read: ReadBy;
 }): JSX.Element {
   switch (item.type) {
     case "day":
@@ -127,6 +141,6 @@ function Item({
     case "notice":
       return <Notice message={item.message} />;
     case "message":
-      return <MessageBubble item={item} thread={thread} />;
+      return <MessageBubble item={item} thread={thread} read={read} />;
   }
 }

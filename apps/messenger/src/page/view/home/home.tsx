@@ -46,6 +46,9 @@ export function Home(): JSX.Element {
       <p class="visually-hidden" role="log" aria-live="polite">
         {messenger.announcement.value}
       </p>
+      <p class="visually-hidden" role="status">
+        {messenger.typingAnnouncement.value}
+      </p>
     </div>
   );
 }

@@ -1,8 +1,8 @@
 /**
- * What one decides for oneself: who may write first, and what was said to whom.
+ * What one decides for oneself: who may write first, what was said to whom, and what others are told while one writes and reads.
  * @module
  */
-import type { Contact, ContactBook, ContactRule } from "@conclave/client";
+import type { Contact, ContactBook, ContactRule, SignalSettings } from "@conclave/client";
 import { type Signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useId } from "preact/hooks";
@@ -42,6 +42,7 @@ export function Settings(): JSX.Element {
           <People book={book} loaded={book.value} />
         </>
       )}
+      <Told />
       <Messages />
     </Dialog>
   );
@@ -162,6 +163,60 @@ function People({
         </ul>
       )}
     </section>
+  );
+}
+
+const SIGNALS = [
+  [
+    "typing",
+    "That I am writing",
+    "The others see it while you write, in conversations of up to 20 devices, and you see it of them.",
+  ],
+  [
+    "receipts",
+    "What I have read",
+    "The others see up to where you have read, and you see it of those who tell it too.",
+  ],
+] as const;
+
+function Told(): JSX.Element {
+  const messenger = useMessenger();
+  const task = useTask();
+  const wanted = useSignal<SignalSettings>();
+  const settings = wanted.value ?? messenger.signalSettings.value;
+  return (
+    <fieldset class="settings-part">
+      <legend>What others are told</legend>
+      {SIGNALS.map(([what, label, hint]) => (
+        <label key={what} class="choice">
+          <input
+            type="checkbox"
+            checked={settings[what]}
+            disabled={task.running.value}
+            onChange={() =>
+              task.run(async () => {
+                const next = { ...settings, [what]: !settings[what] };
+                wanted.value = next;
+                try {
+                  await messenger.setSignalSettings(next);
+                } finally {
+                  wanted.value = undefined;
+                }
+              })
+            }
+          />
+          <span>
+            {label}
+            <span class="hint">{hint}</span>
+          </span>
+        </label>
+      ))}
+      <p class="hint">
+        It is encrypted as messages are, and nobody stores it but those who are told. Who doesn't
+        tell one of the two isn't told it.
+      </p>
+      <TaskError task={task} />
+    </fieldset>
   );
 }
 
