@@ -23,6 +23,7 @@ function setUp(
   const messenger = createMessenger(engine, navigation, {
     newKey: () => "key",
     download: () => {},
+    now: Date.now,
     reload: () => {
       memory.reloads += 1;
     },

@@ -7,10 +7,23 @@ import {
   failureSentence,
   noticeSentence,
   previewSentence,
+  typingSentence,
   warningWords,
 } from "../../../src/page/model/sentences.ts";
 
 const self = { accountId: "a", name: "Alma" };
+
+describe("who is writing", () => {
+  test.each([
+    [[], ""],
+    [["Ada"], "Ada is writing…"],
+    [["Ada", "Ben"], "Ada and Ben are writing…"],
+    [["Ada", "Ben", "Cleo"], "Ada, Ben and Cleo are writing…"],
+    [["Ada", "Ben", "Cleo", "Dora"], "Several people are writing…"],
+  ])("%j: %s", (names, sentence) => {
+    expect(typingSentence(names)).toBe(sentence);
+  });
+});
 
 describe("errors", () => {
   test("a client's error is known by its code, also across realms", () => {

@@ -10,7 +10,7 @@ import { contactAnswerSentence } from "../../model/sentences.ts";
 import { Asked } from "../contacts/asked.tsx";
 import { Dialog } from "../controls/dialog.tsx";
 import { TaskError } from "../controls/form.tsx";
-import { useTask } from "../controls/task.ts";
+import { type Task, useTask } from "../controls/task.ts";
 import { useMessenger } from "../messenger-context.ts";
 import "./settings.css";
 
@@ -77,6 +77,11 @@ function Messages(): JSX.Element {
   );
 }
 
+/** While a choice is kept no other is made. Disabled, it would lose the focus. */
+function stayIfRunning(event: Event, task: Task): void {
+  if (task.running.value) event.preventDefault();
+}
+
 const RULES = [
   [
     "open",
@@ -113,7 +118,7 @@ function Rule({
             type="radio"
             name={id}
             checked={shown === one}
-            disabled={task.running.value}
+            onClick={(event) => stayIfRunning(event, task)}
             onChange={() =>
               task.run(async () => {
                 wanted.value = one;
@@ -192,7 +197,7 @@ function Told(): JSX.Element {
           <input
             type="checkbox"
             checked={settings[what]}
-            disabled={task.running.value}
+            onClick={(event) => stayIfRunning(event, task)}
             onChange={() =>
               task.run(async () => {
                 const next = { ...settings, [what]: !settings[what] };

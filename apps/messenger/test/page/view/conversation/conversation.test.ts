@@ -150,3 +150,60 @@ describe("timeline", () => {
     await vi.waitFor(async () => expect(await log.textContent()).toBe("Jonas Lind: Thank you"));
   });
 });
+
+describe("what others do at the moment", () => {
+  test("who is writing is shown while it lasts, and told to listeners once a minute at most", async () => {
+    const page = await site.open("lively");
+    await open("Reading circle")(page);
+    const type = (who: number) =>
+      page.evaluate((count) => {
+        globalThis.demo.type("7c0000a1", ...globalThis.people.slice(0, count));
+      }, who);
+    const shown = page.locator(".typing");
+    const heard = page.getByRole("status").filter({ hasText: "writing" });
+    await type(1);
+    await vi.waitFor(async () => expect(await shown.innerText()).toBe("Jonas Lind is writing…"));
+    expect(await heard.allTextContents()).toEqual(["Jonas Lind is writing…"]);
+    await type(0);
+    await vi.waitFor(async () => expect(await shown.innerText()).toBe(""));
+    expect(await heard.count()).toBe(0);
+    await type(2);
+    await vi.waitFor(async () =>
+      expect(await shown.innerText()).toBe("Jonas Lind and Tomasz are writing…"),
+    );
+    expect(await heard.count()).toBe(0);
+    // In another conversation nobody is.
+    await open("Sunday walk")(page);
+    await vi.waitFor(async () => expect(await shown.innerText()).toBe(""));
+  });
+
+  test("that oneself is writing is told for a text, and not for an empty field", async () => {
+    const page = await site.open("lively");
+    await open("Sunday walk")(page);
+    const told = () =>
+      page.evaluate(() => globalThis.demo.calls.filter(([method]) => method === "tellTyping"));
+    const field = page.getByRole("textbox", { name: "Message" });
+    await field.fill("   ");
+    expect(await told()).toEqual([]);
+    await field.fill("Boots");
+    expect(await told()).toEqual([["tellTyping", "2c0000a2"]]);
+  });
+
+  test("what was read by all is marked, and who has read the newest is named; the others are asked", async () => {
+    const page = await site.open("lively");
+    await open("Reading circle")(page);
+    const item = (text: string) => page.locator("li.message").filter({ hasText: text });
+    await item("So far").getByRole("img", { name: "Read by everyone" }).waitFor();
+    await item("See you on Thursday").getByText("Read by Priya Nair and Tomasz").waitFor();
+    expect(await page.getByText(/^Read by Priya/).count()).toBe(1);
+    expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
+      "askReaders",
+      "7c0000a1",
+    ]);
+    // Who doesn't tell doesn't ask.
+    const home = await site.open("home");
+    await open("Reading circle")(home);
+    const methods = await home.evaluate(() => globalThis.demo.calls.map(([method]) => method));
+    expect(methods).not.toContain("askReaders");
+  });
+});

@@ -37,6 +37,28 @@ describe("settings", () => {
     ]);
   });
 
+  test("have what others are told: receipts only where one wants it; what fails changes nothing", async () => {
+    const page = await site.open("home");
+    await page.evaluate(() => globalThis.demo.failNext("contacts", "offline"));
+    await page.getByRole("button", { name: "Settings" }).click();
+    const dialog = page.getByRole("dialog", { name: "Settings" });
+    const typing = dialog.getByRole("checkbox", { name: /^That I am writing/ });
+    const receipts = dialog.getByRole("checkbox", { name: /^What I have read/ });
+    expect([await typing.isChecked(), await receipts.isChecked()]).toEqual([true, false]);
+    await receipts.check();
+    await page.evaluate(() => globalThis.demo.failNext("setSignalSettings", "storage"));
+    await typing.click();
+    await dialog.getByText("could not save it").waitFor();
+    expect([await typing.isChecked(), await receipts.isChecked()]).toEqual([true, true]);
+    const sets = await page.evaluate(() =>
+      globalThis.demo.calls.filter(([method]) => method === "setSignalSettings"),
+    );
+    expect(sets).toEqual([
+      ["setSignalSettings", { typing: true, receipts: true }],
+      ["setSignalSettings", { typing: false, receipts: true }],
+    ]);
+  });
+
   test("say when the service can't be asked, and ask again", async () => {
     const page = await site.open("home");
     await page.evaluate(() => globalThis.demo.failNext("contacts", "offline"));
