@@ -1,7 +1,7 @@
 /** Who is writing and what was read: three real profiles and the real server. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { launchChromium } from "./chromium.ts";
+import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
