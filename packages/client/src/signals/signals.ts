@@ -161,7 +161,7 @@ export class Signals {
     const { typing, receipts } = this.#settings();
     if (!typing) {
       for (const [id, talk] of this.#talks) {
-        for (const accountId of [...talk.typing.keys()]) this.#endTyping(id, accountId);
+        for (const accountId of talk.typing.keys()) this.#endTyping(id, accountId);
       }
     }
     if (receipts) return;

@@ -37,7 +37,7 @@ function counting(): { readonly fetch: Fetch; sent: number } {
   const counted = {
     sent: 0,
     fetch: (url: string, init: RequestInit) => {
-      if (/\/signals$/u.test(url)) counted.sent++;
+      if (url.endsWith("/signals")) counted.sent++;
       return fetch(url, init);
     },
   };
@@ -46,11 +46,11 @@ function counting(): { readonly fetch: Fetch; sent: number } {
 
 /** Keeps the signals that come by the socket, to be brought again. */
 function recording(frames: string[] = []) {
-  let last: WebSocket | undefined;
+  const sockets: WebSocket[] = [];
   class Recording extends WebSocket {
     constructor(url: string | URL) {
       super(url);
-      last = this;
+      sockets.push(this);
       this.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
         if (typeof data !== "string" || !data.includes('"signal"')) return;
         if (!frames.includes(data)) frames.push(data);
@@ -58,7 +58,8 @@ function recording(frames: string[] = []) {
     }
   }
   const again = () => {
-    for (const data of frames.slice()) last?.dispatchEvent(new MessageEvent("message", { data }));
+    for (const data of frames.slice())
+      sockets.at(-1)?.dispatchEvent(new MessageEvent("message", { data }));
   };
   return { WebSocket: Recording, frames, again };
 }
