@@ -104,6 +104,41 @@ describe("the engine of a browser", () => {
     await context.close();
   });
 
+  it("tells a tab how far a long call is, and ends it when the tab gives it up", async () => {
+    const context = await browser.newContext();
+    // The engine is this one's.
+    await openTab(context);
+    const tab = await openTab(context);
+    const told = await tab.evaluate(async () => {
+      const { engine } = conclave;
+      const { recoveryPhrase: phrase } = await engine.signUp("Gwen");
+      await engine.createConversation("Long");
+      const saved: number[] = [];
+      const onProgress = ({ done, total }: { readonly done: number; readonly total: number }) => {
+        saved.push(done / total);
+      };
+      const file = await engine.saveBackup(phrase, { onProgress });
+      const codeOf = (call: Promise<unknown>): Promise<unknown> =>
+        call.then(
+          () => "done",
+          (error: object) => Reflect.get(error, "code"),
+        );
+      const end = new AbortController();
+      const { signal } = end;
+      const given = { signal, onProgress: () => end.abort() };
+      const codes = [
+        await codeOf(engine.restoreBackup(file, phrase, given)),
+        await codeOf(engine.saveBackup(phrase, { signal: AbortSignal.abort() })),
+      ];
+      // The engine may have yet to hear of it.
+      while ((await codeOf(engine.restoreBackup(file, phrase))) === "busy") {}
+      return { saved: saved.at(-1), codes, again: await engine.restoreBackup(file, phrase) };
+    });
+    expect(told).toMatchObject({ saved: 1, codes: ["cancelled", "cancelled"] });
+    expect(told.again).toMatchObject({ conversations: 1, messages: 1, added: 0 });
+    await context.close();
+  });
+
   it("talks with another browser, and remembers all after a reload", async () => {
     const [one, two] = [await browser.newContext(), await browser.newContext()];
     const [eva, fay] = [await openTab(one), await openTab(two)];
