@@ -44,6 +44,17 @@ describe.each(["light", "dark"] as const)("axe, %s", (colorScheme) => {
   });
 });
 
+test.each(["lively", "ask", "waiting", "settings-people"])(
+  "%s fits a screen of 320 pixels, and axe finds nothing there",
+  async (name) => {
+    const view = views.find((one) => one.name === name);
+    const page = await site.open(view?.scene ?? "home", { viewport: { width: 320, height: 640 } });
+    await view?.act?.(page);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+    expect(await findings(page)).toEqual([]);
+  },
+);
+
 test("axe is awake: it finds a button without a name", async () => {
   const page = await site.open("home");
   await page.evaluate(() =>
