@@ -27,9 +27,16 @@ export interface HeldLog {
   older: ReadonlyMap<string, Accepted>;
 }
 
-/** Whatever of a group a message is judged by, but that it has a message more. */
+/**
+ * Whatever of a group a message is judged by, but that it has a message more. With each commit and proposal, which take places in the
+ * log too, the group has another version.
+ */
 const TRIGGERS = [
-  ["groups_change", "UPDATE OF epoch, head, accepted_at, number ON main.groups", "NEW.group_id"],
+  [
+    "groups_change",
+    "UPDATE OF epoch, version, head, accepted_at, number ON main.groups",
+    "NEW.group_id",
+  ],
   ["members_change", "UPDATE OF device, until_seq ON main.members", "NEW.group_id"],
   ["members_go", "DELETE ON main.members", "OLD.group_id"],
   [

@@ -174,6 +174,25 @@ const commit =
     });
   };
 
+const propose =
+  (groupId: Bytes, device: number, by: "own" | "other"): Step =>
+  async (world) => {
+    const { store } = by === "own" ? world : world.other;
+    const held = await store.group(groupId, -1);
+    await store.appendProposal({
+      groupId,
+      device,
+      version: held?.version ?? 0,
+      nextVersion: (held?.version ?? 0) + 1,
+      epoch: held?.epoch ?? 0n,
+      hash: random(32),
+      message: random(3),
+      state: random(3),
+      limit: 99,
+      now: NOW,
+    });
+  };
+
 const aGroup = fc.constantFrom(...GROUPS);
 const aDevice = fc.constantFrom(...DEVICES);
 const by = fc.constantFrom("own" as const, "other" as const);
@@ -232,6 +251,7 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
   aGroup.map((groupId) =>
     commit(groupId, { added: [{ leafIndex: 3, device: 3 }], groupLimit: 0 }, "own"),
   ),
+  fc.tuple(aGroup, aDevice, by).map(([groupId, device, who]) => propose(groupId, device, who)),
   fc.tuple(aGroup, aDevice).map(([groupId, device]) => ofOthers(groupId, device)),
   fc.constantFrom(fails, failsWithItsBatch, endsItsBatch, membersAlone, restored),
   aGroup.map(trims),
@@ -276,6 +296,20 @@ describe("held logs", () => {
     expect(await store.appendApplication({ ...entry, hash: random(32) })).toMatchObject({ seq: 2 });
     expect(await store.appendApplication({ ...entry, hash: second })).toMatchObject({ seq: 3 });
     expect(await store.appendApplication({ ...entry, hash: first })).toMatchObject({ seq: 1 });
+    world.close();
+  });
+
+  it("know of proposals, which take places too", async () => {
+    const world = await aWorld();
+    const [groupId = random(16)] = GROUPS;
+    const entry = { groupId, device: 1, epoch: 0n, message: random(3), now: NOW };
+    expect(await world.store.appendApplication({ ...entry, hash: random(32) })).toMatchObject({
+      seq: 1,
+    });
+    await propose(groupId, 1, "own")(world);
+    expect(await world.store.appendApplication({ ...entry, hash: random(32) })).toMatchObject({
+      seq: 3,
+    });
     world.close();
   });
 
