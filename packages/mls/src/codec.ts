@@ -366,22 +366,24 @@ export interface Sequence<T> extends Iterable<T> {
 
 /** The elements of a vector as they were read: each is decoded when it is asked for. */
 class LateVector<T> implements Sequence<T> {
-  readonly length: number;
   readonly #element: Codec<T>;
   readonly #content: Bytes;
+  /** Where each begins in the content. */
+  readonly #starts: readonly number[];
 
-  constructor(element: Codec<T>, content: Bytes, length: number) {
+  constructor(element: Codec<T>, content: Bytes, starts: readonly number[]) {
     this.#element = element;
     this.#content = content;
-    this.length = length;
+    this.#starts = starts;
+  }
+
+  get length(): number {
+    return this.#starts.length;
   }
 
   at(position: number): T | undefined {
-    if (position < 0 || position >= this.length) return undefined;
-    const reader = new Reader(this.#content);
-    const { read, skip = read } = this.#element;
-    for (let i = 0; i < position; i++) skip(reader);
-    return read(reader);
+    const start = this.#starts[position];
+    return start === undefined ? undefined : this.#element.read(new Reader(this.#content, start));
   }
 
   *[Symbol.iterator](): Iterator<T> {
@@ -409,9 +411,12 @@ export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
     read: (r) => {
       const inner = r.vector();
       const start = inner.offset;
-      let length = 0;
-      for (; !inner.done; length++) skip(inner);
-      return new LateVector(element, inner.since(start, false), length);
+      const starts: number[] = [];
+      while (!inner.done) {
+        starts.push(inner.offset - start);
+        skip(inner);
+      }
+      return new LateVector(element, inner.since(start, false), starts);
     },
   };
 }
