@@ -159,6 +159,15 @@ export class ConversationState implements History {
     this.judgedAt = Math.max(this.environment.now(), this.position.acceptedAt);
   }
 
+  /** Up to which entry all others have read, those who are in now or those who were. */
+  #readByAll(): number {
+    const { by, all } = this.readers;
+    const others = new Set(this.roster.map(({ accountId }) => accountId));
+    others.delete(this.self.accountId);
+    if (others.size === 0) return all;
+    return Math.max(all, Math.min(...[...others].map((other) => by.get(other) ?? 0)));
+  }
+
   members(): readonly Member[] {
     const { directory, self, readers } = this;
     const byAccount = Map.groupBy(this.roster, (seat) => seat.accountId);
@@ -188,7 +197,7 @@ export class ConversationState implements History {
       unread: Math.max(0, position.received - this.read),
       warnings: this.environment.warnings.of(this.id),
       links: this.openLinks(),
-      readByAll: this.readers.all,
+      readByAll: this.#readByAll(),
     };
   }
 

@@ -228,7 +228,8 @@ export class Signals {
     others.delete(state.self.accountId);
     const next = new Map([...by].filter(([other]) => others.has(other))).set(accountId, upTo);
     const byAll = Math.min(...[...others].map((other) => next.get(other) ?? 0));
-    state.readers = { by: next, all: Math.max(all, byAll) };
+    // Who claims to have read what isn't there yet speaks for nobody who comes later.
+    state.readers = { by: next, all: Math.max(all, Math.min(byAll, state.position.cursor)) };
     const put = new Map([[KEYS.readers(state.id), encode(Readers, state.readers)]]);
     await this.#environment.storage.apply({ put });
     state.emitSummary();
