@@ -310,7 +310,7 @@ export interface ClientApi {
   saveBackup(recoveryPhrase: string, options?: LongCall): Promise<Blob>;
   /**
    * Brings the messages of a backup of this account here: checked as a whole before the first is stored. What is here already stays, so
-   * the same again adds nothing. Where the account has saved a newer one, it fails with `backup-older`, unless `older` says that it is
+   * the same again adds nothing. Where the account has saved a newer one, it fails with `backup-older`, or with `backup-unsure` where that can't be told, unless `older` says that it is
    * wanted all the same; then the service isn't asked.
    */
   restoreBackup(
@@ -363,6 +363,8 @@ export type ClientErrorCode =
   | "backup-damaged"
   /** The account has saved a newer one. */
   | "backup-older"
+  /** Whether the account has saved a newer one can't be told: somebody noted one who doesn't have the phrase. */
+  | "backup-unsure"
   /** The call's own signal was aborted. */
   | "cancelled"
   | "internal";

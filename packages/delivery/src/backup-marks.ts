@@ -5,14 +5,16 @@
  */
 
 import type { Call, Handlers } from "./call.ts";
-import type { BackupMarkResponse } from "./protocol/index.ts";
+import { type BackupMarkResponse, SIGN_IN_WINDOW } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
 import type { Store } from "./store/store.ts";
 
 export function createBackupMarks({
   store,
+  now,
 }: {
   readonly store: Store;
+  readonly now: () => number;
 }): Handlers<"backupMark" | "setBackupMark"> {
   async function backupMark({ device }: Call<"backupMark">): Promise<BackupMarkResponse> {
     const mark = await store.backupMark(device.accountId);
@@ -21,7 +23,14 @@ export function createBackupMarks({
 
   async function setBackupMark({ device, body }: Call<"setBackupMark">): Promise<undefined> {
     const { accountId } = device;
-    if ((await store.setBackupMark(accountId, await body())) === "set") return;
+    const mark = await body();
+    // Whoever has a device for a while could otherwise note a number that no later backup gets past.
+    if (mark.number > now() + SIGN_IN_WINDOW * 1000) {
+      throw new Refusal("clock-skew", "the backup is said to be of a time to come", {
+        members: { now: now() },
+      });
+    }
+    if ((await store.setBackupMark(accountId, mark)) === "set") return;
     const held = await store.backupMark(accountId);
     throw new Refusal("backup-older", "the account has a newer backup", {
       members: { number: held?.number ?? 0 },

@@ -37,6 +37,14 @@ describe("what an account notes about its newest backup", () => {
     expect((await call(world, "GET", PATH, {})).status).toBe(401);
   });
 
+  it("is not of a time to come: nobody can note what no later backup gets past", async () => {
+    const ada = await aMember();
+    const refused = await note(ada, world.clock.now + 6 * 60_000);
+    expect(refused.problem.code).toBe("clock-skew");
+    expect(refused.problem["now"]).toBe(world.clock.now);
+    expect((await note(ada, world.clock.now + 4 * 60_000)).status).toBe(204);
+  });
+
   it("is small, and counted from one", async () => {
     const ada = await aMember();
     expect((await note(ada, 1, random(LIMITS.backupSeal))).status).toBe(204);

@@ -96,7 +96,7 @@ test("a copy of one's messages is saved in one browser and brought to another; a
   await dialog.getByLabel("The file").setInputFiles(older);
   await bring.click();
   await dialog.getByText("You have saved a newer copy since").waitFor();
-  await dialog.getByRole("button", { name: "Bring the older copy" }).waitFor();
+  await dialog.getByRole("button", { name: "Bring this copy" }).waitFor();
   expect(await page.locator("li.message").count()).toBe(0);
   await dialog.getByLabel("The file").setInputFiles(newer);
   await bring.click();

@@ -1,6 +1,7 @@
 /**
  * What an account notes about its newest backup, with the service, so that an older one is not taken for it on a device that knows nothing
  * yet: when it was saved, under a key that only the recovery phrase gives. The service can forget it or show an older note; it can't make one.
+ * Nor can whoever has a device without the phrase: what they note tells nothing, and gives way to the next.
  * @module
  */
 
@@ -18,18 +19,21 @@ export interface Marks {
   readonly phraseKey: CryptoKey;
 }
 
-/**
- * When the account's newest backup was saved, in milliseconds since the Unix epoch; undefined where it has none. Throws `ClientError` with
- * `refused` for a note that the account never made, and `ServiceError`.
- */
-export async function newestBackup(marks: Marks): Promise<number | undefined> {
+export interface NewestBackup {
+  /** Milliseconds since the Unix epoch. */
+  readonly savedAt: number;
+  /** Whoever noted it had the phrase. */
+  readonly isOurs: boolean;
+}
+
+/** What is noted of the account's newest backup; undefined where nothing is. Throws `ServiceError`. */
+export async function newestBackup(marks: Marks): Promise<NewestBackup | undefined> {
   const { mark } = await marks.service.backupMark();
   if (mark === undefined) return undefined;
+  const { number: savedAt, seal } = mark;
   const key = await keyOf(marks.phraseKey);
-  if (!(await crypto.subtle.verify("HMAC", key, mark.seal, noted(marks.accountId, mark.number)))) {
-    throw new ClientError("refused", "the service shows a note that this account never made");
-  }
-  return mark.number;
+  const isOurs = await crypto.subtle.verify("HMAC", key, seal, noted(marks.accountId, savedAt));
+  return { savedAt, isOurs };
 }
 
 /** Throws `ClientError` with `busy` where another device saved one meanwhile, and `ServiceError`. */

@@ -24,7 +24,7 @@ export interface Restoring extends LongCall {
   readonly older: boolean;
 }
 
-/** Throws `ClientError`: those of `openBackup`, `backup-damaged`, `backup-older`; `ServiceError`; and what the signal was aborted with. */
+/** Throws `ClientError`: those of `openBackup`, `backup-damaged`, `backup-older`, `backup-unsure`; `ServiceError`; and what the signal was aborted with. */
 export async function restoreBackup(file: Blob, restoring: Restoring): Promise<RestoredBackup> {
   const { environment, phraseKey, older, onProgress } = restoring;
   const backup = await openBackup(file, phraseKey);
@@ -34,7 +34,10 @@ export async function restoreBackup(file: Blob, restoring: Restoring): Promise<R
   if (!older) {
     const { service, self } = environment;
     const newest = await newestBackup({ service, accountId: self.accountIdBytes, phraseKey });
-    if (newest !== undefined && savedAt < newest) {
+    if (newest?.isOurs === false) {
+      throw new ClientError("backup-unsure", "the note of the newest backup is not the account's");
+    }
+    if (newest !== undefined && savedAt < newest.savedAt) {
       throw new ClientError("backup-older", "the account has saved a newer backup since");
     }
   }

@@ -3,8 +3,9 @@
  * @module
  */
 
+import { SIGN_IN_WINDOW } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
-import type { LongCall } from "../api.ts";
+import { ClientError, type LongCall } from "../api.ts";
 import { hex } from "../bytes.ts";
 import type { Conversation } from "../conversation/conversation.ts";
 import { messagesAfter, messageView } from "../conversation/history.ts";
@@ -30,11 +31,15 @@ export interface Saving extends LongCall {
  */
 export async function* saveBackup(saving: Saving): AsyncGenerator<Bytes> {
   const { environment, phraseKey } = saving;
-  const { service, self, now } = environment;
+  const { service, self } = environment;
   const marks: Marks = { service, accountId: self.accountIdBytes, phraseKey };
   const newest = await newestBackup(marks);
+  // No service takes such a note from whoever has no phrase: this one made it up, and nothing is put above it.
+  if (newest?.isOurs === false && newest.savedAt > service.now() + SIGN_IN_WINDOW * 1000) {
+    throw new ClientError("refused", "the service shows a note that this account never made");
+  }
   // Of two, the one that was made later is the newer one, whatever a clock says.
-  const savedAt = Math.max(now(), (newest ?? 0) + 1);
+  const savedAt = Math.max(service.now(), (newest?.savedAt ?? 0) + 1);
   yield* sealBackup(phraseKey, recordsOf(saving, savedAt), () => noteBackup(marks, savedAt));
 }
 

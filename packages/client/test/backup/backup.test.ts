@@ -2,9 +2,11 @@ import { openAsBlob, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { type ClientInstance, createDeliveryClient } from "@conclave/delivery/client";
 import { encode } from "@conclave/mls/codec";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { ACCOUNT_RECORD, Account } from "../../src/account.ts";
 import { CHUNK_LENGTH, openBackup, readBackup, sealBackup } from "../../src/backup/container.ts";
 import { type BackupRecord, decodeRecords, encodeRecord } from "../../src/backup/records.ts";
 import { fromHex, hex, randomBytes } from "../../src/bytes.ts";
@@ -17,6 +19,8 @@ import {
 import type { Client, Message, Progress } from "../../src/index.ts";
 import { openProfile } from "../../src/node/index.ts";
 import { entropyOf, phraseKeyOf } from "../../src/phrase.ts";
+import { keyOf } from "../../src/registration.ts";
+import { read } from "../../src/storage.ts";
 import {
   conversation,
   createWorld,
@@ -370,6 +374,43 @@ describe("a backup is refused", () => {
     expect(await texts(fresh, id)).toEqual(["Monday", "Tuesday"]);
   });
 
+  it("where somebody noted one who has a device and not the phrase; the next that is saved counts again", async () => {
+    const { client, phrase } = await owner("Yan");
+    const id = await client.createConversation("Diary");
+    await say(client, id, "Monday");
+    await untilState(client, id, "Monday", "sent");
+    const file = await client.saveBackup(phrase);
+    await client.close();
+
+    const { storage, vault } = openProfile(join(world.folder, "Yan.db"));
+    const account = await read(storage, Account, ACCOUNT_RECORD);
+    if (!account) throw new Error("there is the account");
+    const thief = createDeliveryClient({ origin: world.origin });
+    const instance: ClientInstance = {
+      announce: async () => ({ id: randomBytes(16), succeeds: [], takeOver: true }),
+      entered: async () => {},
+      refused: () => {},
+    };
+    thief.signInAs({ ...account, key: await keyOf(vault, "sign-in"), instance });
+    const note = (number: number) =>
+      thief.setBackupMark({ body: { number, seal: randomBytes(32) } });
+    await expect(note(Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({ code: "clock-skew" });
+    await note(Date.now() + 4 * 60_000);
+    await storage.close();
+
+    const fresh = await recovered("Yan again", phrase);
+    await expect(fresh.restoreBackup(file, phrase)).rejects.toMatchObject({
+      code: "backup-unsure",
+    });
+    await fresh.restoreBackup(file, phrase, { older: true });
+    expect(await texts(fresh, id)).toEqual(["Monday"]);
+    const next = await fresh.saveBackup(phrase);
+    expect((await fresh.restoreBackup(next, phrase)).added).toBe(0);
+    await expect(fresh.restoreBackup(file, phrase)).rejects.toMatchObject({
+      code: "backup-older",
+    });
+  });
+
   it("where the service can't be asked which is the newest, or makes a note up; and saves none then", async () => {
     const { client, phrase } = await owner("Vera");
     const id = await client.createConversation("Diary");
@@ -391,7 +432,9 @@ describe("a backup is refused", () => {
     await expect(fresh.saveBackup(phrase)).rejects.toMatchObject({ code: "offline" });
     const seal = Buffer.from(randomBytes(32)).toString("base64url");
     answer = Response.json({ mark: { number: 2 ** 50, seal } });
-    await expect(fresh.restoreBackup(file, phrase)).rejects.toMatchObject({ code: "refused" });
+    await expect(fresh.restoreBackup(file, phrase)).rejects.toMatchObject({
+      code: "backup-unsure",
+    });
     await expect(fresh.saveBackup(phrase)).rejects.toMatchObject({ code: "refused" });
     expect((await fresh.snapshot()).conversations).toEqual([]);
     await fresh.restoreBackup(file, phrase, { older: true });

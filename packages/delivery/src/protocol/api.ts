@@ -126,8 +126,8 @@ export const SignInResponse = z.object({ token: z.string(), expiresAt: time });
 export type SignInResponse = Body<typeof SignInResponse>;
 
 /**
- * What the service remembers of an account's newest backup of its messages, which itself is elsewhere: its number, and what the account
- * sealed about it for its own devices.
+ * What the service remembers of an account's newest backup of its messages, which itself is elsewhere: its number, the time at which it
+ * was saved in milliseconds since the Unix epoch, and what the account sealed about it for its own devices.
  */
 export const BackupMark = z.object({
   number: z.number().int().min(1),

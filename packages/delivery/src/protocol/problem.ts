@@ -16,7 +16,7 @@ export const PROBLEMS = {
   ],
   "clock-skew": [
     401,
-    "The clocks differ too much, by which was signed when, or when a device is revoked. Carries `now`, the service's, in milliseconds.",
+    "The clocks differ too much, by which was signed when, when a device is revoked, or when a backup was saved. Carries `now`, the service's, in milliseconds.",
   ],
   "not-allowed": [403, "It is understood, and not this device's to do."],
   "account-disabled": [403, "The operator has disabled the account of the device that signs in."],

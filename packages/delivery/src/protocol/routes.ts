@@ -239,7 +239,7 @@ export const ROUTES = {
     signIn: true,
     body: { schema: BackupMark, limit: 1024 },
     answer: { status: 204 },
-    problems: ["backup-older"],
+    problems: ["backup-older", "clock-skew"],
   },
   setContactRule: {
     method: "PUT",

@@ -54,6 +54,8 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   "backup-damaged":
     "This copy isn't whole, or was changed since it was saved. Nothing of it was brought here.",
   "backup-older": "You have saved a newer copy since. Nothing of this one was brought here.",
+  "backup-unsure":
+    "Whether this is your newest copy can't be told: somebody without your words noted one. Nothing of this one was brought here.",
   cancelled: "Cancelled.",
   internal: "Something went wrong here. Please try again; if it stays so, reload the page.",
 };

@@ -124,13 +124,13 @@ export function BringMessages(): JSX.Element {
               <Bar label="Bringing them here…" progress={progress} />
             </Actions>
           </Form>
-          {task.code.value === "backup-older" && (
+          {(task.code.value === "backup-older" || task.code.value === "backup-unsure") && (
             <section class="older-copy" aria-label="An older copy">
               <p>
-                If the newer one is lost, bring this one: what was written after it will be missing.
+                If you have no newer one, bring this one: what was written after it will be missing.
               </p>
               <button type="button" class="button" onClick={() => task.run(() => bring(true))}>
-                Bring the older copy
+                Bring this copy
               </button>
             </section>
           )}

@@ -46,7 +46,7 @@ describe("a copy of one's messages", () => {
     await page.evaluate(() => globalThis.demo.failNext("restoreBackup", "backup-older"));
     await copyOf(page, "Bring my messages here", "Bring them here");
     await page.getByText("You have saved a newer copy since").waitFor();
-    await page.getByRole("button", { name: "Bring the older copy" }).click();
+    await page.getByRole("button", { name: "Bring this copy" }).click();
     await page.getByText("with 1204 messages in 5 conversations").waitFor();
     const asked = await page.evaluate(() =>
       globalThis.demo.calls.flatMap(([method, , , options]) =>
