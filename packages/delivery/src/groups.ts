@@ -55,7 +55,12 @@ export function createGroups(service: {
     if (!(await store.giveUpGroup(params.groupId, device.device))) throw notFound();
   }
 
-  async function log({ session, params, request }: Call<"log">): Promise<AnswerOf<"log">> {
+  async function log({
+    session,
+    params,
+    request,
+    stillSignedIn,
+  }: Call<"log">): Promise<AnswerOf<"log">> {
     const { groupId, after = 0, limit = LIMITS.logPage, wait: seconds } = params;
     const { device } = session.device;
     const page = {
@@ -64,7 +69,7 @@ export function createGroups(service: {
       bytes: limits.pageBytes,
     };
     return longPolls.until(
-      { on: { groupId, after }, session, seconds, signal: request.signal },
+      { on: { groupId, after }, session, stillSignedIn, seconds, signal: request.signal },
       async () => {
         const read = await store.log(groupId, device, page);
         if (read === undefined) throw notFound();

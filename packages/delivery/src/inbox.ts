@@ -19,12 +19,17 @@ export function createInbox(service: {
 }): Handlers<"inbox" | "acknowledge"> {
   const { store, limits, longPolls } = service;
 
-  async function inbox({ session, params, request }: Call<"inbox">): Promise<AnswerOf<"inbox">> {
+  async function inbox({
+    session,
+    params,
+    request,
+    stillSignedIn,
+  }: Call<"inbox">): Promise<AnswerOf<"inbox">> {
     const { after = 0, wait: seconds } = params;
     const { device } = session.device;
     const page = { after, limit: PAGE, bytes: limits.pageBytes };
     const entries = await longPolls.until(
-      { on: "inbox", session, seconds, signal: request.signal },
+      { on: "inbox", session, stillSignedIn, seconds, signal: request.signal },
       () => store.inbox(device, page),
       ({ length }) => length > 0,
     );

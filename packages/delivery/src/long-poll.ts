@@ -22,6 +22,8 @@ export interface LongPolls {
       /** A group's log behind a place in it, or the inbox of the device. */
       readonly on: { readonly groupId: Bytes; readonly after: number } | "inbox";
       readonly session: Session;
+      /** Throws `Refusal` where the session is over. */
+      readonly stillSignedIn: () => Promise<void>;
       /** Nothing, or 0: it is read once. */
       readonly seconds: number | undefined;
       readonly signal: AbortSignal;
@@ -39,6 +41,8 @@ interface Waiting {
   readonly after: number;
   /** Whether something was rung since it read. */
   rung: boolean;
+  /** Whether its session may be over, and the word of that lost. */
+  isDoubted: boolean;
   end: "over" | "signed-out" | undefined;
   wake: () => void;
 }
@@ -80,7 +84,14 @@ export function createLongPolls(service: {
       });
     }
     if (heard.type === "inbox") for (const device of heard.devices) ring(inboxKey(device), look);
-    if (heard.type === "all") for (const key of waiting.keys()) ring(key, look);
+    if (heard.type === "all") {
+      for (const key of waiting.keys()) {
+        ring(key, (one) => {
+          look(one);
+          one.isDoubted = true;
+        });
+      }
+    }
     if (heard.type === "revoked") {
       const devices = new Set(heard.devices);
       signOut(({ device }) => devices.has(device.device));
@@ -116,10 +127,17 @@ export function createLongPolls(service: {
   }
 
   return {
-    async until({ on, session, seconds = 0, signal }, read, isEnough) {
+    async until({ on, session, stillSignedIn, seconds = 0, signal }, read, isEnough) {
       if (seconds === 0 || closed) return read();
       const after = on === "inbox" ? 0 : on.after;
-      const one: Waiting = { session, after, rung: false, end: undefined, wake: () => undefined };
+      const one: Waiting = {
+        session,
+        after,
+        rung: false,
+        isDoubted: false,
+        end: undefined,
+        wake: () => undefined,
+      };
       const key = on === "inbox" ? inboxKey(session.device.device) : groupKey(on.groupId);
       const over = (): void => {
         one.end ??= "over";
@@ -140,6 +158,10 @@ export function createLongPolls(service: {
           });
           if (one.end === "signed-out") throw new Refusal("not-signed-in", "sign in first");
           if (signal.aborted) return answer;
+          if (one.isDoubted) {
+            one.isDoubted = false;
+            await stillSignedIn();
+          }
         }
       } finally {
         clearTimeout(timer);

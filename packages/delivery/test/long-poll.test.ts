@@ -1,4 +1,5 @@
 import { request as httpRequest } from "node:http";
+import { localDoorbell } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
 import { expect, it } from "vitest";
@@ -180,6 +181,18 @@ it("a session that ends ends its waiting", async () => {
   await eventually(() => waiting() === 1);
   await call(world, "DELETE", "/v1/sessions", { token: ada.token });
   expect((await one).problem.code).toBe("not-signed-in");
+  await world.close();
+});
+
+it("a session that ended without a word of it ends its waiting when everything is looked at", async () => {
+  const doorbell = localDoorbell();
+  const { world, ada, group, waiting } = await worldOf({ doorbell });
+  const answer = read(world, ada, group, "wait=30");
+  await eventually(() => waiting() > 0);
+  // By a command beside a service on SQLite, which rings for everything.
+  await world.store.setDisabled(ada.person.accountId, Date.now());
+  doorbell.ring({ type: "all" });
+  expect((await answer).problem.code).toBe("not-signed-in");
   await world.close();
 });
 
