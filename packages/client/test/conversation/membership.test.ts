@@ -217,7 +217,8 @@ describe("removing", () => {
     const groupId = fromHex(id);
     const group = await loadGroup(context, { groupId, signer });
     const database = new DatabaseSync(join(world.folder, "service.db"), { readOnly: true });
-    const log = database.prepare("SELECT message FROM log WHERE group_id = ? ORDER BY seq");
+    const log = database.prepare(`SELECT message FROM log JOIN groups ON number = group_number
+      WHERE group_id = ? ORDER BY seq`);
     const plaintexts: string[] = [];
     const refused: string[] = [];
     for (const { message } of log.all(groupId)) {

@@ -603,10 +603,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
       tests: [
         [HOSTILE, "replays a message: shown once, and told"],
         [HOSTILE, "replays a message of one's own: told as that, and one may go on"],
-        [
-          "delivery:store/contract",
-          "take no bytes twice, also where who sends them can't read the first",
-        ],
+        ["delivery:store/contract", "give a message one place, whoever sends it and however late"],
       ],
     },
     {
