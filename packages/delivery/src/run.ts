@@ -44,10 +44,11 @@ export async function readTls({
   certFile,
   keyFile,
 }: NonNullable<Configuration["tls"]>): Promise<Tls> {
-  const [cert, key] = await Promise.all([
-    explained(`tls.certFile: ${certFile} can't be read`, () => readFile(certFile, "utf8")),
-    explained(`tls.keyFile: ${keyFile} can't be read`, () => readFile(keyFile, "utf8")),
-  ]);
+  const read = (setting: string, file: string): Promise<string> =>
+    explained(`tls.${setting}: ${file} can't be read`, () => readFile(file, "utf8"));
+  // One after the other: where both can't be read, the same is said each time.
+  const cert = await read("certFile", certFile);
+  const key = await read("keyFile", keyFile);
   const certificate = parsed(`tls.certFile: ${certFile} is no certificate in PEM`, () => {
     return new X509Certificate(cert);
   });
