@@ -77,9 +77,43 @@ function Messages(): JSX.Element {
   );
 }
 
-/** While a choice is kept no other is made. Disabled, it would lose the focus. */
-function stayIfRunning(event: Event, task: Task): void {
-  if (task.running.value) event.preventDefault();
+function Choice({
+  type,
+  name,
+  checked,
+  label,
+  hint,
+  task,
+  onChoose,
+}: {
+  readonly type: "radio" | "checkbox";
+  /** Of those of which one is chosen. */
+  readonly name?: string;
+  readonly checked: boolean;
+  readonly label: string;
+  readonly hint: string;
+  /** Keeps the choice. */
+  readonly task: Task;
+  readonly onChoose: () => Promise<void>;
+}): JSX.Element {
+  return (
+    <label class="choice">
+      <input
+        type={type}
+        name={name}
+        checked={checked}
+        // While a choice is kept no other is made. Disabled, it would lose the focus.
+        onClick={(event) => {
+          if (task.running.value) event.preventDefault();
+        }}
+        onChange={() => task.run(onChoose)}
+      />
+      <span>
+        {label}
+        <span class="hint">{hint}</span>
+      </span>
+    </label>
+  );
 }
 
 const RULES = [
@@ -113,29 +147,24 @@ function Rule({
     <fieldset class="settings-part" aria-describedby={`${id}-always`}>
       <legend>Who may write to me first</legend>
       {RULES.map(([one, label, hint]) => (
-        <label key={one} class="choice">
-          <input
-            type="radio"
-            name={id}
-            checked={shown === one}
-            onClick={(event) => stayIfRunning(event, task)}
-            onChange={() =>
-              task.run(async () => {
-                wanted.value = one;
-                try {
-                  await messenger.setContactRule(one);
-                  book.value = { ...loaded, rule: one };
-                } finally {
-                  wanted.value = undefined;
-                }
-              })
+        <Choice
+          key={one}
+          type="radio"
+          name={id}
+          checked={shown === one}
+          label={label}
+          hint={hint}
+          task={task}
+          onChoose={async () => {
+            wanted.value = one;
+            try {
+              await messenger.setContactRule(one);
+              book.value = { ...loaded, rule: one };
+            } finally {
+              wanted.value = undefined;
             }
-          />
-          <span>
-            {label}
-            <span class="hint">{hint}</span>
-          </span>
-        </label>
+          }}
+        />
       ))}
       <p class="hint" id={`${id}-always`}>
         People you share a conversation with, or have asked yourself, can add you either way. Links
@@ -193,28 +222,23 @@ function Told(): JSX.Element {
     <fieldset class="settings-part">
       <legend>What others are told</legend>
       {SIGNALS.map(([what, label, hint]) => (
-        <label key={what} class="choice">
-          <input
-            type="checkbox"
-            checked={settings[what]}
-            onClick={(event) => stayIfRunning(event, task)}
-            onChange={() =>
-              task.run(async () => {
-                const next = { ...settings, [what]: !settings[what] };
-                wanted.value = next;
-                try {
-                  await messenger.setSignalSettings(next);
-                } finally {
-                  wanted.value = undefined;
-                }
-              })
+        <Choice
+          key={what}
+          type="checkbox"
+          checked={settings[what]}
+          label={label}
+          hint={hint}
+          task={task}
+          onChoose={async () => {
+            const next = { ...settings, [what]: !settings[what] };
+            wanted.value = next;
+            try {
+              await messenger.setSignalSettings(next);
+            } finally {
+              wanted.value = undefined;
             }
-          />
-          <span>
-            {label}
-            <span class="hint">{hint}</span>
-          </span>
-        </label>
+          }}
+        />
       ))}
       <p class="hint">
         It is encrypted as messages are, and nobody stores it but those who are told. Who doesn't
