@@ -81,13 +81,16 @@ export async function sealSignal(
   const salt = crypto.random(32);
   // At once, so that it is of the epoch that is named.
   const key = group.exportSecret(LABEL, salt, KEY_LENGTH);
-  const signature = await leafKey.sign(
-    encode(SignalTBS, { label: LABEL, groupId, epoch, ...signal }),
-  );
-  const plaintext = encode(SignedSignal, { ...signal, signature });
-  const ciphertext = await crypto.seal(AEAD, key, NONCE, encode(uint64, epoch), plaintext);
-  key.fill(0);
-  return encode(SealedSignal, { epoch, salt, ciphertext });
+  try {
+    const signature = await leafKey.sign(
+      encode(SignalTBS, { label: LABEL, groupId, epoch, ...signal }),
+    );
+    const plaintext = encode(SignedSignal, { ...signal, signature });
+    const ciphertext = await crypto.seal(AEAD, key, NONCE, encode(uint64, epoch), plaintext);
+    return encode(SealedSignal, { epoch, salt, ciphertext });
+  } finally {
+    key.fill(0);
+  }
 }
 
 /** Undefined for what is no signal of this epoch by the leaf that it names. Throws `MlsError` with `removed`. */
