@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "./bytes.ts";
 import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
 import { inviteHash, type RegistrationRule } from "./invites.ts";
@@ -24,8 +25,7 @@ import {
   sha256,
 } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
-import { notFound, Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { clockSkew, notFound, Refusal } from "./refusal.ts";
 import { nonceOf, type Sessions } from "./sessions.ts";
 import type { Account, ContactRule, Store } from "./store/store.ts";
 
@@ -114,9 +114,7 @@ export function createAccounts(service: {
     const at = now();
     const latest = BigInt(Math.floor(at / 1000) + SIGN_IN_WINDOW);
     if (devices.every(({ revokedAt }) => revokedAt <= latest)) return;
-    throw new Refusal("clock-skew", "a device is said to be revoked at a time to come", {
-      members: { now: at },
-    });
+    throw clockSkew("a device is said to be revoked at a time to come", at);
   }
 
   async function register({ address, body }: Call<"register">): Promise<SignInResponse> {

@@ -6,7 +6,7 @@
 
 import type { Call, Handlers } from "./call.ts";
 import { type BackupMarkResponse, SIGN_IN_WINDOW } from "./protocol/index.ts";
-import { Refusal } from "./refusal.ts";
+import { clockSkew, Refusal } from "./refusal.ts";
 import type { Store } from "./store/store.ts";
 
 export function createBackupMarks({
@@ -26,9 +26,7 @@ export function createBackupMarks({
     const mark = await body();
     // Whoever has a device for a while could otherwise note a number that no later backup gets past.
     if (mark.number > now() + SIGN_IN_WINDOW * 1000) {
-      throw new Refusal("clock-skew", "the backup is said to be of a time to come", {
-        members: { now: now() },
-      });
+      throw clockSkew("the backup is said to be of a time to come", now());
     }
     if ((await store.setBackupMark(accountId, mark)) === "set") return;
     const held = await store.backupMark(accountId);

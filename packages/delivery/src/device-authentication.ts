@@ -5,9 +5,9 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { AuthenticationService, Credential } from "@conclave/mls/public-group";
+import { sameBytes } from "./bytes.ts";
 import { accountIdOf, decodeDeviceIdentity, mayEnter } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 
 /** Whether the credential names just this device, with its account and its key. */

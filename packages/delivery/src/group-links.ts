@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { CommitSummary, Extension } from "@conclave/mls/public-group";
+import { sameBytes } from "./bytes.ts";
 import {
   type BodyOf,
   bytesToText,
@@ -14,7 +15,6 @@ import {
   linksOf,
 } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, StoredLink } from "./store/store.ts";
 
 /** Seconds since the Unix epoch, beyond what a clock can show: there it makes no difference when a link ends. */

@@ -17,6 +17,7 @@ import {
   readMessage,
   readWelcome,
 } from "@conclave/mls/public-group";
+import { sameBytes } from "./bytes.ts";
 import type { Call, Handlers } from "./call.ts";
 import { checkMayEnter } from "./device-authentication.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -39,7 +40,6 @@ import {
 import { createRateLimiter, type Rate } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { notFound, Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import { sha256 } from "./sha256.ts";
 import type { ListedDevice, Store, StoredGroup } from "./store/store.ts";
 import { createTurns } from "./turns.ts";

@@ -10,6 +10,7 @@ import {
   type PublicContext,
   validateKeyPackage,
 } from "@conclave/mls/public-group";
+import { sameBytes } from "./bytes.ts";
 import type { Call, Handlers } from "./call.ts";
 import { isCredentialOf } from "./device-authentication.ts";
 import type { Doorbell } from "./doorbell.ts";
@@ -18,7 +19,6 @@ import { byTheRules } from "./mls-rules.ts";
 import { type AnswerOf, bytesToText, type KeyPackageCount, LIMITS } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type {
   ClaimedKeyPackage,
   ContactRule,

@@ -5,11 +5,11 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "./bytes.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesToText } from "./protocol/index.ts";
 import { Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type { Session } from "./sessions.ts";
 
 export interface LongPolls {

@@ -3,9 +3,9 @@
  * @module
  */
 
-import type { Bytes } from "@conclave/mls/codec";
 import pg from "pg";
 import { z } from "zod";
+import { keyOf } from "./bytes.ts";
 import { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 import { bytes, toJson } from "./protocol/index.ts";
 import { hostsOf, withSettings } from "./store/postgres-database.ts";
@@ -240,7 +240,6 @@ function payloads(rings: readonly Ring[]): string[] {
 /** Of a group whose log only grew several times, the last ring says it all. */
 function newest(rings: readonly Ring[]): Ring[] {
   const last = new Map<string, Ring>();
-  const keyOf = (groupId: Bytes): string => Buffer.from(groupId).toString("latin1");
   const isGrowth = (ring: Ring): ring is Extract<Ring, { type: "group" }> =>
     ring.type === "group" && ring.joined.length + ring.left.length === 0;
   for (const ring of rings) {

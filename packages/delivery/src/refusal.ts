@@ -33,6 +33,11 @@ export function notFound(): Refusal {
   return new Refusal("not-found", "there is nothing here");
 }
 
+/** `now`: the service's clock, in milliseconds. */
+export function clockSkew(title: string, now: number): Refusal {
+  return new Refusal("clock-skew", title, { members: { now } });
+}
+
 export function problemResponse({ code, message, members, headers }: Refusal): Response {
   const [status] = PROBLEMS[code];
   const problem = {

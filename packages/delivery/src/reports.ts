@@ -12,13 +12,13 @@ import {
   PublicGroup,
   validateKeyPackage,
 } from "@conclave/mls/public-group";
+import { sameBytes } from "./bytes.ts";
 import type { Handlers } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesToText, type LogEntry, openReport, sha256 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type { ListedDevice, Store } from "./store/store.ts";
 import { createTurns } from "./turns.ts";
 

@@ -5,6 +5,7 @@
 
 import { hash } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "./bytes.ts";
 import { type Call, type Handlers, readStructure } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
@@ -19,8 +20,7 @@ import {
   verifySignIn,
 } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
-import { Refusal } from "./refusal.ts";
-import { sameBytes } from "./same-bytes.ts";
+import { clockSkew, Refusal } from "./refusal.ts";
 import type { ListedDevice, Nonce, Store } from "./store/store.ts";
 
 export interface Session {
@@ -83,9 +83,7 @@ export function createSessions(service: {
     const seconds = BigInt(Math.floor(now() / 1000));
     const window = BigInt(SIGN_IN_WINDOW);
     if (issuedAt > seconds + window || issuedAt < seconds - window) {
-      throw new Refusal("clock-skew", "the clocks of device and service differ too much", {
-        members: { now: now() },
-      });
+      throw clockSkew("the clocks of device and service differ too much", now());
     }
     if (service !== publicOrigin) throw new Refusal("invalid-signature", "the proof does not hold");
   }

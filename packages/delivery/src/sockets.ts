@@ -8,6 +8,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { sameBytes } from "./bytes.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
@@ -15,7 +16,6 @@ import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 import { createRooms, type Listener } from "./rooms.ts";
-import { sameBytes } from "./same-bytes.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
 import { createTails, type Run } from "./tails.ts";

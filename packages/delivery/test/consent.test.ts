@@ -1,7 +1,7 @@
 import { bytesToText, ContactRequestsResponse, openDeviceList } from "@conclave/delivery/protocol";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sameBytes } from "../src/same-bytes.ts";
+import { sameBytes } from "../src/bytes.ts";
 import { listenReady } from "./listener.ts";
 import {
   addAll,

@@ -9,12 +9,12 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
 import { addressKey } from "../rate-limit.ts";
 import { notFound, Refusal } from "../refusal.ts";
-import { sameBytes } from "../same-bytes.ts";
 import { sha256 } from "../sha256.ts";
 import { BrokenOff } from "../slow-readers.ts";
 import type { BlobPart, ListedDevice, Store, StoredBlob } from "../store/store.ts";

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import { openBeside, type StoreBeside } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { normalizeName } from "../protocol/index.ts";
@@ -172,7 +173,7 @@ async function show(world: World, store: Store, account: Account, json: boolean)
   const blobs = await blobsOf(store, accountId, now);
   const devices = listed.map(({ deviceId, revokedAt }) => ({
     id: hex(deviceId),
-    sessions: sessions.filter((one) => Buffer.compare(one.deviceId, deviceId) === 0).length,
+    sessions: sessions.filter((one) => sameBytes(one.deviceId, deviceId)).length,
     ...(revokedAt !== 0n && { revokedAt: timeText(Number(revokedAt) * 1000) }),
   }));
   if (json) {

@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { keyOf, sameBytes } from "../bytes.ts";
 import { type Device, nameKey } from "../protocol/index.ts";
 import { spendInvite } from "./postgres-admission.ts";
 import type { Database, Queries } from "./postgres-database.ts";
@@ -22,14 +23,6 @@ import {
 import type { AccountStore } from "./store.ts";
 import { Undo } from "./undo.ts";
 
-function textOf(bytes: Bytes): string {
-  return Buffer.from(bytes).toString("latin1");
-}
-
-function same(a: Bytes, b: Bytes): boolean {
-  return Buffer.compare(a, b) === 0;
-}
-
 /** Lists the devices, and answers with their numbers; undoes all if the key of one is another device's. */
 async function list(
   tx: Queries,
@@ -41,9 +34,9 @@ async function list(
     devices.map(({ signatureKey }) => signatureKey),
   );
   const mayHold = (device: Device, holder: DeviceRow): boolean =>
-    !same(holder.signature_key, device.signatureKey) ||
-    (same(holder.account_id, accountId) && same(holder.device_id, device.deviceId));
-  const keys = new Set(devices.map(({ signatureKey }) => textOf(signatureKey)));
+    !sameBytes(holder.signature_key, device.signatureKey) ||
+    (sameBytes(holder.account_id, accountId) && sameBytes(holder.device_id, device.deviceId));
+  const keys = new Set(devices.map(({ signatureKey }) => keyOf(signatureKey)));
   if (
     keys.size < devices.length ||
     !holders.every((holder) => devices.every((device) => mayHold(device, holder)))
@@ -128,7 +121,7 @@ export function postgresAccounts(db: Database): AccountStore {
             accountId,
           );
           if (held === undefined) return "name-taken";
-          return same(held.registration, registration) ? "again" : "account-exists";
+          return sameBytes(held.registration, registration) ? "again" : "account-exists";
         }
         if (account.invite !== undefined) await spendInvite(tx, account.invite);
         await tx.all(
@@ -184,8 +177,8 @@ export function postgresAccounts(db: Database): AccountStore {
         `${LISTED} WHERE signature_key = ANY($1::bytea[])`,
         keys,
       );
-      const byKey = new Map(rows.map((row) => [textOf(row.signature_key), toDevice(row)]));
-      return keys.map((key) => byKey.get(textOf(key)));
+      const byKey = new Map(rows.map((row) => [keyOf(row.signature_key), toDevice(row)]));
+      return keys.map((key) => byKey.get(keyOf(key)));
     },
 
     async startSession({ device, signInKey, nonce, instance, tokenHash, expiresAt, now }) {
@@ -276,8 +269,8 @@ export function postgresAccounts(db: Database): AccountStore {
         tokenHashes,
         now,
       );
-      const live = new Set(rows.map((row) => textOf(row.token_hash)));
-      return tokenHashes.map((tokenHash) => live.has(textOf(tokenHash)));
+      const live = new Set(rows.map((row) => keyOf(row.token_hash)));
+      return tokenHashes.map((tokenHash) => live.has(keyOf(tokenHash)));
     },
 
     async sessionsOf(accountId, now) {

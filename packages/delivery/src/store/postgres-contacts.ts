@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import { nameKey } from "../protocol/index.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { type AccountRow, toAccount } from "./rows.ts";
@@ -63,7 +64,7 @@ export function postgresContacts(db: Database): ContactStore {
         accountId,
       );
       if (row === undefined || seen === undefined) return undefined;
-      if (Buffer.compare(accountId, caller) === 0) return { account: toAccount(row), known: true };
+      if (sameBytes(accountId, caller)) return { account: toAccount(row), known: true };
       if (seen.theirs === "blocked") return undefined;
       const known = seen.theirs === "allowed" || seen.asked_at !== null || seen.shared;
       if (!known && (row.contact ?? rule) !== "open") return undefined;
@@ -89,7 +90,7 @@ export function postgresContacts(db: Database): ContactStore {
       return db.transaction(async (tx): Promise<readonly number[]> => {
         await tx.all("UPDATE accounts SET asked_at = $2 WHERE account_id = $1", from, now);
         const row = await named(tx, target);
-        if (row === undefined || Buffer.compare(row.account_id, from) === 0) return [];
+        if (row === undefined || sameBytes(row.account_id, from)) return [];
         const { account_id: accountId } = row;
         await tx.all(
           `DELETE FROM contacts WHERE account_id = $1

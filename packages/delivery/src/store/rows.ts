@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import type { Device, Instance, LogEntry } from "../protocol/index.ts";
 import type { Account, InviteRefusal, ListedDevice, StoredBlob, StoredInvite } from "./store.ts";
 
@@ -20,7 +21,7 @@ export function placeOf(
 ): "same" | "next" | "in-use" {
   if (instance === undefined) return held === null ? "same" : "in-use";
   const { id, succeeds, takeOver } = instance;
-  const isHeld = (one: Bytes): boolean => held !== null && Buffer.compare(one, held) === 0;
+  const isHeld = (one: Bytes): boolean => held !== null && sameBytes(one, held);
   if (isHeld(id)) return "same";
   return held === null || takeOver || succeeds.some(isHeld) ? "next" : "in-use";
 }

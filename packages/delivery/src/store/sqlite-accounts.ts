@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import { type Device, nameKey } from "../protocol/index.ts";
 import {
   type AccountRow,
@@ -30,8 +31,7 @@ function listDevice(db: Database, accountId: Bytes, device: Device): number {
   );
   const own =
     holder === undefined ||
-    (Buffer.compare(holder.account_id, accountId) === 0 &&
-      Buffer.compare(holder.device_id, device.deviceId) === 0);
+    (sameBytes(holder.account_id, accountId) && sameBytes(holder.device_id, device.deviceId));
   if (!own) throw new Undo("key-in-use");
   const row = db.one<{ device: number }>(
     `INSERT INTO devices (account_id, device_id, signature_key, sign_in_key, revoked_at)
@@ -83,7 +83,7 @@ export function sqliteAccounts(db: Database): AccountStore {
       return db.transaction(() => {
         const held = db.one<AccountRow>("SELECT * FROM accounts WHERE account_id = ?", accountId);
         if (held !== undefined) {
-          const same = Buffer.compare(held.registration, registration) === 0;
+          const same = sameBytes(held.registration, registration);
           return same ? "registered" : "account-exists";
         }
         const key = nameKey(name);

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { keyOf } from "../bytes.ts";
 import type { Database } from "./sqlite-database.ts";
-import { type HeldLogs, keyOf } from "./sqlite-held-logs.ts";
+import type { HeldLogs } from "./sqlite-held-logs.ts";
 import { findMessage, insertEntries, type NewEntry } from "./sqlite-log.ts";
 import { type AppendMessage, type GroupStore, StoreUnavailable } from "./store.ts";
 

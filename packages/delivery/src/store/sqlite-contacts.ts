@@ -4,6 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import { type AccountRow, toAccount } from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { AccountName, Contact, ContactRule, ContactStore } from "./store.ts";
@@ -69,7 +70,7 @@ export function sqliteContacts(db: Database): ContactStore {
       const asked = stateOf(caller, accountId)?.asked_at ?? null;
       const shared = together(caller, accountId);
       if (row === undefined) return undefined;
-      if (Buffer.compare(accountId, caller) === 0) return { account: toAccount(row), known: true };
+      if (sameBytes(accountId, caller)) return { account: toAccount(row), known: true };
       if (theirs === "blocked") return undefined;
       const known = theirs === "allowed" || asked !== null || shared;
       if (!known && (row.contact ?? rule) !== "open") return undefined;
@@ -95,7 +96,7 @@ export function sqliteContacts(db: Database): ContactStore {
       return db.transaction((): readonly number[] => {
         db.run("UPDATE accounts SET asked_at = ? WHERE account_id = ?", now, from);
         const row = named(target);
-        if (row === undefined || Buffer.compare(row.account_id, from) === 0) return [];
+        if (row === undefined || sameBytes(row.account_id, from)) return [];
         const { account_id: accountId } = row;
         db.run(
           `DELETE FROM contacts WHERE account_id = ?

@@ -8,6 +8,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
 import { endOf, groupRow, leafOf, NEWEST_OF_EPOCH } from "./sqlite-log.ts";
@@ -45,11 +46,6 @@ const TRIGGERS = [
     "(SELECT group_id FROM groups WHERE number = OLD.group_number)",
   ],
 ] as const;
-
-/** Of a group by its id, and of a message by its hash. */
-export function keyOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-}
 
 export class HeldLogs {
   readonly #db: Database;

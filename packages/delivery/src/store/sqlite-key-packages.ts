@@ -4,8 +4,8 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { sameBytes } from "../bytes.ts";
 import type { KeyPackageCount } from "../protocol/index.ts";
-import { sameBytes } from "../same-bytes.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { ClaimedKeyPackage, KeyPackageStore, StoredKeyPackage } from "./store.ts";
 import { Undo } from "./undo.ts";

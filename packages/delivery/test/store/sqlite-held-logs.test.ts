@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { type AppendCommit, type GroupStore, openSqliteStore } from "@conclave/delivery";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { keyOf } from "../../src/bytes.ts";
 import { Database } from "../../src/store/sqlite-database.ts";
 import { sqliteGroups } from "../../src/store/sqlite-groups.ts";
-import { HeldLogs, keyOf } from "../../src/store/sqlite-held-logs.ts";
+import { HeldLogs } from "../../src/store/sqlite-held-logs.ts";
 import { sqliteUpkeep } from "../../src/store/sqlite-upkeep.ts";
 import { type Bytes, random } from "../world.ts";
 
