@@ -10,6 +10,7 @@ import { StoreUnavailable } from "../store/store.ts";
 import { inWords, reasonOf } from "../system-error.ts";
 import { accounts } from "./accounts.ts";
 import { type Command, type ExitCode, UsageError, type World } from "./command.ts";
+import { copy } from "./copy.ts";
 import { backup, migrate, restore } from "./database.ts";
 import { invite } from "./invite.ts";
 import { serve } from "./serve.ts";
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, readonly [summary: string, command: Comm
   migrate: ["makes the database, or brings it up to date", migrate],
   backup: ["copies the database while the service runs (SQLite)", backup],
   restore: ["puts a copy in its place", restore],
+  copy: ["takes everything from SQLite to PostgreSQL, or back", copy],
   invite: ["makes codes for new accounts, lists and revokes them", invite],
   accounts: ["lists, shows, disables, enables and deletes accounts", accounts],
 };

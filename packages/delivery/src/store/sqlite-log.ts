@@ -20,7 +20,11 @@ export interface GroupRow {
 }
 
 /** As the column `kind` says it. */
-const KINDS = ["application", "commit", "proposal"] as const satisfies readonly LogEntry["kind"][];
+export const KINDS = [
+  "application",
+  "commit",
+  "proposal",
+] as const satisfies readonly LogEntry["kind"][];
 
 /** Whether a device may read an entry of a group, by the device, the group's id, and `log`. */
 export const READABLE = `EXISTS (SELECT 1 FROM members WHERE device = ? AND group_id = ?

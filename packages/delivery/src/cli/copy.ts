@@ -1,0 +1,166 @@
+/**
+ * `conclave-delivery copy`: everything from one database to another of the other kind, while no service runs on either.
+ * @module
+ */
+
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Configuration, withoutSecrets } from "../config.ts";
+import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
+import { OperatorError } from "../operator-error.ts";
+import { type Contents, copyContents, firstTaken, type Progress } from "../store/contents.ts";
+import { withPostgresContents } from "../store/postgres-contents.ts";
+import { withSqliteContents } from "../store/sqlite-contents.ts";
+import { lockSqliteFile } from "../store/sqlite-file.ts";
+import { StoreUnavailable } from "../store/store.ts";
+import { explained } from "../system-error.ts";
+import {
+  CONFIG_OPTION,
+  type Command,
+  configurationOf,
+  expectArguments,
+  parseCommand,
+  UsageError,
+  type World,
+} from "./command.ts";
+
+/** How often is said how far it is, in milliseconds. */
+const SAYING = 2000;
+
+export const copy: Command = {
+  help: `Usage: conclave-delivery copy --from URL [--json] [--config FILE]
+
+Takes everything from the database at URL into the one of the configuration, which has to be empty and of the other kind:
+from SQLite to PostgreSQL, or back. No service may run on either. It is done in one transaction, which ends when both sides were
+read again and every value is the same: whatever fails, nothing was copied. What is copied stays as it is.
+Devices go on as if nothing had been; attachments are in files, or in S3, and stay there.
+
+  --from URL     sqlite:PATH, or postgres://USER@HOST/NAME (the password in PGPASSWORD, so that no list of processes shows it)
+  --json         for programs
+${CONFIG_OPTION}`,
+  async run(world) {
+    const { flags, values, config, rest } = parseCommand(world.args, ["json"], ["from"]);
+    expectArguments(rest);
+    const { from } = values;
+    if (from === undefined) throw new UsageError("--from URL is missing: where is all that now?");
+    if (!/^(sqlite:.|postgres(ql)?:\/\/)/.test(from)) {
+      throw new UsageError("--from has to be sqlite:PATH or postgres://…");
+    }
+    const configuration = await configurationOf(world, config);
+    const to = configuration.database.url;
+    if ((sqlitePath(from) === undefined) === (sqlitePath(to) === undefined)) {
+      throw new UsageError(SAME_KIND[sqlitePath(to) === undefined ? "postgres" : "sqlite"]);
+    }
+    const counts = await copyAll(world, from, to);
+    say(world, { configuration, from, counts, json: flags.has("json") });
+    return 0;
+  },
+};
+
+const SAME_KIND = {
+  sqlite: "both are SQLite: copy the file with `backup`, or move it while no service runs",
+  postgres: "both are PostgreSQL: take pg_dump and pg_restore",
+} as const;
+
+/** Throws what stands in the way, and says beside that nothing was copied. */
+async function copyAll(
+  world: World,
+  from: string,
+  to: string,
+): Promise<Readonly<Record<string, number>>> {
+  if ((await databaseVersion(from)) === undefined) {
+    throw new OperatorError(`there is no database at ${withoutSecrets(from)}`);
+  }
+  let compared = false;
+  try {
+    return await within(from, (source) =>
+      within(to, async (target) => {
+        const taken = await firstTaken(target);
+        if (taken !== undefined) {
+          throw new OperatorError(
+            `${withoutSecrets(to)} is not empty (it has ${taken}): a copy needs a database of its own`,
+          );
+        }
+        const counts = await copyContents(source, target, follow(world));
+        compared = true;
+        return counts;
+      }),
+    );
+  } catch (error) {
+    world.complain(
+      compared
+        ? `conclave-delivery: the copy was whole when its last step failed: ask again, and if ${withoutSecrets(to)} is not empty all is there\n`
+        : `conclave-delivery: nothing was copied, ${withoutSecrets(to)} is as it was\n`,
+    );
+    // One of the two is SQLite: its errors are the only ones with such a code.
+    const [sqlite, postgres] = sqlitePath(from) === undefined ? [to, from] : [from, to];
+    return reached(error instanceof StoreUnavailable ? postgres : sqlite, () => {
+      throw error;
+    });
+  }
+}
+
+/** Brings the database up to date, or makes it, and keeps everybody else from writing to it meanwhile. */
+async function within<T>(url: string, work: (contents: Contents) => Promise<T>): Promise<T> {
+  const path = sqlitePath(url);
+  if (path === undefined) {
+    await (await openDatabase(url)).close();
+    return withPostgresContents(url, work);
+  }
+  await explained(`${dirname(path)} can't be made`, () =>
+    mkdir(dirname(path), { recursive: true, mode: 0o700 }),
+  );
+  const lock = await reached(url, () => lockSqliteFile(path));
+  try {
+    await (await openDatabase(url)).close();
+    return await withSqliteContents(path, work);
+  } finally {
+    lock.close();
+  }
+}
+
+/** Says now and then how far it is; throws once a signal asked for an end. */
+function follow(world: World): (progress: Progress) => void {
+  let said = world.now();
+  let stopped: string | undefined;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    world.onSignal(signal, () => {
+      stopped = signal;
+    });
+  }
+  return ({ table, rows, what }) => {
+    if (stopped !== undefined) throw new OperatorError(`it was stopped by ${stopped}`);
+    if (world.now() - said < SAYING) return;
+    said = world.now();
+    world.complain(`${table}: ${rows} rows ${what}\n`);
+  };
+}
+
+function say(
+  world: World,
+  {
+    configuration: { database, blobs, data },
+    from,
+    counts,
+    json,
+  }: {
+    readonly configuration: Configuration;
+    readonly from: string;
+    readonly counts: Readonly<Record<string, number>>;
+    readonly json: boolean;
+  },
+): void {
+  const [source, target] = [withoutSecrets(from), withoutSecrets(database.url)];
+  if (json) {
+    world.write(`${JSON.stringify({ from: source, to: target, rows: counts }, undefined, 2)}\n`);
+    return;
+  }
+  for (const [table, count] of Object.entries(counts)) {
+    world.write(`${table.padEnd(18)} ${count}\n`);
+  }
+  const bodies = blobs === undefined ? join(data, "blobs") : `${blobs.endpoint}/${blobs.bucket}`;
+  world.write(`All of ${source} is in ${target}, compared value by value.
+${source} is as it was: let no service run on it any more.
+The service looks for attachments in ${bodies}: they were not touched.
+`);
+}

@@ -1,0 +1,203 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPostgresStore, openSqliteStore } from "@conclave/delivery";
+import { bytesToText } from "@conclave/delivery/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  addAll,
+  addOf,
+  aKeyPackage,
+  commit,
+  commitLinks,
+  joinByLink,
+  joinByWelcome,
+  newLink,
+  newMember,
+  postMessage,
+  readLog,
+  send,
+  startGroup,
+} from "../member.ts";
+import { type PostgresServer, startPostgres } from "../postgres.ts";
+import { call, ORIGIN } from "../world.ts";
+import { type Environment, freePort, type Running, runCommand, startCommand } from "./process.ts";
+
+let folder: string;
+let postgres: PostgresServer;
+let count = 0;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "copy-"));
+  postgres = await startPostgres();
+});
+afterAll(async () => {
+  await postgres.stop();
+  await rm(folder, { recursive: true });
+});
+
+const newFile = (): string => join(folder, `${++count}`, "conclave.sqlite");
+
+function configured(databaseUrl: string, more: Environment = {}): Environment {
+  return {
+    CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+    CONCLAVE_CONTACT: "open",
+    CONCLAVE_DATA: folder,
+    CONCLAVE_DATABASE_URL: databaseUrl,
+    ...more,
+  };
+}
+
+async function stop({ child, ended }: Running): Promise<void> {
+  child.kill("SIGTERM");
+  expect(await ended).toBe(0);
+}
+
+describe("conclave-delivery copy", () => {
+  it("takes people who talk from SQLite to PostgreSQL and back, and they talk on", async () => {
+    const port = await freePort();
+    const place = { url: `http://127.0.0.1:${port}` };
+    const [first, second, third] = [
+      `sqlite:${newFile()}`,
+      await postgres.database("empty"),
+      `sqlite:${newFile()}`,
+    ];
+    const serving = (url: string): Promise<Running> =>
+      startCommand(configured(url, { CONCLAVE_LISTEN: `127.0.0.1:${port}` }));
+    const copy = (from: string, to: string) =>
+      runCommand(["copy", "--from", from, "--json"], configured(to));
+
+    let running = await serving(first);
+    const [ada, ben, cleo] = [
+      await newMember(place, "Ada"),
+      await newMember(place, "Ben"),
+      await newMember(place, "Cleo"),
+    ];
+    const group = await startGroup(place, ada);
+    const [ofBen] = await addAll(place, { member: ada, group }, [ben]);
+    if (ofBen === undefined) throw new Error("nobody joined");
+    const { message, answer } = await send(place, ada, group, "before");
+    expect(answer.status).toBe(201);
+    const uploaded = await aKeyPackage(cleo);
+    const packages = { keyPackages: [uploaded, await aKeyPackage(cleo)] };
+    expect(
+      (await call(place, "POST", "/v1/key-packages", { token: cleo.token, body: packages })).status,
+    ).toBe(200);
+    const content = new Uint8Array(randomBytes(3000));
+    const blob = await call(place, "POST", "/v1/blobs", {
+      token: ada.token,
+      body: content,
+      headers: {
+        "content-type": "application/octet-stream",
+        "upload-complete": "?1",
+        "upload-length": "3000",
+      },
+    });
+    expect(blob.status).toBe(201);
+    const open = await newLink();
+    expect((await commitLinks(place, ada, group, [open])).status).toBe(201);
+    for (const { message: entry } of (await readLog(place, ben, group.groupId, 1)).entries) {
+      await ofBen.receive(entry);
+    }
+    const before = await readLog(place, ben, group.groupId);
+    await stop(running);
+
+    const there = await copy(first, second);
+    expect(there).toMatchObject({ code: 0, stderr: "" });
+    const { rows } = JSON.parse(there.stdout) as { rows: Record<string, number> };
+    expect(rows).toMatchObject({ accounts: 3, groups: 1, log: before.head, blobs: 1, links: 1 });
+
+    running = await serving(second);
+    // Everybody is still signed in, and what was sent before has its place.
+    expect(await readLog(place, ben, group.groupId)).toEqual(before);
+    expect((await postMessage(place, ada, group.groupId, message)).body).toEqual(answer.body);
+    const got = await call(place, "GET", blob.headers.get("location") ?? "", { token: ada.token });
+    expect(got.body).toEqual(content);
+    // Both of Cleo's key packages are there, and each is served once; by one she is added, and joins.
+    const claimed: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      const claim = await call(place, "POST", "/v1/key-packages/claim", {
+        token: ada.token,
+        body: { accountId: bytesToText(cleo.person.accountId), suites: [1] },
+      });
+      claimed.push(...claim.body.keyPackages.map((one: { keyPackage?: string }) => one.keyPackage));
+    }
+    expect(new Set(claimed.filter((one) => one !== undefined)).size).toBe(2);
+    const added = await commit(place, ada, group, { proposals: [addOf(uploaded)] });
+    expect(added.status).toBe(201);
+    await stop(running);
+
+    const back = await copy(second, third);
+    expect(back).toMatchObject({ code: 0, stderr: "" });
+    running = await serving(third);
+    // Her Welcome was under way.
+    const ofCleo = await joinByWelcome(place, cleo);
+    const after = await readLog(place, ben, group.groupId, before.head);
+    expect(after.entries.map(({ seq }) => seq)).toEqual([before.head + 1]);
+    for (const { message: entry } of after.entries) await ofBen.receive(entry);
+    const said = await send(place, ofBen === undefined ? ada : ben, ofBen, "after");
+    expect(said.answer.body.seq).toBe(before.head + 2);
+    const received = await ofCleo.receive(said.message);
+    expect(received).toMatchObject({ type: "application" });
+    const dora = await newMember(place, "Dora");
+    expect((await joinByLink(place, dora, open)).answer.status).toBe(201);
+    await stop(running);
+  });
+
+  it("copies only into an empty database of the other kind, from one that is there", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    const refused = async (from: string, to: string): Promise<string> => {
+      const { code, stdout, stderr } = await runCommand(["copy", "--from", from], configured(to));
+      expect(stdout).toBe("");
+      return `${code}: ${stderr}`;
+    };
+    expect(await refused(`sqlite:${file}`, url)).toBe(
+      `1: conclave-delivery: there is no database at sqlite:${file}\n`,
+    );
+    await runCommand(["migrate"], configured(`sqlite:${file}`));
+    expect(await refused(`sqlite:${file}`, `sqlite:${newFile()}`)).toMatch(/^2: .*both are SQLite/);
+    expect(await refused(url, await postgres.database())).toMatch(/^2: .*both are PostgreSQL/);
+    expect(await refused("mysql://x", url)).toMatch(/^2: .*has to be sqlite:PATH or postgres:/);
+    const { code, stderr } = await runCommand(["copy"], configured(url));
+    expect([code, stderr]).toEqual([2, expect.stringContaining("--from URL is missing")]);
+
+    const store = await openPostgresStore(url);
+    const invite = { hash: new Uint8Array(32), madeAt: 1, expiresAt: 2 };
+    await store.addInvites([invite]);
+    await store.close();
+    expect(await refused(`sqlite:${file}`, url)).toMatch(
+      /^1: conclave-delivery: nothing was copied, \S+ is as it was\nconclave-delivery: \S+ is not empty \(it has invites\)/,
+    );
+    const unreachable = "postgres://conclave:very-secret@127.0.0.1:1/conclave";
+    const lost = await refused(`sqlite:${file}`, unreachable);
+    expect(lost).toMatch(/^1: .*nothing was copied.*\n.*@127.0.0.1:1\/conclave can't be reached/);
+    expect(lost).not.toContain("secret");
+    const full = openSqliteStore(file);
+    await full.addInvites([invite]);
+    await full.close();
+    expect(await refused(url, `sqlite:${file}`)).toMatch(/^1: .*\n.*is not empty/);
+    // It doesn't have to be there before.
+    const made = newFile();
+    expect(await runCommand(["copy", "--from", url], configured(`sqlite:${made}`))).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^invites +1\n[\s\S]*let no service run on it any more/m),
+    });
+    expect((await stat(made)).isFile()).toBe(true);
+  });
+
+  it("copies nothing while a service runs on either", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    const listen = { CONCLAVE_LISTEN: "127.0.0.1:0" };
+    for (const [busy, from, to] of [
+      [`sqlite:${file}`, `sqlite:${file}`, url],
+      [url, `sqlite:${file}`, url],
+      [url, url, `sqlite:${newFile()}`],
+    ] as const) {
+      const running = await startCommand(configured(busy, listen));
+      const { code, stdout, stderr } = await runCommand(["copy", "--from", from], configured(to));
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toMatch(/nothing was copied[^\n]*\n[^\n]* is in use by [^\n]*\n$/);
+      await stop(running);
+    }
+  });
+});
