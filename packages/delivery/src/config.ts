@@ -124,7 +124,7 @@ const Settings = section({
   ).default(0),
   contact: z.enum(["ask", "open"], { error: "has to be ask or open" }).default("ask").meta({
     description:
-      "Whether strangers may find an account that hasn't said so itself: after asking, or at once.",
+      "Whether strangers may reach an account that hasn't said so itself: after asking (`ask`), or at once (`open`). The messenger that brings its own service (`npm start`) has `open` by default.",
   }),
   registration: z
     .enum(["open", "invite", "closed"], { error: "has to be open, invite or closed" })
@@ -332,8 +332,55 @@ function withVariables(
   }
 }
 
+/** Where settings were given, for messages about them. */
+interface Origins {
+  /** `FILE:LINE: ` of the first of the settings that stands in the file; nothing where none does. */
+  readonly at: (...keys: readonly string[]) => string;
+  /** The setting, and where to mend it: the place in the file, or the variable. */
+  readonly named: (key: string) => string;
+}
+
+/** @param environment Wins over the file. */
+function originsOf(
+  file: Source | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Origins {
+  const known = new Map(settings().map(({ key, variable }) => [key, variable]));
+  const isGiven = (variable: string | undefined): boolean =>
+    variable !== undefined && (environment[variable] ?? "") !== "";
+  function placeOf(key: string): string | undefined {
+    const line = isGiven(known.get(key)) ? undefined : lineOf(file?.text ?? "", key);
+    return line === undefined ? undefined : `${file?.name}:${line}: `;
+  }
+  return {
+    at: (...keys) => keys.map(placeOf).find((place) => place !== undefined) ?? "",
+    named(key) {
+      const place = placeOf(key);
+      if (place !== undefined) return place + key;
+      const variable = known.get(key);
+      return variable === undefined ? key : `${key} (${variable})`;
+    },
+  };
+}
+
+/** The line of TOML where a setting is given, or the section or table that it is in; undefined where it can't be told. */
+function lineOf(text: string, key: string): number | undefined {
+  const plain = (name: string): string => name.replaceAll(/[\s"']/g, "");
+  let section = "";
+  let found: { readonly line: number; readonly length: number } | undefined;
+  for (const [i, line] of text.split("\n").entries()) {
+    const [, header, name] = /^\s*(?:\[([^[\]]+)\]|([\w."'\s-]+)=)/.exec(line) ?? [];
+    if (header !== undefined) section = `${plain(header)}.`;
+    const here = header === undefined ? section + plain(name ?? "") : plain(header);
+    const isOf = here !== "" && (key === here || key.startsWith(`${here}.`));
+    if ((header ?? name) === undefined || !isOf) continue;
+    if (here.length > (found?.length ?? 0)) found = { line: i + 1, length: here.length };
+  }
+  return found?.line;
+}
+
 /** What is wrong with the settings, a line each. */
-function complaints(error: z.ZodError): readonly string[] {
+function complaints(error: z.ZodError, { at, named }: Origins): readonly string[] {
   const known = settings();
   return error.issues.flatMap((issue) => {
     const path = issue.path.filter((name) => typeof name === "string");
@@ -341,15 +388,12 @@ function complaints(error: z.ZodError): readonly string[] {
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((name) => {
         const unknown = [...path, name].join(".");
-        const hint = didYouMean(
-          unknown,
-          known.map((one) => one.key),
-        );
-        return `${unknown} is no setting${hint}`;
+        const sections = known.map((one) => one.key.replace(/\.?[^.]*$/, ""));
+        const hint = didYouMean(unknown, [...known.map((one) => one.key), ...sections]);
+        return `${at(unknown)}${unknown} is no setting${hint}`;
       });
     }
-    const variable = known.find((one) => one.key === key)?.variable;
-    return [`${key}${variable === undefined ? "" : ` (${variable})`} ${issue.message}`];
+    return [`${named(key)} ${issue.message}`];
   });
 }
 
@@ -362,15 +406,20 @@ async function readText(file: string, whose: string): Promise<string> {
   }
 }
 
-async function readTable(file: string): Promise<Table> {
-  const source = await readText(file, "the configuration");
+/** A file of the configuration, as it was read. */
+interface Source {
+  readonly name: string;
+  readonly text: string;
+}
+
+function readTable({ name, text }: Source): Table {
   try {
-    return parseToml(source);
+    return parseToml(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // Its message quotes the lines around, in which a password may stand.
     const [reason] = error.message.split("\n");
-    throw new ConfigurationError(`${file}:${error.line}:${error.column}: ${reason}`);
+    throw new ConfigurationError(`${name}:${error.line}:${error.column}: ${reason}`);
   }
 }
 
@@ -379,13 +428,17 @@ async function secretOf(
   key: string,
   given: string | undefined,
   file: string | undefined,
+  { at }: Origins,
 ): Promise<string | undefined> {
   if (file === undefined) return given;
+  const whose = `${at(`${key}File`)}${key}File`;
   if (given !== undefined) {
-    throw new ConfigurationError(`${key} and ${key}File are both given: one of them is enough`);
+    throw new ConfigurationError(
+      `${at(`${key}File`, key)}${key} and ${key}File are both given: one of them is enough`,
+    );
   }
-  const held = (await readText(file, `${key}File`)).trim();
-  if (held === "") throw new ConfigurationError(`${key}File names ${file}, which is empty`);
+  const held = (await readText(file, whose)).trim();
+  if (held === "") throw new ConfigurationError(`${whose} names ${file}, which is empty`);
   return held;
 }
 
@@ -398,14 +451,20 @@ export async function loadConfiguration(
   environment: Readonly<Record<string, string | undefined>>,
   options: { readonly file?: string | undefined } = {},
 ): Promise<Configuration> {
-  const file = options.file ?? environment[FILE_VARIABLE];
-  const table = file === undefined || file === "" ? {} : await readTable(file);
+  const name = options.file ?? environment[FILE_VARIABLE] ?? "";
+  const file = name === "" ? undefined : { name, text: await readText(name, whoNames(options)) };
+  const table = file === undefined ? {} : readTable(file);
+  const origins = originsOf(file, environment);
   const wrong: string[] = [];
   withVariables(table, environment, (line) => wrong.push(line));
   const parsed = Settings.safeParse(table);
-  if (!parsed.success) wrong.push(...complaints(parsed.error));
+  if (!parsed.success) wrong.push(...complaints(parsed.error, origins));
   if (!parsed.success || wrong.length > 0) throw new ConfigurationError(wrong.join("\n"));
-  return settle(parsed.data);
+  return settle(parsed.data, origins);
+}
+
+function whoNames({ file }: { readonly file?: string | undefined }): string {
+  return file === undefined ? FILE_VARIABLE : "--config";
 }
 
 function isSameAddress(one: Address, other: Address): boolean {
@@ -417,38 +476,43 @@ function isSameAddress(one: Address, other: Address): boolean {
 }
 
 /** What one setting alone can't say. */
-async function settle(given: Settings): Promise<Configuration> {
+async function settle(given: Settings, origins: Origins): Promise<Configuration> {
+  const { at, named } = origins;
   const { tls, database, metrics, data } = given;
   const { certFile, keyFile } = tls;
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    throw new ConfigurationError("tls.certFile and tls.keyFile belong together: one is missing");
+    throw new ConfigurationError(
+      `${at("tls.certFile", "tls.keyFile")}tls.certFile and tls.keyFile belong together: one is missing`,
+    );
   }
   if ("path" in given.listen && given.trustedProxies === 0) {
     throw new ConfigurationError(
-      "listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more",
+      `${at("listen")}listen is a unix socket, so a proxy stands before it: trustedProxies has to be 1 or more`,
     );
   }
   if (metrics.listen !== undefined && isSameAddress(given.listen, metrics.listen)) {
-    throw new ConfigurationError("listen and metrics.listen are one address: each needs its own");
-  }
-  const url = await secretOf("database.url", database.url, database.urlFile);
-  if (url !== undefined && !/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) {
     throw new ConfigurationError(
-      `database.url (${variableOf("database.url")}) has to be sqlite:PATH or postgres://…`,
+      `${at("metrics.listen", "listen")}listen and metrics.listen are one address: each needs its own`,
     );
+  }
+  const url = await secretOf("database.url", database.url, database.urlFile, origins);
+  if (url !== undefined && !/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) {
+    throw new ConfigurationError(`${named("database.url")} has to be sqlite:PATH or postgres://…`);
   }
   if (url !== undefined && !isSqlite(url) && readHosts(url) === undefined) {
     throw new ConfigurationError(
-      `database.url (${variableOf("database.url")}) can't be read: / ? # @ and % in its names and its password have to be percent-encoded`,
+      `${named("database.url")} can't be read: / ? # @ and % in its names and its password have to be percent-encoded`,
     );
   }
-  const token = await secretOf("metrics.token", metrics.token, metrics.tokenFile);
+  const token = await secretOf("metrics.token", metrics.token, metrics.tokenFile, origins);
   if (token !== undefined && token.length < 16) {
-    throw new ConfigurationError("metrics.token has to be a token of 16 characters or more");
+    throw new ConfigurationError(
+      `${at("metrics.tokenFile")}metrics.token has to be a token of 16 characters or more`,
+    );
   }
   return {
     ...given,
-    blobs: await bucketOf(given.blobs),
+    blobs: await bucketOf(given.blobs, origins),
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     database: { url: url ?? `sqlite:${join(data, "conclave.sqlite")}` },
     metrics: metrics.listen && { listen: metrics.listen, token },
@@ -485,10 +549,13 @@ function warningsOf(
   return warnings;
 }
 
-async function bucketOf(blobs: Settings["blobs"]): Promise<S3Options | undefined> {
+async function bucketOf(
+  blobs: Settings["blobs"],
+  origins: Origins,
+): Promise<S3Options | undefined> {
   const { endpoint, bucket, region, prefix, accessKeyId } = blobs;
   const { secretAccessKey: given, secretAccessKeyFile: file } = blobs;
-  const secretAccessKey = await secretOf("blobs.secretAccessKey", given, file);
+  const secretAccessKey = await secretOf("blobs.secretAccessKey", given, file, origins);
   const all = { endpoint, bucket, accessKeyId, secretAccessKey };
   const missing = Object.entries(all).flatMap(([name, value]) =>
     value === undefined ? [name] : [],
@@ -500,7 +567,9 @@ async function bucketOf(blobs: Settings["blobs"]): Promise<S3Options | undefined
     accessKeyId === undefined ||
     secretAccessKey === undefined
   ) {
-    throw new ConfigurationError(`blobs.${missing[0]} is missing: an S3-compatible store needs it`);
+    throw new ConfigurationError(
+      `${origins.at("blobs")}blobs.${missing[0]} is missing: an S3-compatible store needs it`,
+    );
   }
   return { endpoint, bucket, region, accessKeyId, secretAccessKey, ...(prefix && { prefix }) };
 }

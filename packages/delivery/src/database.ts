@@ -5,6 +5,7 @@
 
 import { DatabaseSync } from "node:sqlite";
 import { withoutSecrets } from "./config.ts";
+import { makeFolder } from "./folder.ts";
 import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
@@ -12,11 +13,16 @@ import { openStore } from "./store/open.ts";
 import { Database } from "./store/postgres-database.ts";
 import { removeSqlite, sqliteVersion } from "./store/sqlite-file.ts";
 import { type Store, StoreUnavailable } from "./store/store.ts";
-import { reasonOf, sqliteCodeOf } from "./system-error.ts";
+import { explained, reasonOf, sqliteCodeOf } from "./system-error.ts";
 
 /** Of `sqlite:PATH`. */
 export function sqlitePath(url: string): string | undefined {
   return /^sqlite:(.+)$/.exec(url)?.[1];
+}
+
+/** Throws `OperatorError` where the folder is not there and can't be made. */
+export async function madeFolder(path: string): Promise<void> {
+  await explained(`the folder ${path} can't be made`, () => makeFolder(path));
 }
 
 /**

@@ -4,13 +4,13 @@
  */
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BlobBodies } from "./blobs/bodies.ts";
 import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
-import { openDatabase, openDoorbell, reached, sqlitePath } from "./database.ts";
+import { madeFolder, openDatabase, openDoorbell, reached, sqlitePath } from "./database.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperatorSite } from "./operator.ts";
@@ -89,7 +89,7 @@ export async function runService(
     const metrics = createMetrics();
     const path = sqlitePath(configuration.database.url);
     if (path !== undefined) {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await madeFolder(dirname(path));
       const lock = await reached(configuration.database.url, () => lockSqliteFile(path));
       ends.push(() => lock.close());
     }

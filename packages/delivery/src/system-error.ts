@@ -57,6 +57,7 @@ export function reasonOf(error: unknown): string | undefined {
   if (sqlite !== undefined) return SQLITE.get(sqlite) ?? error.message;
   if (!("syscall" in error) || !("code" in error)) return undefined;
   if (error.syscall === "mkdir" && error.code === "EEXIST") return SYSTEM["ENOTDIR"];
+  if (error.syscall === "mkdir" && error.code === "ENOENT") return "nothing can be made there";
   return SYSTEM[String(error.code)] ?? String(error.code);
 }
 

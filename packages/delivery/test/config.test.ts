@@ -94,22 +94,69 @@ describe("the configuration", () => {
       tls = "yes"
       [log]
       level = "loud"
+      [limits]
+      "inbox" = -1
+      signIn = { burst = 0 }
       [limits.address]
       perSecond = 0
+      [limts]
     `);
     const lines = await wrong(
       { CONCLAVE_LISTEN: "8441", CONCLAVE_RETENTION_DAYS: "many", CONCLAVE_DATABASE_ULR: "x" },
       file,
     );
-    expect(lines.toSorted()).toEqual([
+    expect(lines.map((line) => line.replace(file, "FILE")).toSorted()).toEqual([
       "CONCLAVE_DATABASE_ULR is no setting; did you mean CONCLAVE_DATABASE_URL?",
-      "limits.address.perSecond (CONCLAVE_LIMITS_ADDRESS_PER_SECOND) has to be a number above 0",
+      "FILE:11: limits.address.perSecond has to be a number above 0",
+      "FILE:12: limts is no setting; did you mean limits?",
+      "FILE:2: publicOrigin has to be an origin, such as https://delivery.example.org",
+      "FILE:3: trustedProxys is no setting; did you mean trustedProxies?",
+      "FILE:4: tls has to be a section",
+      "FILE:6: log.level has to be request, event or error",
+      "FILE:8: limits.inbox has to be a whole number, 1 or more",
+      "FILE:9: limits.signIn.burst has to be a whole number, 1 or more",
       "listen (CONCLAVE_LISTEN) has to be HOST:PORT, such as 127.0.0.1:8441 or [::1]:8441, or unix:/PATH",
-      "log.level (CONCLAVE_LOG_LEVEL) has to be request, event or error",
-      "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) has to be an origin, such as https://delivery.example.org",
       "retention.days (CONCLAVE_RETENTION_DAYS) has to be a number of days, 1 or more",
-      "tls has to be a section",
-      "trustedProxys is no setting; did you mean trustedProxies?",
+    ]);
+  });
+
+  it("names the line of the file also for what doesn't go together, unless a variable says it", async () => {
+    const file = await aFile(`publicOrigin = "https://delivery.example"
+listen = "127.0.0.1:1"
+[metrics]
+listen = "127.0.0.1:1"
+[database]
+url = "mysql://very-secret"
+urlFile = "/none"
+[tls]
+keyFile = "key.pem"
+[blobs]
+bucket = "b"`);
+    const first = async (environment: Readonly<Record<string, string>>) =>
+      (await wrong(environment, file)).map((line) => line.replace(file, "FILE"));
+    const both = { CONCLAVE_TLS_CERT_FILE: "cert.pem" };
+    const apart = { ...both, CONCLAVE_METRICS_LISTEN: "127.0.0.1:2" };
+    expect(await first({})).toEqual([
+      "FILE:8: tls.certFile and tls.keyFile belong together: one is missing",
+    ]);
+    expect(await first(both)).toEqual([
+      "FILE:4: listen and metrics.listen are one address: each needs its own",
+    ]);
+    expect(await first(apart)).toEqual([
+      "FILE:7: database.url and database.urlFile are both given: one of them is enough",
+    ]);
+    const url = await aFile("mysql://very-secret");
+    const named = { ...apart, CONCLAVE_DATABASE_URL_FILE: url };
+    expect(await first(named)).toEqual([
+      "FILE:6: database.url and database.urlFile are both given: one of them is enough",
+    ]);
+    expect(await wrong({ ...ORIGIN, CONCLAVE_CONFIG: join(folder, "none") })).toEqual([
+      expect.stringMatching(
+        /^CONCLAVE_CONFIG names \S+none, which can't be read: there is nothing/,
+      ),
+    ]);
+    expect(await wrong(ORIGIN, join(folder, "none"))).toEqual([
+      expect.stringMatching(/^--config names \S+none, which can't be read: there is nothing/),
     ]);
   });
 

@@ -3,8 +3,9 @@
  * @module
  */
 
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { open, readFile, rename, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { makeFolder as make } from "../folder.ts";
 import { StoreUnavailable } from "../store/store.ts";
 import type { BlobBodies } from "./bodies.ts";
 
@@ -21,12 +22,12 @@ async function syncFolder(path: string): Promise<void> {
 /** `root` is made where it is missing. */
 export function diskBodies(root: string): BlobBodies {
   // A level in between, so that no folder has too many entries.
-  const folderOf = (blob: string): string => join(root, blob.slice(0, 2), blob);
+  const folderOf = (blob: string): string => join(resolve(root), blob.slice(0, 2), blob);
 
   /** Makes the blob's folder; each new entry is synced in the folder that has it. */
   async function makeFolder(blob: string): Promise<string> {
     const folder = folderOf(blob);
-    const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const first = await make(folder);
     if (first !== undefined) {
       for (let made = folder; made.length >= first.length; made = join(made, "..")) {
         await syncFolder(join(made, ".."));

@@ -3,17 +3,15 @@
  * @module
  */
 
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Configuration, withoutSecrets } from "../config.ts";
-import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
+import { databaseVersion, madeFolder, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { type Contents, copyContents, firstTaken, type Progress } from "../store/contents.ts";
 import { withPostgresContents } from "../store/postgres-contents.ts";
 import { withSqliteContents } from "../store/sqlite-contents.ts";
 import { lockSqliteFile } from "../store/sqlite-file.ts";
 import { StoreUnavailable } from "../store/store.ts";
-import { explained } from "../system-error.ts";
 import {
   CONFIG_OPTION,
   type Command,
@@ -107,9 +105,7 @@ async function within<T>(url: string, work: (contents: Contents) => Promise<T>):
     await (await openDatabase(url)).close();
     return withPostgresContents(url, work);
   }
-  await explained(`${dirname(path)} can't be made`, () =>
-    mkdir(dirname(path), { recursive: true, mode: 0o700 }),
-  );
+  await madeFolder(dirname(path));
   const lock = await reached(url, () => lockSqliteFile(path));
   try {
     await (await openDatabase(url)).close();

@@ -3,10 +3,9 @@
  * @module
  */
 
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { withoutSecrets } from "../config.ts";
-import { databaseVersion, openDatabase, reached, sqlitePath } from "../database.ts";
+import { databaseVersion, madeFolder, openDatabase, reached, sqlitePath } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { backUpSqlite, lockSqliteFile, restoreSqlite } from "../store/sqlite-file.ts";
 import {
@@ -34,7 +33,7 @@ ${CONFIG_OPTION}`,
       return 0;
     }
     const path = sqlitePath(database.url);
-    if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (path !== undefined) await madeFolder(dirname(path));
     // Not under a service that runs: its statements were made for the tables as they are.
     const lock =
       path === undefined ? undefined : await reached(database.url, () => lockSqliteFile(path));

@@ -4,10 +4,11 @@
  */
 
 import { constants } from "node:fs";
-import { access, chmod, copyFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { access, chmod, copyFile, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { makeFolder } from "../folder.ts";
 import { OperatorError } from "../operator-error.ts";
 import {
   explained,
@@ -119,7 +120,7 @@ export async function restoreSqlite(copy: string, path: string, now: number): Pr
     if (version === 0) throw new OperatorError(`${copy} is no database of this service`);
   });
   await explained(`${path} can't be made`, async () => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path));
     const lock = lockSqliteFile(path);
     const partial = `${path}.partial`;
     try {

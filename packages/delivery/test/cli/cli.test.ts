@@ -138,6 +138,31 @@ describe("conclave-delivery", () => {
     expect([misplaced.code, misplaced.stderr]).toEqual([2, expect.stringContaining("--check")]);
   });
 
+  it.runIf(process.platform === "linux")(
+    "ends with one line where a folder can't be made",
+    async () => {
+      const file = join(folder, "a-file");
+      await writeFile(file, "");
+      const copy = join(folder, "of-migrated.sqlite");
+      const environment = anEnvironment();
+      await runCommand(["migrate"], environment);
+      expect((await runCommand(["backup", copy], environment)).code).toBe(0);
+      // In /proc Node's own way of making folders goes on for ever.
+      for (const data of ["/proc/none", "/proc/none/below", join(file, "below")]) {
+        for (const args of [["migrate"], ["serve"], ["restore", copy]]) {
+          const { code, stdout, stderr } = await runCommand(
+            args,
+            anEnvironment({ CONCLAVE_DATA: data }),
+          );
+          expect([args, code, stdout]).toEqual([args, 1, ""]);
+          expect(stderr).toMatch(/^conclave-delivery: [^\n]*can't be (made|read): [^\n]*\n$/);
+          expect(stderr).toContain(data);
+          expect(stderr).not.toMatch(/partial|ENO|EEXIST/);
+        }
+      }
+    },
+  );
+
   it("makes nothing in the database of another program", async () => {
     const path = join(folder, "notes.sqlite");
     const notes = new DatabaseSync(path);
