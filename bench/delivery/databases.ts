@@ -4,6 +4,7 @@
  */
 
 import { statSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "@conclave/mls/codec";
 import { Database as Postgres } from "../../packages/delivery/src/store/postgres-database.ts";
 import { Database as Sqlite } from "../../packages/delivery/src/store/sqlite-database.ts";
@@ -104,7 +105,9 @@ function batched(write: (rows: readonly Row[]) => Promise<unknown>): (row: Row) 
   type Lane = (typeof lanes)[number];
   const run = async (lane: Lane): Promise<void> => {
     lane.writing = true;
-    while (lane.waiting.length > 0) {
+    for (;;) {
+      await setImmediate();
+      if (lane.waiting.length === 0) break;
       const batch = lane.waiting.splice(0, TOGETHER);
       try {
         await write(batch.map(({ row }) => row));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bytes } from "@conclave/mls/codec";
+import { setImmediate } from "node:timers/promises";
 import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./postgres-database.ts";
 import type { AppendMessage, GroupStore } from "./store.ts";
@@ -141,9 +141,10 @@ export function createAppender(db: Database): Appender {
       await tx.all("SELECT 1 FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", message.groupId);
       const [row] = await tx.all<{ seq: number; accepted_at: number }>(
         APPEND,
-        ...([message.groupId, message.device, message.epoch, message.hash].map((value) => [
-          value,
-        ]) satisfies (readonly (Bytes | number | bigint)[])[]),
+        [message.groupId],
+        [message.device],
+        [message.epoch],
+        [message.hash],
         [message.message],
         [message.now],
       );
@@ -168,7 +169,10 @@ export function createAppender(db: Database): Appender {
   }
 
   async function write(writer: Writer): Promise<void> {
-    while (writer.queue.length > 0) {
+    for (;;) {
+      // After what has arrived by now was read: messages that came together go together.
+      await setImmediate();
+      if (writer.queue.length === 0) break;
       const batch = take(writer.queue);
       try {
         const answers = await appendAll(batch.map(({ message }) => message));

@@ -6,11 +6,29 @@
 import type { Bytes } from "@conclave/mls/codec";
 import pg from "pg";
 import { OperatorError } from "../operator-error.ts";
+import { type ArrayElement, toBinaryArray } from "./postgres-arrays.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { StoreUnavailable } from "./store.ts";
 import { Undo } from "./undo.ts";
 
-export type SqlValue = Bytes | string | number | bigint | null | readonly SqlValue[];
+type Scalar = Bytes | string | number | bigint | null;
+/** An array is for a parameter of type `bytea[]`, `bigint[]` or `text[]`. */
+export type SqlValue = Scalar | readonly ArrayElement[] | readonly (string | null)[];
+
+function toParameter(value: SqlValue): unknown {
+  if (!isArray(value) || !isBinary(value)) return value;
+  return toBinaryArray(value);
+}
+
+function isArray(value: SqlValue): value is Exclude<SqlValue, Scalar> {
+  return Array.isArray(value);
+}
+
+/** Text stays text, and so does an array that doesn't tell what it is of. */
+function isBinary(values: Exclude<SqlValue, Scalar>): values is readonly ArrayElement[] {
+  const first: unknown = values.find((value) => value !== null);
+  return first !== undefined && typeof first !== "string";
+}
 
 /** What runs statements: each in a transaction of its own, or all in one. */
 export interface Queries {
@@ -355,7 +373,7 @@ export class Database implements Queries {
       const query =
         values.length === 0
           ? { text: sql }
-          : { name: this.#nameOf(sql), text: sql, values: [...values] };
+          : { name: this.#nameOf(sql), text: sql, values: values.map(toParameter) };
       const { command, rows } = await client.query(query).catch((error: unknown) => {
         throw new Failure(error);
       });

@@ -10,7 +10,7 @@ import type { KeyPackageStore, StoredKeyPackage } from "./store.ts";
 import { Undo } from "./undo.ts";
 
 /** $2: suites; $3: now, in seconds; $5: what it has to be capable of. */
-const WANTED = `not_before <= $3 AND not_after > $3 AND suite = ANY($2::int[])
+const WANTED = `not_before <= $3 AND not_after > $3 AND suite = ANY($2::bigint[])
   AND (capabilities IS NULL OR capabilities @> $5::text[])`;
 
 async function count(db: Queries, device: number, now: number): Promise<KeyPackageCount> {
@@ -46,7 +46,7 @@ async function add(
   if (added.length === 0) return;
   await tx.all(
     `WITH given AS (
-       SELECT * FROM unnest($2::bytea[], $3::int[], $4::bigint[], $5::bigint[], $6::bytea[], $7::text[])
+       SELECT * FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[], $7::text[])
          AS given (ref, suite, not_before, not_after, key_package, capabilities)
      ), fresh AS (
        INSERT INTO key_package_refs (ref, device, not_after)
@@ -116,12 +116,12 @@ export function postgresKeyPackages(db: Database): KeyPackageStore {
            ), last AS (
              SELECT DISTINCT ON (device) device, ref FROM key_packages
              WHERE device = ANY($1::bigint[]) AND last_resort AND ${WANTED}
-             ORDER BY device, array_position($2::int[], suite)
+             ORDER BY device, array_position($2::bigint[], suite)
            ), picked AS (
              SELECT one.ref FROM asked CROSS JOIN LATERAL (
                SELECT ref FROM key_packages
                WHERE key_packages.device = asked.device AND NOT last_resort AND ${WANTED}
-               ORDER BY array_position($2::int[], suite), not_after
+               ORDER BY array_position($2::bigint[], suite), not_after
                LIMIT 1 OFFSET CASE
                  WHEN EXISTS (SELECT 1 FROM last WHERE last.device = asked.device) THEN $4::bigint ELSE 0
                END
