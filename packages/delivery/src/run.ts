@@ -197,7 +197,7 @@ export function addressText(address: Address): string {
 }
 
 /** Says whose address it is that can't be listened on. */
-async function listening<T>(
+export async function listening<T>(
   setting: string,
   address: Address,
   attempt: () => Promise<T>,
@@ -215,12 +215,14 @@ async function listening<T>(
         ENOTFOUND: "there is no such name",
         ENOENT: "there is no such folder",
       }[code] ?? code;
-    throw new OperatorError(`${setting}: can't listen on ${addressText(address)}: ${reason}`);
+    throw new OperatorError(`${setting}: can't listen on ${addressText(address)}: ${reason}`, {
+      cause: error,
+    });
   }
 }
 
 /** What the system or the store of blobs calls it, such as `ENOSPC`. */
-function codeOf(error: unknown): string | undefined {
+export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { unwatchFile, watchFile } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { chown, rename, rm, stat, writeFile } from "node:fs/promises";
 import { type Doorbell, localDoorbell } from "./doorbell.ts";
 
 /** How often the service looks whether somebody rang, in milliseconds. */
@@ -27,7 +27,19 @@ export function openSqliteDoorbell(path: string): SqliteDoorbell {
   return { ...local, close: () => unwatchFile(bellOf(path), heard) };
 }
 
-/** Rings for the service that runs on this file, if one does. */
+/**
+ * Rings for the service that runs on this file, if one does. A new file takes the place of the old one, which may be another user's,
+ * and belongs to whom the database does.
+ */
 export async function ringSqliteDoorbell(path: string, now: number): Promise<void> {
-  await writeFile(bellOf(path), `${now}\n`, { mode: 0o600 });
+  const bell = bellOf(path);
+  const made = `${bell}.${process.pid}`;
+  try {
+    await writeFile(made, `${now}\n`, { mode: 0o600 });
+    const { uid, gid } = await stat(path);
+    if (process.getuid?.() === 0) await chown(made, uid, gid);
+    await rename(made, bell);
+  } finally {
+    await rm(made, { force: true });
+  }
 }

@@ -10,15 +10,18 @@ import { openBeside, type StoreBeside } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { normalizeName } from "../protocol/index.ts";
 import type { Account, Store } from "../store/store.ts";
+import { inWords } from "../system-error.ts";
 import {
   CONFIG_OPTION,
   type Command,
   configurationOf,
   expectArguments,
+  JSON_OPTION,
   parseCommand,
   timeText,
   UsageError,
   type World,
+  writeJson,
 } from "./command.ts";
 
 const PAGE = 500;
@@ -28,9 +31,9 @@ type Verb = (typeof VERBS)[number];
 export const accounts: Command = {
   help: `Usage: conclave-delivery accounts list [--json] [--config FILE]
        conclave-delivery accounts show NAME|ID [--json] [--config FILE]
-       conclave-delivery accounts disable NAME|ID [--config FILE]
-       conclave-delivery accounts enable NAME|ID [--config FILE]
-       conclave-delivery accounts delete NAME|ID --yes [--config FILE]
+       conclave-delivery accounts disable NAME|ID [--json] [--config FILE]
+       conclave-delivery accounts enable NAME|ID [--json] [--config FILE]
+       conclave-delivery accounts delete NAME|ID --yes [--json] [--config FILE]
 
 Who has an account, and what becomes of it. The service may run meanwhile, and hears of it at once.
 
@@ -40,8 +43,7 @@ Who has an account, and what becomes of it. The service may run meanwhile, and h
   enable         takes that back
   delete         as when the person deletes it: the name is free, and what was the account's alone is gone for good
   --yes          is asked for by \`delete\`
-  --json         for programs
-${CONFIG_OPTION}`,
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
     const { flags, config, rest } = parseCommand(world.args, ["json", "yes"]);
     const verb = VERBS.find((one) => one === rest[0]);
@@ -54,9 +56,6 @@ ${CONFIG_OPTION}`,
       throw new UsageError("delete can't be taken back: say --yes");
     }
     if (verb !== "delete" && flags.has("yes")) throw new UsageError("--yes is for delete");
-    if (flags.has("json") && verb !== "list" && verb !== "show") {
-      throw new UsageError("--json is for list and show");
-    }
     const { database } = await configurationOf(world, config);
     const beside = await openBeside(database.url);
     try {
@@ -123,7 +122,7 @@ async function act(
   verb: Exclude<Verb, "list">,
   {
     world,
-    beside: { store, ringRevoked },
+    beside,
     account,
     json,
   }: {
@@ -133,8 +132,13 @@ async function act(
     readonly json: boolean;
   },
 ): Promise<void> {
+  const { store } = beside;
   const { accountId, name } = account;
   const now = world.now();
+  const done = (state: string, sentence: string): void => {
+    if (json) writeJson(world, { name, id: hex(accountId), state });
+    else world.write(`${name} ${sentence}\n`);
+  };
   const gone = (): OperatorError => new OperatorError(`${name} was deleted meanwhile`);
   switch (verb) {
     case "show":
@@ -142,20 +146,31 @@ async function act(
     case "disable": {
       const disabled = await store.setDisabled(accountId, now);
       if (disabled === "unknown") throw gone();
-      await ringRevoked(disabled.devices, now);
-      world.write(`${name} is disabled: nobody is signed in, and nobody can.\n`);
-      return;
+      await tell(world, beside, disabled.devices);
+      return done("disabled", "is disabled: nobody is signed in, and nobody can.");
     }
     case "enable":
       if ((await store.setDisabled(accountId, undefined)) === "unknown") throw gone();
-      world.write(`${name} is enabled.\n`);
-      return;
+      return done("enabled", "is enabled.");
     case "delete": {
       const deleted = await store.deleteAccount(accountId, { now });
       if (typeof deleted === "string") throw gone();
-      await ringRevoked(deleted.devices, now);
-      world.write(`${name} is deleted, and the name is free.\n`);
+      await tell(world, beside, deleted.devices);
+      return done("deleted", "is deleted, and the name is free.");
     }
+  }
+}
+
+/** What was done is done, whether the service hears of it or not: it looks anyway, with each request and each heartbeat. */
+async function tell(world: World, beside: StoreBeside, devices: readonly number[]): Promise<void> {
+  try {
+    await beside.ringRevoked(devices, world.now());
+  } catch (error) {
+    const reason = error instanceof OperatorError ? error.message : inWords(error);
+    if (reason === undefined) throw error;
+    world.complain(
+      `conclave-delivery: warning: a service that runs was not told, and ends open connections with its next heartbeat: ${reason}\n`,
+    );
   }
 }
 
@@ -188,7 +203,7 @@ async function show(world: World, store: Store, account: Account, json: boolean)
       blobBytes: blobs.bytes,
       devices,
     };
-    world.write(`${JSON.stringify(shown, undefined, 2)}\n`);
+    writeJson(world, shown);
     return;
   }
   const rows = [

@@ -44,6 +44,7 @@ export async function runCli(world: World): Promise<ExitCode> {
     const words = isWrongUse || error instanceof OperatorError ? error.message : obstacleOf(error);
     if (words === undefined) throw error;
     for (const line of words.split("\n")) world.complain(`conclave-delivery: ${line}\n`);
+    if (error instanceof UsageError && error.usage !== "") world.complain(`\n${error.usage}`);
     return isWrongUse ? 2 : 1;
   }
 }
@@ -56,7 +57,7 @@ function obstacleOf(error: unknown): string | undefined {
 
 async function run(world: World): Promise<ExitCode> {
   const [name, ...args] = world.args;
-  if (name === undefined) throw new UsageError(`say what to do\n\n${OVERVIEW.trimEnd()}`);
+  if (name === undefined) throw new UsageError("say what to do", OVERVIEW);
   if (name === "--version" || name === "-V") {
     world.write(`${await readVersion()}\n`);
     return 0;
@@ -78,5 +79,7 @@ function commandNamed(name: string): Command {
   const found = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (found !== undefined) return found[1];
   const hint = didYouMean(name, Object.keys(COMMANDS));
-  throw new UsageError(`there is no command ${JSON.stringify(name)}${hint}`);
+  throw new UsageError(
+    `there is no command ${JSON.stringify(name)}${hint} (conclave-delivery --help says which there are)`,
+  );
 }

@@ -23,6 +23,13 @@ export interface World {
 /** The command line can't be followed. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  /** What it might have been, for who named nothing. */
+  readonly usage: string;
+
+  constructor(message: string, usage = "") {
+    super(message);
+    this.usage = usage;
+  }
 }
 
 export interface Command {
@@ -79,9 +86,17 @@ export function expectArguments(rest: readonly string[], ...names: readonly stri
   if (more !== undefined) throw new UsageError(`${JSON.stringify(more)} is one word too many`);
 }
 
+/** What `--json` says, in the help of every command that has it. */
+export const JSON_OPTION = "  --json         for programs\n";
+
 /** What `--config` says, in every command's help. */
 export const CONFIG_OPTION =
   "  --config FILE  the configuration (TOML), instead of the one that CONCLAVE_CONFIG names\n";
+
+/** One JSON value on standard output. */
+export function writeJson(world: World, value: unknown): void {
+  world.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}
 
 /** The last time that a `Date` shows. */
 const LAST_TIME = 8.64e15;

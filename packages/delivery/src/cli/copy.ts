@@ -17,9 +17,11 @@ import {
   type Command,
   configurationOf,
   expectArguments,
+  JSON_OPTION,
   parseCommand,
   UsageError,
   type World,
+  writeJson,
 } from "./command.ts";
 
 /** How often is said how far it is, in milliseconds. */
@@ -34,8 +36,7 @@ read again and every value is the same: whatever fails, nothing was copied. What
 Devices go on as if nothing had been; attachments are in files, or in S3, and stay there.
 
   --from URL     sqlite:PATH, or postgres://USER@HOST/NAME (the password in PGPASSWORD, so that no list of processes shows it)
-  --json         for programs
-${CONFIG_OPTION}`,
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
     const { flags, values, config, rest } = parseCommand(world.args, ["json"], ["from"]);
     expectArguments(rest);
@@ -148,7 +149,7 @@ function say(
 ): void {
   const [source, target] = [withoutSecrets(from), withoutSecrets(database.url)];
   if (json) {
-    world.write(`${JSON.stringify({ from: source, to: target, rows: counts }, undefined, 2)}\n`);
+    writeJson(world, { from: source, to: target, rows: counts });
     return;
   }
   for (const [table, count] of Object.entries(counts)) {

@@ -13,23 +13,27 @@ import {
   type Command,
   configurationOf,
   expectArguments,
+  JSON_OPTION,
   parseCommand,
+  writeJson,
 } from "./command.ts";
 
 export const migrate: Command = {
-  help: `Usage: conclave-delivery migrate [--config FILE]
+  help: `Usage: conclave-delivery migrate [--json] [--config FILE]
 
 Makes the database, or brings it up to date. \`serve\` does that too; this is for whoever wants to see it done before.
 
-${CONFIG_OPTION}`,
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
-    const { config, rest } = parseCommand(world.args);
+    const { flags, config, rest } = parseCommand(world.args, ["json"]);
     expectArguments(rest);
+    const json = flags.has("json");
     const { database } = await configurationOf(world, config);
     const shown = withoutSecrets(database.url);
     const before = await databaseVersion(database.url);
     if (before?.found !== undefined && before.found === before.known) {
-      world.write(`${shown}: version ${before.found}, the newest: nothing to do.\n`);
+      if (json) writeJson(world, { database: shown, before: before.found, after: before.found });
+      else world.write(`${shown}: version ${before.found}, the newest: nothing to do.\n`);
       return 0;
     }
     const path = sqlitePath(database.url);
@@ -43,6 +47,10 @@ ${CONFIG_OPTION}`,
       lock?.close();
     }
     const after = await databaseVersion(database.url);
+    if (json) {
+      writeJson(world, { database: shown, before: before?.found ?? null, after: after?.found });
+      return 0;
+    }
     const from = before === undefined ? "made" : `version ${before.found}`;
     world.write(`${shown}: ${from}, now version ${after?.found}.\n`);
     return 0;
@@ -50,14 +58,14 @@ ${CONFIG_OPTION}`,
 };
 
 export const backup: Command = {
-  help: `Usage: conclave-delivery backup FILE [--config FILE]
+  help: `Usage: conclave-delivery backup FILE [--json] [--config FILE]
 
 Copies the SQLite database while the service runs: checked, on disk, and whole before FILE has its name.
 PostgreSQL has its own tools for that: the guide says how.
 
-${CONFIG_OPTION}`,
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
-    const { config, rest } = parseCommand(world.args);
+    const { flags, config, rest } = parseCommand(world.args, ["json"]);
     expectArguments(rest, "FILE");
     const [file = ""] = rest;
     const { database } = await configurationOf(world, config);
@@ -65,22 +73,23 @@ ${CONFIG_OPTION}`,
     if (path === undefined) throw new OperatorError(POSTGRES);
     await databaseVersion(database.url);
     await reached(database.url, () => backUpSqlite(path, file, world.now()));
-    world.write(`${file} holds what was acknowledged until now.\n`);
+    if (flags.has("json")) writeJson(world, { database: database.url, file });
+    else world.write(`${file} holds what was acknowledged until now.\n`);
     return 0;
   },
 };
 
 export const restore: Command = {
-  help: `Usage: conclave-delivery restore FILE [--config FILE]
-       conclave-delivery restore --mark [--config FILE]
+  help: `Usage: conclave-delivery restore FILE [--json] [--config FILE]
+       conclave-delivery restore --mark [--json] [--config FILE]
 
 Puts a copy where there is no database. What the copy can't know is made harmless: logs and inboxes go on with numbers that
 were never given, key packages and sessions of before are gone. Devices see that something is missing.
 
   --mark         does the latter alone, for a PostgreSQL that was restored with its own tools; no service may run
-${CONFIG_OPTION}`,
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
-    const { flags, config, rest } = parseCommand(world.args, ["mark"]);
+    const { flags, config, rest } = parseCommand(world.args, ["mark", "json"]);
     expectArguments(rest, ...(flags.has("mark") ? [] : ["FILE"]));
     const { database } = await configurationOf(world, config);
     const path = sqlitePath(database.url);
@@ -106,7 +115,9 @@ ${CONFIG_OPTION}`,
       if (path === undefined) throw new OperatorError(POSTGRES);
       await reached(database.url, () => restoreSqlite(file, path, world.now()));
     }
-    world.write(`${withoutSecrets(database.url)} is restored.\n`);
+    const shown = withoutSecrets(database.url);
+    if (flags.has("json")) writeJson(world, { database: shown, restored: true });
+    else world.write(`${shown} is restored.\n`);
     return 0;
   },
 };

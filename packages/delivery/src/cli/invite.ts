@@ -14,10 +14,12 @@ import {
   type Command,
   configurationOf,
   expectArguments,
+  JSON_OPTION,
   parseCommand,
   timeText,
   UsageError,
   type World,
+  writeJson,
 } from "./command.ts";
 
 const MINUTE = 60 * 1000;
@@ -37,7 +39,7 @@ const ID = 12;
 export const invite: Command = {
   help: `Usage: conclave-delivery invite [--count N] [--expires TIME] [--json] [--config FILE]
        conclave-delivery invite list [--json] [--config FILE]
-       conclave-delivery invite revoke ID|CODE... [--config FILE]
+       conclave-delivery invite revoke ID|CODE... [--json] [--config FILE]
 
 Makes codes, each for one new account where \`registration\` is "invite". A code is shown here and never again: the
 database has a hash of it. Where the configuration names one page that may use the service, its link is shown too.
@@ -45,11 +47,11 @@ The service may run meanwhile.
 
   --count N       so many of them; 1 by default
   --expires TIME  how long they hold: 30m, 12h, 14d; 14d by default
-  --json          for programs
 
   list            those that there are: id, state, until when
   revoke          from now on nobody can use them; by the id that \`list\` shows, or the code itself
-${CONFIG_OPTION}`,
+
+${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
     const { flags, values, config, rest } = parseCommand(
       world.args,
@@ -73,7 +75,7 @@ ${CONFIG_OPTION}`,
         return list(world, await configurationOf(world, config), json);
       case "revoke":
         if (named.length === 0) throw new UsageError("ID or CODE is missing");
-        return revoke(world, await configurationOf(world, config), named);
+        return revoke(world, await configurationOf(world, config), named, json);
       default:
         throw new UsageError(`invite can list and revoke, not ${JSON.stringify(what)}`);
     }
@@ -126,7 +128,7 @@ async function make(
       link: linkOf(code),
       expiresAt: timeText(expiresAt),
     }));
-    world.write(`${JSON.stringify(shown, undefined, 2)}\n`);
+    writeJson(world, shown);
     return 0;
   }
   for (const { code } of made) world.write(`${[code, linkOf(code) ?? ""].join("  ").trimEnd()}\n`);
@@ -164,7 +166,7 @@ async function list(world: World, { database }: Configuration, json: boolean): P
       expiresAt: timeText(one.expiresAt),
       ...(one.spentAt !== undefined && { spentAt: timeText(one.spentAt) }),
     }));
-    if (json) world.write(`${JSON.stringify(rows, undefined, 2)}\n`);
+    if (json) writeJson(world, rows);
     else if (rows.length === 0) world.write("There are no codes.\n");
     else {
       for (const { id, state, madeAt, expiresAt, spentAt } of rows) {
@@ -182,6 +184,7 @@ async function revoke(
   world: World,
   { database }: Configuration,
   named: readonly string[],
+  json: boolean,
 ): Promise<0> {
   const { store, close } = await openBeside(database.url);
   try {
@@ -200,8 +203,13 @@ async function revoke(
     });
     for (const { id, known } of found) {
       for (const { hash } of known) await store.revokeInvite(hash);
-      world.write(`${id} is revoked.\n`);
+      if (!json) world.write(`${id} is revoked.\n`);
     }
+    if (json)
+      writeJson(
+        world,
+        found.map(({ id }) => ({ id, state: "revoked" })),
+      );
   } finally {
     await close();
   }

@@ -81,10 +81,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("beside a service on %s", (data
     const plain = (await runCommand(["invite", "list"], environment)).stdout;
     expect(plain).toMatch(/^[0-9a-f]{12} {2}(open {4}until|spent {3}at) 2[\dTZ:-]+, made /);
     const id = listed.find(({ state }) => state === "open")?.id ?? "";
-    expect(await runCommand(["invite", "revoke", id], environment)).toMatchObject({
-      code: 0,
-      stdout: `${id} is revoked.\n`,
-    });
+    expect(await shown(["invite", "revoke", id], environment)).toEqual([{ id, state: "revoked" }]);
     const spent = await runCommand(["invite", "revoke", code], environment);
     expect([spent.code, spent.stderr]).toEqual([1, expect.stringContaining("is spent")]);
     const unknown = await runCommand(["invite", "revoke", id], environment);
@@ -134,7 +131,11 @@ describe.each(["SQLite", "PostgreSQL"] as const)("beside a service on %s", (data
     expect(await signIn()).toBe("account-disabled");
     const plain = await runCommand(["accounts", "show", id], environment);
     expect(plain.stdout).toMatch(/^state +disabled since 2[\dTZ:-]+$/m);
-    await runCommand(["accounts", "enable", "Ada Lovelace"], environment);
+    expect(await shown(["accounts", "enable", "Ada Lovelace"], environment)).toEqual({
+      name: "Ada Lovelace",
+      id,
+      state: "enabled",
+    });
     expect(await signIn()).toBeUndefined();
 
     const token = (
@@ -209,8 +210,9 @@ describe("invite and accounts", () => {
       [["accounts"], "accounts can list, show, disable, enable, delete"],
       [["accounts", "show"], "NAME or ID is missing"],
       [["accounts", "list", "--yes"], "--yes is for delete"],
-      [["accounts", "enable", "x", "--json"], "--json is for list and show"],
       [["accounts", "show", "\u200b"], '"\u200b" is neither a name nor an id'],
+      [["accounts", "show", ""], '"" is neither a name nor an id'],
+      [["accounts", "disable", "a", "b"], '"b" is one word too many'],
     ] as const;
     for (const [args, complaint] of wrong) {
       const { code, stdout, stderr } = await runCommand(args, environment);

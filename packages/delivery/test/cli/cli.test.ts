@@ -2,12 +2,15 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DEFAULT_LIMITS } from "../../src/limits.ts";
+import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
 import { type Environment, freePort, runCommand, runLimited, startCommand } from "./process.ts";
@@ -27,7 +30,10 @@ describe("conclave-delivery", () => {
   it("says what it can do, and what it is asked wrongly", async () => {
     const help = await runCommand(["--help"]);
     expect(help).toMatchObject({ code: 0, stderr: "" });
-    for (const name of ["serve", "migrate", "backup", "restore"]) {
+    expect((await runCommand([])).stderr).toBe(
+      `conclave-delivery: say what to do\n\n${help.stdout}`,
+    );
+    for (const name of ["serve", "migrate", "backup", "restore", "copy", "invite", "accounts"]) {
       expect(help.stdout).toContain(`  ${name}`);
       const about = await runCommand([name, "--help"]);
       expect(about.stdout).toContain(`Usage: conclave-delivery ${name}`);
@@ -38,7 +44,8 @@ describe("conclave-delivery", () => {
     expect((await runCommand(["--version"])).stdout).toBe(`${version}\n`);
     const wrong = [
       [[], "say what to do"],
-      [["serv"], 'there is no command "serv"; did you mean serve?'],
+      [["serv"], 'there is no command "serv"; did you mean serve? (conclave-delivery --help'],
+      [["frob"], 'there is no command "frob" (conclave-delivery --help'],
       [["serve", "--chekc"], "there is no option --chekc; did you mean --check?"],
       [["backup"], "FILE is missing"],
       [["serve", "now"], '"now" is one word too many'],
@@ -119,7 +126,14 @@ describe("conclave-delivery", () => {
         ready: true,
         problems: [],
         warnings: [],
-        settings: expect.objectContaining({ publicOrigin: ORIGIN, registration: "of everybody" }),
+        settings: expect.objectContaining({
+          publicOrigin: { value: ORIGIN, text: ORIGIN },
+          registration: { value: "open", text: "of everybody" },
+          contact: { value: "ask", text: "after asking them" },
+          log: { value: { level: "request", format: "json" }, text: expect.any(String) },
+          shutdown: { value: { delay: 0, spread: 2, grace: 10 }, text: expect.any(String) },
+          limits: { value: DEFAULT_LIMITS, text: "as they are by default" },
+        }),
       }),
     ]);
     expect(await shown(warned)).toMatchObject([0, { ready: true, warnings }]);
@@ -162,6 +176,66 @@ describe("conclave-delivery", () => {
       }
     },
   );
+
+  it("tries at a check whether the addresses could be listened on, and says which limits are changed", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const listen = { CONCLAVE_LISTEN: `127.0.0.1:${port}` };
+    const changed = { CONCLAVE_LIMITS_INBOX: "7", CONCLAVE_LIMITS_CLAIM_BURST: "3" };
+    const busy = await runCommand(["serve", "--check"], anEnvironment({ ...listen, ...changed }));
+    expect([busy.code, busy.stderr]).toEqual([0, ""]);
+    expect(busy.stdout).toContain(`127.0.0.1:${port}, http (in use now: by the service itself`);
+    expect(busy.stdout).toContain(
+      "claim 3 and 1/s (120 and 1/s by default), inbox 7 (1000 by default)",
+    );
+    taken.close();
+    await once(taken, "close");
+    const free = await runCommand(["serve", "--check", "--json"], anEnvironment(listen));
+    expect(JSON.parse(free.stdout)).toMatchObject({
+      settings: {
+        listen: { value: { address: `127.0.0.1:${port}`, state: "free", protocol: "http" } },
+        metrics: { value: null },
+        database: { value: { kind: "sqlite", version: null } },
+      },
+    });
+    // Nobody listens there afterwards.
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow("fetch failed");
+    for (const [more, complaint] of [
+      [{ CONCLAVE_LISTEN: "192.0.2.1:80" }, "listen: can't listen on 192.0.2.1:80: it is not"],
+      [{ CONCLAVE_METRICS_LISTEN: "192.0.2.1:81" }, "metrics.listen: can't listen on 192.0.2.1:81"],
+    ] as const) {
+      const { code, stderr } = await runCommand(["serve", "--check"], anEnvironment(more));
+      expect([code, stderr]).toEqual([1, expect.stringContaining(complaint)]);
+    }
+    const socket = { CONCLAVE_LISTEN: `unix:${folder}/none`, CONCLAVE_TRUSTED_PROXIES: "1" };
+    const untried = await runCommand(["serve", "--check"], anEnvironment(socket));
+    expect([untried.code, untried.stdout]).toEqual([0, expect.stringContaining("(not tried)")]);
+  });
+
+  it("answers programs in JSON, whatever is done", async () => {
+    const environment = anEnvironment();
+    const shown = async (args: readonly string[], env: Environment) => {
+      const { code, stdout, stderr } = await runCommand([...args, "--json"], env);
+      expect([code, stderr]).toEqual([0, ""]);
+      return JSON.parse(stdout) as unknown;
+    };
+    const database = `sqlite:${environment.CONCLAVE_DATA}/conclave.sqlite`;
+    const newest = MIGRATIONS.length;
+    expect(await shown(["migrate"], environment)).toEqual({
+      database,
+      before: null,
+      after: newest,
+    });
+    expect(await shown(["migrate"], environment)).toEqual({
+      database,
+      before: newest,
+      after: newest,
+    });
+    const file = join(folder, "for-programs.sqlite");
+    expect(await shown(["backup", file], environment)).toEqual({ database, file });
+    expect(await shown(["restore", "--mark"], environment)).toEqual({ database, restored: true });
+  });
 
   it("makes nothing in the database of another program", async () => {
     const path = join(folder, "notes.sqlite");
