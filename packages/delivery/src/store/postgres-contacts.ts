@@ -101,15 +101,21 @@ export function postgresContacts(db: Database): ContactStore {
         );
         const asked = await tx.one(
           `INSERT INTO contacts (account_id, peer_id, state, asked_at, changed_at)
-           SELECT $1::bytea, $2::bytea, 'asked', $3::bigint, $3 WHERE (
-             SELECT count(*) FROM contacts WHERE account_id = $1 AND state = 'asked') < $4
-           ON CONFLICT DO NOTHING RETURNING 1`,
+           VALUES ($1, $2, 'asked', $3, $3) ON CONFLICT DO NOTHING RETURNING 1`,
           accountId,
           from,
           now,
-          limit,
         );
-        return asked === undefined ? [] : devicesOf(tx, accountId);
+        if (asked === undefined) return [];
+        await tx.all(
+          `DELETE FROM contacts WHERE account_id = $1 AND state = 'asked' AND peer_id IN (
+             SELECT peer_id FROM contacts WHERE account_id = $1 AND state = 'asked' AND peer_id <> $2
+             ORDER BY asked_at DESC, peer_id OFFSET $3)`,
+          accountId,
+          from,
+          limit - 1,
+        );
+        return devicesOf(tx, accountId);
       });
     },
 

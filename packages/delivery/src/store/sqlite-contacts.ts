@@ -106,11 +106,14 @@ export function sqliteContacts(db: Database): ContactStore {
           refusedSince,
         );
         if (stateOf(accountId, from) !== undefined) return [];
-        const waiting = db.one<{ n: number }>(
-          "SELECT count(*) AS n FROM contacts WHERE account_id = ? AND state = 'asked'",
+        db.run(
+          `DELETE FROM contacts WHERE account_id = ? AND state = 'asked' AND peer_id IN (
+             SELECT peer_id FROM contacts WHERE account_id = ? AND state = 'asked'
+             ORDER BY asked_at DESC, peer_id LIMIT -1 OFFSET ?)`,
           accountId,
+          accountId,
+          limit - 1,
         );
-        if ((waiting?.n ?? 0) >= limit) return [];
         db.run(
           `INSERT INTO contacts (account_id, peer_id, state, asked_at, changed_at)
            VALUES (?, ?, 'asked', ?, ?)`,

@@ -267,8 +267,9 @@ export interface ContactStore {
   unwilling(caller: Bytes, groupId: Bytes, devices: readonly number[]): Promise<readonly number[]>;
 
   /**
-   * Notes that `from` asks to reach another account, unless that allowed, refused (since `refusedSince`) or blocked it, has `limit`
-   * requests waiting, or there is no such account. Requests before `askedSince` are forgotten. Answers with the devices that may be told.
+   * Notes that `from` asks to reach another account, unless that allowed, refused (since `refusedSince`) or blocked it, or there is no
+   * such account. Forgotten are requests before `askedSince`, and the oldest where more than `limit` wait. Answers with the devices that
+   * may be told.
    */
   askContact(request: {
     readonly from: Bytes;

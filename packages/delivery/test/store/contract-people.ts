@@ -359,16 +359,23 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await store.contactsOf(ben.accountId, { limit: 9 })).toEqual([]);
     });
 
-    it("wait in bounded number and time", async () => {
+    it("wait in bounded number and time: who asked first has to ask again", async () => {
       const ben = await anAccount();
       const [one, two, three] = [await anAccount(), await anAccount(), await anAccount()];
       await ask(one, ben);
       await ask(two, ben, { now: NOW + 500 });
-      expect(await ask(three, ben, { now: NOW + 500 })).toEqual([]);
       expect(await requests(ben)).toEqual([one.account.name, two.account.name]);
+      // Who waits already takes nobody's place.
+      expect(await ask(two, ben, { now: NOW + 500 })).toEqual([]);
       expect(await requests(ben, NOW + 1)).toEqual([two.account.name]);
-      expect(await ask(three, ben, { now: NOW + 1001 })).toEqual([ben.device]);
-      expect(await requests(ben)).toEqual([two.account.name, three.account.name]);
+      expect(await ask(three, ben, { now: NOW + 500 })).toEqual([ben.device]);
+      expect(await requests(ben)).toHaveLength(2);
+      expect(await requests(ben)).not.toContain(one.account.name);
+      expect(await ask(one, ben, { now: NOW + 600 })).toEqual([ben.device]);
+      expect((await requests(ben)).at(-1)).toBe(one.account.name);
+      expect(await requests(ben)).toHaveLength(2);
+      expect(await ask(three, ben, { now: NOW + 2000 })).toEqual([ben.device]);
+      expect(await requests(ben, NOW + 1000)).toEqual([three.account.name]);
     });
 
     it("are told in pages, and are bounded in number", async () => {
