@@ -159,6 +159,7 @@ const LIMITS = {
   strangerClaim: OFTEN,
   strangerClaimed: OFTEN,
   ask: OFTEN,
+  asksPerAddress: OFTEN,
   group: OFTEN,
   socket: OFTEN,
 };

@@ -53,14 +53,20 @@ export type AnyHandler = (call: {
   readonly body: () => Promise<unknown>;
 }) => Promise<unknown>;
 
-/** The response of a route to what its handler answered. */
-export function responseOf({ answer }: Route, value: unknown): Response {
-  if (value instanceof Response) return value;
-  if (!("schema" in answer)) return new Response(null, { status: answer.status });
-  return new Response(toJson(value), {
-    status: answer.status,
-    headers: { "content-type": "application/json" },
-  });
+/** The response of a route to what its handler answered, and how many bytes its body has, as far as it says so. */
+export function responseOf(
+  { answer }: Route,
+  value: unknown,
+): { readonly response: Response; readonly size: number } {
+  if (value instanceof Response) {
+    const { body, headers } = value;
+    return { response: value, size: body ? Number(headers.get("content-length") ?? 0) : 0 };
+  }
+  const { status } = answer;
+  if (!("schema" in answer)) return { response: new Response(null, { status }), size: 0 };
+  const text = toJson(value);
+  const headers = { "content-type": "application/json" };
+  return { response: new Response(text, { status, headers }), size: text.length };
 }
 
 /** What fills the path and the query of a route. Throws `Refusal` with `not-found` or `bad-request`. */

@@ -14,7 +14,7 @@ import {
   type ContactsResponse,
   normalizeName,
 } from "./protocol/index.ts";
-import { createRateLimiter } from "./rate-limit.ts";
+import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
 import type { AccountName, ContactRule, Store } from "./store/store.ts";
 
@@ -41,14 +41,16 @@ export function createConsent(service: {
 > {
   const { store, contact: unlessSet, doorbell, limits, now } = service;
   const asks = createRateLimiter(limits.ask, now);
+  const asksFrom = createRateLimiter(limits.asksPerAddress, now);
 
   async function targetOf(given: AccountName): Promise<AccountName> {
     if (!("name" in given)) return given;
     return { name: await readStructure(() => normalizeName(given.name), "this is no name") };
   }
 
-  async function askContact({ device, body }: Call<"askContact">): Promise<undefined> {
+  async function askContact({ device, address, body }: Call<"askContact">): Promise<undefined> {
     asks.take(bytesToText(device.accountId));
+    asksFrom.take(addressKey(address));
     const target = await targetOf(await body());
     const at = now();
     const devices = await store.askContact({

@@ -30,8 +30,9 @@ export type Ring =
   | {
       readonly type: "signal";
       readonly groupId: Bytes;
-      /** The device that says it. */
+      /** The device that says it, and its account. */
       readonly from: number;
+      readonly accountId: Bytes;
       readonly body: Bytes;
     }
   /** The sessions of these devices are over. */

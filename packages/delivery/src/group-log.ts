@@ -61,7 +61,7 @@ const SIZES = {
   welcomed: 4 * 1024,
 };
 
-/** How often it is rung in a group for a commit that is sent again: a lost answer is rare, and each ring makes others look. */
+/** How often it is rung in a group for what one device sends again: a lost answer is rare, and each ring makes others look. */
 const REPEATS: Rate = { burst: 4, perSecond: 0.1 };
 
 /** What a group and one of its nodes take in memory beside their encoded forms, in bytes. */
@@ -118,6 +118,7 @@ export function createGroupLog(service: {
   const outsiders = createRateLimiter(limits.join, now);
   const bytesOfAccount = createRateLimiter(limits.logBytes, now);
   const repeats = createRateLimiter(REPEATS, now);
+  const refused = createRateLimiter(limits.refused, now);
   const turns = createTurns(limits);
   const cache = createRecent<Held>(
     limits.groupBytesInMemory,
@@ -209,7 +210,22 @@ export function createGroupLog(service: {
   async function checkRate(groupId: Bytes, device: number): Promise<void> {
     const key = bytesToText(groupId);
     if (messages.has(key) || (await store.leafOf(groupId, device)) === undefined) return;
-    messages.take(key);
+    messages.check(key);
+  }
+
+  /**
+   * Judging takes the group's turn, also where nothing comes of it, and of that the group's rate knows nothing: so whoever has had much
+   * refused waits.
+   */
+  async function judged<T>(device: number, work: () => Promise<T>): Promise<T> {
+    const key = String(device);
+    refused.check(key);
+    try {
+      return await byTheRules(work);
+    } catch (error) {
+      if (error instanceof Refusal) refused.charge(key);
+      throw error;
+    }
   }
 
   /**
@@ -300,7 +316,7 @@ export function createGroupLog(service: {
       await commitPolicy(() => acceptedAt)(summary, pending);
     };
 
-    return byTheRules(async () => {
+    return judged(caller.device, async () => {
       const { group, event, changes } = await held.group.process(body.commit, { policy });
       if (event.type !== "commit") throw new Refusal("bad-request", "this is no commit");
       const { summary } = event;
@@ -391,7 +407,7 @@ export function createGroupLog(service: {
       untilSettled(async (attempt) => {
         const again = await store.findEntry(groupId, device.device, hash);
         if (again === undefined) return tryCommit(device, groupId, bundle, hash, attempt);
-        if (!repeats.tryTake(key)) return again;
+        if (!repeats.tryTake(`${key} ${device.device}`)) return again;
         // Who was to ring for it the first time may have ended before.
         const moved = await store.movedBy(groupId, again.seq);
         doorbell.ring({ type: "group", groupId, head: again.seq, ...moved });
@@ -424,7 +440,7 @@ export function createGroupLog(service: {
     if (held === undefined) throw notFound();
     const current = held.group.epoch;
     if (epoch !== current) throw await wrongEpoch(groupId, { current, given: epoch }, true);
-    const group = await byTheRules(async () => {
+    const group = await judged(device, async () => {
       const { group: next, event } = await held.group.process(message);
       if (event.type !== "proposal") throw new Refusal("bad-request", "this is no proposal");
       checkProposal(event.proposal, event.sender);

@@ -27,9 +27,13 @@ function partResponse({ nodes, next }: TreePart, from: number): Response {
     at = nodeIndex + 1;
   }
   // Between the last node here and the first there may be blanks: they belong to the next part.
-  const headers = next === undefined ? undefined : { "tree-next": String(at) };
-  return new Response(Buffer.concat(chunks), {
-    headers: { "content-type": "application/octet-stream", ...headers },
+  const body = Buffer.concat(chunks);
+  return new Response(body, {
+    headers: {
+      "content-type": "application/octet-stream",
+      "content-length": String(body.length),
+      ...(next !== undefined && { "tree-next": String(at) }),
+    },
   });
 }
 
@@ -55,21 +59,16 @@ export function createGroups(service: {
     if (!(await store.giveUpGroup(params.groupId, device.device))) throw notFound();
   }
 
-  async function log({
-    session,
-    params,
-    request,
-    stillSignedIn,
-  }: Call<"log">): Promise<AnswerOf<"log">> {
-    const { groupId, after = 0, limit = LIMITS.logPage, wait: seconds } = params;
-    const { device } = session.device;
+  async function log(call: Call<"log">): Promise<AnswerOf<"log">> {
+    const { groupId, after = 0, limit = LIMITS.logPage, wait: seconds } = call.params;
+    const { device } = call.device;
     const page = {
       after,
       limit: Math.max(1, Math.min(limit, LIMITS.logPage)),
       bytes: limits.pageBytes,
     };
     return longPolls.until(
-      { on: { groupId, after }, session, stillSignedIn, seconds, signal: request.signal },
+      { on: { groupId, after }, seconds, call },
       async () => {
         const read = await store.log(groupId, device, page);
         if (read === undefined) throw notFound();

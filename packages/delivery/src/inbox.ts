@@ -19,17 +19,12 @@ export function createInbox(service: {
 }): Handlers<"inbox" | "acknowledge"> {
   const { store, limits, longPolls } = service;
 
-  async function inbox({
-    session,
-    params,
-    request,
-    stillSignedIn,
-  }: Call<"inbox">): Promise<AnswerOf<"inbox">> {
-    const { after = 0, wait: seconds } = params;
-    const { device } = session.device;
+  async function inbox(call: Call<"inbox">): Promise<AnswerOf<"inbox">> {
+    const { after = 0, wait: seconds } = call.params;
+    const { device } = call.device;
     const page = { after, limit: PAGE, bytes: limits.pageBytes };
     const entries = await longPolls.until(
-      { on: "inbox", session, stillSignedIn, seconds, signal: request.signal },
+      { on: "inbox", seconds, call },
       () => store.inbox(device, page),
       ({ length }) => length > 0,
     );

@@ -42,7 +42,9 @@ export interface Limits {
   readonly reserve: number;
   /** Times that one account asks to reach others. */
   readonly ask: Rate;
-  /** Accounts that wait for one's answer. */
+  /** Times that accounts from one address ask to reach others. */
+  readonly asksPerAddress: Rate;
+  /** Accounts that wait for one's answer: where there are more, who asked first has to ask again. */
   readonly requests: number;
   /** How long they wait, in milliseconds. */
   readonly requestLifetime: number;
@@ -58,12 +60,18 @@ export interface Limits {
   readonly groupSignal: Rate;
   /** Frames that signals make for the sockets of one process. */
   readonly signalFrames: Rate;
+  /** Frames that the signals of one account make for the sockets of one process. */
+  readonly signalFramesPerAccount: Rate;
   /** Signals that wait for one socket; more are dropped. */
   readonly signalQueue: number;
   /** Commits, proposals and application messages of all members of one group. */
   readonly groupMessage: Rate;
   /** Bytes of new groups, of commits with what comes with them, and of messages that one account sends. */
   readonly logBytes: Rate;
+  /** Commits and proposals of one device that were judged, and refused. */
+  readonly refused: Rate;
+  /** Bytes of what one account reads: of logs, trees, inboxes, blobs and everything else. */
+  readonly readBytes: Rate;
   /** Commits of one device to groups that it is not in. */
   readonly join: Rate;
   /** Groups that one device makes. */
@@ -94,6 +102,10 @@ export interface Limits {
   readonly longPolls: number;
   /** Requests of one device that wait for something to read. */
   readonly longPollsPerDevice: number;
+  /** Requests of one account that wait for something to read. */
+  readonly longPollsPerAccount: number;
+  /** Requests from one address that wait for something to read. */
+  readonly longPollsPerAddress: number;
   /** Bytes that the groups whose public state is kept in memory take, about: a usual member takes 4 KiB. */
   readonly groupBytesInMemory: number;
   /** Bytes of the entries that one frame of a socket carries, as they stand in it; a larger entry is only told of. */
@@ -157,6 +169,7 @@ export const DEFAULT_LIMITS: Limits = {
   strangerClaimed: { burst: 20, perSecond: 0.01 },
   reserve: 10,
   ask: { burst: 20, perSecond: 0.001 },
+  asksPerAddress: { burst: 100, perSecond: 0.02 },
   requests: 100,
   requestLifetime: 30 * 24 * 60 * 60 * 1000,
   refusalLifetime: 7 * 24 * 60 * 60 * 1000,
@@ -165,9 +178,12 @@ export const DEFAULT_LIMITS: Limits = {
   signal: { burst: 30, perSecond: 5 },
   groupSignal: { burst: 200, perSecond: 50 },
   signalFrames: { burst: 20_000, perSecond: 10_000 },
+  signalFramesPerAccount: { burst: 5000, perSecond: 250 },
   signalQueue: 8,
   groupMessage: { burst: 2000, perSecond: 200 },
   logBytes: { burst: 256 * 1024 * 1024, perSecond: 128 * 1024 },
+  refused: { burst: 60, perSecond: 0.5 },
+  readBytes: { burst: 1024 * 1024 * 1024, perSecond: 8 * 1024 * 1024 },
   join: { burst: 60, perSecond: 0.2 },
   group: { burst: 60, perSecond: 0.1 },
   groupsPerDevice: 2000,
@@ -183,6 +199,8 @@ export const DEFAULT_LIMITS: Limits = {
   longPoll: 30,
   longPolls: 20_000,
   longPollsPerDevice: 32,
+  longPollsPerAccount: 128,
+  longPollsPerAddress: 1000,
   groupBytesInMemory: 200 * 1024 * 1024,
   frameEntryBytes: 32 * 1024,
   tailBytes: 32 * 1024 * 1024,

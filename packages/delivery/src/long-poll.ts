@@ -5,10 +5,12 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { sameBytes } from "./bytes.ts";
+import type { Call } from "./call.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
+import { createPlaces } from "./places.ts";
 import { bytesToText } from "./protocol/index.ts";
+import { addressKey } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./sessions.ts";
 
@@ -21,12 +23,13 @@ export interface LongPolls {
     wait: {
       /** A group's log behind a place in it, or the inbox of the device. */
       readonly on: { readonly groupId: Bytes; readonly after: number } | "inbox";
-      readonly session: Session;
-      /** Throws `Refusal` where the session is over. */
-      readonly stillSignedIn: () => Promise<void>;
       /** Nothing, or 0: it is read once. */
       readonly seconds: number | undefined;
-      readonly signal: AbortSignal;
+      /** Whose it is. */
+      readonly call: Pick<
+        Call<"log" | "inbox">,
+        "session" | "address" | "stillSignedIn" | "request"
+      >;
     },
     read: () => Promise<T>,
     isEnough: (answer: T) => boolean | Promise<boolean>,
@@ -52,9 +55,9 @@ export function createLongPolls(service: {
   readonly limits: Limits;
 }): LongPolls {
   const { doorbell, limits } = service;
+  /** By what ends or wakes them: what they wait for, their device, their session. */
   const waiting = new Map<string, Set<Waiting>>();
-  const perDevice = new Map<number, number>();
-  let count = 0;
+  const places = createPlaces(limits.longPolls);
   let closed = false;
 
   function ring(key: string, change: (one: Waiting) => void): void {
@@ -64,17 +67,12 @@ export function createLongPolls(service: {
     }
   }
 
-  const signOut = (of: (session: Session) => boolean): void => {
-    for (const key of waiting.keys()) {
-      ring(key, (one) => {
-        if (of(one.session)) one.end = "signed-out";
-      });
-    }
-  };
-
   function hear(heard: Ring): void {
     const look = (one: Waiting): void => {
       one.rung = true;
+    };
+    const signOut = (one: Waiting): void => {
+      one.end = "signed-out";
     };
     if (heard.type === "group") {
       const { head, left } = heard;
@@ -93,41 +91,42 @@ export function createLongPolls(service: {
       }
     }
     if (heard.type === "revoked") {
-      const devices = new Set(heard.devices);
-      signOut(({ device }) => devices.has(device.device));
+      for (const device of heard.devices) ring(deviceKey(device), signOut);
     }
-    if (heard.type === "signed-out") {
-      signOut(({ tokenHash }) => sameBytes(tokenHash, heard.tokenHash));
-    }
+    if (heard.type === "signed-out") ring(sessionKey(heard.tokenHash), signOut);
   }
   const stopListening = doorbell.listen(hear);
 
-  function enter(key: string, one: Waiting): void {
-    const { device } = one.session.device;
-    const ofDevice = perDevice.get(device) ?? 0;
-    if (count >= limits.longPolls || ofDevice >= limits.longPollsPerDevice) {
+  /** The answer ends it. */
+  function enter(key: string, one: Waiting, address: string): () => void {
+    const { tokenHash, device: listed } = one.session;
+    const { device, accountId } = listed;
+    const leave = places.take([
+      [deviceKey(device), limits.longPollsPerDevice],
+      [`account ${bytesToText(accountId)}`, limits.longPollsPerAccount],
+      [`address ${addressKey(address)}`, limits.longPollsPerAddress],
+    ]);
+    if (leave === undefined) {
       throw new Refusal("too-many-requests", "too many requests wait already", {
         headers: { "retry-after": "5" },
       });
     }
-    count++;
-    perDevice.set(device, ofDevice + 1);
-    waiting.set(key, (waiting.get(key) ?? new Set()).add(one));
-  }
-
-  function leave(key: string, one: Waiting): void {
-    const { device } = one.session.device;
-    count--;
-    const left = (perDevice.get(device) ?? 1) - 1;
-    if (left === 0) perDevice.delete(device);
-    else perDevice.set(device, left);
-    const ofKey = waiting.get(key);
-    ofKey?.delete(one);
-    if (ofKey?.size === 0) waiting.delete(key);
+    const keys = [key, deviceKey(device), sessionKey(tokenHash)];
+    for (const each of keys) waiting.set(each, (waiting.get(each) ?? new Set()).add(one));
+    return () => {
+      leave();
+      for (const each of keys) {
+        const ofKey = waiting.get(each);
+        ofKey?.delete(one);
+        if (ofKey?.size === 0) waiting.delete(each);
+      }
+    };
   }
 
   return {
-    async until({ on, session, stillSignedIn, seconds = 0, signal }, read, isEnough) {
+    async until({ on, seconds = 0, call }, read, isEnough) {
+      const { session, address, stillSignedIn, request } = call;
+      const { signal } = request;
       if (seconds === 0 || closed) return read();
       const after = on === "inbox" ? 0 : on.after;
       const one: Waiting = {
@@ -144,7 +143,7 @@ export function createLongPolls(service: {
         one.wake();
       };
       // It listens before it reads: what comes in between is not missed.
-      enter(key, one);
+      const leave = enter(key, one, address);
       const timer = setTimeout(over, Math.min(seconds, limits.longPoll) * 1000);
       signal.addEventListener("abort", over);
       try {
@@ -166,7 +165,7 @@ export function createLongPolls(service: {
       } finally {
         clearTimeout(timer);
         signal.removeEventListener("abort", over);
-        leave(key, one);
+        leave();
       }
     },
     close() {
@@ -187,4 +186,12 @@ function groupKey(groupId: Bytes): string {
 
 function inboxKey(device: number): string {
   return `inbox ${device}`;
+}
+
+function deviceKey(device: number): string {
+  return `device ${device}`;
+}
+
+function sessionKey(tokenHash: Bytes): string {
+  return `session ${bytesToText(tokenHash)}`;
 }

@@ -20,6 +20,10 @@ export interface RateLimiter {
   readonly has: (key: string) => boolean;
   /** Takes so many, if they are there; otherwise none. */
   readonly tryTake: (key: string, count?: number) => boolean;
+  /** Takes none, and throws `Refusal` as `take` does where there is none to take. */
+  readonly check: (key: string) => void;
+  /** For what turns out to be so much once it is done: takes as many, also those that aren't there, and who owes some waits longer. */
+  readonly charge: (key: string, count?: number) => void;
 }
 
 interface Bucket {
@@ -48,16 +52,29 @@ export function createRateLimiter({ burst, perSecond }: Rate, now: () => number)
     return enough;
   }
 
+  /** `count`: how many have to be there. */
+  function refuse(key: string, count: number): never {
+    const seconds = Math.max(1, Math.ceil((count - look(key).left) / perSecond));
+    throw new Refusal("too-many-requests", "too many requests", {
+      headers: { "retry-after": String(seconds) },
+    });
+  }
+
+  const has = (key: string): boolean => look(key).left >= 1;
+
   return {
-    has: (key) => look(key).left >= 1,
+    has,
     tryTake,
     take(key, count = 1) {
       const taken = Math.min(count, burst);
-      if (tryTake(key, taken)) return;
-      const seconds = Math.max(1, Math.ceil((taken - look(key).left) / perSecond));
-      throw new Refusal("too-many-requests", "too many requests", {
-        headers: { "retry-after": String(seconds) },
-      });
+      if (!tryTake(key, taken)) refuse(key, taken);
+    },
+    check(key) {
+      if (!has(key)) refuse(key, 1);
+    },
+    charge(key, count = 1) {
+      const { left, at } = look(key);
+      buckets.set(key, { left: left - count, at });
     },
   };
 }

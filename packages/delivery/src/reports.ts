@@ -16,6 +16,7 @@ import { sameBytes } from "./bytes.ts";
 import type { Handlers } from "./call.ts";
 import type { Doorbell } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
+import { createPacer } from "./pacer.ts";
 import { bytesToText, type LogEntry, openReport, sha256 } from "./protocol/index.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { notFound, Refusal } from "./refusal.ts";
@@ -24,6 +25,9 @@ import { createTurns } from "./turns.ts";
 
 /** Checks that wait for one another in a group, and those of one device: each reads a whole tree. */
 const WAITING = { waiting: 8, waitingPerDevice: 2 };
+
+/** How often a group's members are told that there are reports, in milliseconds: each ring makes all of them read. */
+const PACE = 10_000;
 
 function refused(title: string, rule?: string): Refusal {
   return new Refusal("report-refused", title, rule === undefined ? {} : { members: { rule } });
@@ -39,6 +43,7 @@ export function createReports(service: {
   const { store, doorbell, limits, now, context } = service;
   const perDevice = createRateLimiter(limits.report, now);
   const turns = createTurns(WAITING);
+  const ring = createPacer(PACE, (groupId: Bytes) => doorbell.ring({ type: "reports", groupId }));
 
   /** The commit at this place in the log, where the device may read it. */
   async function commitAt(groupId: Bytes, device: number, seq: number): Promise<LogEntry> {
@@ -118,7 +123,7 @@ export function createReports(service: {
         if (added === "not-member") throw refused("the device came after the commit");
         return committer !== undefined;
       });
-      doorbell.ring({ type: "reports", groupId });
+      ring(bytesToText(groupId), groupId);
       return { proven };
     },
 

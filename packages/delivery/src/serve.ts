@@ -8,6 +8,7 @@ import { createServer, type Server as HttpServer, type RequestListener } from "n
 import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import { connect, type Server as NetServer, type Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { createPlaces } from "./places.ts";
 import { addressKey } from "./rate-limit.ts";
 import type { DeliveryService } from "./service.ts";
 import { BrokenOff, endSlowReaders, type Patience } from "./slow-readers.ts";
@@ -131,20 +132,11 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
 
 /** Ends connections past so many from one address. */
 function boundConnections(server: NetServer, limit: number): void {
-  const open = new Map<string, number>();
+  const open = createPlaces(Number.POSITIVE_INFINITY);
   server.on("connection", (socket: Socket) => {
-    const key = addressKey(socket.remoteAddress ?? "");
-    const count = open.get(key) ?? 0;
-    if (count >= limit) {
-      socket.destroy();
-      return;
-    }
-    open.set(key, count + 1);
-    socket.once("close", () => {
-      const left = (open.get(key) ?? 1) - 1;
-      if (left === 0) open.delete(key);
-      else open.set(key, left);
-    });
+    const leave = open.take([[addressKey(socket.remoteAddress ?? ""), limit]]);
+    if (leave === undefined) socket.destroy();
+    else socket.once("close", leave);
   });
 }
 
@@ -184,7 +176,7 @@ function listenerOf(
  */
 function breakingOff(response: Response, disconnect: () => void): Response {
   const { body, headers } = response;
-  // Only what is streamed says its length by itself.
+  // Whatever may be streamed says its length by itself.
   if (body === null || !headers.has("content-length")) return response;
   const reader = body.getReader();
   const over = (error: unknown): void => {

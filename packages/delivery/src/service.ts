@@ -161,6 +161,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   const perAddress = createRateLimiter(limits.address, now);
   const perDevice = createRateLimiter(limits.device, now);
   const perAccount = createRateLimiter(limits.account, now);
+  const readBytes = createRateLimiter(limits.readBytes, now);
   const reading = createReading(limits);
   let requests = 0;
   let retired = false;
@@ -274,11 +275,14 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
   });
 
   /** Who is signed in, if the limits for the device and its account let it. */
-  async function callerOf(request: Request): Promise<Session> {
+  async function callerOf(request: Request, route: Route): Promise<Session> {
     const session = await sessions.session(bearerOf(request));
     const { device, accountId } = session.device;
     perDevice.take(String(device));
-    perAccount.take(bytesToText(accountId));
+    const account = bytesToText(accountId);
+    perAccount.take(account);
+    // Who has read too much may still say something.
+    if (route.method === "GET") readBytes.check(account);
     return session;
   }
 
@@ -292,7 +296,7 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
     app.on(route.method, path, async (c) => {
       c.set("route", name);
       const { raw: request } = c.req;
-      const session = route.signIn ? await callerOf(request) : undefined;
+      const session = route.signIn ? await callerOf(request, route) : undefined;
       const device = session?.device;
       const params = parametersOf(
         shape,
@@ -314,7 +318,9 @@ export function createDeliveryService(options: DeliveryServiceOptions): Delivery
       };
       const given = { request, address, device, session, params, stillSignedIn, body };
       try {
-        return responseOf(route, await handler(given));
+        const { response, size } = responseOf(route, await handler(given));
+        if (device !== undefined) readBytes.charge(bytesToText(device.accountId), size);
+        return response;
       } finally {
         room?.release();
       }

@@ -29,7 +29,8 @@ export function createSignals(service: {
     // Before the group's bucket: others can't empty it, nor find out that there is one.
     if ((await store.leafOf(groupId, device.device)) === undefined) throw notFound();
     ofGroup.take(bytesToText(groupId));
-    doorbell.ring({ type: "signal", groupId, from: device.device, body: bytes });
+    const { device: from, accountId } = device;
+    doorbell.ring({ type: "signal", groupId, from, accountId, body: bytes });
   }
 
   return { signal };

@@ -8,9 +8,10 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { sameBytes } from "./bytes.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
+import { createPasses } from "./passes.ts";
+import { createPlaces } from "./places.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
@@ -52,6 +53,8 @@ const END = { after: Number.MAX_SAFE_INTEGER - 1, limit: 1, bytes: 1 };
 interface Connection extends Listener {
   readonly socket: WebSocket;
   readonly address: string;
+  /** Gives its place back. */
+  readonly leave: () => void;
   /** Who is signed in; no more of a session than is asked for here, since there are many. */
   session: (Pick<Session, "tokenHash" | "expiresAt"> & { readonly device: number }) | undefined;
   /** False from a ping to its pong. */
@@ -107,8 +110,10 @@ export function createSockets(service: {
   // Otherwise ws explains what was wrong in a page.
   server.on("wsClientError", (_error, stream) => refuseUpgrade(stream, 400));
   const connections = new Set<Connection>();
-  const perAddress = new Map<string, number>();
+  const places = createPlaces(limits.sockets);
   const byDevice = new Map<number, Set<Connection>>();
+  /** By the text form of their tokens' hashes. */
+  const bySession = new Map<string, Set<Connection>>();
   const rooms = createRooms<Connection>(store);
   const tails = createTails(service);
   /** The newest head with which a device left a group. */
@@ -116,29 +121,31 @@ export function createSockets(service: {
   /** How often the store may have become another branch of what it was. */
   let branch = 0;
   const signalFrames = createRateLimiter(limits.signalFrames, now);
+  const signalFramesOf = createRateLimiter(limits.signalFramesPerAccount, now);
   const frames = createRateLimiter(FRAMES, now);
   const hellos = createRateLimiter(limits.socket, now);
-  /** Those that said nothing yet, in the order they came. */
+  /** Those that said nothing yet, in the order they came: all, and by their addresses. */
   const silent = new Set<Connection>();
+  const silentFrom = new Map<string, Set<Connection>>();
   let lastFrame:
     | { readonly group: string; readonly head: number; readonly frame: Buffer }
     | undefined;
   let opened = 0;
-  let looking = false;
-  let comparing = false;
 
   function forget(connection: Connection): void {
     if (!connections.delete(connection)) return;
-    silent.delete(connection);
-    const left = (perAddress.get(connection.address) ?? 1) - 1;
-    if (left === 0) perAddress.delete(connection.address);
-    else perAddress.set(connection.address, left);
+    const { session } = connection;
+    connection.leave();
+    breakSilence(connection);
     for (const group of connection.groups.keys()) rooms.leave(connection, group);
-    const device = connection.session?.device;
-    if (device === undefined) return;
-    const ofDevice = byDevice.get(device);
-    ofDevice?.delete(connection);
-    if (ofDevice?.size === 0) byDevice.delete(device);
+    if (session === undefined) return;
+    remove(byDevice, session.device, connection);
+    remove(bySession, bytesToText(session.tokenHash), connection);
+  }
+
+  function breakSilence(connection: Connection): void {
+    silent.delete(connection);
+    remove(silentFrom, connection.address, connection);
   }
 
   function end(connection: Connection, code: number): void {
@@ -252,13 +259,16 @@ export function createSockets(service: {
 
   function lookAgainAt(some: Iterable<Connection>): void {
     for (const connection of some) connection.lookedAt = 0;
-    void lookAgain();
+    lookAgain();
   }
 
   /** Signals are for the moment: where they come faster than they leave, they are dropped. */
-  function passOn({ groupId, from, body }: Extract<Ring, { type: "signal" }>): void {
+  function passOn({ groupId, from, accountId, body }: Extract<Ring, { type: "signal" }>): void {
     const listeners = rooms.get(bytesToText(groupId))?.listeners;
-    if (listeners === undefined || !signalFrames.tryTake("", listeners.size)) return;
+    if (listeners === undefined) return;
+    // First from its account's own, so that one who says much leaves the others theirs.
+    if (!signalFramesOf.tryTake(bytesToText(accountId), listeners.size)) return;
+    if (!signalFrames.tryTake("", listeners.size)) return;
     for (const connection of listeners) {
       const { signals, session } = connection;
       if (signals === undefined || session?.device === from) continue;
@@ -396,15 +406,12 @@ export function createSockets(service: {
         }
         return;
       case "signed-out":
-        for (const connection of connections) {
-          if (connection.session === undefined) continue;
-          if (sameBytes(connection.session.tokenHash, ring.tokenHash)) {
-            end(connection, SOCKET_CLOSED.notSignedIn);
-          }
+        for (const connection of bySession.get(bytesToText(ring.tokenHash)) ?? []) {
+          end(connection, SOCKET_CLOSED.notSignedIn);
         }
         return;
       case "all":
-        void endAllThoseOver();
+        endAllThoseOver();
         forgetBranch();
         lookAgainAt(connections);
     }
@@ -434,20 +441,12 @@ export function createSockets(service: {
   }
 
   /** Sessions end in other processes too, and a ring may be lost: what the store says holds. */
-  async function endAllThoseOver(): Promise<void> {
-    if (looking) return;
-    looking = true;
-    try {
-      const signedIn = [...connections].filter(({ session }) => session !== undefined);
-      for (let i = 0; i < signedIn.length; i += SESSIONS) {
-        await endThoseOver(signedIn.slice(i, i + SESSIONS).filter((one) => connections.has(one)));
-      }
-    } catch {
-      // The store does not answer: the next time it may.
-    } finally {
-      looking = false;
+  const endAllThoseOver = createPasses(async () => {
+    const signedIn = [...connections].filter(({ session }) => session !== undefined);
+    for (let i = 0; i < signedIn.length; i += SESSIONS) {
+      await endThoseOver(signedIn.slice(i, i + SESSIONS).filter((one) => connections.has(one)));
     }
-  }
+  });
 
   /** Compares a connection with the store: what it missed it is told. */
   async function look(connection: Connection): Promise<void> {
@@ -484,33 +483,18 @@ export function createSockets(service: {
     }
   }
 
-  function lookedAtBy(time: number): readonly Connection[] {
-    return [...connections].filter(
+  /** Compares those whose time has come, some at a time. */
+  const lookAgain = createPasses(async () => {
+    const time = now() - limits.lookAgain;
+    const due = [...connections].filter(
       ({ session, missed, lookedAt }) =>
         session !== undefined && missed === undefined && lookedAt <= time,
     );
-  }
-
-  /** Compares those whose time has come, some at a time. */
-  async function lookAgain(): Promise<void> {
-    if (comparing) return;
-    comparing = true;
-    try {
-      let due = lookedAtBy(now() - limits.lookAgain);
-      while (due.length > 0) {
-        for (let i = 0; i < due.length; i += LOOKS) {
-          const some = due.slice(i, i + LOOKS).filter((one) => connections.has(one));
-          await Promise.all(some.map(look));
-        }
-        // Told meanwhile that it should be done again.
-        due = lookedAtBy(0);
-      }
-    } catch {
-      // The store does not answer: the next time it may.
-    } finally {
-      comparing = false;
+    for (let i = 0; i < due.length; i += LOOKS) {
+      const some = due.slice(i, i + LOOKS).filter((one) => connections.has(one));
+      await Promise.all(some.map(look));
     }
-  }
+  });
 
   /** The rings that came while its groups were read. */
   function hearMissed(connection: Connection): void {
@@ -541,6 +525,7 @@ export function createSockets(service: {
     connection.signals = hello.data.signals === false ? undefined : [];
     connection.carries = hello.data.entries === true;
     byDevice.set(device, ofDevice.add(connection));
+    add(bySession, bytesToText(tokenHash), connection);
     const begun = branch;
     const groups = await store.currentGroupsOf(device, limits.groupsPerDevice);
     // Looked for again now that its end would be heard of: it may have come in between.
@@ -551,13 +536,14 @@ export function createSockets(service: {
     }
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
     hearMissed(connection);
-    if (connection.lookedAt === 0) void lookAgain();
+    if (connection.lookedAt === 0) lookAgain();
   }
 
-  function open(socket: WebSocket, address: string): void {
+  function open(socket: WebSocket, address: string, leave: () => void): void {
     const connection: Connection = {
       socket,
       address,
+      leave,
       session: undefined,
       alive: true,
       groups: new Map(),
@@ -572,7 +558,7 @@ export function createSockets(service: {
     };
     connections.add(connection);
     silent.add(connection);
-    perAddress.set(address, (perAddress.get(address) ?? 0) + 1);
+    add(silentFrom, address, connection);
     const key = String(++opened);
     const waiting = setTimeout(() => end(connection, SOCKET_CLOSED.helloTimeout), limits.hello);
     let greeted = false;
@@ -581,7 +567,7 @@ export function createSockets(service: {
       // Later frames say nothing yet: a newer client may send some.
       if (greeted) return;
       greeted = true;
-      silent.delete(connection);
+      breakSilence(connection);
       clearTimeout(waiting);
       if (isBinary || !(data instanceof Buffer)) return end(connection, BROKE_A_RULE);
       greet(connection, data.toString()).catch((error: unknown) => {
@@ -595,6 +581,19 @@ export function createSockets(service: {
       clearTimeout(waiting);
       forget(connection);
     });
+  }
+
+  /** Who says nothing keeps nobody out: one from the same address goes, or, where there is room for nobody, one from wherever. */
+  function placeFor(address: string): (() => void) | undefined {
+    const take = () => places.take([[address, limits.socketsPerAddress]]);
+    const free = take();
+    if (free !== undefined) return free;
+    const [own] = silentFrom.get(address) ?? [];
+    const [first] = connections.size >= limits.sockets ? silent : [];
+    const giving = own ?? first;
+    if (giving === undefined) return undefined;
+    end(giving, SOCKET_CLOSED.helloTimeout);
+    return take();
   }
 
   function beat(connection: Connection): void {
@@ -616,8 +615,8 @@ export function createSockets(service: {
   let around = connections.values();
   const heartbeat = setInterval(() => {
     if (part === 0) {
-      void endAllThoseOver();
-      void lookAgain();
+      endAllThoseOver();
+      lookAgain();
       around = connections.values();
       share = Math.ceil(connections.size / PARTS);
     }
@@ -636,14 +635,9 @@ export function createSockets(service: {
       server.handleUpgrade(request, stream, head, (socket) => {
         // Of one that is refused too: until it is closed the other side may break the protocol.
         socket.on("error", () => socket.terminate());
-        // Who says nothing keeps nobody out.
-        const [first] = silent;
-        if (first && connections.size >= limits.sockets) end(first, SOCKET_CLOSED.helloTimeout);
-        const full =
-          connections.size >= limits.sockets ||
-          (perAddress.get(key) ?? 0) >= limits.socketsPerAddress;
-        if (full) hangUp(socket, SOCKET_CLOSED.tooMany);
-        else open(socket, key);
+        const leave = placeFor(key);
+        if (leave === undefined) hangUp(socket, SOCKET_CLOSED.tooMany);
+        else open(socket, key, leave);
       });
     },
     status() {
@@ -669,6 +663,16 @@ export function createSockets(service: {
       server.close();
     },
   };
+}
+
+function add<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
+  sets.set(key, (sets.get(key) ?? new Set()).add(value));
+}
+
+function remove<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
+  const held = sets.get(key);
+  held?.delete(value);
+  if (held?.size === 0) sets.delete(key);
 }
 
 /** Closes, and does not wait for the other side to agree. */

@@ -200,6 +200,19 @@ describe("who does not know an account", () => {
     expect(statuses).toEqual([202, 202, 429]);
     await few.close();
   });
+
+  it("asks so often with all accounts from one address, however many those are", async () => {
+    const few = await startWorld({
+      contact: "ask",
+      limits: { asksPerAddress: { burst: 2, perSecond: 0.01 } },
+    });
+    const statuses: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      statuses.push((await ask(await aMember(few), { name: "Somebody" }, few)).status);
+    }
+    expect(statuses).toEqual([202, 202, 429]);
+    await few.close();
+  });
 });
 
 describe("an account", () => {

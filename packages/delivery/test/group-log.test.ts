@@ -372,6 +372,14 @@ describe("commits", () => {
       expect((await postCommit(ringing, ada, group.groupId, body)).status).toBe(201);
     }
     expect(rings.filter(({ type }) => type === "inbox")).toHaveLength(3);
+    // Nor does anybody use up what another has for that.
+    const bens = await joinByWelcome(ringing, ben);
+    const theirs = await bundleBody(bens, await bens.commit());
+    for (let i = 0; i < 2; i++) {
+      rings.length = 0;
+      expect((await postCommit(ringing, ben, group.groupId, theirs)).status).toBe(201);
+      expect(rings).toMatchObject([{ type: "group", head: 3 }]);
+    }
     await ringing.close();
   });
 
@@ -1031,6 +1039,37 @@ describe("what one may send", () => {
     const { problem } = await postGroup(small, ada, await aGroup(ada));
     expect(problem.code).toBe("too-many-requests");
     await small.close();
+  });
+});
+
+describe("what is refused once it was judged", () => {
+  it("is so much from one device, and takes nothing from others, nor from what is repeated or late", async () => {
+    const few = await startWorld({ limits: { refused: { burst: 2, perSecond: 0.01 } } });
+    const [ada, ben] = [await newMember(few, "Ada"), await newMember(few, "Ben")];
+    const group = await startGroup(few, ada);
+    const [bens] = await addAll(few, { member: ada, group }, [ben]);
+    if (bens === undefined) throw new Error("Ben is in");
+    const late = await bundleBody(bens, await bens.commit());
+    await bens.discardPendingCommit();
+    const first = await bundleBody(group, await group.commit());
+    expect((await postCommit(few, ada, group.groupId, first)).status).toBe(201);
+    for (const own of [group, bens]) await own.receive(first.commit);
+    for (let i = 0; i < 4; i++) {
+      expect((await postCommit(few, ben, group.groupId, late)).problem.code).toBe("wrong-epoch");
+    }
+    const body = await bundleBody(bens, await bens.commit());
+    const spoilt = { ...body, links: [{ linkId: random(16), sealedGroupInfo: random(9) }] };
+    const codes: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      codes.push((await postCommit(few, ben, group.groupId, spoilt)).problem.code);
+    }
+    expect(codes).toEqual(["bad-request", "bad-request", "too-many-requests"]);
+    const waiting = await postCommit(few, ben, group.groupId, body);
+    expect(waiting.problem.code).toBe("too-many-requests");
+    expect(Number(waiting.headers.get("retry-after"))).toBeGreaterThan(60);
+    expect((await postCommit(few, ada, group.groupId, first)).status).toBe(201);
+    expect((await commit(few, ada, group)).status).toBe(201);
+    await few.close();
   });
 });
 

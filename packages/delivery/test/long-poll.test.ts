@@ -175,6 +175,37 @@ it("so many wait in all, and so many of a device; one that goes makes room", asy
   await world.store.close();
 });
 
+/** A world in which two of one account, or of one address, may wait, and do. */
+async function twoWait(limits: { longPollsPerAccount: number } | { longPollsPerAddress: number }) {
+  const { world, ada, group, waiting } = await worldOf({ limits });
+  const held = [1, 2].map(() => read(world, ada, group, "wait=30"));
+  await eventually(() => waiting() === 2);
+  expect((await read(world, ada, group, "wait=30")).problem.code).toBe("too-many-requests");
+  // Who reads what is there waits for nothing.
+  expect((await read(world, ada, group, "")).status).toBe(200);
+  const ben = await newMember(world, "Ben");
+  const bens = read(world, ben, await startGroup(world, ben), "wait=30");
+  const end = async (): Promise<void> => {
+    await world.server.close();
+    await Promise.all([...held, bens]);
+    await world.store.close();
+  };
+  return { bens, waiting, end };
+}
+
+it("so many of one account wait, and others beside them", async () => {
+  const { bens, waiting, end } = await twoWait({ longPollsPerAccount: 2 });
+  await eventually(() => waiting() === 4);
+  await end();
+  expect((await bens).status).toBe(200);
+});
+
+it("so many from one address wait, whatever accounts they are of", async () => {
+  const { bens, end } = await twoWait({ longPollsPerAddress: 2 });
+  expect((await bens).status).toBe(429);
+  await end();
+});
+
 it("a session that ends ends its waiting", async () => {
   const { world, ada, group, waiting } = await worldOf();
   const one = read(world, ada, group, "wait=30");

@@ -49,7 +49,7 @@ describe("a doorbell over PostgreSQL", () => {
       { type: "contacts", devices: [1] },
       { type: "key-packages", devices: [1] },
       { type: "revoked", devices: [2, 2 ** 52] },
-      { type: "signal", groupId: random(16), from: 5, body: random(1024) },
+      { type: "signal", groupId: random(16), from: 5, accountId: random(32), body: random(1024) },
       { type: "all" },
     ];
     expect(await passOn(rings)).toEqual(rings);

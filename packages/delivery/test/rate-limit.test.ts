@@ -29,6 +29,25 @@ describe("a bucket", () => {
   });
 });
 
+describe("what is known once it is done", () => {
+  it("is charged, and who owes some waits until it is there again", () => {
+    let now = 0;
+    const limiter = createRateLimiter({ burst: 10, perSecond: 2 }, () => now);
+    limiter.check("a");
+    limiter.charge("a", 30);
+    const refused = (seconds: string) =>
+      expect.objectContaining({ headers: { "retry-after": seconds } });
+    expect(() => limiter.check("a")).toThrow(refused("11"));
+    limiter.check("b");
+    now = 10_000;
+    expect(() => limiter.check("a")).toThrow(refused("1"));
+    now = 10_500;
+    limiter.check("a");
+    // To look takes nothing.
+    limiter.take("a");
+  });
+});
+
 describe("an address", () => {
   it("is that of the connection where no proxy is trusted, whatever a header says", () => {
     expect(clientAddress("192.0.2.1", "198.51.100.9", 0)).toBe("192.0.2.1");

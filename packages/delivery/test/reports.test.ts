@@ -1,4 +1,4 @@
-import { PAST_EPOCHS } from "@conclave/delivery";
+import { localDoorbell, PAST_EPOCHS } from "@conclave/delivery";
 import {
   linkIdOf,
   linksOf,
@@ -281,6 +281,25 @@ describe("scenario 12: a commit that a member can't follow", () => {
     await eventually(() => last() !== undefined);
     expect(last()).toEqual({ type: "reports", groupId });
     socket.close();
+  });
+
+  it("rings once for many that come together, and for what is said again and again", async () => {
+    const doorbell = localDoorbell();
+    let rung = 0;
+    doorbell.listen(({ type }) => {
+      if (type === "reports") rung++;
+    });
+    const at = await startWorld({ doorbell });
+    const on = await stage(at);
+    const { seq, message } = await badCommit(on, at);
+    for (let i = 0; i < 4; i++) {
+      const { report } = await aReport(on.cy, message);
+      for (let again = 0; again < 2; again++) {
+        expect((await postReport(at, on.cy, { seq, report })).status).toBe(201);
+      }
+    }
+    expect(rung).toBe(1);
+    await at.close();
   });
 });
 

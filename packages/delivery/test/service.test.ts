@@ -1,7 +1,9 @@
 import { request as httpRequest } from "node:http";
 import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addAll, type Member, newMember, pathOf, send, startGroup } from "./member.ts";
 import {
+  type Answer,
   call,
   eventually,
   newPerson,
@@ -222,6 +224,64 @@ describe("limits", () => {
       expect([await ask(mine), await ask(mine), await ask(mine)]).toEqual([200, 200, 429]);
       expect(await ask(other)).toBe(200);
     } finally {
+      await limited.close();
+    }
+  });
+});
+
+describe("what an account has read", () => {
+  it("is counted in bytes, for all its devices: who has read too much waits, and may still write", async () => {
+    const readBytes = { burst: 100_000, perSecond: 1000 };
+    const limited = await startWorld({ limits: { readBytes } });
+    const [ada, ben] = [await newMember(limited, "Ada"), await newMember(limited, "Ben")];
+    const group = await startGroup(limited, ada);
+    await addAll(limited, { member: ada, group }, [ben]);
+    for (let i = 0; i < 6; i++) await send(limited, ada, group, "x".repeat(8000));
+    const read = ({ token }: Member): Promise<Answer> =>
+      call(limited, "GET", pathOf(group.groupId, "log"), { token });
+    expect([(await read(ada)).status, (await read(ada)).status]).toEqual([200, 200]);
+    const refused = await read(ada);
+    expect(refused.problem.code).toBe("too-many-requests");
+    const wait = Number(refused.headers.get("retry-after"));
+    expect(wait).toBeGreaterThan(10);
+    const tree = pathOf(group.groupId, `tree?epoch=${group.epoch}`);
+    expect((await call(limited, "GET", tree, { token: ada.token })).status).toBe(429);
+    expect((await send(limited, ada, group, "still here")).answer.status).toBe(201);
+    expect((await read(ben)).status).toBe(200);
+    limited.clock.now += wait * 1000;
+    expect((await read(ada)).status).toBe(200);
+    await limited.close();
+  });
+
+  it("has trees and blobs in it", async () => {
+    const readBytes = { burst: 3000, perSecond: 1000 };
+    for (const what of ["tree", "blob"] as const) {
+      const limited = await startWorld({ limits: { readBytes } });
+      const ada = await newMember(limited, "Ada");
+      const { token } = ada;
+      let path = "";
+      if (what === "blob") {
+        const headers = {
+          "content-type": "application/partial-upload",
+          "upload-complete": "?1",
+          "upload-length": "5000",
+        };
+        const body = random(5000);
+        const made = await fetch(`${limited.url}/v1/blobs`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${token}`, ...headers },
+          body,
+        });
+        path = made.headers.get("location") ?? "";
+      } else {
+        const group = await startGroup(limited, ada);
+        path = pathOf(group.groupId, `tree?epoch=${group.epoch}`);
+      }
+      const statuses: number[] = [];
+      while (statuses.at(-1) !== 429) {
+        statuses.push((await call(limited, "GET", path, { token })).status);
+      }
+      expect(statuses[0]).toBe(200);
       await limited.close();
     }
   });

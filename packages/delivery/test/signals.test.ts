@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { type Doorbell, localDoorbell } from "@conclave/delivery";
 import type { Group } from "@conclave/mls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sameBytes } from "../src/bytes.ts";
 import { type Listener, listenReady } from "./listener.ts";
 import { addAll, commit, type Member, newMember, pathOf, startGroup } from "./member.ts";
 import {
@@ -117,13 +118,40 @@ describe("signals", () => {
     const { ben, groupId } = await aPair(busy);
     const bens = await listenReady(busy, ben.token);
     for (let i = 0; i < 500; i++) {
-      doorbell.ring({ type: "signal", groupId, from: -1, body: random(1000) });
+      const body = random(1000);
+      doorbell.ring({ type: "signal", groupId, from: -1, accountId: random(32), body });
     }
     doorbell.ring({ type: "group", groupId, head: 77, joined: [], left: [] });
     await eventually(() => bens.frames.some((one) => one.type === "group" && one.head === 77));
     expect(heard(bens).length).toBeGreaterThan(0);
     expect(heard(bens).length).toBeLessThan(20);
     await busy.close();
+  });
+
+  it("of one account use up what is for its own, and not what is for the others", async () => {
+    const doorbell: Doorbell = localDoorbell();
+    const few = await startWorld({
+      doorbell,
+      limits: {
+        signalFrames: { burst: 6, perSecond: 0.01 },
+        signalFramesPerAccount: { burst: 2, perSecond: 0.01 },
+      },
+    });
+    const { ben, groupId } = await aPair(few);
+    const bens = await listenReady(few, ben.token);
+    const [noisy, quiet] = [random(32), random(32)];
+    const ring = (accountId: Bytes): void =>
+      doorbell.ring({ type: "signal", groupId, from: -1, accountId, body: accountId });
+    for (let i = 0; i < 20; i++) ring(noisy);
+    ring(quiet);
+    await eventually(() => heard(bens).some((body) => sameBytes(body, quiet)));
+    expect(heard(bens)).toEqual([noisy, noisy, quiet]);
+    // And all together so many.
+    for (let i = 0; i < 5; i++) ring(random(32));
+    doorbell.ring({ type: "group", groupId, head: 77, joined: [], left: [] });
+    await eventually(() => bens.frames.some((one) => one.type === "group" && one.head === 77));
+    expect(heard(bens)).toHaveLength(6);
+    await few.close();
   });
 
   it("are read by the members of their epoch, with a key that the group exports", async () => {

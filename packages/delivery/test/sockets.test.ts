@@ -158,10 +158,15 @@ describe("a socket", () => {
     await fresh.close();
   });
 
-  it("is one of few from an address", async () => {
-    const small = await startWorld({ limits: { socketsPerAddress: 1 } });
-    await listenReady(small, await aToken(small));
+  it("is one of few from an address, where who says nothing keeps nobody out", async () => {
+    const small = await startWorld({ limits: { socketsPerAddress: 2 } });
+    const silent = [listen(small), listen(small)];
+    for (const { socket } of silent) await once(socket, "open");
+    const token = await aToken(small);
+    const staying = [await listenReady(small, token), await listenReady(small, token)];
+    expect(await Promise.all(silent.map(({ closed }) => closed))).toEqual([4408, 4408]);
     expect(await listen(small).closed).toBe(4429);
+    expect(staying.map(({ socket }) => socket.readyState)).toEqual([1, 1]);
     await small.close();
   });
 
@@ -227,6 +232,46 @@ describe("a socket", () => {
     expect(staying.socket.readyState).toBe(WebSocket.OPEN);
     await short.close();
     await other.close();
+  });
+
+  it("ends with its session as soon as it hears of it, and no other does", async () => {
+    const calm = await startWorld({ limits: { heartbeat: 3_600_000 } });
+    const person = await newPerson("Twice");
+    const first = await register(calm, person);
+    const body = { signIn: await proveSignIn(person) };
+    const second = (await call(calm, "POST", "/v1/sessions", { body })).body.token;
+    const ending = await listenReady(calm, first);
+    const staying = await listenReady(calm, second);
+    await call(calm, "DELETE", "/v1/sessions", { token: first });
+    expect(await ending.closed).toBe(4401);
+    expect(staying.socket.readyState).toBe(WebSocket.OPEN);
+    await calm.close();
+  });
+
+  it("ends with its session also where the word of that comes while all are looked at", async () => {
+    const doorbell = localDoorbell();
+    const looked = await startWorld({ doorbell, limits: { heartbeat: 3_600_000 } });
+    const { store } = looked;
+    const token = await aToken(looked);
+    const listener = await listenReady(looked, token);
+    const sessionsLive = store.sessionsLive.bind(store);
+    const [answered, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    store.sessionsLive = async (...given) => {
+      const live = await sessionsLive(...given);
+      answered.resolve();
+      await told.promise;
+      return live;
+    };
+    doorbell.ring({ type: "all" });
+    await answered.promise;
+    // By another process, which rings for everything.
+    const other = await startWorld({ store, keepStore: true });
+    await call(other, "DELETE", "/v1/sessions", { token });
+    doorbell.ring({ type: "all" });
+    told.resolve();
+    expect(await listener.closed).toBe(4401);
+    await other.close();
+    await looked.close();
   });
 
   it("is given up when it does not answer pings", async () => {

@@ -12,6 +12,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { sameBytes } from "../bytes.ts";
 import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
+import { createPlaces } from "../places.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
 import { addressKey } from "../rate-limit.ts";
 import { notFound, Refusal } from "../refusal.ts";
@@ -20,7 +21,6 @@ import { BrokenOff } from "../slow-readers.ts";
 import type { BlobPart, ListedDevice, Store, StoredBlob } from "../store/store.ts";
 import type { BlobBodies } from "./bodies.ts";
 import { byteRange } from "./range.ts";
-import { createTransfers } from "./transfers.ts";
 
 /** The largest part, in bytes: what an upload or a download holds in memory. */
 const PART = 1024 * 1024;
@@ -60,7 +60,8 @@ export function createBlobs(service: {
   readonly now: () => number;
 }): Blobs {
   const { store, limits, now } = service;
-  const transfers = createTransfers(limits);
+  /** Each holds one part in memory, for as long as its client is slow. */
+  const transfers = createPlaces(limits.transfers);
   /** Blobs that could not be removed since all were last tried. */
   const troubled = new Set<string>();
 
@@ -171,9 +172,13 @@ export function createBlobs(service: {
   }
 
   function beginTransfer({ device, address }: Call<keyof Blobs["handlers"]>): () => void {
-    return transfers.begin({
-      account: bytesToText(device.accountId),
-      address: addressKey(address),
+    const end = transfers.take([
+      [`account ${bytesToText(device.accountId)}`, limits.transfersPerAccount],
+      [`address ${addressKey(address)}`, limits.transfersPerAddress],
+    ]);
+    if (end !== undefined) return end;
+    throw new Refusal("too-many-requests", "too many blobs are on their way", {
+      headers: { "retry-after": "1" },
     });
   }
 
