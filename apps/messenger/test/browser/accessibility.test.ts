@@ -5,6 +5,7 @@
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { PHRASE } from "../page/demo/demo-engine.ts";
 import { openSite, type Site } from "../page/demo/site.ts";
 import { views } from "../page/demo/views.ts";
 
@@ -55,6 +56,28 @@ test.each(["lively", "ask", "waiting", "settings-people"])(
   },
 );
 
+test.each(views)("$name: a fingertip finds what it aims at", async ({ scene, hash, act }) => {
+  const page = await site.open(scene, {
+    viewport: { width: 390, height: 780 },
+    hasTouch: true,
+    isMobile: true,
+    ...(hash === undefined ? {} : { hash }),
+  });
+  await act?.(page);
+  const small = await page
+    .locator("button, select, textarea, input[type=text]")
+    .evaluateAll((all) =>
+      all.flatMap((element) => {
+        const { width, height } = element.getBoundingClientRect();
+        // Of what isn't shown, both are 0.
+        return width > 0 && (width < 44 || height < 44)
+          ? [`${element.ariaLabel ?? element.textContent}: ${width} × ${height}`]
+          : [];
+      }),
+    );
+  expect(small).toEqual([]);
+});
+
 test("axe is awake: it finds a button without a name", async () => {
   const page = await site.open("home");
   await page.evaluate(() =>
@@ -89,8 +112,16 @@ describe("keyboard alone", () => {
     await tabTo(page, "textbox", "Your name");
     await page.keyboard.type("Alma Reyes");
     await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: "Is this your name?" }).waitFor();
+    await tabTo(page, "button", "Begin");
+    await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
     await tabTo(page, "button", "I wrote them down");
+    await page.keyboard.press("Enter");
+    for (const label of await page.locator("label").allTextContents()) {
+      await tabTo(page, "textbox", label);
+      await page.keyboard.type(PHRASE.split(" ")[Number(label.slice(5)) - 1] ?? "");
+    }
     await page.keyboard.press("Enter");
     await page.getByRole("navigation").waitFor();
 

@@ -4,6 +4,8 @@
 
 import type { Browser, BrowserContext, Page } from "playwright-core";
 
+import { begin, writeDown } from "../page/demo/views.ts";
+
 /** A message as it stands in the timeline. */
 export interface Shown {
   readonly sender: string;
@@ -41,10 +43,11 @@ export class Person {
     const { page } = person;
     await page.goto(address);
     await page.getByLabel("Your name").fill(name);
-    await page.getByRole("button", { name: "Begin" }).click();
+    await begin(page);
     await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
-    person.#phrase = (await page.getByRole("listitem").allTextContents()).join(" ");
-    await page.getByRole("button", { name: "I wrote them down" }).click();
+    const words = await page.getByRole("listitem").allTextContents();
+    person.#phrase = words.join(" ");
+    await writeDown(page, words);
     return person;
   }
 

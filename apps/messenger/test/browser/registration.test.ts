@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
+import { begin } from "../page/demo/views.ts";
 import { type MessengerProcess, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
@@ -54,16 +55,15 @@ test("an operator's link lets one person make an account, and reaches no log", a
   const page = await (await browser.newContext()).newPage();
   await page.goto(messenger.pageOrigin);
   await page.getByLabel("Your name").fill("Ben");
-  const begin = page.getByRole("button", { name: "Begin" });
-  await begin.click();
+  await begin(page);
   const alert = page.getByRole("alert");
   await expect.poll(() => alert.textContent()).toMatch(/need an invite code/);
   await page.getByLabel("Your invite code").fill(code.toLowerCase());
-  await begin.click();
+  await begin(page);
   await expect.poll(() => alert.textContent()).toMatch(/has used this invite code/);
   const [other = ""] = (await command("invite")).split("  ");
   await page.getByLabel("Your invite code").fill(other);
-  await begin.click();
+  await begin(page);
   await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
 
   expect(messenger.output).not.toContain(code);

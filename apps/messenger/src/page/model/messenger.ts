@@ -20,6 +20,7 @@ import type {
 import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { createDraft, type Draft } from "./draft.ts";
 import type { Engine } from "./engine.ts";
+import { wordsOf } from "./phrase.ts";
 import type { Navigation } from "./place.ts";
 import { createReplica, type Replica } from "./replica.ts";
 import { errorCodeOf, typingSentence } from "./sentences.ts";
@@ -27,6 +28,8 @@ import { createThread, type Thread } from "./thread.ts";
 
 /** What lies over the page until it is answered. */
 type Overlay =
+  | { readonly type: "begin-as"; readonly name: string }
+  | { readonly type: "without-phrase" }
   | { readonly type: "new-conversation" }
   | { readonly type: "settings" }
   | { readonly type: "save-copy" }
@@ -75,6 +78,8 @@ export interface Messenger extends Omit<Replica, "load" | "typing">, Omit<Naviga
   readonly conversation: ReadonlySignal<ConversationSummary | undefined>;
   readonly thread: ReadonlySignal<Thread | undefined>;
   readonly overlay: ReadonlySignal<Overlay | undefined>;
+  /** Who can't reach one any more, as far as it is known here. */
+  readonly blocked: ReadonlySignal<ReadonlySet<AccountId>>;
   /** For those who listen: what was just received in the open conversation. */
   readonly announcement: ReadonlySignal<string>;
   /** Who is writing in the open conversation; empty where nobody is. */
@@ -170,6 +175,7 @@ export function createMessenger(
   const overlay = signal<Overlay>();
   const announcement = signal("");
   const typingAnnouncement = signal("");
+  const blocked = signal<ReadonlySet<AccountId>>(new Set());
   const drafts = new Map<ConversationId, Draft>();
 
   const loss = computed(() => {
@@ -247,6 +253,11 @@ export function createMessenger(
     };
   });
 
+  const noteBlocked = (accountId: AccountId, is: boolean): void => {
+    const rest = [...blocked.peek()].filter((one) => one !== accountId);
+    blocked.value = new Set(is ? [...rest, accountId] : rest);
+  };
+
   return {
     ...replica,
     place: navigation.place,
@@ -261,6 +272,7 @@ export function createMessenger(
     conversation,
     thread,
     overlay,
+    blocked,
     announcement,
     typing,
     typingAnnouncement,
@@ -295,7 +307,10 @@ export function createMessenger(
     },
     async confirmRecoveryPhrase() {
       await engine.confirmRecoveryPhrase();
-      recoveryPhrase.value = undefined;
+      batch(() => {
+        overlay.value = undefined;
+        recoveryPhrase.value = undefined;
+      });
     },
     takeOver: () => engine.takeOver(),
     reload,
@@ -303,7 +318,7 @@ export function createMessenger(
     wantRecovery() {
       recovering.value = true;
     },
-    recover: (phrase) => engine.recover(phrase),
+    recover: (phrase) => engine.recover(wordsOf(phrase).join(" ")),
     beginAnew() {
       remember(undefined);
       batch(() => {
@@ -351,9 +366,21 @@ export function createMessenger(
     addByName: (id, name) => engine.addByName(id, name),
     askContact: (name) => engine.askContact(name),
     withdrawContact: (name) => engine.withdrawContact(name),
-    answerContact: (accountId, answer) => engine.answerContact(accountId, answer),
-    forgetContact: (accountId) => engine.forgetContact(accountId),
-    contacts: () => engine.contacts(),
+    async answerContact(accountId, answer) {
+      await engine.answerContact(accountId, answer);
+      noteBlocked(accountId, answer === "blocked");
+    },
+    async forgetContact(accountId) {
+      await engine.forgetContact(accountId);
+      noteBlocked(accountId, false);
+    },
+    async contacts() {
+      const book = await engine.contacts();
+      blocked.value = new Set(
+        book.contacts.flatMap(({ accountId, answer }) => (answer === "blocked" ? accountId : [])),
+      );
+      return book;
+    },
     setContactRule: (rule) => engine.setContactRule(rule),
     setSignalSettings: (settings) => engine.setSignalSettings(settings),
     removeMember: (id, accountId) => engine.removeMember(id, accountId),
@@ -361,12 +388,13 @@ export function createMessenger(
     safetyNumber: (accountId) => engine.safetyNumber(accountId),
     setVerified: (accountId, verified) => engine.setVerified(accountId, verified),
     async saveCopy(phrase, call) {
-      const copy = await engine.saveBackup(phrase, call);
+      const copy = await engine.saveBackup(wordsOf(phrase).join(" "), call);
       const name = `conclave-messages-${new Date().toISOString().slice(0, 10)}.backup`;
       download(copy, name);
       return name;
     },
-    bringMessages: (file, phrase, options) => engine.restoreBackup(file, phrase, options),
+    bringMessages: (file, phrase, options) =>
+      engine.restoreBackup(file, wordsOf(phrase).join(" "), options),
     dismissConversationWarnings: (id) => engine.dismissWarnings(id),
   };
 }

@@ -42,7 +42,7 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   storage: "This browser could not save it: storage is full, or closed to this page.",
   fenced:
     "This tab was asleep while another one took over. Reload the page to go on; nothing is lost.",
-  "phrase-wrong": "These aren't the words of an account's recovery phrase.",
+  "phrase-wrong": "No account has these twelve words. Check each of them, and their order.",
   lost: "Part of what this browser kept is gone. Reload the page: it says what to do.",
   outdated: "A newer version of Conclave has been opened in this browser. Reload the page.",
   elsewhere: "A copy of this browser's data is in use somewhere else.",

@@ -27,8 +27,26 @@ export const open =
 
 export async function signUp(page: Page): Promise<void> {
   await page.getByLabel("Your name").fill("Alma Reyes");
-  await page.getByRole("button", { name: "Begin" }).click();
+  await begin(page);
   await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
+}
+
+/** With the name that is entered, which is asked about once. */
+export async function begin(page: Page): Promise<void> {
+  await press(page, "Begin");
+  await page.getByRole("dialog").getByRole("button", { name: "Begin" }).click();
+}
+
+/** To the question for two of the words; answered, where they are given. */
+export async function writeDown(page: Page, words?: readonly string[]): Promise<void> {
+  await press(page, "I wrote them down");
+  const labels = page.locator("label", { hasText: /^Word \d+$/ });
+  await labels.first().waitFor();
+  if (words === undefined) return;
+  for (const label of await labels.allTextContents()) {
+    await page.getByLabel(label, { exact: true }).fill(words[Number(label.slice(5)) - 1] ?? "");
+  }
+  await press(page, "Go on");
 }
 
 const press = (page: Page, name: string): Promise<void> =>
@@ -60,7 +78,33 @@ export async function addInVain(page: Page, name: string): Promise<void> {
 
 export const views: readonly View[] = [
   { name: "sign-up", scene: "new" },
+  {
+    name: "begin-as",
+    scene: "new",
+    async act(page) {
+      await page.getByLabel("Your name").fill("Alma Reyes");
+      await press(page, "Begin");
+      await page.getByRole("dialog").waitFor();
+    },
+  },
   { name: "recovery-phrase", scene: "new", act: signUp },
+  {
+    name: "check-phrase",
+    scene: "new",
+    async act(page) {
+      await signUp(page);
+      await writeDown(page);
+    },
+  },
+  {
+    name: "without-phrase",
+    scene: "new",
+    async act(page) {
+      await signUp(page);
+      await press(page, "Go on without them");
+      await page.getByRole("dialog").waitFor();
+    },
+  },
   {
     name: "recover",
     scene: "new",
@@ -128,6 +172,7 @@ export const views: readonly View[] = [
   { name: "join", scene: "home", hash: `#${FRAGMENT}` },
   { name: "false-link", scene: "false-link", hash: `#${FRAGMENT}` },
   { name: "conversation", scene: "home", act: open("Reading circle") },
+  { name: "alone", scene: "home", act: open("House") },
   {
     name: "lively",
     scene: "lively",

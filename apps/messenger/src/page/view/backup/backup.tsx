@@ -9,7 +9,8 @@ import { useEffect, useId, useRef } from "preact/hooks";
 import { restoredSentence } from "../../model/sentences.ts";
 import { Dialog } from "../controls/dialog.tsx";
 import { useFocusAtFirst } from "../controls/focus.ts";
-import { Form, TextField } from "../controls/form.tsx";
+import { Form } from "../controls/form.tsx";
+import { PhraseField } from "../controls/phrase-field.tsx";
 import { type Task, useTask } from "../controls/task.ts";
 import { useMessenger } from "../messenger-context.ts";
 import "./backup.css";
@@ -59,8 +60,8 @@ export function SaveCopy(): JSX.Element {
       {saved.value === undefined ? (
         <>
           <p>
-            All your messages in one encrypted file. On a new device it brings them back, together
-            with your recovery phrase. Without the phrase nobody can read it.
+            All your messages in one file. It is locked with your recovery phrase, and nobody can
+            read it without. The phrase isn't kept on this device, so enter it here.
           </p>
           <Form
             task={task}
@@ -70,7 +71,7 @@ export function SaveCopy(): JSX.Element {
               })
             }
           >
-            <Phrase words={words} hint="It isn't kept here: it opens the copy, so it closes it." />
+            <PhraseField words={words} />
             <Actions task={task} action="Save" onCancel={cancel}>
               <Bar label="Saving…" progress={progress} />
             </Actions>
@@ -119,7 +120,7 @@ export function BringMessages(): JSX.Element {
                 }}
               />
             </div>
-            <Phrase words={words} hint="Twelve words, in their order." />
+            <PhraseField words={words} />
             <Actions task={task} action="Bring them here" onCancel={cancel}>
               <Bar label="Bringing them here…" progress={progress} />
             </Actions>
@@ -139,26 +140,6 @@ export function BringMessages(): JSX.Element {
         <Done onClose={close}>{restoredSentence(restored.value, Date.now())}</Done>
       )}
     </Dialog>
-  );
-}
-
-function Phrase({
-  words,
-  hint,
-}: {
-  readonly words: { value: string };
-  readonly hint: string;
-}): JSX.Element {
-  return (
-    <TextField
-      label="Your recovery phrase"
-      hint={hint}
-      value={words.value}
-      maxLength={200}
-      onInput={(value) => {
-        words.value = value;
-      }}
-    />
   );
 }
 

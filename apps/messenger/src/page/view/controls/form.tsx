@@ -3,7 +3,7 @@
  * @module
  */
 import type { ComponentChildren, JSX } from "preact";
-import { useId } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import type { Task } from "./task.ts";
 import "./form.css";
 
@@ -56,10 +56,16 @@ export function TextField({
   readonly autoFocus?: boolean;
 }): JSX.Element {
   const id = useId();
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    // The attribute is heeded by dialogs, and where the page begins; not on a screen that comes later.
+    if (autoFocus) field.current?.focus();
+  }, []);
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <input
+        ref={field}
         id={id}
         type="text"
         required

@@ -12,6 +12,8 @@ export interface Task {
   readonly error: ReadonlySignal<string | undefined>;
   /** Nothing happens while it runs already. */
   run(work: () => Promise<void>): void;
+  /** What failed doesn't matter any more. */
+  forget(): void;
 }
 
 export function useTask(): Task {
@@ -22,6 +24,9 @@ export function useTask(): Task {
     running,
     code,
     error,
+    forget() {
+      code.value = undefined;
+    },
     run(work) {
       if (running.value) return;
       running.value = true;

@@ -3,7 +3,7 @@
  * and where to write.
  * @module
  */
-import type { ConversationSummary } from "@conclave/client";
+import type { ConversationId, ConversationSummary } from "@conclave/client";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { counted } from "../../model/sentences.ts";
@@ -82,6 +82,7 @@ export function Conversation({
       </header>
       <Warnings warnings={warnings} onDismiss={() => messenger.dismissConversationWarnings(id)} />
       <Timeline thread={thread} conversation={conversation} />
+      {status === "active" && members.length === 1 && <Alone id={id} />}
       {status === "active" && (
         <>
           <p class="typing" aria-hidden="true" dir="auto">
@@ -99,5 +100,33 @@ export function Conversation({
         </p>
       )}
     </main>
+  );
+}
+
+/** What is written now nobody will ever read but who writes it: who comes later reads nothing of it. */
+function Alone({ id }: { readonly id: ConversationId }): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <section class="alone" aria-label="Nobody else is here">
+      <p>Only you are here. Who comes later can't read what was written before.</p>
+      <div class="alone-ways">
+        <button
+          type="button"
+          class="button small"
+          onClick={() => messenger.show({ type: "invite", conversation: id })}
+        >
+          <Icon name="link" />
+          Invite by a link
+        </button>
+        <button
+          type="button"
+          class="button small"
+          onClick={() => messenger.go({ conversation: id, members: true })}
+        >
+          <Icon name="people" />
+          Add by name
+        </button>
+      </div>
+    </section>
   );
 }

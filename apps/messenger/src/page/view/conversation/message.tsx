@@ -95,9 +95,10 @@ function Failed({
 export function Notice({ message }: { readonly message: Message }): JSX.Element | null {
   const account = useMessenger().account.value;
   if (account === undefined || message.body.type === "text") return null;
+  const unreadable = message.body.type === "unreadable";
   return (
-    <li class="notice" data-message={message.id}>
-      {message.body.type === "unreadable" && <Icon name="warning" />}
+    <li class={unreadable ? "notice notice-unreadable" : "notice"} data-message={message.id}>
+      {unreadable && <Icon name="warning" />}
       {noticeSentence(message.body, message.senderName, account)}
       {message.restored === true && <Icon name="restored" label="From a copy" />}
       <time dateTime={new Date(message.at).toISOString()}>{timeOf(message.at)}</time>

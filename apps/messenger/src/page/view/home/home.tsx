@@ -8,6 +8,7 @@ import type { JSX } from "preact";
 import { connectionSentence } from "../../model/sentences.ts";
 import { BringMessages, SaveCopy } from "../backup/backup.tsx";
 import { Confirmation } from "../confirm/confirmation.tsx";
+import { useFocusKept } from "../controls/focus.ts";
 import { TaskError } from "../controls/form.tsx";
 import { Emblem, Icon } from "../controls/icon.tsx";
 import { useTask } from "../controls/task.ts";
@@ -17,6 +18,7 @@ import { Invite } from "../invite/invite.tsx";
 import { Members } from "../members/members.tsx";
 import { useMessenger } from "../messenger-context.ts";
 import { NewConversation } from "../new-conversation/new-conversation.tsx";
+import { WITHOUT_PHRASE } from "../recovery-phrase/recovery-phrase.tsx";
 import { SafetyNumber } from "../safety-number/safety-number.tsx";
 import { Settings } from "../settings/settings.tsx";
 import { Warnings } from "../warnings/warnings.tsx";
@@ -26,12 +28,13 @@ export function Home(): JSX.Element {
   const messenger = useMessenger();
   const conversation = messenger.conversation.value;
   const thread = messenger.thread.value;
+  const ref = useFocusKept<HTMLDivElement>();
   // One who was removed doesn't learn any more who is in.
   const showsMembers =
     conversation !== undefined && conversation.members.length > 0 && messenger.place.value.members;
   const depth = conversation === undefined ? "list" : showsMembers ? "members" : "conversation";
   return (
-    <div class={`home home-${depth}`}>
+    <div class={`home home-${depth}`} ref={ref}>
       <Banners />
       <div class="columns">
         <ConversationList />
@@ -59,10 +62,10 @@ function Banners(): JSX.Element {
     <div class="banners">
       <div class="banner-always" role="status">
         {messenger.connection.value === "offline" && (
-          <p class="banner">
+          <div class="banner">
             <Icon name="waiting" />
-            {connectionSentence("offline")}
-          </p>
+            <p>{connectionSentence("offline")}</p>
+          </div>
         )}
       </div>
       {messenger.account.value?.recoveryPhrasePending === true && <PhrasePending />}
@@ -153,7 +156,7 @@ function PhrasePending(): JSX.Element {
     <div class="banner">
       <Icon name="warning" />
       <p>
-        Did you write down your recovery phrase? It can't be shown again.
+        Did you write your recovery phrase down? It can't be shown again.
         <TaskError task={task} />
       </p>
       <button
@@ -162,6 +165,13 @@ function PhrasePending(): JSX.Element {
         onClick={() => task.run(() => messenger.confirmRecoveryPhrase())}
       >
         I have it
+      </button>
+      <button
+        type="button"
+        class="button small"
+        onClick={() => messenger.show({ type: "without-phrase" })}
+      >
+        I don't
       </button>
     </div>
   );
@@ -184,6 +194,17 @@ function TopOverlay(): JSX.Element | null {
   if (overlay.type === "settings") return <Settings />;
   if (overlay.type === "save-copy") return <SaveCopy />;
   if (overlay.type === "bring-messages") return <BringMessages />;
+  if (overlay.type === "begin-as") return null;
+  if (overlay.type === "without-phrase") {
+    return (
+      <Confirmation
+        title="Go on without a recovery phrase?"
+        text={`${WITHOUT_PHRASE} If that is too much of a risk, begin a new account in another browser, write its words down, and let yourself be invited again.`}
+        action="Go on without"
+        onConfirm={() => messenger.confirmRecoveryPhrase()}
+      />
+    );
+  }
   const conversation = messenger.conversations.value.find((c) => c.id === overlay.conversation);
   if (conversation === undefined) return null;
   switch (overlay.type) {
@@ -208,7 +229,7 @@ function TopOverlay(): JSX.Element | null {
         return (
           <Confirmation
             title={`Block ${member.name}?`}
-            text={`${member.name} isn't told, and can't add you to conversations any more, nor ask to. Where you both are in already, you both stay. You can take it back in the settings.`}
+            text={`${member.name} isn't told, and can't add you to conversations any more, nor ask to. In conversations that you share already, you both stay. You can unblock them here or in the settings.`}
             action="Block"
             onConfirm={() => messenger.answerContact(member.accountId, "blocked")}
           />

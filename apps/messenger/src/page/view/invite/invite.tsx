@@ -126,7 +126,7 @@ function Link({ invitation }: { readonly invitation: Invitation }): JSX.Element 
     <>
       <p>
         Open until {dayAndTimeOf(invitation.expiresAt, Date.now())}, for up to{" "}
-        {counted(invitation.maxUses, "person", "people")}. Until then it is as good as a key.
+        {counted(invitation.maxUses, "person", "people")}. Whoever has it gets in.
       </p>
       <div class="invite-link">
         <input
@@ -187,7 +187,7 @@ function OpenLinks({
           })
         }
       >
-        {conversation.links === 1 ? "Close it" : "Close them all"}
+        {conversation.links === 1 ? "Close the link" : "Close all links"}
       </button>
       <TaskError task={task} />
     </div>

@@ -82,16 +82,16 @@ function Preview({ preview }: { readonly preview: InvitationPreview }): JSX.Elem
         <p class="join-proof">
           <Icon name="verified" />
           <span>
-            The link carries the fingerprint of <bdi>{inviterName}</bdi>, and it matches the person
-            in the group.
+            Checked: the <bdi>{inviterName}</bdi> who made this link is the one in the conversation.
           </span>
         </p>
       ) : (
         <p class="join-proof join-proof-failed">
           <Icon name="warning" />
           <span>
-            The link's fingerprint isn't that of the person in the group. Somebody may be
-            pretending: ask <bdi>{inviterName}</bdi> for a new link.
+            The <bdi>{inviterName}</bdi> in the conversation isn't the one who made this link.
+            Somebody may be pretending: ask <bdi>{inviterName}</bdi> for a new link, by phone or
+            face to face.
           </span>
         </p>
       )}

@@ -5,7 +5,7 @@
 import type { ConversationSummary, Member } from "@conclave/client";
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { counted } from "../../model/sentences.ts";
 import { Asked } from "../contacts/asked.tsx";
 import { Avatar } from "../controls/avatar.tsx";
@@ -24,6 +24,10 @@ export function Members({
   const messenger = useMessenger();
   const { id, members, status } = conversation;
   const heading = useFocusAtFirst<HTMLHeadingElement>();
+  useEffect(() => {
+    // Without the service's word, nobody is shown as blocked who wasn't just now.
+    messenger.contacts().catch(() => {});
+  }, []);
   return (
     <aside class="members" aria-label="Members">
       <header class="members-header">
@@ -78,6 +82,8 @@ function MemberEntry({
   const messenger = useMessenger();
   const { accountId, name, devices, self, verified } = member;
   const about = { conversation: conversation.id, accountId } as const;
+  const blocked = messenger.blocked.value.has(accountId);
+  const unblocking = useTask();
   return (
     <li class="member">
       <Avatar id={accountId} name={name} />
@@ -90,6 +96,7 @@ function MemberEntry({
             Verified
           </span>
         )}
+        {blocked && <span class="tag">Blocked</span>}
       </div>
       {!self && (
         <div class="member-actions">
@@ -113,10 +120,16 @@ function MemberEntry({
           <button
             type="button"
             class="text-button"
-            onClick={() => messenger.show({ type: "block", ...about })}
+            disabled={unblocking.running.value}
+            onClick={() => {
+              if (blocked) unblocking.run(() => messenger.forgetContact(accountId));
+              else messenger.show({ type: "block", ...about });
+            }}
           >
-            Block<span class="visually-hidden"> {name}</span>
+            {blocked ? "Unblock" : "Block"}
+            <span class="visually-hidden"> {name}</span>
           </button>
+          <TaskError task={unblocking} />
         </div>
       )}
     </li>
@@ -159,6 +172,7 @@ function AddByName({ conversation }: { readonly conversation: ConversationSummar
         <Ask
           name={missed.value}
           onAsked={() => {
+            task.forget();
             name.value = "";
             field.current?.querySelector("input")?.focus();
           }}

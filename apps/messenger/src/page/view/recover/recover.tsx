@@ -4,8 +4,9 @@
  */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { Form, TextField } from "../controls/form.tsx";
+import { Form } from "../controls/form.tsx";
 import { Emblem } from "../controls/icon.tsx";
+import { PhraseField } from "../controls/phrase-field.tsx";
 import { useTask } from "../controls/task.ts";
 import { useMessenger } from "../messenger-context.ts";
 
@@ -21,10 +22,7 @@ export function Recover(): JSX.Element {
         {lost === undefined ? (
           <>
             <h1 class="card-title">Bring your account back</h1>
-            <p>
-              This becomes the one device of your account. Any other, and what it kept, stops
-              working.
-            </p>
+            <p>Your account moves to this browser. Where it was before, it stops working.</p>
           </>
         ) : (
           <>
@@ -37,21 +35,11 @@ export function Recover(): JSX.Element {
           </>
         )}
         <p>
-          Earlier messages come back from a copy alone, if you saved one: bring it here afterwards,
-          in the settings. The members of your conversations let the new device in, and the old one
-          out, when one of them is online.
+          You come back into each conversation as soon as one of its members is online. Earlier
+          messages come back only from a copy, if you saved one: afterwards, in the settings.
         </p>
         <Form task={task} onSubmit={() => messenger.recover(words.value)}>
-          <TextField
-            label="Your recovery phrase"
-            hint="Twelve words, in their order."
-            value={words.value}
-            maxLength={200}
-            autoFocus
-            onInput={(value) => {
-              words.value = value;
-            }}
-          />
+          <PhraseField words={words} />
           <button type="submit" class="button primary wide" disabled={task.running.value}>
             {task.running.value ? "Asking for your account…" : "Bring it back"}
           </button>

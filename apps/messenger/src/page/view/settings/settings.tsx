@@ -54,8 +54,8 @@ function Messages(): JSX.Element {
     <section class="settings-part">
       <h3>My messages</h3>
       <p class="hint">
-        They are on this device alone. A copy of them, which only your recovery phrase opens, brings
-        them to the next one.
+        They are on this device alone. Save a copy to have them on your next device: a file that
+        only your recovery phrase opens.
       </p>
       <div class="settings-actions">
         <button
@@ -187,7 +187,7 @@ function People({
   if (!asked && loaded.contacts.length === 0) return null;
   return (
     <section class="settings-part">
-      <h3>People</h3>
+      <h3>Requests and blocked people</h3>
       <Asked />
       {loaded.contacts.length > 0 && (
         <ul class="contacts" aria-label="Whom you answered">
@@ -204,12 +204,12 @@ const SIGNALS = [
   [
     "typing",
     "That I am writing",
-    "The others see it while you write, in conversations of up to 20 devices, and you see it of them.",
+    "The others see it while you write, and you see it of them. In conversations of more than about 20 people it stays off.",
   ],
   [
     "receipts",
     "What I have read",
-    "The others see up to where you have read, and you see it of those who tell it too.",
+    "The others see how far you have read, and you see it of those who tell it too.",
   ],
 ] as const;
 
@@ -241,8 +241,7 @@ function Told(): JSX.Element {
         />
       ))}
       <p class="hint">
-        It is encrypted as messages are, and nobody stores it but those who are told. Who doesn't
-        tell one of the two isn't told it.
+        Both are encrypted, as messages are. What you don't tell, you aren't told either.
       </p>
       <TaskError task={task} />
     </fieldset>

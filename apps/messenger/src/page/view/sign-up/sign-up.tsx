@@ -4,6 +4,7 @@
  */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { Dialog } from "../controls/dialog.tsx";
 import { Form, TextField } from "../controls/form.tsx";
 import { Emblem } from "../controls/icon.tsx";
 import { useTask } from "../controls/task.ts";
@@ -15,6 +16,7 @@ export function SignUp(): JSX.Element {
   const name = useSignal("");
   const task = useTask();
   const code = messenger.inviteCode.value;
+  const overlay = messenger.overlay.value;
   return (
     <main class="gate">
       <header class="gate-header">
@@ -29,7 +31,14 @@ export function SignUp(): JSX.Element {
             invited you.
           </p>
         )}
-        <Form task={task} onSubmit={() => messenger.signUp(name.value, code)}>
+        <Form
+          task={task}
+          onSubmit={async () => {
+            const wanted = tidyName(name.value);
+            if (wanted === "") await messenger.signUp(wanted, code);
+            else messenger.show({ type: "begin-as", name: wanted });
+          }}
+        >
           <TextField
             label="Your name"
             hint="Others find you by exactly this name. It can't be changed later."
@@ -61,6 +70,47 @@ export function SignUp(): JSX.Element {
         There is no password. Your account lives in this browser: its keys are made here and stay
         here, and only the people in a conversation can read it.
       </p>
+      {overlay?.type === "begin-as" && (
+        <BeginAs
+          name={overlay.name}
+          onBegin={() => {
+            messenger.closeOverlay();
+            task.run(() => messenger.signUp(overlay.name, code));
+          }}
+        />
+      )}
     </main>
+  );
+}
+
+/** As the directory will hold it, but for what is no name at all, which the engine says. */
+function tidyName(name: string): string {
+  return name.trim().replace(/\s+/gu, " ");
+}
+
+/** A name is for good, and the Enter key is quickly pressed. */
+function BeginAs({
+  name,
+  onBegin,
+}: {
+  readonly name: string;
+  readonly onBegin: () => void;
+}): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <Dialog title="Is this your name?" onClose={() => messenger.closeOverlay()}>
+      <p class="sign-up-name">
+        <bdi>{name}</bdi>
+      </p>
+      <p>Others find you by it, written exactly like this. It can't be changed later.</p>
+      <div class="actions">
+        <button type="button" class="button" onClick={() => messenger.closeOverlay()}>
+          Change it
+        </button>
+        <button type="button" class="button primary" autoFocus onClick={onBegin}>
+          Begin
+        </button>
+      </div>
+    </Dialog>
   );
 }

@@ -97,6 +97,49 @@ describe("home", () => {
     ]);
   });
 
+  test("says what it means to have no phrase, to who hasn't", async () => {
+    const page = await site.open("trouble");
+    await page.getByRole("button", { name: "I don't" }).click();
+    const dialog = page.getByRole("dialog", { name: "Go on without a recovery phrase?" });
+    await dialog.getByText("begin a new account in another browser").waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "I don't" }).click();
+    await dialog.getByRole("button", { name: "Go on without" }).click();
+    await page.getByText("Did you write").waitFor({ state: "detached" });
+    expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
+      "confirmRecoveryPhrase",
+    ]);
+  });
+
+  test("the focus stays near when what had it goes", async () => {
+    const page = await site.open("asked");
+    const focused = (): Promise<string> =>
+      page.evaluate(() => {
+        const { activeElement: at } = document;
+        return at === document.body
+          ? ""
+          : (at?.closest("section, nav, main, aside")?.ariaLabel ?? "");
+      });
+    await page.getByRole("button", { name: "Not now" }).press("Enter");
+    await page.getByRole("region", { name: /^A request by/ }).waitFor({ state: "detached" });
+    await vi.waitFor(async () => expect(await focused()).toBe("An answer by Mira Okafor"));
+    await page.getByRole("button", { name: "Understood" }).press("Enter");
+    await page.getByRole("region", { name: /^An answer by/ }).waitFor({ state: "detached" });
+    await vi.waitFor(async () => expect(await focused()).not.toBe(""));
+  });
+
+  test("the sentence of a banner stands beside its sign, also where it is narrow", async () => {
+    const page = await site.open("home", { viewport: { width: 320, height: 640 } });
+    await page.evaluate(() => globalThis.demo.connect("offline"));
+    const banner = page.getByRole("status").filter({ hasText: "No connection" });
+    const [sign, words] = await Promise.all([
+      banner.locator("svg").boundingBox(),
+      banner.locator("p").boundingBox(),
+    ]);
+    expect(words?.x).toBeGreaterThanOrEqual((sign?.x ?? 0) + (sign?.width ?? 0));
+  });
+
   test("asks whether somebody may reach one, and tells the engine the answer", async () => {
     const page = await site.open("asked");
     const asking = page.getByRole("region", { name: "A request by Ingrid Sørensen" });

@@ -15,7 +15,7 @@ describe("join", () => {
     const page = await site.open("empty", { hash });
     await page.getByRole("heading", { name: "Reading circle" }).waitFor();
     await page.getByText("Jonas Lind invites you. 3 members so far.").waitFor();
-    await page.getByText("it matches the person in the group").waitFor();
+    await page.getByText("Checked: the Jonas Lind who made this link").waitFor();
     await page.getByRole("button", { name: "Join" }).click();
     await page.getByText("You joined by a link").first().waitFor();
     expect(await page.evaluate(() => globalThis.demo.calls)).toContainEqual([
@@ -39,9 +39,9 @@ describe("join", () => {
     expect(page.url()).not.toContain("#");
   });
 
-  test("a fingerprint that doesn't match can't be joined", async () => {
+  test("a link that somebody else made can't be joined", async () => {
     const page = await site.open("false-link", { hash });
-    await page.getByText("The link's fingerprint isn't that of the person").waitFor();
+    await page.getByText("isn't the one who made this link").waitFor();
     expect(await page.getByRole("button", { name: "Join" }).count()).toBe(0);
   });
 

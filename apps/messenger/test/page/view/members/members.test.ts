@@ -64,6 +64,7 @@ describe("members", () => {
     await offer.getByRole("button", { name: "Ask Mira" }).click();
     const asked = panel.getByRole("list", { name: "Whom you asked" });
     await asked.getByText("Asked today at").waitFor();
+    expect(await panel.getByText("Nobody can be added by this name").count()).toBe(0);
     expect(await page.getByLabel("Add by name").inputValue()).toBe("");
     expect(await page.getByLabel("Add by name").evaluate((e) => e === document.activeElement)).toBe(
       true,
@@ -100,6 +101,32 @@ describe("members", () => {
       "0b0b0b04",
       "blocked",
     ]);
+    const tomasz = page.getByRole("listitem").filter({ hasText: "Tomasz" });
+    await tomasz.getByText("Blocked", { exact: true }).waitFor();
+    await tomasz.getByRole("button", { name: "Unblock Tomasz" }).click();
+    await tomasz.getByText("Blocked", { exact: true }).waitFor({ state: "detached" });
+    await tomasz.getByRole("button", { name: "Block Tomasz" }).waitFor();
+    expect(await page.evaluate(() => globalThis.demo.calls.at(-1))).toEqual([
+      "forgetContact",
+      "0b0b0b04",
+    ]);
+  });
+
+  test("shows who is blocked already", async () => {
+    const page = await site.open("asked");
+    await page.evaluate(() => globalThis.demo.answerContact("0b0b0202", "blocked"));
+    await open("Reading circle", "Members")(page);
+    await page.getByRole("button", { name: "Unblock Priya Nair" }).waitFor();
+    expect(await page.getByRole("button", { name: /^Unblock/ }).count()).toBe(1);
+  });
+
+  test("keeps the focus when the one it was on is removed", async () => {
+    const page = await site.open("home");
+    await open("Reading circle", "Members", "Remove Tomasz")(page);
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).press("Enter");
+    await page.getByRole("heading", { name: "3 members" }).waitFor();
+    const panel = page.getByRole("complementary", { name: "Members" });
+    await vi.waitFor(async () => expect(await panel.locator(":focus").count()).toBe(1));
   });
 
   test("leaves after a question", async () => {
@@ -119,6 +146,18 @@ describe("safety number", () => {
     const groups = await dialog.getByRole("listitem").allTextContents();
     expect(groups).toHaveLength(12);
     expect(groups.every((group) => /^\d{5}$/.test(group))).toBe(true);
+    await page.setViewportSize({ width: 320, height: 640 });
+    const lines = await dialog.getByRole("listitem").evaluateAll((items) =>
+      items.map((item) => {
+        const range = document.createRange();
+        range.selectNodeContents(item);
+        return range.getClientRects().length;
+      }),
+    );
+    expect(lines).toEqual(groups.map(() => 1));
+    expect(await dialog.evaluate((element) => element.scrollWidth <= element.clientWidth)).toBe(
+      true,
+    );
     await dialog.getByLabel("they match").check();
     await page.keyboard.press("Escape");
     expect(await page.getByRole("complementary").getByText("Verified").count()).toBe(2);
@@ -143,7 +182,7 @@ describe("invitations", () => {
     await dialog.getByRole("button", { name: "Copy" }).click();
     await dialog.getByRole("button", { name: "Copied" }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(link);
-    await dialog.getByRole("button", { name: "Close it" }).click();
+    await dialog.getByRole("button", { name: "Close the link" }).click();
     await dialog.getByRole("button", { name: "Make a link" }).waitFor();
     expect(await dialog.getByText("open.").count()).toBe(0);
   });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { PHRASE } from "../../demo/demo-engine.ts";
 import { openSite, type Site } from "../../demo/site.ts";
-import { FRAGMENT, signUp } from "../../demo/views.ts";
+import { begin, FRAGMENT, signUp, writeDown } from "../../demo/views.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+const WORDS = PHRASE.split(" ");
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -17,17 +18,98 @@ describe("sign-up", () => {
       true,
     );
     await signUp(page);
-    expect(await page.getByRole("listitem").allTextContents()).toEqual(PHRASE.split(" "));
-    await page.getByRole("button", { name: "I wrote them down" }).click();
+    expect(await page.getByRole("listitem").allTextContents()).toEqual(WORDS);
+    await writeDown(page, WORDS);
     await page.getByText("No conversations yet").waitFor();
-    expect(await page.content()).not.toContain(PHRASE.split(" ")[0]);
+    expect(await page.content()).not.toContain(WORDS[0]);
+  });
+
+  test("asks whether the name is right before it is for good", async () => {
+    const page = await site.open("new");
+    const field = page.getByLabel("Your name");
+    await field.fill("  Alma   Reyess ");
+    await field.press("Enter");
+    const dialog = page.getByRole("dialog", { name: "Is this your name?" });
+    await dialog.getByText("Alma Reyess", { exact: true }).waitFor();
+    await dialog.getByRole("button", { name: "Change it" }).click();
+    await dialog.waitFor({ state: "detached" });
+    expect(await field.evaluate((e) => e === document.activeElement)).toBe(true);
+    const signUps = (): Promise<unknown> =>
+      page.evaluate(() => globalThis.demo.calls.filter(([method]) => method === "signUp"));
+    expect(await signUps()).toEqual([]);
+    await field.fill("Alma Reyes");
+    await begin(page);
+    await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
+    expect(await signUps()).toEqual([["signUp", "Alma Reyes"]]);
+  });
+
+  test("asks two of the words back, and shows all again to who hasn't got them", async () => {
+    const page = await site.open("new");
+    await signUp(page);
+    await page.getByRole("button", { name: "I wrote them down" }).click();
+    const first = page.getByRole("textbox").first();
+    await first.waitFor();
+    expect(await first.evaluate((e) => e === document.activeElement)).toBe(true);
+    await page.getByRole("button", { name: "Show the words again" }).click();
+    await writeDown(page, WORDS.with(0, "wrong").fill("wrong"));
+    await page.getByText(/^Word \d+ is another one/).waitFor();
+    const confirmed = (): Promise<boolean> =>
+      page.evaluate(() =>
+        globalThis.demo.calls.some(([method]) => method === "confirmRecoveryPhrase"),
+      );
+    expect(await confirmed()).toBe(false);
+    await page.getByRole("button", { name: "Show the words again" }).click();
+    expect(await page.getByRole("listitem").allTextContents()).toEqual(WORDS);
+    // As one types: with a capital, and a space after it.
+    await writeDown(
+      page,
+      WORDS.map((word) => `${word.toUpperCase()} `),
+    );
+    await page.getByText("No conversations yet").waitFor();
+    expect(await confirmed()).toBe(true);
+  });
+
+  test("lets one go on without the words, but not by accident", async () => {
+    const page = await site.open("new", { permissions: ["clipboard-read", "clipboard-write"] });
+    await signUp(page);
+    await page.getByRole("button", { name: "Copy" }).click();
+    await page.getByText("Copied.").waitFor();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(PHRASE);
+    await page.getByRole("button", { name: "Go on without them" }).click();
+    const dialog = page.getByRole("dialog", { name: "Go on without the words?" });
+    await dialog.getByText("your account is gone for good").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
+    await page.getByRole("button", { name: "Go on without them" }).click();
+    await dialog.getByRole("button", { name: "Go on without" }).click();
+    await page.getByText("No conversations yet").waitFor();
+    expect(await page.getByRole("dialog").count()).toBe(0);
+  });
+
+  test.each([1, 2])("shows no word in two pieces, at 320 pixels, text times %i", async (times) => {
+    const viewport = { width: 320 * times, height: 640 };
+    const page = await site.open("new", { viewport });
+    await page.evaluate((n) => {
+      document.documentElement.style.fontSize = `${n * 100}%`;
+    }, times);
+    await signUp(page);
+    const lines = await page.getByRole("listitem").evaluateAll((items) =>
+      items.map((item) => {
+        // The longest that there are.
+        item.textContent = "question";
+        const range = document.createRange();
+        range.selectNodeContents(item);
+        return [range.getClientRects().length, item.scrollWidth > item.clientWidth];
+      }),
+    );
+    expect(lines).toEqual(lines.map(() => [1, false]));
   });
 
   test("says in words why a name can't be had, and lets another be chosen", async () => {
     const page = await site.open("new");
     await page.evaluate(() => globalThis.demo.failNext("signUp", "name-taken"));
     await page.getByLabel("Your name").fill("Alma");
-    await page.getByRole("button", { name: "Begin" }).click();
+    await begin(page);
     const alert = page.getByRole("alert");
     await vi.waitFor(async () =>
       expect(await alert.textContent()).toMatch(/already has this name/),
@@ -40,8 +122,7 @@ describe("sign-up", () => {
     expect(await page.getByLabel("Your invite code").count()).toBe(0);
     await page.evaluate(() => globalThis.demo.failNext("signUp", "invite-needed"));
     await page.getByLabel("Your name").fill("Alma");
-    const begin = page.getByRole("button", { name: "Begin" });
-    await begin.click();
+    await begin(page);
     const alert = page.getByRole("alert");
     await vi.waitFor(async () => expect(await alert.textContent()).toMatch(/need an invite code/));
     await page.getByLabel("Your invite code").fill("K7D2-M9QX-4T5A-B6C7");
@@ -52,10 +133,10 @@ describe("sign-up", () => {
       ["registration-closed", /takes no new accounts/],
     ] as const) {
       await page.evaluate((one) => globalThis.demo.failNext("signUp", one), code);
-      await begin.click();
+      await begin(page);
       await vi.waitFor(async () => expect(await alert.textContent()).toMatch(words));
     }
-    await begin.click();
+    await begin(page);
     await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
     expect(await page.evaluate(() => globalThis.demo.calls.at(-1))).toEqual([
       "signUp",
@@ -79,7 +160,7 @@ describe("sign-up", () => {
     const page = await site.open("new", { hash: `#${FRAGMENT}` });
     await page.getByText("You have been invited").waitFor();
     await signUp(page);
-    await page.getByRole("button", { name: "I wrote them down" }).click();
+    await writeDown(page, WORDS);
     await page.getByRole("heading", { name: "Reading circle" }).waitFor();
     expect(await page.evaluate(() => globalThis.demo.calls.at(-1))).toEqual([
       "previewInvitation",
