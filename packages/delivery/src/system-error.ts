@@ -11,6 +11,7 @@ const SYSTEM: Readonly<Record<string, string>> = {
   EACCES: "this user may not; take the user that the service runs as, or change the permissions",
   EPERM: "this user may not; take the user that the service runs as, or change the permissions",
   EISDIR: "it is a folder, and a file is needed",
+  ERR_FS_EISDIR: "a folder is in the way, where a file is to be",
   ENOTDIR: "it, or a part of its path, is a file, and a folder is needed",
   EEXIST: "it is there already; move it away first",
   ENOSPC: "the disk is full; make room and do it again",

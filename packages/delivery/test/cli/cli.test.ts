@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,7 +13,14 @@ import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
-import { type Environment, freePort, runCommand, runLimited, startCommand } from "./process.ts";
+import {
+  type Environment,
+  freePort,
+  runCommand,
+  runInto,
+  runLimited,
+  startCommand,
+} from "./process.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -235,6 +242,34 @@ describe("conclave-delivery", () => {
     const file = join(folder, "for-programs.sqlite");
     expect(await shown(["backup", file], environment)).toEqual({ database, file });
     expect(await shown(["restore", "--mark"], environment)).toEqual({ database, restored: true });
+  });
+
+  it.runIf(process.platform === "linux")(
+    "says that what it shows could not be written",
+    async () => {
+      const environment = anEnvironment();
+      await runCommand(["migrate"], environment);
+      for (const args of [["invite"], ["accounts", "list", "--json"], ["--help"]]) {
+        expect(await runInto("/dev/full", args, environment)).toEqual({
+          code: 1,
+          stderr: expect.stringMatching(
+            /^conclave-delivery: standard output can't be written: the/m,
+          ),
+        });
+      }
+    },
+  );
+
+  it("makes files for its own user alone, in a folder that others may read", async () => {
+    const environment = anEnvironment();
+    await mkdir(environment.CONCLAVE_DATA, { mode: 0o755 });
+    expect(await runInto(join(folder, "said"), ["migrate"], environment)).toMatchObject({
+      code: 0,
+    });
+    for (const name of await readdir(environment.CONCLAVE_DATA)) {
+      const { mode } = await stat(join(environment.CONCLAVE_DATA, name));
+      expect([name, mode & 0o777]).toEqual([name, 0o600]);
+    }
   });
 
   it("makes nothing in the database of another program", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { openPostgresStore, openSqliteStore } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli } from "../../src/cli/cli.ts";
 import {
   addAll,
   addOf,
@@ -183,6 +184,32 @@ describe("conclave-delivery copy", () => {
       stdout: expect.stringMatching(/^invites +1\n[\s\S]*let no service run on it any more/m),
     });
     expect((await stat(made)).isFile()).toBe(true);
+  });
+
+  it("copies nothing when it is stopped on the way", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    await runCommand(["migrate"], configured(`sqlite:${file}`));
+    const store = openSqliteStore(file);
+    await store.addInvites([{ hash: new Uint8Array(32), madeAt: 1, expiresAt: 2 }]);
+    await store.close();
+    let said = "";
+    const code = await runCli({
+      args: ["copy", "--from", `sqlite:${file}`],
+      environment: configured(url),
+      write: () => undefined,
+      complain: (text) => {
+        said += text;
+      },
+      now: Date.now,
+      onSignal: (signal, listener) => signal === "SIGINT" && listener(),
+    });
+    expect([code, said]).toEqual([
+      1,
+      expect.stringMatching(
+        /nothing was copied[^\n]*\nconclave-delivery: it was stopped by SIGINT\n$/,
+      ),
+    ]);
+    expect(await postgres.query("SELECT * FROM invites", url)).toEqual([]);
   });
 
   it("copies nothing while a service runs on either", async () => {

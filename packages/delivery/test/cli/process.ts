@@ -5,6 +5,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { open } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/cli.ts";
@@ -41,6 +42,27 @@ export async function runLimited(
     stderr += chunk.toString();
   });
   const [code] = (await once(child, "close")) as [number];
+  return { code, stderr };
+}
+
+/** Runs a command whose standard output goes to a file that is there. */
+export async function runInto(
+  path: string,
+  args: readonly string[],
+  environment: Environment = {},
+): Promise<{ readonly code: number; readonly stderr: string }> {
+  const { PATH, HOME, TMPDIR } = process.env;
+  const file = await open(path, "w");
+  const child = spawn(process.execPath, ["--conditions=@conclave/source", MAIN, ...args], {
+    stdio: ["ignore", file.fd, "pipe"],
+    env: { PATH, HOME, TMPDIR, ...environment },
+  });
+  let stderr = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = (await once(child, "close")) as [number];
+  await file.close();
   return { code, stderr };
 }
 
