@@ -25,4 +25,5 @@ export { openStore } from "./store/open.ts";
 export { openPostgresStore } from "./store/postgres.ts";
 export type { PostgresOptions } from "./store/postgres-database.ts";
 export { openSqliteStore } from "./store/sqlite.ts";
+export { lockSqliteFile, type SqliteLock } from "./store/sqlite-file.ts";
 export * from "./store/store.ts";

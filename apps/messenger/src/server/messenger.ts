@@ -11,9 +11,11 @@ import { join } from "node:path";
 import { createSecureContext } from "node:tls";
 import {
   createDeliveryService,
+  lockSqliteFile,
   openPostgresDoorbell,
   openSqliteDoorbell,
   openStore,
+  type SqliteLock,
   type Store,
   StoreUnavailable,
 } from "@conclave/delivery";
@@ -54,6 +56,7 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     const tls = await certificateFor(options);
     const bundle = await readBundle(bundleFolder);
     const token = randomBytes(24).toString("base64url");
+    if (options.database === undefined) started(lockDatabase(data));
     const store = started(await openDatabase(options));
     // By which `conclave-delivery accounts` reaches this process, too.
     const doorbell = started(
@@ -108,6 +111,16 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
 
 function databaseFile(data: string): string {
   return join(data, "conclave.sqlite");
+}
+
+/** So that `conclave-delivery` neither takes the database elsewhere nor changes its form while this process writes to it. */
+function lockDatabase(data: string): SqliteLock {
+  try {
+    return lockSqliteFile(databaseFile(data));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`The database can't be used: ${reason}.`, { cause: error });
+  }
 }
 
 async function openDatabase({ data, database }: Options): Promise<Store> {

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { integrityOf } from "@conclave/csp";
+import { lockSqliteFile } from "@conclave/delivery";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Messenger, startMessenger } from "../../src/server/messenger.ts";
 import { type Options, parseOptions } from "../../src/server/options.ts";
@@ -57,6 +58,17 @@ test("three origins answer, the page's pages may use the service, and no other's
   expect(own.headers.get("Access-Control-Allow-Origin")).toBe(given.pageOrigin);
   expect((await health("https://evil.example")).status).toBe(403);
   expect((await health(new URL(operatorUrl).origin)).status).toBe(403);
+});
+
+test("holds its database, so that no command takes it elsewhere meanwhile", async () => {
+  await start(await options());
+  const path = join(data, "conclave.sqlite");
+  expect(() => lockSqliteFile(path)).toThrow("is in use by another process");
+  await messenger?.close();
+  messenger = undefined;
+  const lock = lockSqliteFile(path);
+  await expect(start(await options())).rejects.toThrow("The database can't be used: ");
+  lock.close();
 });
 
 test("the operator's address carries a token that opens its data, another at each start", async () => {
