@@ -52,7 +52,14 @@ export type WarningCode =
  * `elsewhere`: another copy of this device signed in, so this one neither reads nor sends, until `takeOver`. `outdated`: a newer version of
  * the page took over in another tab, and this one has to be loaded again.
  */
-export type Connection = "connecting" | "online" | "offline" | "elsewhere" | "outdated";
+export type Connection =
+  | "connecting"
+  | "online"
+  | "offline"
+  /** The service's operator has disabled the account: what waits is sent when it is enabled again. */
+  | "disabled"
+  | "elsewhere"
+  | "outdated";
 
 export interface AccountState {
   readonly accountId: AccountId;
@@ -350,6 +357,8 @@ export type ClientErrorCode =
   | "fenced"
   /** Another copy of this device signed in. */
   | "elsewhere"
+  /** The service's operator has disabled the account. */
+  | "account-disabled"
   /** The storage is a newer version's: this one leaves it alone. */
   | "outdated"
   | "refused"

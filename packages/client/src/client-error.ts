@@ -27,6 +27,11 @@ export function clientError(error: unknown): ClientError {
   if (service?.code === "device-in-use") {
     return new ClientError("elsewhere", "another copy of this device signed in", { cause: error });
   }
+  if (service?.code === "account-disabled") {
+    return new ClientError("account-disabled", "the operator has disabled the account", {
+      cause: error,
+    });
+  }
   if (service?.transient) {
     return new ClientError("offline", "the service can't be reached", { cause: error });
   }

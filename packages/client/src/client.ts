@@ -737,6 +737,9 @@ class Engine implements Client {
   }
 
   #requireOnline(): void {
+    if (this.#connection === "disabled") {
+      throw new ClientError("account-disabled", "the operator has disabled the account");
+    }
     if (this.#connection === "offline") {
       throw new ClientError("offline", "the service can't be reached");
     }

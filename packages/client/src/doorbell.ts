@@ -4,9 +4,11 @@
  * @module
  */
 
+import { ServiceError } from "@conclave/delivery/client";
 import { type LogEntry, SocketFrame } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
 import type { Connection } from "./api.ts";
+import { causeOf } from "./refusal.ts";
 
 /** How long a new socket may take until it is ready, in milliseconds. */
 const PATIENCE = 15_000;
@@ -50,12 +52,13 @@ export class Doorbell {
   async run(): Promise<void> {
     const hurry = () => this.hurry();
     globalThis.addEventListener?.("online", hurry);
+    let without: Connection = "offline";
     while (!this.#stopped.signal.aborted) {
-      this.#options.onConnection(this.#failures === 0 ? "connecting" : "offline");
-      await this.#session().catch(() => {});
+      this.#options.onConnection(this.#failures === 0 ? "connecting" : without);
+      without = await this.#session().then(() => "offline", connectionOf);
       this.#failures++;
       if (this.#stopped.signal.aborted) break;
-      this.#options.onConnection("offline");
+      this.#options.onConnection(without);
       await this.#pause();
     }
     globalThis.removeEventListener?.("online", hurry);
@@ -124,6 +127,11 @@ export class Doorbell {
     // A socket that was never ready may have been refused for its token.
     if (!ready) this.#options.forgetToken();
   }
+}
+
+/** What there is, where no session could be had. */
+function connectionOf(error: unknown): "offline" | "disabled" {
+  return causeOf(error, ServiceError)?.code === "account-disabled" ? "disabled" : "offline";
 }
 
 /** A frame of this protocol; a newer service's others are passed over. */

@@ -54,7 +54,8 @@ export async function readProblem(response: Response): Promise<ServiceError> {
     return new ServiceError("bad-answer", `status ${status}`, { transient, retryAfter });
   }
   const problem = parsed.data;
-  // Of who asks, not of what is asked: it is done when this copy of the device goes on.
-  const later = transient || problem.code === "device-in-use";
+  // Of who asks, not of what is asked: it is done when this copy of the device goes on, or the account is enabled again.
+  const later =
+    transient || problem.code === "device-in-use" || problem.code === "account-disabled";
   return new ServiceError(problem.code, problem.title, { transient: later, retryAfter, problem });
 }

@@ -46,6 +46,8 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   lost: "Part of what this browser kept is gone. Reload the page: it says what to do.",
   outdated: "A newer version of Conclave has been opened in this browser. Reload the page.",
   elsewhere: "A copy of this browser's data is in use somewhere else.",
+  "account-disabled":
+    "Whoever runs this service has disabled your account. Ask them; nothing here is lost.",
   refused: "The service refused this.",
   "backup-none": "This file isn't a copy of messages.",
   "backup-newer":
@@ -183,6 +185,8 @@ export function connectionSentence(connection: Connection): string {
       return "Connecting…";
     case "offline":
       return "No connection. What you write waits here, and is sent when it is back.";
+    case "disabled":
+      return "Whoever runs this service has disabled your account. Ask them; what you write waits here meanwhile.";
     case "elsewhere":
       return "In use somewhere else";
     case "outdated":

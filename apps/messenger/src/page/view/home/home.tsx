@@ -58,13 +58,14 @@ export function Home(): JSX.Element {
 
 function Banners(): JSX.Element {
   const messenger = useMessenger();
+  const connection = messenger.connection.value;
   return (
     <div class="banners">
       <div class="banner-always" role="status">
-        {messenger.connection.value === "offline" && (
+        {(connection === "offline" || connection === "disabled") && (
           <div class="banner">
-            <Icon name="waiting" />
-            <p>{connectionSentence("offline")}</p>
+            <Icon name={connection === "offline" ? "waiting" : "warning"} />
+            <p>{connectionSentence(connection)}</p>
           </div>
         )}
       </div>

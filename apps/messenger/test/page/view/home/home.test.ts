@@ -76,6 +76,16 @@ describe("home", () => {
     await banner.waitFor({ state: "detached" });
   });
 
+  test("says when the account was disabled, which isn't a missing connection", async () => {
+    const page = await site.open("home", { viewport: { width: 320, height: 640 } });
+    await page.evaluate(() => globalThis.demo.connect("disabled"));
+    const banner = page.getByRole("status").filter({ hasText: "has disabled your account" });
+    await banner.waitFor();
+    await open("Sunday walk")(page);
+    expect(await banner.isVisible()).toBe(true);
+    expect(await page.getByText("No connection").count()).toBe(0);
+  });
+
   test("warnings are told once each, with their number, until they are understood", async () => {
     const page = await site.open("trouble");
     await page.getByText("The name Priya Nair now leads to somebody else").waitFor();
