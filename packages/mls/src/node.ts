@@ -230,10 +230,8 @@ export const nodeCrypto: CryptoProvider = {
   hmac: (name, key, data) => bytes(createHmac(name, key).update(data).digest()),
 
   seal: (aead, key, nonce, aad, plaintext) => {
-    // The same options serve all three; the types tell AES-GCM and ChaCha20-Poly1305 apart.
-    const cipher = createCipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce, {
-      authTagLength: TAG_LENGTH,
-    });
+    // All three have tags of 16 bytes unless told otherwise; the types tell AES-GCM and ChaCha20-Poly1305 apart.
+    const cipher = createCipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce);
     if (aad.length > 0) cipher.setAAD(aad);
     const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
     sealed.set(cipher.update(plaintext));
@@ -246,9 +244,7 @@ export const nodeCrypto: CryptoProvider = {
   open: (aead, key, nonce, aad, ciphertext) => {
     const split = ciphertext.length - TAG_LENGTH;
     if (split < 0) throw new TypeError("a ciphertext shorter than its tag");
-    const decipher = createDecipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce, {
-      authTagLength: TAG_LENGTH,
-    });
+    const decipher = createDecipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce);
     if (aad.length > 0) decipher.setAAD(aad);
     decipher.setAuthTag(ciphertext.subarray(split));
     const opened = decipher.update(ciphertext.subarray(0, split));
