@@ -33,19 +33,24 @@ const lifetime = {
   notAfter: BigInt(Math.floor(now / 1000) + 86_400),
 };
 
-/** Milliseconds spent in storage since the last time this was asked: by the clock, and of processors. */
-let inStorage = { ms: 0, cpuMs: 0 };
-function storageTime(): typeof inStorage {
+/** Milliseconds spent in storage since the last time this was asked. */
+let inStorage = 0;
+function storageTime(): number {
   const spent = inStorage;
-  inStorage = { ms: 0, cpuMs: 0 };
+  inStorage = 0;
   return spent;
 }
 
+/**
+ * In memory it keeps a processor busy all the time, so the clock tells of both. It is read alone: asking for the time of processors
+ * would cost as much as storing a message.
+ */
 function timedStorage(): Storage {
   const inner = memoryStorage();
   const around = async <T>(operation: () => Promise<T>): Promise<T> => {
-    const { ms, cpuMs, value } = await timed(operation);
-    inStorage = { ms: inStorage.ms + ms, cpuMs: inStorage.cpuMs + cpuMs };
+    const started = performance.now();
+    const value = await operation();
+    inStorage += performance.now() - started;
     return value;
   };
   return {
@@ -81,8 +86,8 @@ async function person(name: string): Promise<Person> {
 async function measured<T>(operation: () => Promise<T>): Promise<{ time: Timed; value: T }> {
   storageTime();
   const { ms, cpuMs, value } = await timed(operation);
-  const storage = storageTime();
-  const time = { ms: ms - storage.ms, cpuMs: cpuMs - storage.cpuMs, storageMs: storage.ms };
+  const storageMs = storageTime();
+  const time = { ms: ms - storageMs, cpuMs: cpuMs - storageMs, storageMs };
   return { time, value };
 }
 
