@@ -114,7 +114,9 @@ export function senderDataKey(
 }
 
 function guarded(nonce: Bytes, reuseGuard: Bytes): Bytes {
-  return nonce.map((byte, i) => byte ^ (reuseGuard[i] ?? 0));
+  const made = nonce.slice();
+  for (let i = 0; i < reuseGuard.length; i++) made[i] = (nonce[i] ?? 0) ^ (reuseGuard[i] ?? 0);
+  return made;
 }
 
 /** Receivers have to take what is padded into memory, so there is a limit to it: as much again, and 64 KiB. */

@@ -19,7 +19,7 @@ import {
 } from "../codec.ts";
 import { deriveTreeSecret, expandWithLabel } from "../crypto/kdf.ts";
 import type { AeadName, Suite } from "../crypto/suite.ts";
-import { MlsError } from "../errors.ts";
+import { MlsError, type MlsErrorCode } from "../errors.ts";
 import type { Batch } from "../storage.ts";
 import { directPath, left, right, root } from "../tree/tree-math.ts";
 
@@ -82,12 +82,13 @@ export interface TakenKey extends MessageKey, Taken {
 }
 
 /** Where a ratchet is to be read from: as it stands, or yet to be derived from a node above. */
-interface Found extends Taken {
+interface Found {
   readonly ratchet: Ratchet;
   /** Records that opening the path to a leaf for the first time makes and unmakes. */
   readonly opened: ReadonlyMap<string, Bytes>;
   readonly closed: readonly string[];
 }
+const NOTHING_OPENED: ReadonlyMap<string, Bytes> = new Map();
 
 /** What the way from a node down to a leaf gives (§9). */
 interface OpenedPath {
@@ -139,7 +140,7 @@ export class SecretTree {
   readonly #prefix: string;
   readonly #window: MessageWindow;
   readonly #limit: number;
-  /** All records, by key without prefix: node secrets, ratchets, kept message keys. */
+  /** All records, by their keys in storage: node secrets, ratchets, kept message keys. */
   readonly #records: Map<string, Bytes>;
   /** The generations whose keys are kept for late messages, of each ratchet, increasing. */
   readonly #kept = new Map<string, Set<number>>();
@@ -173,7 +174,7 @@ export class SecretTree {
     encryptionSecret: Bytes,
     bounds: RatchetBounds = {},
   ): SecretTree {
-    const records = new Map([[nodeKey(root(leafCount)), encryptionSecret]]);
+    const records = new Map([[nodeKey(prefix, root(leafCount)), encryptionSecret]]);
     return new SecretTree(suite, leafCount, prefix, records, bounds);
   }
 
@@ -185,13 +186,9 @@ export class SecretTree {
     stored: ReadonlyMap<string, Bytes>,
     bounds: RatchetBounds = {},
   ): SecretTree {
-    const records = new Map(
-      [...stored]
-        .filter(([key]) => key.startsWith(prefix))
-        .map(([key, value]) => [key.slice(prefix.length), value]),
-    );
+    const records = new Map([...stored].filter(([key]) => key.startsWith(prefix)));
     const tree = new SecretTree(suite, leafCount, prefix, records, bounds);
-    const kept = [...records.keys()].flatMap((key) => keptAt(key) ?? []);
+    const kept = [...records.keys()].flatMap((key) => keptAt(prefix, key) ?? []);
     for (const { ratchet, generation } of kept.sort((a, b) => a.generation - b.generation)) {
       tree.#keptOf(ratchet).add(generation);
     }
@@ -200,13 +197,7 @@ export class SecretTree {
 
   /** Everything, to be stored when the epoch begins. */
   records(): Batch {
-    return { put: this.#prefixed(this.#records) };
-  }
-
-  #prefixed(records: ReadonlyMap<string, Bytes>): ReadonlyMap<string, Bytes> {
-    const prefixed = new Map<string, Bytes>();
-    for (const [key, value] of records) prefixed.set(this.#prefix + key, value);
-    return prefixed;
+    return { put: new Map(this.#records) };
   }
 
   /** The next key of a sender: for sending. Throws `MlsError` with `exhausted` where the epoch must end first (§15.2). */
@@ -220,7 +211,7 @@ export class SecretTree {
 
   /** The generation that comes next: how many keys of a ratchet were passed. */
   generation(leafIndex: number, type: RatchetType): number {
-    const stored = this.#records.get(ratchetKey(leafIndex, type));
+    const stored = this.#records.get(ratchetKey(this.#prefix, leafIndex, type));
     return stored ? new Reader(stored).uint(4) : 0;
   }
 
@@ -229,7 +220,7 @@ export class SecretTree {
    * (at once: what is too far is not walked to).
    */
   at(leafIndex: number, type: RatchetType, generation: number): TakenKey {
-    const kept = this.#records.get(skippedKey(leafIndex, type, generation));
+    const kept = this.#records.get(skippedKey(this.#prefix, leafIndex, type, generation));
     return kept
       ? this.#takeSkipped(leafIndex, type, generation, kept)
       : this.#take(leafIndex, type, generation);
@@ -241,40 +232,40 @@ export class SecretTree {
   }
 
   #takeSkipped(leafIndex: number, type: RatchetType, generation: number, kept: Bytes): TakenKey {
-    const recordKey = skippedKey(leafIndex, type, generation);
+    const recordKey = skippedKey(this.#prefix, leafIndex, type, generation);
     const { key, nonce } = decode(MessageKey, kept);
     return {
       generation,
       key,
       nonce,
-      batch: { delete: [this.#prefix + recordKey] },
+      batch: { delete: [recordKey] },
       settle: () => {
         wipe(kept, key, nonce);
         this.#records.delete(recordKey);
-        this.#keptOf(ratchetKey(leafIndex, type)).delete(generation);
+        this.#kept.get(ratchetKey(this.#prefix, leafIndex, type))?.delete(generation);
       },
       discard: () => wipe(key, nonce),
     };
   }
 
   #take(leafIndex: number, type: RatchetType, wanted: number | undefined): TakenKey {
-    const found = this.#find(leafIndex, type);
-    const { ratchet } = found;
+    const recordKey = ratchetKey(this.#prefix, leafIndex, type);
+    const { ratchet, opened, closed } = this.#find(leafIndex, type, recordKey);
     const generation = wanted ?? ratchet.generation;
+    const refuse = (code: MlsErrorCode, why: string): never => {
+      wipe(ratchet.secret, ...opened.values());
+      throw new MlsError(code, "9.1", why);
+    };
     if (generation < ratchet.generation) {
-      found.discard();
-      throw new MlsError("generation-used", "9.1", `the key of generation ${generation} was used`);
+      refuse("generation-used", `the key of generation ${generation} was used`);
     }
     if (generation - ratchet.generation > this.#window.forward) {
-      found.discard();
-      throw new MlsError("generation-too-far", "9.1", `generation ${generation} is too far ahead`);
+      refuse("generation-too-far", `generation ${generation} is too far ahead`);
     }
     if (generation >= MAX_GENERATION) {
-      found.discard();
-      throw new MlsError("exhausted", "9.1", "this sender has used all its generations");
+      refuse("exhausted", "this sender has used all its generations");
     }
-    const recordKey = ratchetKey(leafIndex, type);
-    const put = new Map(found.opened);
+    const put = new Map(opened);
     const skipped: { readonly generation: number; readonly kept: Bytes }[] = [];
     const passed: Bytes[] = [];
     let secret = ratchet.secret;
@@ -293,17 +284,16 @@ export class SecretTree {
     const next = encode(Ratchet, { generation: generation + 1, secret: nextSecret });
     for (const one of [nextSecret, ...passed]) wipe(one);
     put.set(recordKey, next);
-    const skippedAt = (at: number): string => skippedKey(leafIndex, type, at);
+    const skippedAt = (at: number): string => skippedKey(this.#prefix, leafIndex, type, at);
     for (const one of skipped) put.set(skippedAt(one.generation), one.kept);
     const dropped = this.#overflow(recordKey, skipped.length);
-    const gone = [...found.closed, ...dropped.map(skippedAt)];
+    const gone = [...closed, ...dropped.map(skippedAt)];
     return {
       generation,
       key,
       nonce,
-      batch: { put: this.#prefixed(put), delete: gone.map((at) => this.#prefix + at) },
+      batch: { put, delete: gone },
       settle: () => {
-        found.settle();
         wipe(key, nonce, ratchet.secret);
         for (const at of gone) {
           wipe(this.#records.get(at));
@@ -313,12 +303,10 @@ export class SecretTree {
           wipe(this.#records.get(at));
           this.#records.set(at, value);
         }
-        const kept = this.#keptOf(recordKey);
-        for (const at of dropped) kept.delete(at);
-        for (const one of skipped) kept.add(one.generation);
+        for (const at of dropped) this.#kept.get(recordKey)?.delete(at);
+        for (const one of skipped) this.#keptOf(recordKey).add(one.generation);
       },
       discard: () => {
-        found.discard();
         wipe(key, nonce, ratchet.secret);
         for (const value of put.values()) wipe(value);
       },
@@ -343,20 +331,11 @@ export class SecretTree {
     return deriveTreeSecret(this.#suite, secret, "secret", generation, this.#suite.nh);
   }
 
-  #find(leafIndex: number, type: RatchetType): Found {
-    const stored = this.#records.get(ratchetKey(leafIndex, type));
-    if (stored) {
-      const ratchet = decode(Ratchet, stored);
-      const none = (): void => undefined;
-      return {
-        ratchet,
-        opened: new Map(),
-        closed: [],
-        settle: none,
-        discard: () => wipe(ratchet.secret),
-      };
-    }
-    return this.#open(leafIndex, type);
+  #find(leafIndex: number, type: RatchetType, recordKey: string): Found {
+    const stored = this.#records.get(recordKey);
+    return stored
+      ? { ratchet: decode(Ratchet, stored), opened: NOTHING_OPENED, closed: [] }
+      : this.#open(leafIndex, type);
   }
 
   /** Derives a leaf's two ratchets from the lowest secret above it; every node passed loses its secret (§9.2). */
@@ -364,11 +343,14 @@ export class SecretTree {
     if (!Number.isInteger(leafIndex) || leafIndex < 0 || leafIndex >= this.#leafCount) {
       throw new MlsError("unknown-sender", "6.3.2", `the tree has no leaf ${leafIndex}`);
     }
-    const nodeSecret = (node: number): Bytes | undefined => this.#records.get(nodeKey(node));
+    const nodeSecret = (node: number): Bytes | undefined =>
+      this.#records.get(nodeKey(this.#prefix, node));
     const path = openPath(this.#suite, this.#leafCount, leafIndex, nodeSecret);
     if (!path) throw new MlsError("generation-used", "9.2", "the secrets of this sender are gone");
     const { secret } = path;
-    const opened = new Map([...path.siblings].map(([node, value]) => [nodeKey(node), value]));
+    const opened = new Map(
+      [...path.siblings].map(([node, value]) => [nodeKey(this.#prefix, node), value]),
+    );
     const secrets = {
       handshake: childSecret(this.#suite, secret, "handshake", ""),
       application: childSecret(this.#suite, secret, "application", ""),
@@ -377,13 +359,11 @@ export class SecretTree {
     const other = type === "handshake" ? "application" : "handshake";
     const otherRatchet = encode(Ratchet, { generation: 0, secret: secrets[other] });
     wipe(secrets[other]);
-    opened.set(ratchetKey(leafIndex, other), otherRatchet);
+    opened.set(ratchetKey(this.#prefix, leafIndex, other), otherRatchet);
     return {
       ratchet: { generation: 0, secret: secrets[type] },
       opened,
-      closed: [nodeKey(path.start)],
-      settle: () => undefined,
-      discard: () => wipe(secrets[type], ...opened.values()),
+      closed: [nodeKey(this.#prefix, path.start)],
     };
   }
 
@@ -395,29 +375,35 @@ export class SecretTree {
     this.#kept.clear();
   }
 
-  /** The keys of all records, with prefix. */
+  /** The keys of all records. */
   keys(): string[] {
-    return [...this.#records.keys()].map((key) => this.#prefix + key);
+    return [...this.#records.keys()];
   }
 }
 
-function nodeKey(node: number): string {
-  return `n/${node}`;
+function nodeKey(prefix: string, node: number): string {
+  return `${prefix}n/${node}`;
 }
 
-function ratchetKey(leafIndex: number, type: RatchetType): string {
-  return `r/${leafIndex}/${type}`;
+function ratchetKey(prefix: string, leafIndex: number, type: RatchetType): string {
+  return `${prefix}r/${leafIndex}/${type}`;
 }
 
-function skippedKey(leafIndex: number, type: RatchetType, generation: number): string {
-  return `k/${leafIndex}/${type}/${generation}`;
+function skippedKey(
+  prefix: string,
+  leafIndex: number,
+  type: RatchetType,
+  generation: number,
+): string {
+  return `${prefix}k/${leafIndex}/${type}/${generation}`;
 }
 
 /** The ratchet and generation of a kept message key's record, or undefined for a record of another kind. */
 function keptAt(
+  prefix: string,
   key: string,
 ): { readonly ratchet: string; readonly generation: number } | undefined {
-  if (!key.startsWith("k/")) return undefined;
-  const [, leafIndex, type, generation] = key.split("/");
-  return { ratchet: `r/${leafIndex}/${type}`, generation: Number(generation) };
+  const [kind, leafIndex, type, generation] = key.slice(prefix.length).split("/");
+  if (kind !== "k") return undefined;
+  return { ratchet: `${prefix}r/${leafIndex}/${type}`, generation: Number(generation) };
 }

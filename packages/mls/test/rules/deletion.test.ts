@@ -75,7 +75,7 @@ rule("D01", () => {
 });
 
 rule("D02", () => {
-  const source = [SECRET_TREE, "closed: [nodeKey(path.start)],"] as const;
+  const source = [SECRET_TREE, "closed: [nodeKey(this.#prefix, path.start)],"] as const;
   holds("every node on the way to a leaf is gone, its siblings are left", source, async () => {
     const { storage, tree, take } = await secretTree();
     await take(tree.next(5, "application"));
