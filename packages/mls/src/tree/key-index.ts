@@ -17,6 +17,8 @@ interface Entry {
   readonly larger: KeyIndex;
   /** Entries in this tree, and one. */
   readonly weight: number;
+  /** A key in this tree stands there more than once. */
+  readonly repeats: boolean;
 }
 export type KeyIndex = Entry | undefined;
 
@@ -47,8 +49,15 @@ function isHeavier(tree: KeyIndex, times: number, other: KeyIndex): tree is Entr
   return weightOf(tree) > times * weightOf(other);
 }
 
+/** Whether a key stands there more than once. */
+export function hasRepeats(index: KeyIndex): boolean {
+  return index !== undefined && index.repeats;
+}
+
 function entry({ key, head, count }: Counted, smaller: KeyIndex, larger: KeyIndex): Entry {
-  return { key, head, count, smaller, larger, weight: weightOf(smaller) + weightOf(larger) };
+  const weight = weightOf(smaller) + weightOf(larger);
+  const repeats = count > 1 || hasRepeats(smaller) || hasRepeats(larger);
+  return { key, head, count, smaller, larger, weight, repeats };
 }
 
 /** The tree of two whose weights may differ by anything, and of what stands between them. */
@@ -122,15 +131,18 @@ export function reindexed(
   gone: readonly Uint8Array[],
   come: readonly Uint8Array[],
 ): KeyIndex {
-  const all = [...gone.map((key) => counted(key, -1)), ...come.map((key) => counted(key, 1))];
+  const all: Counted[] = [];
+  for (const key of gone) all.push(counted(key, -1));
+  for (const key of come) all.push(counted(key, 1));
   const changes: Counted[] = [];
   for (const one of all.sort(compared)) {
     const last = changes.at(-1);
-    const same = last !== undefined && compared(last, one) === 0;
-    if (same) changes.pop();
-    changes.push(same ? { ...one, count: last.count + one.count } : one);
+    if (!last || compared(last, one) !== 0) changes.push(one);
+    else changes[changes.length - 1] = { ...one, count: last.count + one.count };
   }
-  return adjusted(index, changes, 0, changes.length);
+  // A key that goes and comes again changes nothing.
+  const real = changes.filter(({ count }) => count !== 0);
+  return adjusted(index, real, 0, real.length);
 }
 
 /** How often a key is in use. */

@@ -9,7 +9,7 @@ import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { type Extension, requiredCapabilitiesOf } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
 import { DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS } from "../registry.ts";
-import { keyCount } from "./key-index.ts";
+import { hasRepeats, keyCount } from "./key-index.ts";
 import { checkLeafNode, checkTotalLifetime, MAX_LIFETIME, verifyLeafNode } from "./leaf-node.ts";
 import {
   isSubtree,
@@ -62,7 +62,7 @@ export function checkUnique(
   key: Uint8Array,
   refuse: Refuse = refuseAtOnce,
 ): void {
-  if (keyCount(tree.keys, key) !== 1) {
+  if (hasRepeats(tree.keys) && keyCount(tree.keys, key) > 1) {
     refuse(new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice"));
   }
 }

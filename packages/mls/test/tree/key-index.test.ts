@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type KeyIndex, keyCount, reindexed } from "../../src/tree/key-index.ts";
+import { hasRepeats, type KeyIndex, keyCount, reindexed } from "../../src/tree/key-index.ts";
 
 /** Keys of which many begin alike, or are the beginning of others. */
 const key = fc
@@ -18,6 +18,7 @@ function countedBy(keysInUse: readonly Uint8Array[]): Counts {
 
 function expectCounts(index: KeyIndex, counts: Counts, asked: readonly Uint8Array[]): void {
   for (const one of asked) expect(keyCount(index, one)).toBe(counts.get(one.join()) ?? 0);
+  expect(hasRepeats(index)).toBe([...counts.values()].some((count) => count > 1));
 }
 
 /** How many keys are on the longest way down; what is on either side of each is in order, and weighs no more than thrice the other. */
