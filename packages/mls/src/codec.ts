@@ -100,11 +100,11 @@ export class Writer {
     this.#put(this.#reserve(size), value + LENGTH_PREFIX[size], size);
   }
 
-  /** A vector whose content `write` puts down: its length in bytes comes first. */
-  vector(write: (inner: Writer) => void): void {
+  /** A vector of values: its length in bytes comes first. */
+  vector<T>(element: Encoder<T>, values: Iterable<T>): void {
     // Most are short: room for a short length is left, and what is longer moves once it is there.
     const at = this.#reserve(1);
-    write(this);
+    for (const value of values) element.write(this, value);
     const length = this.#length - at - 1;
     const size = lengthSize(length);
     if (size > 1) {
@@ -257,23 +257,29 @@ const MAX_IDLE_CAPACITY: number = 2 ** 16;
 
 /** The encoding of `value`. */
 export function encode<T>(codec: Encoder<T>, value: T): Bytes {
-  return encodeFor(codec, value, (writer) => writer.finish());
+  const writer = IDLE.pop() ?? new Writer();
+  try {
+    codec.write(writer, value);
+    return writer.finish();
+  } finally {
+    rest(writer);
+  }
 }
 
 /** What `use` makes of the encoding of `value`, which is gone afterwards: for a hash, it need not be copied. */
 export function encodedFor<T, R>(codec: Encoder<T>, value: T, use: (encoded: Bytes) => R): R {
-  return encodeFor(codec, value, (writer) => use(writer.view()));
-}
-
-function encodeFor<T, R>(codec: Encoder<T>, value: T, use: (writer: Writer) => R): R {
   const writer = IDLE.pop() ?? new Writer();
   try {
     codec.write(writer, value);
-    return use(writer);
+    return use(writer.view());
   } finally {
-    writer.wipe();
-    if (IDLE.length < MAX_IDLE && writer.capacity <= MAX_IDLE_CAPACITY) IDLE.push(writer);
+    rest(writer);
   }
+}
+
+function rest(writer: Writer): void {
+  writer.wipe();
+  if (IDLE.length < MAX_IDLE && writer.capacity <= MAX_IDLE_CAPACITY) IDLE.push(writer);
 }
 
 /** The value that `bytes` encode, all of them. Throws `MlsError` with `decode`. */
@@ -345,7 +351,7 @@ export const utf8: Codec<string> = {
 /** `T name<V>`. */
 export function vector<T>(element: Codec<T>): Codec<readonly T[]> {
   return {
-    write: (w, values) => w.vector((inner) => writeAll(inner, element, values)),
+    write: (w, values) => w.vector(element, values),
     read: (r) => {
       const inner = r.vector();
       // Most are empty or have one element: an array that grows by one takes room for many.
@@ -406,7 +412,7 @@ export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
   return {
     write: (w, values) => {
       if (values instanceof LateVector) opaque.write(w, values.content);
-      else w.vector((inner) => writeAll(inner, element, values));
+      else w.vector(element, values);
     },
     read: (r) => {
       const inner = r.vector();
@@ -419,10 +425,6 @@ export function lateVector<T>(element: Codec<T>): Codec<Sequence<T>> {
       return new LateVector(element, inner.since(start, false), starts);
     },
   };
-}
-
-function writeAll<T>(w: Writer, element: Codec<T>, values: Iterable<T>): void {
-  for (const value of values) element.write(w, value);
 }
 
 /** `optional<T> name` (§2.1.1). */

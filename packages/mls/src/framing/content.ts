@@ -3,7 +3,7 @@
  * @module
  */
 
-import { concat, EMPTY } from "../bytes.ts";
+import { EMPTY } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -22,7 +22,7 @@ import {
   uint32,
   uint64,
 } from "../codec.ts";
-import { hash, refHash } from "../crypto/kdf.ts";
+import { hashOf, refHash } from "../crypto/kdf.ts";
 import { labeled, type Signer, verifySigned } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -133,20 +133,26 @@ export interface FramedContentAuthData {
   readonly confirmationTag: Bytes | undefined;
 }
 
-/** The auth data of a content of this type (§6.1). */
-export function authDataOf(contentType: ContentType): Codec<FramedContentAuthData> {
+function authData(isCommit: boolean): Codec<FramedContentAuthData> {
   return {
     write: (w, auth) => {
       opaque.write(w, auth.signature);
-      if (contentType !== "commit") return;
+      if (!isCommit) return;
       if (!auth.confirmationTag) throw new TypeError("a commit without a confirmation tag");
       opaque.write(w, auth.confirmationTag);
     },
     read: (r) => ({
       signature: opaque.read(r),
-      confirmationTag: contentType === "commit" ? opaque.read(r) : undefined,
+      confirmationTag: isCommit ? opaque.read(r) : undefined,
     }),
   };
+}
+const OF_COMMIT = authData(true);
+const OF_OTHERS = authData(false);
+
+/** The auth data of a content of this type (§6.1). */
+export function authDataOf(contentType: ContentType): Codec<FramedContentAuthData> {
+  return contentType === "commit" ? OF_COMMIT : OF_OTHERS;
 }
 
 /** §6. */
@@ -276,15 +282,23 @@ export async function verifyContent(
   }
 }
 
+/** §8.2, behind the interim hash before. */
+const ConfirmedTranscriptHashInput: Encoder<AuthenticatedContent & { readonly interim: Bytes }> = {
+  write: (w, { interim, wireFormat, content, auth }) => {
+    w.bytes(interim);
+    WireFormat.write(w, wireFormat);
+    FramedContent.write(w, content);
+    opaque.write(w, auth.signature);
+  },
+};
+
 /** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
 export function confirmedTranscriptHash(
   suite: Suite,
   interim: Bytes,
   { wireFormat, content, auth }: AuthenticatedContent,
 ): Bytes {
-  const encoded = FramedContent.encoded(content);
-  const signature = encode(opaque, auth.signature);
-  return hash(suite, concat(interim, encode(WireFormat, wireFormat), encoded, signature));
+  return hashOf(suite, ConfirmedTranscriptHashInput, { interim, wireFormat, content, auth });
 }
 
 /** `ProposalRef` (§5.2), `nh` bytes. */

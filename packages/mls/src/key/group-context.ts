@@ -3,9 +3,17 @@
  * @module
  */
 
-import { concat } from "../bytes.ts";
-import { type Bytes, encode, type Kept, kept, opaque, struct, uint16, uint64 } from "../codec.ts";
-import { hash } from "../crypto/kdf.ts";
+import {
+  type Bytes,
+  type Encoder,
+  type Kept,
+  kept,
+  opaque,
+  struct,
+  uint16,
+  uint64,
+} from "../codec.ts";
+import { hashOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { type Extension, Extensions } from "./extension.ts";
 
@@ -32,11 +40,22 @@ export const GroupContext: Kept<GroupContext> = kept(
   }),
 );
 
+/** §8.2, behind the confirmed hash. */
+const InterimTranscriptHashInput: Encoder<{
+  readonly confirmed: Bytes;
+  readonly confirmationTag: Bytes;
+}> = {
+  write: (w, { confirmed, confirmationTag }) => {
+    w.bytes(confirmed);
+    opaque.write(w, confirmationTag);
+  },
+};
+
 /** §8.2: over the confirmed hash, and the commit's confirmation tag. */
 export function interimTranscriptHash(
   suite: Suite,
   confirmed: Bytes,
   confirmationTag: Bytes,
 ): Bytes {
-  return hash(suite, concat(confirmed, encode(opaque, confirmationTag)));
+  return hashOf(suite, InterimTranscriptHashInput, { confirmed, confirmationTag });
 }
