@@ -24,18 +24,15 @@ export interface Storage {
 /** One batch out of several; the later wins. */
 export function mergeBatches(...batches: readonly (Batch | undefined)[]): Batch {
   const put = new Map<string, Bytes>();
-  const deleted = new Set<string>();
+  const deleted: string[] = [];
   for (const batch of batches) {
     for (const key of batch?.delete ?? []) {
       put.delete(key);
-      deleted.add(key);
+      deleted.push(key);
     }
-    for (const [key, value] of batch?.put ?? []) {
-      deleted.delete(key);
-      put.set(key, value);
-    }
+    for (const [key, value] of batch?.put ?? []) put.set(key, value);
   }
-  return { put, delete: [...deleted] };
+  return { put, delete: deleted.filter((key) => !put.has(key)) };
 }
 
 /**

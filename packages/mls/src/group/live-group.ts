@@ -238,9 +238,9 @@ export class LiveGroup {
     }
     wipeEpochSecrets(secrets);
     ended?.wipe();
-    const inUse = new Set([...next.keys.values()].map(({ privateKey }) => privateKey));
+    const leafKey = next.keys.get(2 * next.ownLeaf)?.privateKey;
     for (const { privateKey } of this.updates.values()) {
-      if (!inUse.has(privateKey)) wipe(privateKey);
+      if (privateKey !== leafKey) wipe(privateKey);
     }
     this.updates.clear();
     this.discarded = false;

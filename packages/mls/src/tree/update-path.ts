@@ -27,6 +27,7 @@ import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
 import {
   encryptionKeyAt,
+  isSubtree,
   type ParentNode,
   parentAt,
   pathAt,
@@ -68,9 +69,14 @@ interface PathStep {
 
 /** §4.1.2: the direct path of a leaf without the nodes whose copath child nobody stands below; upwards. */
 function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
-  return pathAt(tree, leafIndex)
-    .map((node) => ({ node, copath: 2 * leafIndex < node.index ? node.right : node.left }))
-    .filter(({ copath }) => copath.members > 0);
+  const steps: PathStep[] = [];
+  for (let node = tree.root; isSubtree(node); ) {
+    const isLeft = 2 * leafIndex < node.index;
+    const copath = isLeft ? node.right : node.left;
+    if (copath.members > 0) steps.push({ node, copath });
+    node = isLeft ? node.left : node.right;
+  }
+  return steps.reverse();
 }
 
 /** A path secret, and the node whose key pair comes from it. */
@@ -115,11 +121,12 @@ function pathParents(
   }
   const parents = new Map<number, ParentNode>();
   let above: Bytes = EMPTY;
-  for (const [i, step] of [...steps.entries()].reverse()) {
-    const encryptionKey = publicKeys[i] ?? EMPTY;
+  let at = publicKeys.length;
+  for (const { node, copath } of steps.toReversed()) {
+    const encryptionKey = publicKeys[--at] ?? EMPTY;
     const parent = { encryptionKey, parentHash: above, unmergedLeaves: [] };
-    parents.set(step.node.index, parent);
-    above = parentHashOf(suite, parent, step.copath);
+    parents.set(node.index, parent);
+    above = parentHashOf(suite, parent, copath);
   }
   return { parents, parentHash: above };
 }
