@@ -13,7 +13,7 @@ import { openStore } from "./store/open.ts";
 import { Database } from "./store/postgres-database.ts";
 import { removeSqlite, sqliteVersion } from "./store/sqlite-file.ts";
 import { type Store, StoreUnavailable } from "./store/store.ts";
-import { explained, reasonOf, sqliteCodeOf } from "./system-error.ts";
+import { explained, postgresReason, reasonOf, sqliteCodeOf } from "./system-error.ts";
 
 /** Of `sqlite:PATH`. */
 export function sqlitePath(url: string): string | undefined {
@@ -117,8 +117,15 @@ export async function reached<T>(url: string, attempt: () => T | Promise<T>): Pr
   try {
     return await attempt();
   } catch (error) {
+    const postgres = error instanceof Error ? postgresReason(error.message) : undefined;
     if (error instanceof StoreUnavailable) {
-      throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${error.message}`);
+      const reason = postgres ?? error.message;
+      throw new OperatorError(`${withoutSecrets(url)} can't be reached: ${reason}`);
+    }
+    if (postgres !== undefined && sqlitePath(url) === undefined) {
+      throw new OperatorError(`${withoutSecrets(url)} can't be used: ${postgres}`, {
+        cause: error,
+      });
     }
     if (sqliteCodeOf(error) === undefined) throw error;
     throw new OperatorError(`${url} can't be used: ${reasonOf(error)}`, { cause: error });

@@ -40,6 +40,31 @@ const SQLITE: ReadonlyMap<number, string> = new Map([
   [26, "it is no SQLite database"],
 ]);
 
+/** By the SQLSTATE that PostgreSQL gives, or by the code of a connection that did not come to be. */
+const POSTGRES: Readonly<Record<string, string>> = {
+  "28000": "it lets this user not in, or not from here; look at its roles and its pg_hba.conf",
+  "28P01": "user or password is wrong",
+  "3D000": "it has no database by that name; make it first, as by createdb",
+  "3F000": "this user may make no tables there; it should own the database",
+  "42501": "this user may not; it should own the database and its tables",
+  "53100": "its disk is full; make room and do it again",
+  "53300": "it has no connection left; raise its max_connections",
+  "55P03": "somebody else writes to it; stop the service, and do it again",
+  "57P03": "it is starting or ending; try again",
+  ECONNREFUSED: "nobody listens there (ECONNREFUSED); does it run, and at that address?",
+  ENOENT: "there is no such socket; does it run, and in that folder?",
+  ENOTFOUND: "there is no such host",
+  ETIMEDOUT: "it doesn't answer; is that its address?",
+  "no answer":
+    "it doesn't answer, or not as it is spoken to; is that its address, and should it be TLS?",
+};
+
+/** Why, in words, by what a store said of PostgreSQL; undefined for what the operator can't mend. */
+export function postgresReason(message: string): string | undefined {
+  const [, state] = /\bSQLSTATE (\w{5})\b/.exec(message) ?? [];
+  return POSTGRES[state ?? message];
+}
+
 export const SQLITE_BUSY = 5;
 export const SQLITE_CORRUPT = 11;
 export const SQLITE_NOT_A_DATABASE = 26;

@@ -6,6 +6,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { sameBytes } from "../bytes.ts";
+import { didYouMean } from "../config.ts";
 import { openBeside, type StoreBeside } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { normalizeName } from "../protocol/index.ts";
@@ -48,7 +49,9 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
     const { flags, config, rest } = parseCommand(world.args, ["json", "yes"]);
     const verb = VERBS.find((one) => one === rest[0]);
     if (verb === undefined) {
-      const said = rest[0] === undefined ? "" : `, not ${JSON.stringify(rest[0])}`;
+      const [word] = rest;
+      const said =
+        word === undefined ? "" : `, not ${JSON.stringify(word)}${didYouMean(word, VERBS)}`;
       throw new UsageError(`accounts can ${VERBS.join(", ")}${said}`);
     }
     expectArguments(rest, "VERB", ...(verb === "list" ? [] : ["NAME or ID"]));

@@ -11,7 +11,7 @@ import { type Contents, copyContents, firstTaken, type Progress } from "../store
 import { withPostgresContents } from "../store/postgres-contents.ts";
 import { withSqliteContents } from "../store/sqlite-contents.ts";
 import { lockSqliteFile } from "../store/sqlite-file.ts";
-import { StoreUnavailable } from "../store/store.ts";
+import { sqliteCodeOf } from "../system-error.ts";
 import {
   CONFIG_OPTION,
   type Command,
@@ -86,14 +86,16 @@ async function copyAll(
       }),
     );
   } catch (error) {
+    // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
+    const unsure = compared && sqlitePath(to) === undefined;
     world.complain(
-      compared
+      unsure
         ? `conclave-delivery: the copy was whole when its last step failed: ask again, and if ${withoutSecrets(to)} is not empty all is there\n`
         : `conclave-delivery: nothing was copied, ${withoutSecrets(to)} is as it was\n`,
     );
     // One of the two is SQLite: its errors are the only ones with such a code.
     const [sqlite, postgres] = sqlitePath(from) === undefined ? [to, from] : [from, to];
-    return reached(error instanceof StoreUnavailable ? postgres : sqlite, () => {
+    return reached(sqliteCodeOf(error) === undefined ? postgres : sqlite, () => {
       throw error;
     });
   }

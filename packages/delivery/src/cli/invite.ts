@@ -4,7 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import type { Configuration } from "../config.ts";
+import { type Configuration, didYouMean } from "../config.ts";
 import { openBeside } from "../database.ts";
 import { inviteHash, newInviteCode } from "../invites.ts";
 import { OperatorError } from "../operator-error.ts";
@@ -77,7 +77,9 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
         if (named.length === 0) throw new UsageError("ID or CODE is missing");
         return revoke(world, await configurationOf(world, config), named, json);
       default:
-        throw new UsageError(`invite can list and revoke, not ${JSON.stringify(what)}`);
+        throw new UsageError(
+          `invite can list and revoke, not ${JSON.stringify(what)}${didYouMean(what, ["list", "revoke"])}`,
+        );
     }
   },
 };

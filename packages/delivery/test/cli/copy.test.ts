@@ -23,7 +23,14 @@ import {
 } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { call, ORIGIN } from "../world.ts";
-import { type Environment, freePort, type Running, runCommand, startCommand } from "./process.ts";
+import {
+  type Environment,
+  freePort,
+  type Running,
+  runCommand,
+  runLimited,
+  startCommand,
+} from "./process.ts";
 
 let folder: string;
 let postgres: PostgresServer;
@@ -210,6 +217,25 @@ describe("conclave-delivery copy", () => {
       ),
     ]);
     expect(await postgres.query("SELECT * FROM invites", url)).toEqual([]);
+  });
+
+  it("copies nothing where the disk is full", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    const store = await openPostgresStore(url);
+    const invites = Array.from({ length: 9000 }, () => {
+      return { hash: new Uint8Array(randomBytes(32)), madeAt: 1, expiresAt: 2 };
+    });
+    await store.addInvites(invites);
+    await store.close();
+    const args = ["copy", "--from", url];
+    const { code, stderr } = await runLimited(args, configured(`sqlite:${file}`), 500);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /nothing was copied, [^\n]*\n[^\n]*sqlite can't be used: the disk [^\n]*\n$/,
+    );
+    expect(stderr).toContain(file);
+    // It may be tried again.
+    expect(await runCommand(args, configured(`sqlite:${file}`))).toMatchObject({ code: 0 });
   });
 
   it("copies nothing while a service runs on either", async () => {

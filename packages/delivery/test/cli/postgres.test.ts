@@ -46,6 +46,38 @@ it("says that a PostgreSQL can't be reached, and not with which password it was 
   }
 });
 
+it("says in words what a PostgreSQL refuses, and what to do", async () => {
+  const url = await postgres.database("empty");
+  await postgres.query("CREATE ROLE poor LOGIN; REVOKE ALL ON SCHEMA public FROM public", url);
+  const changed = (change: (parsed: URL) => void): string => {
+    const parsed = new URL(url);
+    change(parsed);
+    return parsed.toString();
+  };
+  for (const [name, complaint] of [
+    [
+      changed((one) => (one.pathname = "/none")),
+      "can't be reached: it has no database by that name",
+    ],
+    [
+      changed((one) => (one.username = "nobody-there")),
+      "can't be reached: it lets this user not in",
+    ],
+    [
+      changed((one) => (one.username = "poor")),
+      "can't be used: this user may make no tables there",
+    ],
+    ["postgres://postgres@localhost/x?host=/none", "can't be reached: there is no such socket"],
+    ["postgres://postgres@127.0.0.1:1/x", "can't be reached: nobody listens there"],
+  ] as const) {
+    const environment = { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATABASE_URL: name };
+    const { code, stdout, stderr } = await runCommand(["migrate"], environment);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^conclave-delivery: [^\n]+\n$/);
+    expect(stderr).toContain(complaint);
+  }
+});
+
 it("says nothing of a password, whatever the form of the URL", async () => {
   const hosts = "127.0.0.1:1,127.0.0.1:2/conclave";
   const urls = [
