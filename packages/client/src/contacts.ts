@@ -62,21 +62,10 @@ export async function contactBook(
     const { accountId } = contact;
     const known =
       directory.known(accountId) ??
-      (fetches-- > 0 ? await fetched(directory, fromHex(accountId)) : undefined);
+      (fetches-- > 0 ? await directory.find(fromHex(accountId)) : undefined);
     contacts.push({ ...contact, ...(known && { name: known.list.name }) });
   }
   return { rule: page.contact, unlessSet: page.unlessSet, contacts };
-}
-
-/** Undefined for an account that is gone, or whose list does not hold. */
-async function fetched(directory: Directory, accountId: Bytes) {
-  try {
-    return await directory.fetch(accountId);
-  } catch (error) {
-    const gone = error instanceof ServiceError && !error.transient;
-    if (gone || refusalOf(error)) return undefined;
-    throw error;
-  }
 }
 
 /** `setContact` takes those who did not ask as well. Throws `ServiceError`, and `ClientError` for what is no account's id. */

@@ -25,7 +25,7 @@ import type { AuthenticationService, Credential, Storage } from "@conclave/mls";
 import { type Bytes, decode, encode, utf8 } from "@conclave/mls/codec";
 import type { AccountId, Warning } from "./api.ts";
 import { equal, hex, utf8Bytes } from "./bytes.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, refusalOf } from "./refusal.ts";
 
 /** How many device lists are fetched at a time. */
 const FETCHES = 8;
@@ -115,6 +115,17 @@ export class Directory {
   async fetch(accountId: Bytes): Promise<KnownList> {
     const { deviceList } = await this.#options.service.deviceList({ accountId });
     return this.accept(deviceList, { accountId });
+  }
+
+  /** As `fetch`; undefined for an account that is gone, or whose list does not hold. Throws `ServiceError`. */
+  async find(accountId: Bytes): Promise<KnownList | undefined> {
+    try {
+      return await this.fetch(accountId);
+    } catch (error) {
+      const isGone = error instanceof ServiceError && error.code === "not-found";
+      if (isGone || refusalOf(error)) return undefined;
+      throw error;
+    }
   }
 
   /** The account that has this name now. Throws `Refusal` (`root-key-changed`), `ServiceError`. */

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Client, createClient, type Fetch } from "../src/index.ts";
 import { nodeCrypto, openProfile } from "../src/node/index.ts";
+import { sharedWorld } from "./shared-world.ts";
 import {
   conversation,
   createWorld,
@@ -13,16 +14,9 @@ import {
   until,
   untilState,
   untilTexts,
-  type World,
 } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 describe("signing up", () => {
   it("makes an account that is there after a restart, and can't be made twice", async () => {

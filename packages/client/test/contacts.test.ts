@@ -1,22 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Client } from "../src/index.ts";
-import {
-  conversation,
-  createWorld,
-  eventsOf,
-  gather,
-  until,
-  untilMembers,
-  type World,
-} from "./world.ts";
+import { sharedWorld } from "./shared-world.ts";
+import { conversation, eventsOf, gather, until, untilMembers } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 /** Adds somebody, whose key packages may still be on their way. */
 async function added(by: Client, id: string, name: string): Promise<void> {

@@ -1,22 +1,20 @@
-import type { Store } from "@conclave/delivery";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { localDoorbell, type Store } from "@conclave/delivery";
+import { describe, expect, it } from "vitest";
 import { fromHex } from "../src/bytes.ts";
-import type { Fetch } from "../src/index.ts";
-import { createWorld, gather, say, until, untilTexts, type World } from "./world.ts";
+import type { Client, Fetch } from "../src/index.ts";
+import { sharedWorld } from "./shared-world.ts";
+import { gather, say, until, untilState, untilTexts } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const doorbell = localDoorbell();
 let store: Store | undefined;
-beforeAll(async () => {
-  world = await createWorld({
-    service: (own) => {
-      store = own;
-      return {};
-    },
-  });
+const world = sharedWorld({
+  service: (own) => {
+    store = own;
+    return { doorbell };
+  },
 });
-afterAll(() => world.close());
+
+const connectionOf = async (client: Client) => (await client.snapshot()).connection;
 
 describe("an account that the operator has disabled", () => {
   it("is told so; what it writes waits, and is sent when it is enabled again", async () => {
@@ -50,5 +48,36 @@ describe("an account that the operator has disabled", () => {
     await store?.setDisabled(accountId, undefined);
     await until(ada, async () => (await ada.snapshot()).connection === "online");
     await untilTexts(ben, id, ["while I was out"]);
+  });
+
+  it("is told so while it runs, and may do nothing that takes the service", async () => {
+    const [eva, fay] = [await world.person("Eva"), await world.person("Fay")];
+    const id = await gather(eva, [fay]);
+    const { accountId = "" } = (await eva.snapshot()).account ?? {};
+    const disabled = await store?.setDisabled(fromHex(accountId), Date.now());
+    if (typeof disabled !== "object") throw new Error("there is such an account");
+    doorbell.ring({ type: "revoked", devices: disabled.devices });
+    await until(eva, async () => (await connectionOf(eva)) === "disabled");
+    await say(eva, id, "meanwhile");
+    await untilState(eva, id, "meanwhile", "waiting");
+    const terms = { expiresInSeconds: 60, maxUses: 1 };
+    const refused = { code: "account-disabled" };
+    await expect(eva.createInvitation(id, terms)).rejects.toMatchObject(refused);
+    await store?.setDisabled(fromHex(accountId), undefined);
+    await untilTexts(fay, id, ["meanwhile"]);
+    await until(eva, async () => (await connectionOf(eva)) === "online");
+  });
+
+  it("doesn't come back by its phrase, and does when it is enabled again", async () => {
+    const first = await world.device("first");
+    const { recoveryPhrase } = await first.signUp("Gus");
+    const { accountId = "" } = (await first.snapshot()).account ?? {};
+    await first.close();
+    await store?.setDisabled(fromHex(accountId), Date.now());
+    const fresh = await world.device("fresh");
+    await expect(fresh.recover(recoveryPhrase)).rejects.toMatchObject({ code: "account-disabled" });
+    await store?.setDisabled(fromHex(accountId), undefined);
+    await fresh.recover(recoveryPhrase);
+    expect((await fresh.snapshot()).account).toMatchObject({ accountId, name: "Gus" });
   });
 });

@@ -1,28 +1,15 @@
 import { join } from "node:path";
 import { createDeliveryClient } from "@conclave/delivery/client";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
 import type { Fetch } from "../src/index.ts";
 import { openProfile } from "../src/node/index.ts";
 import { keepAccount } from "../src/registration.ts";
 import { read } from "../src/storage.ts";
-import {
-  conversation,
-  createWorld,
-  say,
-  until,
-  untilMembers,
-  untilTexts,
-  type World,
-} from "./world.ts";
+import { sharedWorld } from "./shared-world.ts";
+import { conversation, say, until, untilMembers, untilTexts } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 /** Asks the service what a device could, with the token that it used last: another sign-in would end its session. */
 function besideDevice() {

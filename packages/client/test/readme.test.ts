@@ -3,16 +3,10 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { createWorld, type World } from "./world.ts";
+import { expect, it } from "vitest";
+import { sharedWorld } from "./shared-world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 /** The first example of a document; what it prints. */
 async function run(document: string, files: readonly string[]): Promise<string> {

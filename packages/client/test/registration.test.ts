@@ -1,19 +1,14 @@
 import { join } from "node:path";
 import { type DeviceList, openDeviceList } from "@conclave/delivery/protocol";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
 import { createClient, type Fetch } from "../src/index.ts";
 import { nodeCrypto, openProfile } from "../src/node/index.ts";
 import { read } from "../src/storage.ts";
-import { createWorld, gather, say, until, untilTexts, type World } from "./world.ts";
+import { sharedWorld } from "./shared-world.ts";
+import { gather, say, until, untilTexts } from "./world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 /** The list in a profile whose client is closed. */
 async function listOf(file: string): Promise<DeviceList> {

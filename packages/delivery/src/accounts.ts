@@ -21,6 +21,7 @@ import {
   openRecovery,
   readSignIn,
   SIGN_IN_WINDOW,
+  type SignIn,
   type SignInResponse,
   sha256,
 } from "./protocol/index.ts";
@@ -117,6 +118,21 @@ export function createAccounts(service: {
     throw clockSkew("a device is said to be revoked at a time to come", at);
   }
 
+  /** What a sign-in says, and the key that proves it: of a device that this list has. Throws `Refusal`. */
+  async function signerOf(
+    accountId: Bytes,
+    { devices }: DeviceList,
+    signIn: Bytes,
+  ): Promise<{ readonly claim: SignIn; readonly signInKey: Bytes }> {
+    const claim = await readStructure(() => readSignIn(signIn), "this is no sign-in");
+    const signer = devices.find((device) => sameBytes(device.deviceId, claim.deviceId));
+    if (signer?.revokedAt !== 0n || !sameBytes(claim.accountId, accountId)) {
+      throw new Refusal("invalid-signature", "the proof is not by a device of the list");
+    }
+    await sessions.checkSignIn(signIn, claim, signer.signInKey);
+    return { claim, signInKey: signer.signInKey };
+  }
+
   async function register({ address, body }: Call<"register">): Promise<SignInResponse> {
     registrations.take(addressKey(address));
     const given = await body();
@@ -125,16 +141,7 @@ export function createAccounts(service: {
     checkRevokedByNow(list.devices);
     const name = await readStructure(() => normalizeName(list.name), "this is no name");
     if (name !== list.name) throw new Refusal("bad-request", "the name is not normalized");
-    const claim = await readStructure(() => readSignIn(given.signIn), "this is no sign-in");
-    const signer = list.devices.find((device) => sameBytes(device.deviceId, claim.deviceId));
-    if (
-      signer === undefined ||
-      signer.revokedAt !== 0n ||
-      !sameBytes(claim.accountId, account.accountId)
-    ) {
-      throw new Refusal("invalid-signature", "the proof is not by a device of the list");
-    }
-    await sessions.checkSignIn(given.signIn, claim, signer.signInKey);
+    const { claim, signInKey } = await signerOf(account.accountId, list, given.signIn);
     const invite = await inviteFor(account.accountId, given.invite);
     const registered = await store.register({
       ...account,
@@ -151,7 +158,7 @@ export function createAccounts(service: {
     if (device === undefined) throw new Refusal("account-exists", "the account exists already");
     // By the key that was proven: a repeated request may come after a list that changed it.
     const { instance } = given;
-    return sessions.start({ device: device.device, signInKey: signer.signInKey }, { instance });
+    return sessions.start({ device: device.device, signInKey }, { instance });
   }
 
   /** Says as much as a look-up by id does, to the one who could sign the list itself. */
@@ -176,16 +183,10 @@ export function createAccounts(service: {
     const { deviceList: signed, signIn, instance } = await body();
     const given = await readNextList(accountId, signed);
     const list = given === "held" ? await openDeviceList(signed) : given.list;
-    const claim = await readStructure(() => readSignIn(signIn), "this is no sign-in");
-    const signer = list.devices.find((device) => sameBytes(device.deviceId, claim.deviceId));
-    if (signer?.revokedAt !== 0n || !sameBytes(claim.accountId, accountId)) {
-      throw new Refusal("invalid-signature", "the proof is not by a device of the list");
-    }
-    await sessions.checkSignIn(signIn, claim, signer.signInKey);
+    const { claim, signInKey } = await signerOf(accountId, list, signIn);
     if (given !== "held") await replaceList(given);
     const device = await store.device(accountId, claim.deviceId);
     if (device === undefined) throw notFound();
-    const { signInKey } = signer;
     return sessions.start({ device: device.device, signInKey }, { instance, claim });
   }
 

@@ -10,11 +10,19 @@ import { equal } from "../bytes.ts";
 import { type Changes, type ClientStorage, put } from "../storage.ts";
 import { KEYS, OutboxEntry } from "./records.ts";
 
+/** How often something failed, and since when. */
+interface Failing {
+  readonly times: number;
+  readonly since: number;
+}
+
 export class Outbox {
   readonly #id: ConversationId;
   /** By number, in the order in which they were written. */
   readonly #entries = new Map<number, OutboxEntry>();
   #next = 1;
+  /** The entry that failed last for no known reason. */
+  #failing: (Failing & { readonly number: number }) | undefined;
 
   private constructor(id: ConversationId) {
     this.#id = id;
@@ -57,6 +65,14 @@ export class Outbox {
       if (entry.failure === undefined && entry.acceptedSeq === undefined) return [number, entry];
     }
     return undefined;
+  }
+
+  /** Notes that this one failed for no known reason; with all times that it did since the engine began. `now`: milliseconds. */
+  noteFailure(number: number, now: number): Failing {
+    const { times, since } =
+      this.#failing?.number === number ? this.#failing : { times: 0, since: now };
+    this.#failing = { number, times: times + 1, since };
+    return this.#failing;
   }
 
   byHash(hash: Bytes): readonly [number, OutboxEntry] | undefined {

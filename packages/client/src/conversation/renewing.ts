@@ -10,7 +10,6 @@ import type { Device, DeviceList } from "@conclave/delivery/protocol";
 import { type CommitSummary, type Group, readKeyPackage } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { equal, hex } from "../bytes.ts";
-import { refusalOf } from "../refusal.ts";
 import { acceptable, keyPackagesFor } from "./claiming.ts";
 import type { Change } from "./committing.ts";
 import { nextTry } from "./intents.ts";
@@ -67,7 +66,7 @@ export async function renewal(
   intent: Renewal,
 ): Promise<Change | "over" | "soon" | "later"> {
   const { accountId, tries } = intent;
-  const list = await listOf(state, accountId);
+  const list = (await state.directory.find(accountId))?.list;
   const gone = list ? revokedSeats(state, list, accountId) : [];
   if (gone.length > 0) state.unrevoked.delete(hex(accountId));
   // Nobody commits its own removal.
@@ -152,19 +151,6 @@ function devicesOutside(
   return list.devices.filter(
     ({ revokedAt, signatureKey }) => revokedAt === 0n && !seated.has(hex(signatureKey)),
   );
-}
-
-async function listOf(
-  { directory }: ConversationState,
-  accountId: Bytes,
-): Promise<DeviceList | undefined> {
-  try {
-    return (await directory.fetch(accountId)).list;
-  } catch (error) {
-    const code = error instanceof ServiceError ? error.code : undefined;
-    if (!refusalOf(error) && code !== "not-found") throw error;
-    return undefined;
-  }
 }
 
 /** The leaves of the account's devices that are revoked, at whatever time: whoever lists a time to come wants them out, too. */

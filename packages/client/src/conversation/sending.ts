@@ -8,12 +8,15 @@ import { ServiceError } from "@conclave/delivery/client";
 import { type Accepted, sha256 } from "@conclave/delivery/protocol";
 import type { Group } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
-import { failureOf } from "../client-error.ts";
+import { failureOf, isOfStorage } from "../client-error.ts";
 import { encodeFrame } from "../content/frame.ts";
 import { loseStep } from "./out-of-step.ts";
 import { catchUp, readEntry } from "./reading.ts";
 import type { OutboxEntry } from "./records.ts";
 import type { ConversationState } from "./state.ts";
+
+/** How often an entry is tried, at least, that can't be encrypted for no known reason. */
+const TRIES = 6;
 
 /** Sends one entry. Throws `ServiceError` where trying again later may help. */
 export async function sendEntry(
@@ -27,8 +30,9 @@ export async function sendEntry(
     message = entry.ciphertext?.message ?? (await encrypt(state, group, number, entry));
   } catch (error) {
     const failure = failureOf(error);
-    if (!failure) throw error;
-    await giveUp(state, number, failure.message);
+    if (!failure && (isOfStorage(error) || mayWorkSoon(state, number))) throw error;
+    if (!failure) state.environment.log("sending", error);
+    await giveUp(state, number, failure?.message ?? "internal");
     return;
   }
   const { epoch } = group;
@@ -56,6 +60,13 @@ export async function sendEntry(
     await step.apply();
   }
   await catchUp(state, seq);
+}
+
+/** Whether what failed for no known reason is tried again: often enough and for a while, but those behind it don't wait for ever. */
+function mayWorkSoon({ environment, outbox }: ConversationState, number: number): boolean {
+  const { now, timing } = environment;
+  const { times, since } = outbox.noteFailure(number, now());
+  return times < TRIES || now() - since < 2 * timing.retry[1];
 }
 
 /** The number is used up and the ciphertext kept in one batch, before anything leaves. */

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { type ClientInstance, createDeliveryClient } from "@conclave/delivery/client";
 import { encode } from "@conclave/mls/codec";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../../src/account.ts";
 import { CHUNK_LENGTH, openBackup, readBackup, sealBackup } from "../../src/backup/container.ts";
 import { type BackupRecord, decodeRecords, encodeRecord } from "../../src/backup/records.ts";
@@ -21,9 +21,9 @@ import { openProfile } from "../../src/node/index.ts";
 import { entropyOf, phraseKeyOf } from "../../src/phrase.ts";
 import { keyOf } from "../../src/registration.ts";
 import { read } from "../../src/storage.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   eventsOf,
   gather,
   say,
@@ -31,16 +31,9 @@ import {
   until,
   untilState,
   untilTexts,
-  type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 interface Owner {
   readonly client: Client;

@@ -1,17 +1,12 @@
 /** What comes of the log by the socket: taken where it goes on from our place, and read where it doesn't. */
 
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import type { Fetch } from "../../src/index.ts";
-import { conversation, createWorld, gather, say, until, untilTexts, type World } from "../world.ts";
+import { sharedWorld } from "../shared-world.ts";
+import { conversation, gather, say, until, untilTexts } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 type Heard = (event: MessageEvent<unknown>) => void;
 

@@ -1,23 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   gather,
   say,
   texts,
   untilMembers,
   untilState,
   untilTexts,
-  type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 describe("people in a conversation", () => {
   it("talk: three, by a link, in one order for all", async () => {

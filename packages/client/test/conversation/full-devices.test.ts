@@ -1,116 +1,14 @@
-import { randomBytes } from "node:crypto";
-import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/client";
-import {
-  accountIdOf,
-  bytesToText,
-  type Device,
-  encodeDeviceIdentity,
-  type SigningKey,
-  sha256,
-  signDeviceList,
-} from "@conclave/delivery/protocol";
-import { createKeyPackage, memoryStorage } from "@conclave/mls";
-import type { Bytes } from "@conclave/mls/codec";
-import { nodeCrypto } from "@conclave/mls/node";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { fromHex } from "../../src/bytes.ts";
-import { capabilitiesOf, leafLifetime, SUITE } from "../../src/environment.ts";
+import { bytesToText } from "@conclave/delivery/protocol";
+import { expect, it } from "vitest";
+import { fromHex, randomBytes } from "../../src/bytes.ts";
 import { type Client, ClientError, type Fetch } from "../../src/index.ts";
 import { hostileService } from "../hostile/hostile-service.ts";
-import { conversation, createWorld, until, untilMembers, type World } from "../world.ts";
+import { quietAccount } from "../quiet-account.ts";
+import { sharedWorld } from "../shared-world.ts";
+import { conversation, until, untilMembers } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  // Others may put a device into two groups.
-  world = await createWorld({ limits: { groupsPerDevice: 100, ownGroups: 98 } });
-});
-afterAll(() => world.close());
-
-const random = (length: number): Bytes => new Uint8Array(randomBytes(length));
-
-async function newKey(): Promise<SigningKey> {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey("Ed25519", true, [
-    "sign",
-    "verify",
-  ]);
-  return {
-    publicKey: new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)),
-    sign: async (message) =>
-      new Uint8Array(await crypto.subtle.sign("Ed25519", privateKey, message)),
-  };
-}
-
-interface Account {
-  readonly clients: readonly DeliveryClient[];
-  /** The next list, by which the first device is revoked. */
-  readonly revokeFirst: () => Promise<void>;
-}
-
-/** An account with two devices, which do nothing but to have key packages at the service. */
-async function twoDevices(name: string): Promise<Account> {
-  const rootKey = await newKey();
-  const accountId = await accountIdOf(rootKey.publicKey);
-  const devices = await Promise.all(
-    [1, 2].map(async () => {
-      const [leaf, signIn] = [await newKey(), await newKey()];
-      const deviceId = random(16);
-      const keys = { signatureKey: leaf.publicKey, signInKey: signIn.publicKey };
-      const device: Device = { deviceId, ...keys, revokedAt: 0n };
-      return { leaf, signIn, device };
-    }),
-  );
-  const seconds = BigInt(Math.floor(Date.now() / 1000));
-  const first = {
-    name,
-    version: 1n,
-    previousHash: new Uint8Array(0),
-    issuedAt: seconds,
-    expiresAt: seconds + 86400n,
-    devices: devices.map(({ device }) => device),
-  };
-  const list = await signDeviceList(first, rootKey);
-  const clients = devices.map(({ signIn, device: { deviceId } }) => {
-    const client = createDeliveryClient({ origin: world.origin });
-    client.signInAs({ accountId, deviceId, key: signIn });
-    return client;
-  });
-  await clients[0]?.register(list);
-  for (const [i, { leaf, device }] of devices.entries()) {
-    const identity = encodeDeviceIdentity({ rootKey: rootKey.publicKey, ...device });
-    const keyPackages = [];
-    for (let n = 0; n < 8; n++) {
-      const { keyPackage } = await createKeyPackage(
-        {
-          crypto: nodeCrypto,
-          storage: memoryStorage(),
-          authentication: { validate: async () => undefined, isSuccessor: async () => true },
-          now: Date.now,
-        },
-        {
-          suite: SUITE,
-          credential: { credentialType: "basic", identity },
-          signer: leaf,
-          capabilities: capabilitiesOf(nodeCrypto),
-          lifetime: leafLifetime(Date.now()),
-        },
-      );
-      keyPackages.push(keyPackage);
-    }
-    await clients[i]?.uploadKeyPackages({ body: { keyPackages } });
-  }
-  const revokeFirst = async (): Promise<void> => {
-    const revokedAt = BigInt(Math.ceil(Date.now() / 1000));
-    const [one, ...others] = first.devices;
-    if (!one) throw new Error("no device");
-    const devices = [{ ...one, revokedAt }, ...others];
-    const next = { ...first, version: 2n, previousHash: await sha256(list), devices };
-    const deviceList = await signDeviceList(next, rootKey);
-    await clients[1]?.replaceDeviceList({ accountId, body: { deviceList } });
-  };
-  return { clients, revokeFirst };
-}
+// Others may put a device into two groups.
+const world = sharedWorld({ limits: { groupsPerDevice: 100, ownGroups: 98 } });
 
 /** How many of the other member's are in. */
 const devicesIn = (client: Client, id: string): Promise<number> =>
@@ -121,7 +19,7 @@ const devicesIn = (client: Client, id: string): Promise<number> =>
 
 it("an account is added with those of its devices that can take in another group", async () => {
   const ada = await world.person("Ada");
-  const { clients } = await twoDevices("Ben");
+  const { clients } = await quietAccount(world, "Ben");
   const [phone] = clients;
   const add = async (): Promise<string> => {
     const id = await ada.createConversation("With Ben");
@@ -131,7 +29,7 @@ it("an account is added with those of its devices that can take in another group
   for (let i = 0; i < 2; i++) expect(await devicesIn(ada, await add())).toBe(2);
   const { groups = [] } = (await phone?.groups()) ?? {};
   expect(groups).toHaveLength(2);
-  await phone?.giveUpGroup({ groupId: groups[0]?.groupId ?? random(16) });
+  await phone?.giveUpGroup({ groupId: groups[0]?.groupId ?? randomBytes(16) });
   expect(await devicesIn(ada, await add())).toBe(1);
   // When none of them can, the person is told that it was refused.
   const failure = await add().catch((error: unknown) => error);
@@ -141,7 +39,7 @@ it("an account is added with those of its devices that can take in another group
 
 it("a revoked device goes though the one in its place is full, which comes when it can", async () => {
   const eva = await world.person("Eva", { poll: 200 });
-  const { clients, revokeFirst } = await twoDevices("Fay");
+  const { clients, revokeFirst } = await quietAccount(world, "Fay");
   const [phone, laptop] = clients;
   for (let i = 0; i < 2; i++) {
     const id = await eva.createConversation("With Fay");
@@ -166,7 +64,7 @@ it("a commit that is left from before goes without devices that are full", async
     return fetch(input, init);
   };
   const gus = await world.person("Gus", { fetch: faulty, WebSocket });
-  const { clients } = await twoDevices("Hal");
+  const { clients } = await quietAccount(world, "Hal");
   const ids = [];
   for (let i = 0; i < 2; i++) {
     const id = await gus.createConversation("With Hal");

@@ -2,13 +2,13 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { loadGroup, MlsError } from "@conclave/mls";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fromHex } from "../../src/bytes.ts";
 import { type Client, ClientError } from "../../src/index.ts";
 import { nodeCrypto, openProfile } from "../../src/node/index.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   gather,
   say,
   texts,
@@ -16,17 +16,10 @@ import {
   untilMembers,
   untilState,
   untilTexts,
-  type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 async function persons(count: number): Promise<{ names: string[]; clients: Client[] }> {
   const names = Array.from({ length: count }, () => `Person ${people++}`);

@@ -1,26 +1,11 @@
 import { bytesFromText, bytesToText } from "@conclave/delivery/protocol";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Fetch } from "../../src/index.ts";
-import {
-  conversation,
-  createWorld,
-  gather,
-  say,
-  texts,
-  until,
-  untilMembers,
-  untilTexts,
-  type World,
-} from "../world.ts";
+import { sharedWorld } from "../shared-world.ts";
+import { conversation, gather, say, texts, until, untilMembers, untilTexts } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 /**
  * Breaks the membership tag of each commit on its way: the service can't see that, members can (RFC 9420 §6.2).

@@ -1,11 +1,13 @@
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { CryptoProvider } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
+import { describe, expect, it } from "vitest";
 import type { Client } from "../../src/index.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   eventsOf,
   gather,
   say,
@@ -13,17 +15,10 @@ import {
   until,
   untilState,
   untilTexts,
-  type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 async function pair(): Promise<{ ada: Client; ben: Client; id: string; names: string[] }> {
   const names = [`Ada ${++people}`, `Ben ${people}`];
@@ -107,6 +102,47 @@ describe("the outbox", () => {
       { type: "discarded", conversationId: id, messageId: failed.id },
     ]);
     expect(await texts(ada, id)).toEqual(["kept"]);
+  });
+
+  /** Cryptography that fails at what has this text in it, so many times. */
+  function failingAt(text: string, times: number): CryptoProvider {
+    const needle = Buffer.from(text);
+    let failed = 0;
+    const seal: CryptoProvider["seal"] = async (...given) => {
+      if (given.some((one) => one instanceof Uint8Array && Buffer.from(one).includes(needle))) {
+        if (failed++ < times) throw new Error("it doesn't work");
+      }
+      return nodeCrypto.seal(...given);
+    };
+    return { ...nodeCrypto, seal };
+  }
+
+  it("holds up nothing behind what can't be encrypted, which is shown as failed and not lost", async () => {
+    const crypto = failingAt("never", Number.POSITIVE_INFINITY);
+    const ada = await world.person("Ada of the failures", { crypto });
+    const ben = await world.person("Ben behind them");
+    const id = await gather(ada, [ben]);
+    for (const text of ["before", "never", "after"]) await say(ada, id, text);
+    await untilTexts(ben, id, ["before", "after"]);
+    const failed = await untilState(ada, id, "never", "failed");
+    expect(failed.failure).toBe("internal");
+    await untilState(ada, id, "after", "delivered");
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+    await ada.close();
+    const again = await world.device("Ada of the failures");
+    expect(await texts(again, id)).toContain("never");
+    await again.discardFailed(id, failed.id);
+    expect(await texts(again, id)).toEqual(["before", "after"]);
+  });
+
+  it("waits for what can't be encrypted now and can be soon, in the order of writing", async () => {
+    const ada = await world.person("Ada who waits", { crypto: failingAt("later", 3) });
+    const ben = await world.person("Ben who waits");
+    const id = await gather(ada, [ben]);
+    for (const text of ["before", "later", "after"]) await say(ada, id, text);
+    await untilTexts(ben, id, ["before", "later", "after"]);
+    await untilState(ada, id, "after", "delivered");
+    expect((await conversation(ben, id)).warnings).toEqual([]);
   });
 
   it("refuses what is empty or too long", async () => {

@@ -8,11 +8,12 @@ import {
   memoryStorage,
 } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fromHex } from "../../src/bytes.ts";
 import { leafLifetime, SUITE } from "../../src/environment.ts";
 import type { Client, Fetch } from "../../src/index.ts";
 import { nodeCrypto, openProfile } from "../../src/node/index.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
   createWorld,
@@ -25,14 +26,8 @@ import {
   type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 /**
  * Cryptography of a member that keeps to no rule: from `spoil` on, these ciphertexts don't open, counted in the order in which they are

@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { createWorld, say, untilState, untilTexts, type World } from "../world.ts";
+import { describe, expect, it } from "vitest";
+import { sharedWorld } from "../shared-world.ts";
+import { say, untilState, untilTexts } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 describe("a message", () => {
   it("is delivered once all others have it; one that was written alone never is", async () => {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { bytesToText, openDeviceList, sha256, signDeviceList } from "@conclave/delivery/protocol";
 import type { Bytes } from "@conclave/mls/codec";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../../src/account.ts";
 import { fromHex } from "../../src/bytes.ts";
 import type { Client, Fetch } from "../../src/index.ts";
@@ -10,9 +10,9 @@ import { entropyOf, rootSeedOf, signerOfSeed } from "../../src/phrase.ts";
 import { keepAccount } from "../../src/registration.ts";
 import { read } from "../../src/storage.ts";
 import { hostileService } from "../hostile/hostile-service.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   gather,
   say,
   until,
@@ -21,14 +21,8 @@ import {
   type World,
 } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 const SOON = { timeout: 30_000 };
 const terms = { expiresInSeconds: 600, maxUses: 5 };

@@ -3,7 +3,7 @@ import { createDeliveryClient, type DeliveryClient } from "@conclave/delivery/cl
 import { linkIdOf, linksOf, type SigningKey } from "@conclave/delivery/protocol";
 import { type Group, loadGroup } from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../../src/account.ts";
 import { fromHex, randomBytes } from "../../src/bytes.ts";
 import { withLinks } from "../../src/invitation.ts";
@@ -11,24 +11,10 @@ import { nodeCrypto, openProfile } from "../../src/node/index.ts";
 import { keyOf } from "../../src/registration.ts";
 import { sealSignal } from "../../src/signals/signal.ts";
 import { read } from "../../src/storage.ts";
-import {
-  conversation,
-  createWorld,
-  gather,
-  say,
-  until,
-  untilState,
-  untilTexts,
-  type World,
-} from "../world.ts";
+import { sharedWorld } from "../shared-world.ts";
+import { conversation, gather, say, until, untilState, untilTexts } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 /** A member whose client is its own: it goes on with the state of a profile whose client is closed. */
 async function asMember(

@@ -13,15 +13,15 @@ import {
   memoryStorage,
 } from "@conclave/mls";
 import { encode, opaque } from "@conclave/mls/codec";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fromHex } from "../../src/bytes.ts";
 import { type Client, ClientError, type WarningCode } from "../../src/index.ts";
 import { decodeFragment, linkKeysOf, openSealed } from "../../src/invitation.ts";
 import { nodeCrypto } from "../../src/node/index.ts";
 import { signerOfSeed } from "../../src/phrase.ts";
+import { sharedWorld } from "../shared-world.ts";
 import {
   conversation,
-  createWorld,
   gather,
   say,
   texts,
@@ -29,18 +29,11 @@ import {
   untilMembers,
   untilState,
   untilTexts,
-  type World,
 } from "../world.ts";
 import { type Entry, type HostileService, hostileService } from "./hostile-service.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
+const world = sharedWorld();
 let people = 0;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
 
 interface Victim {
   readonly service: HostileService;

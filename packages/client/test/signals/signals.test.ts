@@ -1,23 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Client, ClientEvent, Fetch } from "../../src/index.ts";
-import {
-  conversation,
-  createWorld,
-  eventsOf,
-  gather,
-  say,
-  until,
-  untilTexts,
-  type World,
-} from "../world.ts";
+import { quietAccount } from "../quiet-account.ts";
+import { sharedWorld } from "../shared-world.ts";
+import { conversation, eventsOf, gather, say, until, untilTexts } from "../world.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
-let world: World;
-beforeAll(async () => {
-  world = await createWorld();
-});
-afterAll(() => world.close());
+const world = sharedWorld();
 
 const BOTH = { typing: true, receipts: true };
 const accountId = async (client: Client): Promise<string> =>
@@ -134,6 +121,40 @@ describe("that somebody is writing", () => {
     const again = await world.device("Fay");
     expect((await again.snapshot()).signalSettings).toEqual({ typing: false, receipts: false });
   });
+});
+
+it("where there are more than twenty devices nothing is told of who writes or reads", async () => {
+  const out = counting();
+  const [pat, quinn] = [await world.person("Pat", out), await world.person("Quinn")];
+  await pat.setSignalSettings(BOTH);
+  const id = await gather(pat, [quinn]);
+  await quietAccount(world, "Rae", 18);
+  await quietAccount(world, "Sam", 1);
+  const devices = async (): Promise<number> =>
+    (await conversation(pat, id)).members.reduce((sum, member) => sum + member.devices, 0);
+  await pat.addByName(id, "Rae");
+  await until(pat, async () => (await devices()) === 20);
+  const heard = eventsOf(quinn);
+  await pat.tellTyping(id);
+  await until(quinn, async () => typingOf(heard).length > 0);
+  expect(out.sent).toBe(1);
+  await say(quinn, id, "twenty");
+  await untilTexts(pat, id, ["twenty"]);
+  await pat.markRead(id);
+  await until(pat, async () => out.sent === 2);
+
+  await pat.addByName(id, "Sam");
+  await until(pat, async () => (await devices()) === 21);
+  await say(quinn, id, "one more");
+  await untilTexts(pat, id, ["twenty", "one more"]);
+  await pat.tellTyping(id);
+  await pat.markRead(id);
+  await pat.askReaders(id);
+  // It is long enough for what is told after a while.
+  await say(pat, id, "said");
+  await untilTexts(quinn, id, ["twenty", "one more", "said"]);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(out.sent).toBe(2);
 });
 
 describe("what was read", () => {
