@@ -5,8 +5,10 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import type { Accepted } from "../protocol/index.ts";
-import type { Database } from "./postgres-database.ts";
+import type { Bytes } from "@conclave/mls/codec";
+import { keyOf } from "../bytes.ts";
+import { createRecent } from "../recent.ts";
+import type { Database, Queries } from "./postgres-database.ts";
 import type { AppendMessage, GroupStore } from "./store.ts";
 import { StoreUnavailable } from "./store.ts";
 
@@ -17,46 +19,80 @@ const BATCH = { messages: 256, bytes: 4 * 1024 * 1024 };
 /** What may wait for a writer. */
 const QUEUE = { messages: 10_000, bytes: 64 * 1024 * 1024 };
 
+/** Of so many groups, and so many devices in each, it is remembered that they are members. */
+const KNOWN = { groups: 2_000, devices: 250 };
+
 type Answer = Awaited<ReturnType<GroupStore["appendApplication"]>>;
 
 interface Waiting {
   readonly message: AppendMessage;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
+  /** What is remembered of its group was out of date: the database is asked. */
+  mistaken: boolean;
 }
 
 interface Writer {
-  readonly queue: Waiting[];
+  queue: Waiting[];
   writing: Promise<void> | undefined;
 }
 
+/** Messages of one group and epoch that go together. */
+interface Lot<One = Waiting> {
+  readonly groupId: Bytes;
+  readonly epoch: bigint;
+  readonly messages: One[];
+}
+
+/** Members of a group as of a version: with whoever comes or goes it has another. */
+interface Known {
+  readonly version: number;
+  readonly devices: Set<number>;
+}
+
 /**
- * Messages that fit, in one statement. It waits for the rows of the groups, in one order for all, and goes by what they say then;
- * all else it sees as of its start. Where a commit was first the epoch is another, so what it saw of members counts only for the
- * epoch it saw them in. Where the same bytes came another way meanwhile, the index on hashes undoes it, and it is done again.
+ * Lots of messages, in one statement: all of them, or none where one has a place already or is not from a member; those are named
+ * instead. A lot is left out where the group is not in its epoch, or not in the version that its senders are known to be members in.
+ *
+ * It waits for the rows of the groups, in the order that is given, and looks at epoch and version again then; all else it sees as of
+ * its start. So what it saw of members counts only for the epoch it saw them in. Where the same bytes came another way meanwhile, the
+ * index on hashes undoes it, and it is done again.
+ *
+ * Lots: $1 to $6. Messages, one lot after another: $7 to $9. Whose membership isn't known: $10 to $12. What is looked up in a large table
+ * is so by subqueries, which are no joins: none can be made by reading all of it.
  */
-const APPEND = `WITH given AS (
-  SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bigint[])
-    WITH ORDINALITY AS given (group_id, device, epoch, hash, message, now, place)
-), held AS (
-  SELECT group_id, epoch, head, accepted_at FROM groups WHERE group_id = ANY($1::bytea[])
-  ORDER BY group_id FOR NO KEY UPDATE
-), fit AS (
-  SELECT given.*, held.head + row_number() OVER (PARTITION BY group_id ORDER BY place) AS seq,
-    max(greatest(held.accepted_at, now)) OVER (PARTITION BY group_id ORDER BY place) AS at
-  FROM given JOIN groups AS seen USING (group_id, epoch) JOIN held USING (group_id, epoch)
-  WHERE EXISTS (SELECT 1 FROM members WHERE members.group_id = given.group_id
-      AND members.device = given.device AND until_seq IS NULL)
-    AND NOT EXISTS (SELECT 1 FROM log WHERE log.hash = given.hash)
+const APPEND = `WITH unfit AS MATERIALIZED (
+  SELECT place FROM unnest($8::bytea[]) WITH ORDINALITY AS given (hash, place)
+  WHERE (SELECT 1 FROM log WHERE log.hash = given.hash) IS NOT NULL
+  UNION ALL
+  SELECT place FROM unnest($10::bigint[], $11::bytea[], $12::bigint[]) AS asked (place, group_id, device)
+  WHERE (SELECT 1 FROM members WHERE members.group_id = asked.group_id
+    AND members.device = asked.device AND until_seq IS NULL) IS NULL
 ), moved AS (
-  UPDATE groups SET head = last.seq, accepted_at = last.at
-  FROM (SELECT group_id, max(seq) AS seq, max(at) AS at FROM fit GROUP BY group_id) AS last
-  WHERE groups.group_id = last.group_id
+  UPDATE groups SET head = head + size, accepted_at = greatest(accepted_at, now)
+  FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+    WITH ORDINALITY AS lots (group_id, epoch, version, size, upto, now, lot)
+  WHERE groups.group_id = lots.group_id AND groups.epoch = lots.epoch
+    AND groups.version = coalesce(lots.version, groups.version) AND NOT EXISTS (SELECT 1 FROM unfit)
+  RETURNING lot, groups.group_id, groups.epoch, groups.version, head - upto AS base, accepted_at
 ), appended AS (
   INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-  SELECT group_id, seq, epoch, 'application', hash, message, at FROM fit
+  SELECT group_id, base + place, epoch, 'application', hash, message, accepted_at
+  FROM unnest($7::bigint[], $8::bytea[], $9::bytea[])
+    WITH ORDINALITY AS given (lot, hash, message, place) JOIN moved USING (lot)
 )
-SELECT place, seq, at AS accepted_at FROM fit`;
+SELECT lot, version, base, accepted_at, NULL AS unfit FROM moved
+UNION ALL SELECT NULL, NULL, NULL, NULL, place FROM unfit`;
+
+interface Moved {
+  readonly unfit: null;
+  readonly lot: number;
+  readonly version: number;
+  /** A message's place in the log is so far behind its place among all that were given. */
+  readonly base: number;
+  readonly accepted_at: number;
+}
+type Row = Moved | { readonly unfit: number };
 
 /** Why a message does not fit: where the log has it, for its device and at all; the device's leaf, and the epoch. */
 const SEE = `SELECT groups.epoch,
@@ -85,8 +121,34 @@ function answerTo(message: AppendMessage, seen: Seen | undefined): Answer | "aga
   return "fits";
 }
 
-function keyOf({ groupId, hash }: AppendMessage): string {
-  return Buffer.concat([groupId, hash]).toString("latin1");
+/** The next that go together, lot by lot, and those that stay: of the same bytes twice, or of two epochs of a group, the second. */
+function take(queue: readonly Waiting[]): {
+  readonly lots: readonly Lot[];
+  readonly rest: Waiting[];
+} {
+  const lots = new Map<string, Lot>();
+  const hashes = new Set<string>();
+  const later: Waiting[] = [];
+  let bytes = 0;
+  let seen = 0;
+  for (const one of queue) {
+    const { groupId, epoch, hash, message } = one.message;
+    if (seen === BATCH.messages || (hashes.size > 0 && bytes + message.length > BATCH.bytes)) break;
+    seen += 1;
+    const [key, hashKey] = [keyOf(groupId), keyOf(hash)];
+    const lot = lots.get(key);
+    if (hashes.has(hashKey) || (lot !== undefined && lot.epoch !== epoch)) {
+      later.push(one);
+      continue;
+    }
+    hashes.add(hashKey);
+    bytes += message.length;
+    if (lot === undefined) lots.set(key, { groupId, epoch, messages: [one] });
+    else lot.messages.push(one);
+  }
+  // In one order for all who wait for several.
+  const inOrder = [...lots.values()].toSorted((a, b) => Buffer.compare(a.groupId, b.groupId));
+  return { lots: inOrder, rest: [...later, ...queue.slice(seen)] };
 }
 
 export interface Appender {
@@ -102,33 +164,103 @@ export function createAppender(db: Database): Appender {
     { length: WRITERS },
     (): Writer => ({ queue: [], writing: undefined }),
   );
+  const members = createRecent<Known>(KNOWN.groups);
   const waiting = { messages: 0, bytes: 0 };
   let closed = false;
 
-  async function appendAll(messages: readonly AppendMessage[]): Promise<(Accepted | undefined)[]> {
-    const rows = await db.all<{ place: number; seq: number; accepted_at: number }>(
-      APPEND,
-      messages.map(({ groupId }) => groupId),
-      messages.map(({ device }) => device),
-      messages.map(({ epoch }) => epoch),
-      messages.map(({ hash }) => hash),
-      messages.map(({ message }) => message),
-      messages.map(({ now }) => now),
-    );
-    const answers: (Accepted | undefined)[] = messages.map(() => undefined);
-    for (const { place, seq, accepted_at: acceptedAt } of rows) {
-      answers[place - 1] = { seq, acceptedAt };
+  function learn({ groupId, messages }: Lot, version: number): void {
+    const key = keyOf(groupId);
+    let known = members.get(key);
+    if (known?.version !== version) {
+      known = { version, devices: new Set() };
+      members.set(key, known);
     }
-    return answers;
+    for (const { message } of messages) {
+      if (known.devices.size < KNOWN.devices) known.devices.add(message.device);
+    }
   }
 
-  async function see({ groupId, device, hash }: AppendMessage): Promise<Seen | undefined> {
-    return db.one<Seen>(SEE, groupId, device, hash);
+  function appendLots(
+    queries: Queries,
+    lots: readonly Lot<Pick<Waiting, "message">>[],
+    known: readonly (Known | undefined)[],
+  ): Promise<readonly Row[]> {
+    const upTo: number[] = [];
+    const lotOf: number[] = [];
+    const all: AppendMessage[] = [];
+    const asked: AppendMessage[] = [];
+    const askedAt: number[] = [];
+    for (const [i, { messages }] of lots.entries()) {
+      for (const { message } of messages) {
+        all.push(message);
+        lotOf.push(i + 1);
+        if (known[i]?.devices.has(message.device) === true) continue;
+        asked.push(message);
+        askedAt.push(all.length);
+      }
+      upTo.push(all.length);
+    }
+    return queries.all<Row>(
+      APPEND,
+      lots.map(({ groupId }) => groupId),
+      lots.map(({ epoch }) => epoch),
+      known.map((one) => one?.version ?? null),
+      lots.map(({ messages }) => messages.length),
+      upTo,
+      lots.map(({ messages }) => Math.max(...messages.map(({ message }) => message.now))),
+      lotOf,
+      all.map(({ hash }) => hash),
+      all.map(({ message }) => message),
+      askedAt,
+      asked.map(({ groupId }) => groupId),
+      asked.map(({ device }) => device),
+    );
+  }
+
+  /** Gives those that go their answers, and says which are to be looked at alone, and which to go again. */
+  async function appendTogether(
+    lots: readonly Lot[],
+  ): Promise<{ readonly alone: readonly Waiting[]; readonly again: readonly Waiting[] }> {
+    const known = lots.map(({ groupId, messages }) =>
+      messages.some(({ mistaken }) => mistaken) ? undefined : members.get(keyOf(groupId)),
+    );
+    const rows = await appendLots(db, lots, known);
+    const moved = new Map<number, Moved>();
+    const unfit = new Set<number>();
+    for (const row of rows) {
+      if (row.unfit === null) moved.set(row.lot, row);
+      else unfit.add(row.unfit);
+    }
+    const alone: Waiting[] = [];
+    const again: Waiting[] = [];
+    let place = 0;
+    if (unfit.size > 0) {
+      for (const { messages } of lots) {
+        for (const one of messages) (unfit.has(++place) ? alone : again).push(one);
+      }
+      return { alone, again };
+    }
+    for (const [i, lot] of lots.entries()) {
+      const row = moved.get(i + 1);
+      if (row === undefined) {
+        place += lot.messages.length;
+        for (const one of lot.messages) one.mistaken = true;
+        (known[i] === undefined ? alone : again).push(...lot.messages);
+        continue;
+      }
+      learn(lot, row.version);
+      for (const one of lot.messages) {
+        place += 1;
+        one.resolve({ seq: row.base + place, acceptedAt: row.accepted_at });
+      }
+    }
+    return { alone, again };
   }
 
   /** What did not go with the others: mostly it is refused. */
   async function appendAlone(message: AppendMessage): Promise<Answer> {
-    const seen = await see(message);
+    const { groupId, device, epoch, hash } = message;
+    const seen = await db.one<Seen>(SEE, groupId, device, hash);
     const answer = answerTo(message, seen);
     if (answer === "again") {
       const { seq, accepted_at: acceptedAt } = seen ?? {};
@@ -138,34 +270,37 @@ export function createAppender(db: Database): Appender {
     if (answer !== "fits") return answer;
     // Others were first each time: now the group's row is held before it is looked at.
     const accepted = await db.transaction(async (tx) => {
-      await tx.all("SELECT 1 FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", message.groupId);
-      const [row] = await tx.all<{ seq: number; accepted_at: number }>(
-        APPEND,
-        [message.groupId],
-        [message.device],
-        [message.epoch],
-        [message.hash],
-        [message.message],
-        [message.now],
-      );
-      return row && { seq: row.seq, acceptedAt: row.accepted_at };
+      await tx.all("SELECT 1 FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", groupId);
+      const [row] = await appendLots(tx, [{ groupId, epoch, messages: [{ message }] }], []);
+      if (row === undefined || row.unfit !== null) return undefined;
+      return { seq: row.base + 1, acceptedAt: row.accepted_at };
     });
     return accepted ?? appendAlone(message);
   }
 
-  /** The next that go together: of the same bytes twice, the second goes later. */
-  function take(queue: Waiting[]): Waiting[] {
-    const keys = new Set<string>();
-    let bytes = 0;
-    let count = 0;
-    for (const { message } of queue) {
-      const key = keyOf(message);
-      bytes += message.message.length;
-      if (count === BATCH.messages || keys.has(key) || (count > 0 && bytes > BATCH.bytes)) break;
-      keys.add(key);
-      count += 1;
+  function finish({ message, resolve, reject }: Waiting): void {
+    appendAlone(message).then(resolve, reject);
+  }
+
+  async function writeBatch(writer: Writer): Promise<void> {
+    const { lots, rest } = take(writer.queue);
+    writer.queue = rest;
+    const batch = lots.flatMap(({ messages }) => messages);
+    let again: readonly Waiting[] = [];
+    try {
+      const left = await appendTogether(lots);
+      again = left.again;
+      left.alone.forEach(finish);
+    } catch (error) {
+      for (const one of batch) {
+        // The database refuses one of them: that is to spoil none of the others.
+        if (error instanceof StoreUnavailable) one.reject(error);
+        else finish(one);
+      }
     }
-    return queue.splice(0, count);
+    writer.queue = [...again, ...writer.queue];
+    for (const { message } of batch) count(message, -1);
+    for (const { message } of again) count(message, 1);
   }
 
   async function write(writer: Writer): Promise<void> {
@@ -173,27 +308,14 @@ export function createAppender(db: Database): Appender {
       // After what has arrived by now was read: messages that came together go together.
       await setImmediate();
       if (writer.queue.length === 0) break;
-      const batch = take(writer.queue);
-      try {
-        const answers = await appendAll(batch.map(({ message }) => message));
-        for (const [i, { message, resolve, reject }] of batch.entries()) {
-          const answer = answers[i];
-          if (answer === undefined) appendAlone(message).then(resolve, reject);
-          else resolve(answer);
-        }
-      } catch (error) {
-        for (const { message, resolve, reject } of batch) {
-          // The database refuses one of them: that is to spoil none of the others.
-          if (error instanceof StoreUnavailable) reject(error);
-          else appendAlone(message).then(resolve, reject);
-        }
-      }
-      for (const { message } of batch) {
-        waiting.messages -= 1;
-        waiting.bytes -= message.message.length;
-      }
+      await writeBatch(writer);
     }
     writer.writing = undefined;
+  }
+
+  function count({ message }: AppendMessage, change: 1 | -1): void {
+    waiting.messages += change;
+    waiting.bytes += change * message.length;
   }
 
   return {
@@ -202,12 +324,12 @@ export function createAppender(db: Database): Appender {
       if (waiting.messages >= QUEUE.messages || waiting.bytes >= QUEUE.bytes) {
         return Promise.reject(new StoreUnavailable("too many messages wait"));
       }
-      waiting.messages += 1;
-      waiting.bytes += message.message.length;
+      count(message, 1);
       return new Promise((resolve, reject) => {
         const writer = writers[(message.groupId[0] ?? 0) % WRITERS];
-        writer?.queue.push({ message, resolve, reject });
-        if (writer) writer.writing ??= write(writer);
+        if (writer === undefined) return;
+        writer.queue.push({ message, resolve, reject, mistaken: false });
+        writer.writing ??= write(writer);
       });
     },
     waiting: () => writers.reduce((sum, { queue }) => sum + queue.length, 0),

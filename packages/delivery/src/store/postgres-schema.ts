@@ -307,6 +307,12 @@ CREATE INDEX invites_that_expire ON invites (expires_at);
 ALTER TABLE accounts ADD COLUMN disabled_at BIGINT;
 `;
 
+/** By group too: who is in many groups was looked for in all of them, where the planner took this index for that. */
+const MEMBERS_NOW = `
+DROP INDEX members_now;
+CREATE INDEX members_now ON members (device, group_id) INCLUDE (given_up) WHERE until_seq IS NULL;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -319,4 +325,5 @@ export const MIGRATIONS: readonly string[] = [
   HASHES,
   BACKUP_MARKS,
   ADMISSION,
+  MEMBERS_NOW,
 ];

@@ -68,6 +68,7 @@ const admitted: Rows = ({ bytes }) => [
   `invites (hash, made_at, expires_at) VALUES (${bytes("91")}, 1000, 2000)`,
 ];
 const byArrival: Rows = () => [];
+const reindexed: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -102,6 +103,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     hashed,
     backups,
     admitted,
+    reindexed,
   ],
 };
 

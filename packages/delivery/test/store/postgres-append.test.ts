@@ -1,0 +1,189 @@
+import {
+  type AppendCommit,
+  type AppendMessage,
+  openPostgresStore,
+  type Store,
+} from "@conclave/delivery";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type PostgresServer, startPostgres } from "../postgres.ts";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+const BOUNDS = { version: 0, groupLimit: 10 };
+
+let server: PostgresServer;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+let store: Store;
+/** Another process's. */
+let other: Store;
+let member: number;
+let second: number;
+let stranger: number;
+let groups: readonly [Bytes, Bytes];
+
+async function aDevice(name: string): Promise<number> {
+  const accountId = random(32);
+  await store.register({
+    accountId,
+    name,
+    deviceList: random(9),
+    version: 1n,
+    hash: random(32),
+    expiresAt: 2_000_000_000n,
+    devices: [
+      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+    ],
+    registration: random(32),
+    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+  });
+  return (await store.devicesOf(accountId))[0]?.device ?? -1;
+}
+
+/** In epoch 1, of two. */
+async function aGroup(): Promise<Bytes> {
+  const groupId = random(16);
+  const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
+  await store.createGroup({
+    groupId,
+    device: member,
+    leafIndex: 0,
+    ...parts,
+    ...BOUNDS,
+    now: NOW,
+  });
+  await commit(store, groupId, 0, { added: [{ leafIndex: 1, device: second }] });
+  return groupId;
+}
+
+async function commit(
+  by: Store,
+  groupId: Bytes,
+  epoch: number,
+  change: Partial<AppendCommit> = {},
+): Promise<void> {
+  const taken = await by.appendCommit({
+    groupId,
+    ...BOUNDS,
+    version: epoch,
+    nextVersion: epoch + 1,
+    epoch: BigInt(epoch),
+    hash: random(32),
+    message: random(9),
+    acceptedAt: NOW,
+    state: random(9),
+    groupInfo: random(9),
+    nodes: [],
+    removed: [],
+    added: [],
+    welcome: undefined,
+    links: [],
+    linkUsed: undefined,
+    ...change,
+  });
+  expect(taken).toMatchObject({ seq: expect.any(Number) });
+}
+
+beforeEach(async () => {
+  const url = await server.database();
+  store = await openPostgresStore(url);
+  other = await openPostgresStore(url);
+  [member, second, stranger] = [await aDevice("Ada"), await aDevice("Bo"), await aDevice("Cy")];
+  groups = [await aGroup(), await aGroup()];
+});
+afterEach(async () => {
+  await store.close();
+  await other.close();
+});
+
+const aMessage = (change: Partial<AppendMessage> = {}): AppendMessage => ({
+  groupId: groups[0],
+  device: member,
+  epoch: 1n,
+  hash: random(32),
+  message: random(9),
+  now: NOW,
+  ...change,
+});
+const appendAll = (...messages: readonly AppendMessage[]): Promise<readonly unknown[]> =>
+  Promise.all(messages.map((message) => store.appendApplication(message)));
+
+describe("messages that come together", () => {
+  it("have places of their own in each group, and spoil none of the others", async () => {
+    const first = aMessage();
+    expect(await appendAll(first)).toEqual([{ seq: 2, acceptedAt: NOW }]);
+    const new2 = aMessage({ device: second });
+    const answers = await appendAll(
+      aMessage(),
+      first,
+      aMessage({ groupId: groups[1], now: NOW + 5 }),
+      aMessage({ device: stranger }),
+      aMessage({ groupId: random(16) }),
+      new2,
+      new2,
+      aMessage({ epoch: 0n }),
+      aMessage({ epoch: 2n, groupId: groups[1] }),
+      aMessage(),
+    );
+    expect(answers).toEqual([
+      { seq: 3, acceptedAt: NOW },
+      { seq: 2, acceptedAt: NOW },
+      { seq: 2, acceptedAt: NOW + 5 },
+      "not-member",
+      "not-member",
+      { seq: 4, acceptedAt: NOW },
+      { seq: 4, acceptedAt: NOW },
+      { currentEpoch: 1n },
+      { currentEpoch: 1n },
+      { seq: 5, acceptedAt: NOW },
+    ]);
+    const page = { after: 0, limit: 99, bytes: 99_999 };
+    const log = await store.log(groups[0], member, page);
+    expect(log?.entries.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("are more than a statement takes", async () => {
+    const answers = await appendAll(...Array.from({ length: 700 }, () => aMessage()));
+    expect(answers).toEqual(
+      Array.from({ length: 700 }, (_, i) => ({ seq: i + 2, acceptedAt: NOW })),
+    );
+  });
+
+  it("are never earlier than what was before them", async () => {
+    await appendAll(aMessage({ now: NOW + 9 }));
+    expect(await appendAll(aMessage())).toEqual([{ seq: 3, acceptedAt: NOW + 9 }]);
+  });
+});
+
+describe("members who are remembered", () => {
+  it("are none as of the commit that removes them, by whichever process", async () => {
+    await appendAll(aMessage(), aMessage({ device: second }));
+    await commit(other, groups[0], 1, { removed: [1] });
+    expect(
+      await appendAll(
+        aMessage({ device: second }),
+        aMessage({ device: second, epoch: 2n }),
+        aMessage(),
+        aMessage({ epoch: 2n }),
+      ),
+    ).toEqual(["not-member", "not-member", { currentEpoch: 2n }, { seq: 5, acceptedAt: NOW }]);
+  });
+
+  it("are members still where the group has another version", async () => {
+    await appendAll(aMessage(), aMessage({ device: second }));
+    const leaving = aMessage({ device: second });
+    const state = random(9);
+    await other.appendProposal({ ...leaving, version: 1, nextVersion: 7, state, limit: 9 });
+    const places = [5, 6].map((seq) => ({ seq, acceptedAt: NOW }));
+    expect(await appendAll(aMessage(), aMessage({ device: second }))).toEqual(places);
+    expect(await appendAll(aMessage(), aMessage({ device: stranger }))).toEqual([
+      { seq: 7, acceptedAt: NOW },
+      "not-member",
+    ]);
+  });
+});
