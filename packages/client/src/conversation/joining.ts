@@ -204,7 +204,9 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
       ratchetTree,
       expected: { groupId, epoch: entry.epoch },
       signer: environment.self.leafSigner,
-      and: ({ groupInfoExtensions, lastResort }) => {
+      and: async ({ group, committer, groupInfoExtensions, lastResort }) => {
+        const seats = await rosterOf(group);
+        const by = seats.find(({ leafIndex }) => leafIndex === committer);
         step.record = { ...step.record, title: readTitle(groupInfoExtensions) };
         beginAt(state, step, {
           seq: entry.commitSeq,
@@ -212,6 +214,8 @@ export async function joinByWelcome(state: ConversationState, entry: InboxEntry)
           acceptedAt: 0,
           at: environment.now(),
           change: "added",
+          // A device may also be added by another of its own account.
+          by: by?.accountId === state.self.accountId ? undefined : by?.accountIdBytes,
         });
         // Its keys may stand in other groups, and with whoever gets it next (RFC 9750 §5.1).
         if (lastResort) wantFreshLeaf(state, step);
@@ -249,7 +253,7 @@ export async function dropGroup(state: ConversationState, and: Batch): Promise<v
 function beginAt(
   state: ConversationState,
   step: Step,
-  { seq, acceptedAt, at, change }: Entrance,
+  { seq, acceptedAt, at, change, by }: Entrance,
 ): void {
   const subject = state.self.accountIdBytes;
   for (const signatureKey of state.peers.keys()) step.peer(signatureKey, undefined);
@@ -275,10 +279,10 @@ function beginAt(
   step.messages.push({
     id: `02${state.self.accountId}${ordinal(seq)}`,
     seq,
-    accountId: subject,
+    accountId: by ?? subject,
     at,
     alone: false,
-    body: { type: "membership", change, subject, by: undefined },
+    body: { type: "membership", change, subject, by },
   });
 }
 
@@ -289,4 +293,6 @@ interface Entrance {
   /** To be shown, in milliseconds. */
   readonly at: number;
   readonly change: "joined" | "added";
+  /** The account that added this one. */
+  readonly by?: Bytes | undefined;
 }

@@ -37,6 +37,23 @@ async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
 }
 
 describe("joining", () => {
+  it("by a Welcome names the one who did it, to who is added and to the others", async () => {
+    const { names, clients } = await persons(3);
+    const [ada, ben, cleo] = clients as [Client, Client, Client];
+    const id = await gather(ada, [ben]);
+    await addWhenReady(ben, id, names[2] ?? "");
+    for (const client of [cleo, ada]) {
+      await until(client, async () => {
+        const { conversations } = await client.snapshot();
+        return conversations.some((one) => one.id === id && one.members.length === 3);
+      });
+      const told = await client.messages(id, { limit: 10 });
+      expect(told.map(({ body }) => body)).toContainEqual(
+        expect.objectContaining({ change: "added", name: names[2], by: names[1] }),
+      );
+    }
+  });
+
   it("again by a Welcome, for who was removed and added while away", async () => {
     const { names, clients } = await persons(2);
     const [ada, ben] = clients as [Client, Client];

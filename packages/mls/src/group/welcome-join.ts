@@ -100,11 +100,12 @@ export async function joinGroup(
     readonly expected?: { readonly groupId: Bytes; readonly epoch: bigint };
     readonly signer: Signer;
     /**
-     * Sees the group, the extensions of the GroupInfo that only joiners get, and whether the key package was a last resort: then others
-     * may have been joined by the same, and the leaf is to be updated soon.
+     * Sees the group, the leaf index of the member whose commit this joins by, the extensions of the GroupInfo that only joiners get, and
+     * whether the key package was a last resort: then others may have been joined by the same, and the leaf is to be updated soon.
      */
     readonly and?: And<{
       readonly group: Group;
+      readonly committer: number;
       readonly groupInfoExtensions: readonly Extension[];
       readonly lastResort: boolean;
     }>;
@@ -156,7 +157,8 @@ export async function joinGroup(
     batch: used,
     and: (group) => {
       const lastResort = stored.lastResort === 1;
-      return options.and?.({ group, groupInfoExtensions: groupInfo.extensions, lastResort }) ?? {};
+      const { signer: committer, extensions: groupInfoExtensions } = groupInfo;
+      return options.and?.({ group, committer, groupInfoExtensions, lastResort }) ?? {};
     },
   });
 }

@@ -135,7 +135,17 @@ describe("§12.4.3.1 a Welcome", () => {
       lastResort: true,
     });
     const welcome = await forgeWelcome(mallory, readKeyPackage(keyPackage));
-    await joinGroup(eve.context, { welcome, signer: eve.signer });
+    let committer: number | undefined;
+    const joined = await joinGroup(eve.context, {
+      welcome,
+      signer: eve.signer,
+      and: (about) => {
+        ({ committer } = about);
+        return {};
+      },
+    });
+    expect(joined.members().map(({ leafIndex }) => leafIndex)).toContain(committer);
+    expect(committer).not.toBe(joined.ownLeafIndex);
     const stored = [...(await eve.storage.list("key-package/")).keys()];
     expect(stored).toHaveLength(1);
     expect(ref).toHaveLength(32);
