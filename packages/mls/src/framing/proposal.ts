@@ -6,7 +6,6 @@
 import {
   type Bytes,
   type Codec,
-  encode,
   opaque,
   optional,
   type Struct,
@@ -113,5 +112,5 @@ export const Commit: Codec<Commit> = struct({
 });
 
 export function encodeLeafNode(leafNode: LeafNode): Bytes {
-  return encode(LeafNode, leafNode);
+  return LeafNode.encoded(leafNode).slice();
 }

@@ -267,7 +267,8 @@ export async function composeCommit(
   };
   const next = nextState(state, applied, tree, groupContext, tag);
 
-  const keys = keysAfterPath(tree, external ? new Map() : committer.keys, made?.path ?? []);
+  const held = external ? new Map() : committer.keys;
+  const keys = keysAfterPath(tree, leafIndex, held, made?.path ?? []);
   if (made) keys.set(2 * leafIndex, made.leafKeyPair);
   const forJoiners = [
     ...ratchetTreeExtensions(context, next.tree),

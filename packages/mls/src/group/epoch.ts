@@ -19,13 +19,13 @@ import { EXTENSION } from "../registry.ts";
 import type { Storage } from "../storage.ts";
 import type { LeafNode } from "../tree/leaf-node.ts";
 import {
+  childTowards,
   encodeRatchetTree,
   isSubtree,
   leafAt,
-  nodeAt,
   type RatchetTree,
+  type TreeNode,
 } from "../tree/ratchet-tree.ts";
-import { nodeWidth } from "../tree/tree-math.ts";
 import type { PathSecret } from "../tree/update-path.ts";
 import type { PastEpochWindow } from "./past-epochs.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
@@ -79,18 +79,21 @@ export function ownLeafNode({ state, ownLeaf }: Pick<NextEpoch, "state" | "ownLe
   return leaf;
 }
 
-/** The keys after a path: those whose public half the tree still shows at their node, and the path's own. */
+/** A member's keys after a path: those whose public half the tree still shows at their node, and the path's own. */
 export function keysAfterPath(
   tree: RatchetTree,
+  ownLeaf: number,
   keys: ReadonlyMap<number, KeyPair>,
   path: readonly PathSecret[],
 ): Map<number, KeyPair> {
   const fitting = new Map<number, KeyPair>();
-  for (const [index, keyPair] of keys) {
-    if (index >= nodeWidth(tree.leafCount)) continue;
-    const node = nodeAt(tree, index);
+  // All of them belong to our leaf and the nodes above it.
+  let node: TreeNode | undefined = tree.root;
+  while (node) {
     const shown = isSubtree(node) ? node.parent?.encryptionKey : node.leaf?.encryptionKey;
-    if (shown && bytesEqual(shown, keyPair.publicKey)) fitting.set(index, keyPair);
+    const held = keys.get(node.index);
+    if (held && shown && bytesEqual(shown, held.publicKey)) fitting.set(node.index, held);
+    node = isSubtree(node) ? childTowards(node, ownLeaf) : undefined;
   }
   for (const { index, keyPair } of path) fitting.set(index, keyPair);
   return fitting;

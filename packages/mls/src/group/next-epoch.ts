@@ -95,7 +95,7 @@ export async function nextEpoch(
     wipe(...(opened?.path ?? []).map(({ keyPair }) => keyPair.privateKey));
     throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
   }
-  const after = keysAfterPath(next.tree, keys, opened?.path ?? []);
+  const after = keysAfterPath(next.tree, ownLeaf, keys, opened?.path ?? []);
   return { state: next, ownLeaf, keys: after, ...derived };
 }
 

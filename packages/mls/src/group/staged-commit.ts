@@ -129,13 +129,16 @@ export function summarize(
   },
 ): CommitSummary {
   const { added, removed, updated, extensions } = applied;
-  const { list, ...rest } = commit;
+  const { committer, external, authenticatedData, pathLeaf, list } = commit;
   return {
     groupId: state.groupContext.groupId,
     epoch: state.groupContext.epoch,
-    ...rest,
+    committer,
+    external,
+    authenticatedData,
+    pathLeaf,
     proposals: list.map(({ proposal, sender, ref }) => ({ proposal, sender, ref })),
-    encodedPathLeaf: commit.pathLeaf && encodeLeafNode(commit.pathLeaf),
+    encodedPathLeaf: pathLeaf && encodeLeafNode(pathLeaf),
     added,
     removed,
     updated,
@@ -231,10 +234,8 @@ export async function judge(
   for (const { leafNode } of summary.added) {
     checkTotalLifetime(leafNode.source, context.maxLifetime ?? MAX_LIFETIME);
   }
-  const entering: Credentialed[] = [
-    ...summary.added.map(({ leafNode }) => leafNode),
-    ...summary.updated.filter(isChanged).map(({ next }) => next),
-  ];
+  const entering: Credentialed[] = summary.added.map(({ leafNode }) => leafNode);
+  for (const one of summary.updated) if (isChanged(one)) entering.push(one.next);
   const same = !external && previous && pathLeaf && !isChanged({ previous, next: pathLeaf });
   if (pathLeaf && !same) entering.push(pathLeaf);
   if (summary.extensionsAfter !== summary.extensionsBefore) {

@@ -145,7 +145,7 @@ export async function joinGroup(
     ownLeaf,
     committer: groupInfo.signer,
   });
-  const keys = keysAfterPath(state.tree, new Map([[2 * ownLeaf, leafKeyPair]]), path);
+  const keys = keysAfterPath(state.tree, ownLeaf, new Map([[2 * ownLeaf, leafKeyPair]]), path);
   wipe(...path.map(({ secret }) => secret));
   const next = { state, ownLeaf, keys, ...derived };
   await checkLink(context, secrets.psks, state);

@@ -62,10 +62,12 @@ function entry({ key, head, count }: Counted, smaller: KeyIndex, larger: KeyInde
 
 /** The tree of two whose weights may differ by anything, and of what stands between them. */
 function joined(smaller: KeyIndex, middle: Counted, larger: KeyIndex): Entry {
-  if (isHeavier(smaller, 3, larger)) {
+  const under = weightOf(smaller);
+  const over = weightOf(larger);
+  if (smaller && under > 3 * over) {
     return balanced(smaller.smaller, smaller, joined(smaller.larger, middle, larger));
   }
-  if (isHeavier(larger, 3, smaller)) {
+  if (larger && over > 3 * under) {
     return balanced(joined(smaller, middle, larger.smaller), larger, larger.larger);
   }
   return entry(middle, smaller, larger);

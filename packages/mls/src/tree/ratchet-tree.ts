@@ -139,6 +139,11 @@ export function nodeAt(tree: RatchetTree, index: number): TreeNode {
   return node;
 }
 
+/** The child of a node that a leaf is, or is below. */
+export function childTowards({ index, left, right }: Subtree, leafIndex: number): TreeNode {
+  return 2 * leafIndex < index ? left : right;
+}
+
 /** The leaf of a member, or undefined: blank, or beyond the tree. */
 export function leafAt(tree: RatchetTree, leafIndex: number): LeafNode | undefined {
   if (!Number.isInteger(leafIndex) || leafIndex < 0 || leafIndex >= tree.leafCount)
@@ -157,7 +162,7 @@ export function pathAt(tree: RatchetTree, leafIndex: number): Subtree[] {
   const path: Subtree[] = [];
   for (let node = tree.root; isSubtree(node); ) {
     path.push(node);
-    node = 2 * leafIndex < node.index ? node.left : node.right;
+    node = childTowards(node, leafIndex);
   }
   return path.reverse();
 }

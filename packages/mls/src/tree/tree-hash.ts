@@ -4,7 +4,7 @@
  */
 
 import { bytesEqual, EMPTY } from "../bytes.ts";
-import { type Bytes, type Codec, type Encoder, opaque, optional, struct } from "../codec.ts";
+import { type Bytes, type Encoder, opaque, optional } from "../codec.ts";
 import { hashOf } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -80,7 +80,7 @@ function below(leaves: readonly number[], node: TreeNode): readonly number[] {
 
 /** The tree hash as it would be had these leaves never been added (§7.9 `original_sibling_tree_hash`). */
 function originalTreeHash(suite: Suite, node: TreeNode, without: readonly number[]): Bytes {
-  const here = below(without, node);
+  const here = without.length > 0 ? below(without, node) : without;
   if (here.length === 0) return treeHash(suite, node);
   if (!isSubtree(node)) return hashLeaf(suite, node, undefined);
   const gone = new Set(here);
@@ -98,11 +98,13 @@ interface ParentHashInput {
   readonly parentHash: Bytes;
   readonly originalSiblingTreeHash: Bytes;
 }
-const ParentHashInput: Codec<ParentHashInput> = struct({
-  encryptionKey: opaque,
-  parentHash: opaque,
-  originalSiblingTreeHash: opaque,
-});
+const ParentHashInput: Encoder<ParentHashInput> = {
+  write: (w, { encryptionKey, parentHash, originalSiblingTreeHash }) => {
+    opaque.write(w, encryptionKey);
+    opaque.write(w, parentHash);
+    opaque.write(w, originalSiblingTreeHash);
+  },
+};
 
 /** The parent hash of `parent` with copath child `sibling` (§7.9). */
 export function parentHash(suite: Suite, parent: ParentNode, sibling: TreeNode): Bytes {
