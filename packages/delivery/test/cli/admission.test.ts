@@ -207,8 +207,11 @@ describe("invite and accounts", () => {
       [["invite", "list", "--count", "2"], "--count and --expires are for making codes"],
       [["invite", "revoke"], "ID or CODE is missing"],
       [["invite", "show"], 'invite can list and revoke, not "show"'],
-      [["invite", "lst"], 'not "lst"; did you mean list?'],
-      [["accounts", "disabel"], 'not "disabel"; did you mean disable?'],
+      [["invite", "lst"], 'invite can list and revoke, not "lst"; did you mean list?'],
+      [
+        ["accounts", "disabel"],
+        'accounts can list, show, disable, enable, delete, not "disabel"; did you mean disable?',
+      ],
       [["accounts"], "accounts can list, show, disable, enable, delete"],
       [["accounts", "show"], "NAME or ID is missing"],
       [["accounts", "list", "--yes"], "--yes is for delete"],
