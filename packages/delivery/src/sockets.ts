@@ -1,7 +1,7 @@
 /**
  * The live tail: WebSockets that carry doorbells, and with them what is small of what they ring for. A socket signs in with its first
- * frame; what it misses it finds in the log. For each socket at most one frame is under way, and what is to be said meanwhile is kept as
- * the newest head of each group.
+ * frame; what it misses it finds in the log. Here: who is connected, which rings mean something to whom (`rooms.ts` knows who may be
+ * told what), and what has to be asked of the store for that (`tails.ts` keeps the ends of logs). How it is said stands in `outgoing.ts`.
  * @module
  */
 
@@ -10,16 +10,17 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
+import { backlogOf, createSpeaking, NOTICES, newestOf, type Outgoing } from "./outgoing.ts";
 import { createPasses } from "./passes.ts";
 import { createPlaces } from "./places.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
-import { createRooms, type Listener } from "./rooms.ts";
+import { createRooms } from "./rooms.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Store } from "./store/store.ts";
-import { createTails, type Run } from "./tails.ts";
+import { createTails } from "./tails.ts";
 
 /** Close codes of our own, beside those of RFC 6455. */
 const SOCKET_CLOSED = {
@@ -50,8 +51,9 @@ const LOOKS = 8;
 /** Of a log nothing but where it ends. */
 const END = { after: Number.MAX_SAFE_INTEGER - 1, limit: 1, bytes: 1 };
 
-interface Connection extends Listener {
-  readonly socket: WebSocket;
+type GroupRing = Extract<Ring, { readonly type: "group" }>;
+
+interface Connection extends Outgoing {
   readonly address: string;
   /** Gives its place back. */
   readonly leave: () => void;
@@ -63,22 +65,8 @@ interface Connection extends Listener {
   /** When it was last compared with the store; 0 where it should be. */
   lookedAt: number;
   /** The rings that came while its groups were read. */
-  missed: Ring[] | undefined;
-  sending: boolean;
-  /** What is to be said once the frame under way has left. Undefined where there was never anything, like `reports`. */
-  heads: Map<string, number> | undefined;
-  notices: Set<Notice> | undefined;
-  /** What members said meanwhile; undefined where it wants to hear none of that. */
-  signals: Signal[] | undefined;
-  /** The groups whose reports are to be spoken of, by their text form. */
-  reports: Set<string> | undefined;
+  missed: GroupRing[] | undefined;
 }
-
-/** What a device is told without more. */
-type Notice = Extract<Ring, { readonly devices: readonly number[] }>["type"] & SocketFrame["type"];
-const NOTICES: readonly Notice[] = ["inbox", "contacts", "key-packages"];
-type GroupRing = Extract<Ring, { readonly type: "group" }>;
-type Signal = Extract<SocketFrame, { readonly type: "signal" }>;
 
 export interface Sockets {
   /** Takes over a request to upgrade that was let in. */
@@ -116,6 +104,7 @@ export function createSockets(service: {
   const bySession = new Map<string, Set<Connection>>();
   const rooms = createRooms<Connection>(store);
   const tails = createTails(service);
+  const { flush, tell, tellOfHead } = createSpeaking({ rooms, tails });
   /** The newest head with which a device left a group. */
   let removals = createRecent<number>(REMOVALS);
   /** How often the store may have become another branch of what it was. */
@@ -127,9 +116,6 @@ export function createSockets(service: {
   /** Those that said nothing yet, in the order they came: all, and by their addresses. */
   const silent = new Set<Connection>();
   const silentFrom = new Map<string, Set<Connection>>();
-  let lastFrame:
-    | { readonly group: string; readonly head: number; readonly frame: Buffer }
-    | undefined;
   let opened = 0;
 
   function forget(connection: Connection): void {
@@ -153,73 +139,8 @@ export function createSockets(service: {
     hangUp(connection.socket, code);
   }
 
-  /** Written once for all who hear of it, one after another. */
-  function frameOf(group: string, head: number): Buffer {
-    if (lastFrame?.group === group && lastFrame.head === head) return lastFrame.frame;
-    const said: SocketFrame = { type: "group", groupId: bytesFromText(group), head };
-    const frame = Buffer.from(toJson(said));
-    lastFrame = { group, head, frame };
-    return frame;
-  }
-
-  /** What it may get of the log behind where it was told, up to this head. */
-  function runFor(connection: Connection, group: string, head: number): Run | undefined {
-    const told = connection.groups.get(group);
-    if (!connection.carries || told === undefined || told >= head) return undefined;
-    const run = tails.run(group, told, head);
-    return run && rooms.mayGet(connection, group, run.epoch) ? run : undefined;
-  }
-
-  /** It is only told of the head, also of a group that it has left. */
-  function plainFrame(connection: Connection, group: string, head: number): Buffer {
-    const told = connection.groups.get(group);
-    if (told !== undefined) connection.groups.set(group, Math.max(told, head));
-    return frameOf(group, head);
-  }
-
-  function nextFrame(connection: Connection): Buffer | string | undefined {
-    const { notices, reports, heads, signals } = connection;
-    for (const type of notices ?? []) {
-      notices?.delete(type);
-      return toJson({ type } satisfies SocketFrame);
-    }
-    for (const group of reports ?? []) {
-      reports?.delete(group);
-      if (!connection.groups.has(group)) continue;
-      return toJson({ type: "reports", groupId: bytesFromText(group) } satisfies SocketFrame);
-    }
-    for (const [group, head] of heads ?? []) {
-      heads?.delete(group);
-      const run = runFor(connection, group, head);
-      if (run === undefined) return plainFrame(connection, group, head);
-      // Behind the other groups.
-      if (run.last < head) heads?.set(group, head);
-      connection.groups.set(group, run.last);
-      return run.frame;
-    }
-    const signal = signals?.shift();
-    return signal && toJson(signal);
-  }
-
-  /** Says the next thing, if nothing is under way: a slow reader costs one frame, which many may share, and its groups' heads. */
-  function flush(connection: Connection): void {
-    if (connection.sending) return;
-    const frame = nextFrame(connection);
-    if (frame === undefined) return;
-    connection.sending = true;
-    connection.socket.send(frame, { binary: false }, () => {
-      connection.sending = false;
-      flush(connection);
-    });
-  }
-
   function removedAt(device: number, group: string): number {
     return removals.get(`${device} ${group}`) ?? -1;
-  }
-
-  /** The newest head of a group that it was told of, or is about to be. */
-  function newestOf({ groups, heads }: Connection, group: string): number {
-    return Math.max(groups.get(group) ?? 0, heads?.get(group) ?? 0);
   }
 
   /** What a ring means to one connection that has its groups. `epoch`: that the joining began, where that is known. */
@@ -231,19 +152,6 @@ export function createSockets(service: {
       rooms.enter(connection, group, ring.head, epoch);
       tellOfHead(connection, group, newestOf(connection, group));
     } else if (connection.groups.has(group)) tell(connection, group, ring.head);
-  }
-
-  function tell(connection: Connection, group: string, head: number): void {
-    if (head <= newestOf(connection, group)) return;
-    (connection.heads ??= new Map()).set(group, head);
-    flush(connection);
-  }
-
-  /** Of that and no more: what was before it has to read, if it may. */
-  function tellOfHead(connection: Connection, group: string, head: number): void {
-    connection.groups.set(group, head);
-    (connection.heads ??= new Map()).set(group, head);
-    flush(connection);
   }
 
   /** Its device is out with this ring: it hears of nothing later. */
@@ -501,7 +409,6 @@ export function createSockets(service: {
     const { missed = [] } = connection;
     connection.missed = undefined;
     for (const ring of missed) {
-      if (ring.type !== "group") continue;
       hear(connection, ring);
       leave(connection, ring);
     }
@@ -642,9 +549,7 @@ export function createSockets(service: {
     },
     status() {
       let backlog = 0;
-      for (const { heads, notices, signals } of connections) {
-        backlog += (heads?.size ?? 0) + (notices?.size ?? 0) + (signals?.length ?? 0);
-      }
+      for (const connection of connections) backlog += backlogOf(connection);
       return { sockets: connections.size, backlog };
     },
     async close(spread) {
