@@ -69,6 +69,8 @@ export interface Messenger extends Omit<Replica, "load" | "typing">, Omit<Naviga
   readonly failure: ReadonlySignal<ClientErrorCode | undefined>;
   /** There was an account, whose name is known perhaps, and what the browser kept of it is gone. */
   readonly loss: ReadonlySignal<{ readonly name: string | undefined } | undefined>;
+  /** The account came back here just now: its conversations follow, one by one. */
+  readonly cameBack: ReadonlySignal<boolean>;
   /** Known from sign-up until it is written down or the page is left, then nowhere. */
   readonly recoveryPhrase: ReadonlySignal<string | undefined>;
   /** The secret part of the link that was opened. In memory alone. */
@@ -165,6 +167,7 @@ export function createMessenger(
   const formerName = signal(remembered());
   const anew = signal(false);
   const recovering = signal(false);
+  const cameBack = signal(false);
   const started = signal(false);
   const failure = signal<ClientErrorCode>();
   const signingUp = signal(false);
@@ -266,6 +269,7 @@ export function createMessenger(
     screen,
     failure,
     loss,
+    cameBack,
     recoveryPhrase,
     invitation,
     inviteCode,
@@ -318,7 +322,10 @@ export function createMessenger(
     wantRecovery() {
       recovering.value = true;
     },
-    recover: (phrase) => engine.recover(wordsOf(phrase).join(" ")),
+    async recover(phrase) {
+      await engine.recover(wordsOf(phrase).join(" "));
+      cameBack.value = true;
+    },
     beginAnew() {
       remember(undefined);
       batch(() => {

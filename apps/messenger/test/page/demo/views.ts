@@ -110,6 +110,16 @@ export const views: readonly View[] = [
     scene: "new",
     act: (page) => page.getByRole("button", { name: "I have a recovery phrase" }).click(),
   },
+  {
+    name: "came-back",
+    scene: "new",
+    async act(page) {
+      await press(page, "I have a recovery phrase");
+      await page.getByLabel("Your recovery phrase").fill(PHRASE);
+      await press(page, "Bring it back");
+      await page.getByText("Your account is back").waitFor();
+    },
+  },
   { name: "lost", scene: "lost" },
   {
     name: "outdated",

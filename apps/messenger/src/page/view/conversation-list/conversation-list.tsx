@@ -31,16 +31,7 @@ export function ConversationList(): JSX.Element {
         </button>
       </header>
       {conversations.length === 0 ? (
-        <div class="list-empty">
-          <p>No conversations yet. Begin one and invite others, or open a link you were given.</p>
-          <button
-            type="button"
-            class="button primary"
-            onClick={() => messenger.show({ type: "new-conversation" })}
-          >
-            Begin a conversation
-          </button>
-        </div>
+        <div class="list-empty">{messenger.cameBack.value ? <ComingBack /> : <Nothing />}</div>
       ) : (
         <ul class="list-entries">
           {account !== undefined &&
@@ -128,5 +119,42 @@ function Entry({
         )}
       </button>
     </li>
+  );
+}
+
+function Nothing(): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <>
+      <p>No conversations yet. Begin one and invite others, or open a link you were given.</p>
+      <button
+        type="button"
+        class="button primary"
+        onClick={() => messenger.show({ type: "new-conversation" })}
+      >
+        Begin a conversation
+      </button>
+    </>
+  );
+}
+
+/** Of an account that was brought here: an empty list would look like a loss. */
+function ComingBack(): JSX.Element {
+  const messenger = useMessenger();
+  return (
+    <>
+      <p>
+        Your account is back. Each conversation follows as soon as one of its members is online; you
+        needn't do anything.
+      </p>
+      <p>If you saved a copy of your messages, bring them here.</p>
+      <button
+        type="button"
+        class="button"
+        onClick={() => messenger.show({ type: "bring-messages" })}
+      >
+        Bring my messages here
+      </button>
+    </>
   );
 }
