@@ -8,12 +8,15 @@ import { keyOf } from "../bytes.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { HeldLogs } from "./sqlite-held-logs.ts";
 import { findMessage, insertEntries, type NewEntry } from "./sqlite-log.ts";
-import { type AppendMessage, type GroupStore, StoreUnavailable } from "./store.ts";
+import type { AppendMessage, GroupStore } from "./store.ts";
 
 /** What goes together: for so many nothing else can be written. */
 const TOGETHER = 128;
-/** What may wait. */
-const QUEUE = { messages: 10_000, bytes: 64 * 1024 * 1024 };
+/**
+ * How long they may be judged, in milliseconds: some 0.1, but one to a group that isn't held, or of an epoch that is over, needs up to
+ * `REMEMBERED` rows.
+ */
+const JUDGED = 4;
 
 type Answer = Awaited<ReturnType<GroupStore["appendApplication"]>>;
 
@@ -24,7 +27,6 @@ interface Waiting {
 
 export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["appendApplication"] {
   let queue: Waiting[] = [];
-  let bytes = 0;
 
   /** Where it is, or may not be; where it is new it is one of `entries`. */
   function place(message: AppendMessage, entries: NewEntry[]): Answer {
@@ -47,39 +49,43 @@ export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["append
     return next;
   }
 
-  function appendAll(messages: readonly AppendMessage[]): readonly Answer[] {
+  /** Takes from the queue what goes together, and writes it. */
+  function append(batch: Waiting[]): readonly Answer[] {
     logs.begin();
+    const until = performance.now() + JUDGED;
     const entries: NewEntry[] = [];
-    const answers = messages.map((message) => place(message, entries));
+    const answers: Answer[] = [];
+    for (const waiting of queue) {
+      batch.push(waiting);
+      answers.push(place(waiting.message, entries));
+      if (batch.length === TOGETHER || performance.now() >= until) break;
+    }
     insertEntries(db, entries);
     return answers;
   }
 
   /** One batch; what came meanwhile is in the next. */
   async function write(): Promise<void> {
-    let batch: readonly Waiting[] = [];
+    const batch: Waiting[] = [];
     try {
       const answers = await db.transaction(() => {
-        batch = queue.slice(0, TOGETHER);
-        queue = queue.slice(TOGETHER);
-        if (queue.length > 0) void write();
-        return appendAll(batch.map(({ message }) => message));
+        try {
+          return append(batch);
+        } finally {
+          queue = queue.slice(batch.length);
+          if (queue.length > 0) void write();
+        }
       });
       for (const [i, answer] of answers.entries()) batch[i]?.answer.resolve(answer);
     } catch (error) {
       // Nothing could wait any more.
-      if (batch.length === 0) batch = queue.splice(0);
+      if (batch.length === 0) batch.push(...queue.splice(0));
       for (const { answer } of batch) answer.reject(error);
     }
-    for (const { message } of batch) bytes -= message.message.length;
   }
 
   return (message) => {
-    if (queue.length >= QUEUE.messages || bytes >= QUEUE.bytes) {
-      return Promise.reject(new StoreUnavailable("too many messages wait"));
-    }
     const answer = Promise.withResolvers<Answer>();
-    bytes += message.message.length;
     queue.push({ message, answer });
     if (queue.length === 1) void write();
     return answer.promise;

@@ -17,6 +17,9 @@ export const SQLITE_OWN: readonly string[] = [
   "groups.number",
   "log.id",
   "log.group_number",
+  "spans.group_number",
+  "spans.first_seq",
+  "spans.stretch",
 ];
 
 /** Runs `work` in one transaction, in which nobody else writes: what it throws undoes it. */
@@ -101,7 +104,7 @@ function* logRows(db: Database, table: Table): Generator<Row> {
   );
   const columns = ["seq", "epoch", "hash", "message", "accepted_at"];
   const sql = `SELECT kind, ${columns.map((name) => selected(table, name)).join(", ")}
-    FROM log AS one WHERE group_number = ? ORDER BY one.seq`;
+    FROM entries AS one WHERE group_number = ? ORDER BY first_seq, one.seq`;
   for (const { group_id, number } of groups) {
     for (const { kind, ...found } of db.each<Found & { readonly kind: number }>(sql, number)) {
       yield toRow(table, { ...found, group_id, kind: KINDS[kind] ?? null });

@@ -12,11 +12,13 @@ import {
   type EntryRow,
   entriesOf,
   findHandshake,
+  fromSpan,
   type GroupRow,
   groupRow,
   insertEntries,
   leafOf,
   READABLE,
+  stretchOf,
   winnerOf,
 } from "./sqlite-log.ts";
 import {
@@ -435,8 +437,9 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
       }
       const rows = db.each<EntryRow>(
         `SELECT seq, log.epoch, kind, message, log.accepted_at
-         FROM groups CROSS JOIN log ON group_number = number
-         WHERE group_id = ? AND seq > ? AND ${READABLE} ORDER BY seq LIMIT ?`,
+         FROM groups CROSS JOIN entries AS log ON group_number = number
+         WHERE group_id = ?1 AND seq > ?2 AND ${fromSpan("number", "?2")} AND ${READABLE}
+         ORDER BY first_seq, seq LIMIT ?`,
         groupId,
         after,
         device,
@@ -452,6 +455,7 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
         `SELECT group_id, max(ifnull(until_seq, head)) AS head, max(until_seq IS NULL) AS member,
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
              SELECT log.epoch FROM log WHERE group_number = number AND seq = until_seq
+               AND stretch = ${stretchOf("number", "until_seq")}
            ) END) AS epoch
          FROM members JOIN group_ends AS groups USING (group_id) WHERE device = ? AND group_id > ?
          GROUP BY group_id ORDER BY group_id LIMIT ?`,
@@ -519,8 +523,9 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
     async newest(groupId, { after, limit, bytes }) {
       const rows = db.each<EntryRow>(
         `SELECT seq, log.epoch, kind, message, log.accepted_at
-         FROM groups CROSS JOIN log ON group_number = number
-         WHERE group_id = ? AND seq > ? AND seq >= kept_from ORDER BY seq LIMIT ?`,
+         FROM groups CROSS JOIN entries AS log ON group_number = number
+         WHERE group_id = ?1 AND seq > ?2 AND seq >= kept_from AND ${fromSpan("number", "?2")}
+         ORDER BY first_seq, seq LIMIT ?3`,
         groupId,
         after,
         limit,

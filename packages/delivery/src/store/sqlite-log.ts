@@ -30,9 +30,21 @@ export const KINDS = [
 export const READABLE = `EXISTS (SELECT 1 FROM members WHERE device = ? AND group_id = ?
   AND log.seq >= from_seq AND (until_seq IS NULL OR log.seq <= until_seq))`;
 
+/** With the `entries` of a group: those from its span on in which `place` is; what lies before is not looked at. */
+export const fromSpan = (group: string, place: string): string =>
+  `first_seq >= ifnull((SELECT max(first_seq) FROM spans
+     WHERE spans.group_number = ${group} AND first_seq <= ${place}), 0)`;
+
+/** The stretch in which a place of a group is, if it is taken. */
+export const stretchOf = (group: string, place: string): string =>
+  `(SELECT spans.stretch FROM spans WHERE spans.group_number = ${group} AND first_seq <= ${place}
+    ORDER BY first_seq DESC LIMIT 1)`;
+
 /** An epoch's application messages: of a group's number, behind the commit that began the epoch, up to a place. The newest is first. */
-export const NEWEST_OF_EPOCH = `SELECT seq, hash, accepted_at FROM log
-  WHERE group_number = ? AND kind = 0 AND seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ${REMEMBERED}`;
+export const NEWEST_OF_EPOCH = `SELECT seq, hash, accepted_at FROM entries
+  WHERE group_number = ?1 AND kind = 0 AND seq > ?2 AND seq <= ?3
+    AND first_seq <= ?3 AND ${fromSpan("?1", "?2")}
+  ORDER BY first_seq DESC, seq DESC LIMIT ${REMEMBERED}`;
 
 export function groupRow(db: Database, groupId: Bytes): GroupRow | undefined {
   return db.one<GroupRow>("SELECT * FROM group_ends WHERE group_id = ?", groupId);
@@ -143,8 +155,17 @@ const INSERT = (rows: number): string =>
 const INSERT_ONE: string = INSERT(1);
 const INSERT_ROWS: string = INSERT(ROWS);
 
+/** Of entries behind this one of the whole log: a span for each group where it has none yet in the stretch. */
+const INSERT_SPANS = `INSERT INTO spans
+  SELECT group_number, seq, stretch FROM (
+    SELECT group_number, min(seq) AS seq, stretch FROM log NOT INDEXED
+    WHERE id > ? GROUP BY group_number, stretch) AS fresh
+  WHERE stretch IS NOT ${stretchOf("fresh.group_number", "fresh.seq")}`;
+
 /** Throws where a place is taken: the database itself refuses a second entry there. */
 export function insertEntries(db: Database, entries: readonly NewEntry[]): void {
+  if (entries.length === 0) return;
+  const last = db.one<{ id: number }>("SELECT ifnull(max(id), 0) AS id FROM log")?.id ?? 0;
   const values = ({ number, kind, entry, place }: NewEntry): readonly SQLInputValue[] => [
     number,
     place.seq,
@@ -159,6 +180,31 @@ export function insertEntries(db: Database, entries: readonly NewEntry[]): void 
     db.run(INSERT_ROWS, ...entries.slice(at, at + ROWS).flatMap(values));
   }
   for (const entry of entries.slice(at)) db.run(INSERT_ONE, ...values(entry));
+  db.run(INSERT_SPANS, last);
+}
+
+/** Deletes so many at most of a group's log, from its beginning; says how many, and whether nothing is left. */
+export function deleteEntries(
+  db: Database,
+  number: number,
+  limit: number,
+): { readonly gone: number; readonly empty: boolean } {
+  const gone = db.run(
+    `DELETE FROM log WHERE id IN (
+       SELECT id FROM entries WHERE group_number = ? ORDER BY first_seq, seq LIMIT ?)`,
+    number,
+    limit,
+  );
+  const next = db.one<{ first_seq: number }>(
+    "SELECT first_seq FROM entries WHERE group_number = ? ORDER BY first_seq LIMIT 1",
+    number,
+  );
+  db.run(
+    "DELETE FROM spans WHERE group_number = ? AND (?2 IS NULL OR first_seq < ?2)",
+    number,
+    next?.first_seq ?? null,
+  );
+  return { gone, empty: next === undefined };
 }
 
 export interface EntryRow {

@@ -356,6 +356,44 @@ CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
 FROM groups;
 `;
 
+/**
+ * The index on places in order of arrival too: an index on groups alone has a page for each group that many write in, and each is
+ * written for one message. Here 4,096 entries that came together lie together, a stretch, whatever groups they are of; and `spans` has
+ * a row for each stretch in which a group has entries. A group is read span by span, in each by the index.
+ *
+ * In a stretch the index forbids two entries at a place; a span begins behind all that its group has in earlier stretches.
+ */
+const STRETCHES = `
+DROP VIEW group_ends;
+DROP INDEX places;
+ALTER TABLE log ADD COLUMN stretch INTEGER AS (id / 4096);
+CREATE UNIQUE INDEX places ON log (stretch, group_number, seq);
+
+CREATE TABLE spans (
+  group_number INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  stretch INTEGER NOT NULL,
+  PRIMARY KEY (group_number, first_seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO spans SELECT group_number, min(seq), stretch FROM log GROUP BY group_number, stretch;
+CREATE TRIGGER spans_follow BEFORE INSERT ON spans BEGIN
+  SELECT RAISE(FAIL, 'the place in the log is taken') FROM (
+    SELECT stretch FROM spans WHERE group_number = NEW.group_number ORDER BY first_seq DESC LIMIT 1) AS newest
+  WHERE newest.stretch >= NEW.stretch OR EXISTS (
+    SELECT 1 FROM log WHERE stretch = newest.stretch AND group_number = NEW.group_number AND seq >= NEW.first_seq);
+END;
+
+-- The log by groups: in the order of first_seq, then of seq.
+CREATE VIEW entries AS SELECT first_seq, log.* FROM spans CROSS JOIN log USING (stretch, group_number);
+
+CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
+  max(head, ifnull((SELECT seq FROM entries WHERE group_number = number
+    ORDER BY first_seq DESC, seq DESC LIMIT 1), 0)) AS head,
+  max(accepted_at, ifnull((SELECT entries.accepted_at FROM entries WHERE group_number = number
+    ORDER BY first_seq DESC, seq DESC LIMIT 1), 0)) AS accepted_at
+FROM groups;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -370,4 +408,5 @@ export const MIGRATIONS: readonly string[] = [
   BACKUP_MARKS,
   ADMISSION,
   ARRIVAL,
+  STRETCHES,
 ];

@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Database } from "./sqlite-database.ts";
+import { deleteEntries, fromSpan } from "./sqlite-log.ts";
 import {
   type Fact,
   INVITE_MEMORY,
@@ -44,18 +45,17 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
           );
           return [kind, gone] as const;
         });
-        const logEntries = db.run(
-          `DELETE FROM log WHERE id IN (
-             SELECT log.id FROM ended_groups JOIN groups USING (group_id)
-             CROSS JOIN log ON group_number = number LIMIT ?)`,
+        const ended = db.all<{ group_id: Bytes; number: number }>(
+          "SELECT group_id, number FROM ended_groups JOIN groups USING (group_id) LIMIT ?",
           limit,
         );
-        db.run(
-          `DELETE FROM ended_groups WHERE group_id IN (
-             SELECT group_id FROM ended_groups JOIN groups USING (group_id) WHERE NOT EXISTS (
-               SELECT 1 FROM log WHERE group_number = number) LIMIT ?)`,
-          limit,
-        );
+        let logEntries = 0;
+        for (const { group_id, number } of ended) {
+          const { gone, empty } = deleteEntries(db, number, limit - logEntries);
+          logEntries += gone;
+          if (!empty) break;
+          db.run("DELETE FROM ended_groups WHERE group_id = ?", group_id);
+        }
         return Object.fromEntries([...counts, ["logEntries", logEntries]]);
       });
     },
@@ -80,22 +80,25 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
         const cut = db.one<{ last: number | null }>(
           // By rows, not by numbers: after a restore these have a gap.
           `SELECT max(seq) AS last FROM (
-             SELECT seq, accepted_at FROM log
-             WHERE group_number = ? AND seq >= ? ORDER BY seq LIMIT ?)
-           WHERE accepted_at < ? OR (? AND seq <= (
-             SELECT seq FROM log WHERE group_number = ? ORDER BY seq DESC LIMIT 1 OFFSET ?))`,
+             SELECT seq, accepted_at FROM entries
+             WHERE group_number = ?1 AND seq >= ?2 AND ${fromSpan("?1", "?2")}
+             ORDER BY first_seq, seq LIMIT ?3)
+           WHERE accepted_at < ?4 OR (?5 AND seq <= (
+             SELECT seq FROM entries WHERE group_number = ?1
+             ORDER BY first_seq DESC, seq DESC LIMIT 1 OFFSET ?6))`,
           held.number,
           held.kept_from,
           limit,
           before ?? 0,
           keep === undefined ? 0 : 1,
-          held.number,
           keep ?? 0,
         );
         if (cut === undefined || cut.last === null) return 0;
         db.run("UPDATE groups SET kept_from = ? WHERE group_id = ?", cut.last + 1, groupId);
         return db.run(
-          "UPDATE log SET message = x'' WHERE group_number = ? AND seq BETWEEN ? AND ?",
+          `UPDATE log SET message = x'' WHERE id IN (
+             SELECT id FROM entries WHERE group_number = ?1 AND seq BETWEEN ?2 AND ?3
+             AND first_seq <= ?3 AND ${fromSpan("?1", "?2")})`,
           held.number,
           held.kept_from,
           cut.last,

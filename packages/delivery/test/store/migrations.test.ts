@@ -69,6 +69,7 @@ const admitted: Rows = ({ bytes }) => [
 ];
 const byArrival: Rows = () => [];
 const reindexed: Rows = () => [];
+const inStretches: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -90,6 +91,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     backups,
     admitted,
     byArrival,
+    inStretches,
   ],
   postgres: [
     of(first, startedSession, people),

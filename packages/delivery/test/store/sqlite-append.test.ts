@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { type AppendMessage, openSqliteStore, type Store } from "@conclave/delivery";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Bytes, random } from "../world.ts";
 
 const NOW = 1_700_000_000_000;
@@ -102,20 +103,28 @@ describe("messages that come together", () => {
     ]);
   });
 
-  it("wait in bounded number: the store is unavailable for more, and takes them later", async () => {
-    const waiting = Array.from({ length: 10_000 }, () => store.appendApplication(aMessage()));
-    await expect(store.appendApplication(aMessage())).rejects.toThrow("too many messages wait");
-    const heads = await Promise.all(waiting);
-    expect(heads.at(-1)).toMatchObject({ seq: 10_000 });
-    expect(await store.appendApplication(aMessage())).toMatchObject({ seq: 10_001 });
-  });
-
-  it("wait with bounded bytes", async () => {
-    const message = random(40 * 1024 * 1024);
-    const first = store.appendApplication(aMessage({ message }));
-    const second = store.appendApplication(aMessage({ message }));
-    await expect(store.appendApplication(aMessage())).rejects.toThrow("too many messages wait");
-    expect(await Promise.all([first, second])).toMatchObject([{ seq: 1 }, { seq: 2 }]);
-    expect(await store.appendApplication(aMessage())).toMatchObject({ seq: 3 });
+  it("go into several batches where it takes long to judge them", async () => {
+    const other = new DatabaseSync(join(folder, "store.sqlite"));
+    const version = (): number =>
+      Number(other.prepare("PRAGMA data_version").get()?.["data_version"]);
+    const before = version();
+    let time = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => {
+      time += 5;
+      return time;
+    });
+    const answers = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const answer = await store.appendApplication(aMessage());
+        return [answer, version() - before];
+      }),
+    );
+    expect(answers).toMatchObject([
+      [{ seq: 1 }, 1],
+      [{ seq: 2 }, 2],
+      [{ seq: 3 }, 3],
+    ]);
+    vi.restoreAllMocks();
+    other.close();
   });
 });

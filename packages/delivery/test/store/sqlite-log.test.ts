@@ -1,0 +1,189 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqliteStore, type Store } from "@conclave/delivery";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Database } from "../../src/store/sqlite-database.ts";
+import { insertEntries } from "../../src/store/sqlite-log.ts";
+import { type Bytes, random } from "../world.ts";
+
+const NOW = 1_700_000_000_000;
+const STRETCH = 4096;
+const BOUNDS = { version: 0, groupLimit: 10 };
+
+let folder: string;
+let path: string;
+let store: Store;
+let db: Database;
+let device: number;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "log-"));
+  path = join(folder, "store.sqlite");
+  store = openSqliteStore(path);
+  db = new Database(path);
+  const accountId = random(32);
+  await store.register({
+    accountId,
+    name: "Ada",
+    deviceList: random(9),
+    version: 1n,
+    hash: random(32),
+    expiresAt: 2_000_000_000n,
+    devices: [
+      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
+    ],
+    registration: random(32),
+    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
+  });
+  device = (await store.devicesOf(accountId))[0]?.device ?? -1;
+});
+afterEach(async () => {
+  db.close();
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+async function aGroup(): Promise<Bytes> {
+  const groupId = random(16);
+  const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
+  await store.createGroup({ groupId, device, leafIndex: 0, ...parts, ...BOUNDS, now: NOW });
+  return groupId;
+}
+
+async function write(groupId: Bytes, count: number, epoch = 0n): Promise<void> {
+  const entries = Array.from({ length: count }, () => ({
+    groupId,
+    device,
+    epoch,
+    hash: random(32),
+    message: random(9),
+    now: NOW,
+  }));
+  await Promise.all(entries.map((entry) => store.appendApplication(entry)));
+}
+
+/** The next entry has this number in the whole log. */
+function skipTo(id: number): void {
+  db.run(
+    `INSERT INTO log (id, group_number, seq, epoch, kind, accepted_at, hash, message)
+     VALUES (?1, 0, ?1, 0, 0, 0, x'', x'')`,
+    id - 1,
+  );
+}
+
+async function seqs(groupId: Bytes, after: number, limit = 99): Promise<readonly number[]> {
+  const page = await store.log(groupId, device, { after, limit, bytes: 10_000 });
+  return page?.entries.map(({ seq }) => seq) ?? [];
+}
+
+const upTo = (n: number): readonly number[] => Array.from({ length: n }, (_, i) => i + 1);
+
+describe("a log over several stretches", () => {
+  let groupId: Bytes;
+  let other: Bytes;
+  beforeEach(async () => {
+    [groupId, other] = [await aGroup(), await aGroup()];
+    await write(groupId, 3);
+    await write(other, 2);
+    skipTo(2 * STRETCH - 2);
+    // On both sides of a border, in one batch.
+    await Promise.all([write(groupId, 3), write(other, 3)]);
+    skipTo(7 * STRETCH);
+    await write(groupId, 4);
+  });
+
+  it("is read in order, from any place and in pages of any size", async () => {
+    for (let after = 0; after <= 11; after++) {
+      expect(await seqs(groupId, after)).toEqual(upTo(10).slice(after));
+      expect(await seqs(groupId, after, 2)).toEqual(upTo(10).slice(after, after + 2));
+      const newest = await store.newest(groupId, { after, limit: 3, bytes: 999 });
+      expect(newest.map(({ seq }) => seq)).toEqual(upTo(10).slice(after, after + 3));
+    }
+    expect(await seqs(other, 0)).toEqual(upTo(5));
+  });
+
+  it("ends where its newest entry is", async () => {
+    const groups = await store.groupsOf(device, { after: undefined, limit: 9 });
+    expect(new Set(groups.map(({ head }) => head))).toEqual(new Set([10, 5]));
+    const again = openSqliteStore(path);
+    const entry = { groupId: other, device, epoch: 0n, hash: random(32), message: random(9) };
+    expect(await again.appendApplication({ ...entry, now: NOW })).toMatchObject({ seq: 6 });
+    await again.close();
+  });
+
+  it("knows its messages again, also when their epoch is over", async () => {
+    const first = { groupId, device, epoch: 0n, hash: random(32), message: random(9), now: NOW };
+    const place = await store.appendApplication(first);
+    skipTo(9 * STRETCH);
+    await write(groupId, 1);
+    const again = openSqliteStore(path);
+    expect(await again.appendApplication(first)).toEqual(place);
+    const held = await again.group(groupId);
+    await again.appendCommit({
+      ...BOUNDS,
+      groupId,
+      version: held?.version ?? 0,
+      nextVersion: 1,
+      epoch: 0n,
+      hash: random(32),
+      message: random(9),
+      acceptedAt: NOW,
+      state: random(9),
+      groupInfo: random(9),
+      nodes: [],
+      removed: [],
+      added: [],
+      welcome: undefined,
+      links: [],
+      linkUsed: undefined,
+    });
+    await write(groupId, 1, 1n);
+    expect(await again.appendApplication(first)).toEqual(place);
+    await again.close();
+  });
+
+  it("is emptied by places, and goes portion by portion with its spans", async () => {
+    expect(await store.trimLog(groupId, { keep: 3, limit: 99 })).toBe(7);
+    expect(await seqs(groupId, 7)).toEqual([8, 9, 10]);
+    const empty = db.all<{ seq: number }>(
+      "SELECT seq FROM log JOIN groups ON number = group_number WHERE group_id = ? AND message = x''",
+      groupId,
+    );
+    expect(empty.map(({ seq }) => seq)).toEqual(upTo(7));
+    await db.transaction(() => db.run("INSERT INTO ended_groups VALUES (?)", groupId));
+    for (const gone of [4, 4, 2]) {
+      expect(await store.sweep(NOW, 4)).toMatchObject({ logEntries: gone });
+    }
+    const left = db.all<{ seq: number }>(
+      "SELECT first_seq AS seq FROM spans JOIN groups ON number = group_number WHERE group_id = ?",
+      groupId,
+    );
+    expect(left).toEqual([]);
+    expect(db.all("SELECT * FROM ended_groups")).toEqual([]);
+    expect(await seqs(other, 0)).toEqual(upTo(5));
+  });
+
+  it("has one entry at a place: the database refuses another, in whatever stretch the first is", async () => {
+    const { number } = db.one<{ number: number }>(
+      "SELECT number FROM groups WHERE group_id = ?",
+      groupId,
+    ) ?? { number: 0 };
+    const again = (seq: number): Promise<void> => {
+      const entry = { epoch: 0n, hash: random(32), message: random(9) };
+      const place = { seq, acceptedAt: NOW };
+      return db.transaction(() =>
+        insertEntries(db, [{ number, kind: "application", entry, place }]),
+      );
+    };
+    // In this stretch, behind whose beginning the place is or not.
+    await expect(again(10)).rejects.toThrow("UNIQUE");
+    await expect(again(2)).rejects.toThrow("the place in the log is taken");
+    skipTo(8 * STRETCH);
+    for (const seq of upTo(10)) {
+      await expect(again(seq)).rejects.toThrow("the place in the log is taken");
+    }
+    await again(11);
+    expect(await seqs(groupId, 0)).toEqual(upTo(11));
+  });
+});
