@@ -4,7 +4,6 @@
  * @module
  */
 
-import { keyOf } from "../bytes.ts";
 import type { Database } from "./sqlite-database.ts";
 import type { HeldLogs } from "./sqlite-held-logs.ts";
 import { findMessage, insertEntries, type NewEntry } from "./sqlite-log.ts";
@@ -40,12 +39,11 @@ export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["append
     }
     if (!logs.isMember(groupId, log, device)) return "not-member";
     if (message.epoch !== epoch) return { currentEpoch: epoch };
-    const key = keyOf(hash);
-    const again = logs.placeOf(log, key);
+    const again = logs.placeOf(log, hash);
     if (again !== undefined) return again;
     const next = { seq: last.seq + 1, acceptedAt: Math.max(last.acceptedAt, message.now) };
     entries.push({ number, kind: "application", entry: message, place: next });
-    logs.add(log, key, next);
+    logs.add(log, hash, next);
     return next;
   }
 

@@ -12,9 +12,10 @@ import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
 import { endOf, groupRow, leafOf, NEWEST_OF_EPOCH } from "./sqlite-log.ts";
+import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
-/** How many places and members are held of the groups that were asked for lately, and as many of those before: some 150 bytes each. */
+/** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
 const HELD = 200_000;
 
 export interface HeldLog {
@@ -23,9 +24,9 @@ export interface HeldLog {
   last: Accepted;
   /** The devices that were asked for, and are members. */
   readonly members: Set<number>;
-  /** The places of the epoch's application messages by their hashes: of the newest `REMEMBERED` at least. */
-  newer: Map<string, Accepted>;
-  older: ReadonlyMap<string, Accepted>;
+  /** The places of the epoch's application messages: of the newest `REMEMBERED` at least. */
+  newer: Places;
+  older: Places;
 }
 
 /**
@@ -99,21 +100,21 @@ export class HeldLogs {
     return true;
   }
 
-  /** Where the log has a message already, by its key. */
-  placeOf({ newer, older }: HeldLog, key: string): Accepted | undefined {
-    return newer.get(key) ?? older.get(key);
+  /** Where the log has a message already, by its hash. */
+  placeOf({ newer, older }: HeldLog, hash: Bytes): Accepted | undefined {
+    return newer.get(hash) ?? older.get(hash);
   }
 
   /** The next message of the log, which is written before the transaction ends. */
-  add(log: HeldLog, key: string, place: Accepted): void {
+  add(log: HeldLog, hash: Bytes, place: Accepted): void {
+    const before = weightOf(log);
     if (log.newer.size === REMEMBERED) {
-      this.#weight -= log.older.size;
       log.older = log.newer;
-      log.newer = new Map();
+      log.newer = new Places();
     }
-    log.newer.set(key, place);
+    log.newer.add(hash, place);
     log.last = place;
-    this.#weight++;
+    this.#weight += weightOf(log) - before;
   }
 
   #load(groupId: Bytes): HeldLog | undefined {
@@ -127,11 +128,10 @@ export class HeldLogs {
       endOf(this.#db, number, epoch - 1n),
       seq,
     );
-    const older = new Map(
-      newest.map((one) => [keyOf(one.hash), { seq: one.seq, acceptedAt: one.accepted_at }]),
-    );
+    const older = new Places();
+    for (const one of newest) older.add(one.hash, { seq: one.seq, acceptedAt: one.accepted_at });
     const last = { seq, acceptedAt };
-    return { number, epoch, last, members: new Set(), newer: new Map(), older };
+    return { number, epoch, last, members: new Set(), newer: new Places(), older };
   }
 
   #forget(key: string): void {
@@ -144,5 +144,5 @@ export class HeldLogs {
 }
 
 function weightOf({ members, newer, older }: HeldLog): number {
-  return 1 + members.size + newer.size + older.size;
+  return 1 + members.size + newer.capacity + older.capacity;
 }

@@ -1,0 +1,41 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { keyOf } from "../../src/bytes.ts";
+import { Places } from "../../src/store/sqlite-places.ts";
+import type { Bytes } from "../world.ts";
+
+const accepted = fc.record({
+  seq: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+  acceptedAt: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+});
+/** Few lead to different slots, so that they stand in each other's way; and some differ at their ends alone. */
+const hash: fc.Arbitrary<Bytes> = fc
+  .tuple(fc.constantFrom(0, 1, 255), fc.nat({ max: 255 }), fc.nat({ max: 255 }))
+  .map(([first, middle, end]) => {
+    const bytes = new Uint8Array(32);
+    bytes[0] = first;
+    bytes[15] = middle;
+    bytes[31] = end;
+    return bytes;
+  });
+
+describe("places", () => {
+  it("are found by their hashes, however many there are, and no others", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(hash, accepted)), fc.array(hash), (added, asked) => {
+        const places = new Places();
+        const model = new Map<string, unknown>();
+        for (const [one, place] of added) {
+          expect(places.get(one)).toEqual(model.get(keyOf(one)));
+          if (model.has(keyOf(one))) continue;
+          places.add(one, place);
+          model.set(keyOf(one), place);
+        }
+        expect(places.size).toBe(model.size);
+        for (const one of [...added.map(([each]) => each), ...asked]) {
+          expect(places.get(one)).toEqual(model.get(keyOf(one)));
+        }
+      }),
+    );
+  });
+});
