@@ -1,7 +1,8 @@
 /**
  * The live tail: WebSockets that carry doorbells, and with them what is small of what they ring for. A socket signs in with its first
- * frame; what it misses it finds in the log. Here: who is connected, which rings mean something to whom (`rooms.ts` knows who may be
- * told what), and what has to be asked of the store for that (`tails.ts` keeps the ends of logs). How it is said stands in `outgoing.ts`.
+ * frame; what it misses it finds in the log. Here: who is connected, for how long, and what is compared with the store. What a group's
+ * rings mean to whom stands in `group-rings.ts` (`rooms.ts` knows who listens and may be told what, `tails.ts` has the ends of logs), and
+ * how it is said in `outgoing.ts`.
  * @module
  */
 
@@ -9,13 +10,13 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Doorbell, Ring } from "./doorbell.ts";
+import { createGroupRings, type Hearing } from "./group-rings.ts";
 import type { Limits } from "./limits.ts";
-import { backlogOf, createSpeaking, NOTICES, newestOf, type Outgoing } from "./outgoing.ts";
+import { backlogOf, createSpeaking, NOTICES, newestOf } from "./outgoing.ts";
 import { createPasses } from "./passes.ts";
 import { createPlaces } from "./places.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
-import { createRecent } from "./recent.ts";
 import { Refusal } from "./refusal.ts";
 import { createRooms } from "./rooms.ts";
 import type { Session, Sessions } from "./sessions.ts";
@@ -44,16 +45,12 @@ const FRAMES = { burst: 20, perSecond: 1 };
 const PARTS = 20;
 /** Sessions that are looked for in the store at a time. */
 const SESSIONS = 200;
-/** Removals that are remembered, of whatever device: rings of other processes may come in another order than they were rung. */
-const REMOVALS = 10_000;
 /** Sockets whose groups are looked at in the store at a time. */
 const LOOKS = 8;
 /** Of a log nothing but where it ends. */
 const END = { after: Number.MAX_SAFE_INTEGER - 1, limit: 1, bytes: 1 };
 
-type GroupRing = Extract<Ring, { readonly type: "group" }>;
-
-interface Connection extends Outgoing {
+interface Connection extends Hearing {
   readonly address: string;
   /** Gives its place back. */
   readonly leave: () => void;
@@ -64,8 +61,6 @@ interface Connection extends Outgoing {
   carries: boolean;
   /** When it was last compared with the store; 0 where it should be. */
   lookedAt: number;
-  /** The rings that came while its groups were read. */
-  missed: GroupRing[] | undefined;
 }
 
 export interface Sockets {
@@ -104,11 +99,9 @@ export function createSockets(service: {
   const bySession = new Map<string, Set<Connection>>();
   const rooms = createRooms<Connection>(store);
   const tails = createTails(service);
-  const { flush, tell, tellOfHead } = createSpeaking({ rooms, tails });
-  /** The newest head with which a device left a group. */
-  let removals = createRecent<number>(REMOVALS);
-  /** How often the store may have become another branch of what it was. */
-  let branch = 0;
+  const speaking = createSpeaking({ rooms, tails });
+  const { flush, tellOfHead } = speaking;
+  const rings = createGroupRings({ rooms, tails, speaking, byDevice, lookAgainAt });
   const signalFrames = createRateLimiter(limits.signalFrames, now);
   const signalFramesOf = createRateLimiter(limits.signalFramesPerAccount, now);
   const frames = createRateLimiter(FRAMES, now);
@@ -139,32 +132,6 @@ export function createSockets(service: {
     hangUp(connection.socket, code);
   }
 
-  function removedAt(device: number, group: string): number {
-    return removals.get(`${device} ${group}`) ?? -1;
-  }
-
-  /** What a ring means to one connection that has its groups. `epoch`: that the joining began, where that is known. */
-  function hear(connection: Connection, ring: GroupRing, epoch?: bigint): void {
-    const group = bytesToText(ring.groupId);
-    const device = connection.session?.device ?? 0;
-    const joins = ring.joined.includes(device) && ring.head > removedAt(device, group);
-    if (joins && !connection.groups.has(group)) {
-      rooms.enter(connection, group, ring.head, epoch);
-      tellOfHead(connection, group, newestOf(connection, group));
-    } else if (connection.groups.has(group)) tell(connection, group, ring.head);
-  }
-
-  /** Its device is out with this ring: it hears of nothing later. */
-  function leave(connection: Connection, ring: GroupRing): void {
-    const device = connection.session?.device ?? 0;
-    if (!ring.left.includes(device) || ring.joined.includes(device)) return;
-    const group = bytesToText(ring.groupId);
-    // It heard of something later, which may be that it came back: the store knows.
-    if (newestOf(connection, group) > ring.head) lookAgainAt([connection]);
-    // What is still to be said of the group is its head at the removal.
-    rooms.leave(connection, group);
-  }
-
   function lookAgainAt(some: Iterable<Connection>): void {
     for (const connection of some) connection.lookedAt = 0;
     lookAgain();
@@ -186,108 +153,10 @@ export function createSockets(service: {
     }
   }
 
-  /** Who comes and goes is told at once: it matters to what is told next. */
-  function tellMovers(ring: GroupRing): void {
-    const group = bytesToText(ring.groupId);
-    const { entry, ...later } = ring;
-    const epoch = entry?.kind === "commit" ? entry.epoch + 1n : undefined;
-    for (const device of ring.left) {
-      if (ring.joined.includes(device)) continue;
-      removals.set(`${device} ${group}`, Math.max(ring.head, removedAt(device, group)));
-    }
-    for (const device of new Set([...ring.joined, ...ring.left])) {
-      for (const connection of byDevice.get(device) ?? []) {
-        if (connection.missed !== undefined) {
-          connection.missed.push(later);
-          continue;
-        }
-        hear(connection, ring, epoch);
-        leave(connection, ring);
-      }
-    }
-  }
-
-  function tellAll(group: string, head: number, outsiders?: ReadonlySet<Connection>): void {
-    const groupId = bytesFromText(group);
-    const ring: GroupRing = { type: "group", groupId, head, joined: [], left: [] };
-    for (const connection of rooms.get(group)?.listeners ?? []) {
-      if (connection.missed !== undefined) connection.missed.push(ring);
-      // The store is asked what they are to be told.
-      else if (outsiders?.has(connection) !== true) tell(connection, group, head);
-    }
-  }
-
-  /** Groups whose logs grew in this turn of the event loop, and to where: what was written together is told together. */
-  const grown = new Map<string, number>();
-  /** Those of which it is to be told, once what is to be carried is at hand. */
-  const awaited = new Map<string, number>();
-
-  function tellOfGrown(): void {
-    const heads = [...grown];
-    grown.clear();
-    for (const [group, head] of heads) {
-      if (isAtHand(group, head)) {
-        tellAll(group, head);
-        continue;
-      }
-      const begun = awaited.get(group);
-      awaited.set(group, Math.max(head, begun ?? 0));
-      if (begun === undefined) void tellWhenAtHand(group);
-    }
-  }
-
-  /** Whether it is in memory what a group's log has up to there, and who may have it. */
-  function isAtHand(group: string, head: number): boolean {
-    if (!rooms.anyCarries(group)) return true;
-    const end = tails.end(group);
-    if (end === undefined || end.seq < head) return false;
-    return end.epoch === undefined || rooms.isKnown(group, end.epoch);
-  }
-
-  async function tellWhenAtHand(group: string): Promise<void> {
-    const begun = branch;
-    for (let told = 0, head = awaited.get(group) ?? 0; told < head; ) {
-      const outsiders = await fetchFor(group, head);
-      if (branch !== begun) return;
-      tellAll(group, head, outsiders);
-      told = head;
-      head = awaited.get(group) ?? 0;
-    }
-    awaited.delete(group);
-  }
-
-  /** Gets what is not at hand from the store: once for all who listen. Answers with those who turned out to be no members. */
-  async function fetchFor(
-    group: string,
-    head: number,
-  ): Promise<ReadonlySet<Connection> | undefined> {
-    try {
-      await tails.read(group, head);
-      if (isAtHand(group, head)) return undefined;
-      const outsiders = await rooms.ask(group);
-      if (outsiders.size > 0) lookAgainAt(outsiders);
-      return outsiders;
-    } catch {
-      // The store does not answer: whoever is told of the head may find it does.
-      return undefined;
-    }
-  }
-
-  function hearOfGroup(ring: GroupRing): void {
-    const { head, entry, joined, left } = ring;
-    const group = bytesToText(ring.groupId);
-    if (entry !== undefined && rooms.anyCarries(group)) tails.add(group, entry);
-    if (entry?.kind === "commit") rooms.moveOn(group, entry.epoch);
-    if (joined.length > 0 || left.length > 0) tellMovers(ring);
-    if (rooms.get(group) === undefined) return;
-    if (grown.size === 0) setImmediate(tellOfGrown);
-    grown.set(group, Math.max(head, grown.get(group) ?? 0));
-  }
-
   const stopListening = doorbell.listen((ring) => {
     switch (ring.type) {
       case "group":
-        return hearOfGroup(ring);
+        return rings.hear(ring);
       case "signal":
         return passOn(ring);
       case "reports":
@@ -320,24 +189,10 @@ export function createSockets(service: {
         return;
       case "all":
         endAllThoseOver();
-        forgetBranch();
+        rings.forget(connections);
         lookAgainAt(connections);
     }
   });
-
-  /**
-   * What is known here the store may not have: where another took a primary's place it can lack what was told last, and go on with something
-   * else under the same numbers. What was said is said; from here on the store's word holds.
-   */
-  function forgetBranch(): void {
-    branch += 1;
-    tails.forget();
-    rooms.forget();
-    removals = createRecent(REMOVALS);
-    grown.clear();
-    awaited.clear();
-    for (const { missed } of connections) missed?.splice(0);
-  }
 
   /** Ends those whose session is over. */
   async function endThoseOver(some: readonly Connection[]): Promise<void> {
@@ -361,10 +216,10 @@ export function createSockets(service: {
     const device = connection.session?.device ?? 0;
     connection.lookedAt = now();
     connection.missed = [];
-    const begun = branch;
+    const begun = rings.branch();
     try {
       const current = await store.currentGroupsOf(device, limits.groupsPerDevice);
-      if (!connections.has(connection) || branch !== begun) return;
+      if (!connections.has(connection) || rings.branch() !== begun) return;
       const gone = new Set(connection.groups.keys());
       for (const { groupId, head, epoch } of current) {
         const group = bytesToText(groupId);
@@ -376,7 +231,7 @@ export function createSockets(service: {
       }
       for (const group of gone) {
         const left = await store.log(bytesFromText(group), device, END);
-        if (!connections.has(connection) || branch !== begun) return;
+        if (!connections.has(connection) || rings.branch() !== begun) return;
         if (left && left.head > newestOf(connection, group)) {
           tellOfHead(connection, group, left.head);
         }
@@ -387,7 +242,7 @@ export function createSockets(service: {
       connection.lookedAt = 0;
       throw error;
     } finally {
-      hearMissed(connection);
+      rings.hearMissed(connection);
     }
   }
 
@@ -403,17 +258,6 @@ export function createSockets(service: {
       await Promise.all(some.map(look));
     }
   });
-
-  /** The rings that came while its groups were read. */
-  function hearMissed(connection: Connection): void {
-    const { missed = [] } = connection;
-    connection.missed = undefined;
-    for (const ring of missed) {
-      hear(connection, ring);
-      leave(connection, ring);
-    }
-    flush(connection);
-  }
 
   async function greet(connection: Connection, text: string): Promise<void> {
     const hello = SocketHello.safeParse(parse(text));
@@ -433,16 +277,21 @@ export function createSockets(service: {
     connection.carries = hello.data.entries === true;
     byDevice.set(device, ofDevice.add(connection));
     add(bySession, bytesToText(tokenHash), connection);
-    const begun = branch;
+    const begun = rings.branch();
     const groups = await store.currentGroupsOf(device, limits.groupsPerDevice);
     // Looked for again now that its end would be heard of: it may have come in between.
     await endThoseOver([connection]);
     if (!connections.has(connection)) return;
     for (const { groupId, head, epoch } of groups) {
-      rooms.enter(connection, bytesToText(groupId), head, branch === begun ? epoch : undefined);
+      rooms.enter(
+        connection,
+        bytesToText(groupId),
+        head,
+        rings.branch() === begun ? epoch : undefined,
+      );
     }
     connection.socket.send(toJson({ type: "ready" } satisfies SocketFrame));
-    hearMissed(connection);
+    rings.hearMissed(connection);
     if (connection.lookedAt === 0) lookAgain();
   }
 
