@@ -1,6 +1,6 @@
 /**
  * Application messages on their way into PostgreSQL. Those that come while a transaction is under way wait and go together in the
- * next: a group takes as many in the time of one commit as there are.
+ * next: a group takes as many in the time of one commit as there are. Whoever takes them from their senders bounds how many wait.
  * @module
  */
 
@@ -16,8 +16,6 @@ import { StoreUnavailable } from "./store.ts";
 const WRITERS = 2;
 /** What goes together. */
 const BATCH = { messages: 256, bytes: 4 * 1024 * 1024 };
-/** What may wait for a writer. */
-const QUEUE = { messages: 10_000, bytes: 64 * 1024 * 1024 };
 
 /** Of so many groups, and so many devices in each, it is remembered that they are members. */
 const KNOWN = { groups: 2_000, devices: 250 };
@@ -165,7 +163,6 @@ export function createAppender(db: Database): Appender {
     (): Writer => ({ queue: [], writing: undefined }),
   );
   const members = createRecent<Known>(KNOWN.groups);
-  const waiting = { messages: 0, bytes: 0 };
   let closed = false;
 
   function learn({ groupId, messages }: Lot, version: number): void {
@@ -299,8 +296,6 @@ export function createAppender(db: Database): Appender {
       }
     }
     writer.queue = [...again, ...writer.queue];
-    for (const { message } of batch) count(message, -1);
-    for (const { message } of again) count(message, 1);
   }
 
   async function write(writer: Writer): Promise<void> {
@@ -313,18 +308,9 @@ export function createAppender(db: Database): Appender {
     writer.writing = undefined;
   }
 
-  function count({ message }: AppendMessage, change: 1 | -1): void {
-    waiting.messages += change;
-    waiting.bytes += change * message.length;
-  }
-
   return {
     append(message) {
       if (closed) return Promise.reject(new StoreUnavailable("it is closed"));
-      if (waiting.messages >= QUEUE.messages || waiting.bytes >= QUEUE.bytes) {
-        return Promise.reject(new StoreUnavailable("too many messages wait"));
-      }
-      count(message, 1);
       return new Promise((resolve, reject) => {
         const writer = writers[(message.groupId[0] ?? 0) % WRITERS];
         if (writer === undefined) return;
