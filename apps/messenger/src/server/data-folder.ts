@@ -3,9 +3,9 @@
  * @module
  */
 
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeFolder } from "@conclave/delivery";
 import { StartError } from "./start-error.ts";
 
 export interface DataFolder {
@@ -15,11 +15,11 @@ export interface DataFolder {
 
 /**
  * Makes the folder where there is none, and takes it for this process until it ends, in whatever way: the lock is
- * SQLite's on a file of its own. Throws `StartError`.
+ * SQLite's on a file of its own. Rejects with `StartError`.
  */
-export function takeDataFolder(path: string): DataFolder {
+export async function takeDataFolder(path: string): Promise<DataFolder> {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
     const lock = new DatabaseSync(join(path, "lock"));
     lock.exec("BEGIN EXCLUSIVE");
     return lock;

@@ -52,7 +52,7 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
     return part;
   };
   try {
-    started(takeDataFolder(data));
+    started(await takeDataFolder(data));
     const tls = await certificateFor(options);
     const bundle = await readBundle(bundleFolder);
     const token = randomBytes(24).toString("base64url");
