@@ -140,7 +140,7 @@ describe("a browser that drops what it kept", () => {
       const button = lea.page.getByRole("button", { name: "Bring it back" });
       await field.fill(lea.recoveryPhrase.split(" ").toReversed().join(" "));
       await button.click();
-      await lea.page.getByText("These aren't the words").waitFor();
+      await lea.page.getByText("No account has these twelve words").waitFor();
       await field.fill(lea.recoveryPhrase);
       await button.click();
       await lea.page
