@@ -32,6 +32,8 @@ interface Waiting {
 
 interface Writer {
   queue: Waiting[];
+  /** What goes again goes by itself: whoever keeps sending what doesn't fit holds up nothing twice. */
+  again: readonly Waiting[];
   writing: Promise<void> | undefined;
 }
 
@@ -160,7 +162,7 @@ export interface Appender {
 export function createAppender(db: Database): Appender {
   const writers = Array.from(
     { length: WRITERS },
-    (): Writer => ({ queue: [], writing: undefined }),
+    (): Writer => ({ queue: [], again: [], writing: undefined }),
   );
   const members = createRecent<Known>(KNOWN.groups);
   let closed = false;
@@ -280,8 +282,10 @@ export function createAppender(db: Database): Appender {
   }
 
   async function writeBatch(writer: Writer): Promise<void> {
-    const { lots, rest } = take(writer.queue);
-    writer.queue = rest;
+    const isAgain = writer.again.length > 0;
+    const { lots, rest } = take(isAgain ? writer.again : writer.queue);
+    if (isAgain) writer.again = rest;
+    else writer.queue = rest;
     const batch = lots.flatMap(({ messages }) => messages);
     let again: readonly Waiting[] = [];
     try {
@@ -295,14 +299,14 @@ export function createAppender(db: Database): Appender {
         else finish(one);
       }
     }
-    writer.queue = [...again, ...writer.queue];
+    writer.again = [...again, ...writer.again];
   }
 
   async function write(writer: Writer): Promise<void> {
     for (;;) {
       // After what has arrived by now was read: messages that came together go together.
       await setImmediate();
-      if (writer.queue.length === 0) break;
+      if (writer.again.length + writer.queue.length === 0) break;
       await writeBatch(writer);
     }
     writer.writing = undefined;
@@ -318,7 +322,7 @@ export function createAppender(db: Database): Appender {
         writer.writing ??= write(writer);
       });
     },
-    waiting: () => writers.reduce((sum, { queue }) => sum + queue.length, 0),
+    waiting: () => writers.reduce((sum, { queue, again }) => sum + queue.length + again.length, 0),
     async close() {
       closed = true;
       await Promise.all(writers.map(async ({ writing }) => writing));

@@ -154,6 +154,26 @@ describe("messages that come together", () => {
     );
   });
 
+  it("go on, however many come that don't fit", async () => {
+    let over = false;
+    let refused = 0;
+    const flood = Array.from({ length: 64 }, async () => {
+      while (!over) {
+        const groupId = Uint8Array.of(groups[0][0] ?? 0, ...random(15));
+        expect(await store.appendApplication(aMessage({ groupId }))).toBe("not-member");
+        refused++;
+      }
+    });
+    while (refused < 200) await new Promise((resolve) => setTimeout(resolve, 1));
+    refused = 0;
+    const answers = await appendAll(aMessage(), aMessage({ device: second }));
+    const before = refused;
+    over = true;
+    await Promise.all(flood);
+    expect(answers).toEqual([2, 3].map((seq) => ({ seq, acceptedAt: NOW })));
+    expect(before).toBeLessThan(600);
+  });
+
   it("are never earlier than what was before them", async () => {
     await appendAll(aMessage({ now: NOW + 9 }));
     expect(await appendAll(aMessage())).toEqual([{ seq: 3, acceptedAt: NOW + 9 }]);
