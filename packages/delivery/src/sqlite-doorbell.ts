@@ -5,7 +5,7 @@
  */
 
 import { unwatchFile, watchFile } from "node:fs";
-import { chown, rename, rm, stat, writeFile } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { type Doorbell, localDoorbell } from "./doorbell.ts";
 
 /** How often the service looks whether somebody rang, in milliseconds. */
@@ -35,9 +35,16 @@ export async function ringSqliteDoorbell(path: string, now: number): Promise<voi
   const bell = bellOf(path);
   const made = `${bell}.${process.pid}`;
   try {
-    await writeFile(made, `${now}\n`, { mode: 0o600 });
-    const { uid, gid } = await stat(path);
-    if (process.getuid?.() === 0) await chown(made, uid, gid);
+    // Whatever is there by that name is not followed: the folder is the service's, and this may be root.
+    await rm(made, { force: true });
+    const file = await open(made, "wx", 0o600);
+    try {
+      await file.writeFile(`${now}\n`);
+      const { uid, gid } = await stat(path);
+      if (process.getuid?.() === 0) await file.chown(uid, gid);
+    } finally {
+      await file.close();
+    }
     await rename(made, bell);
   } finally {
     await rm(made, { force: true });
