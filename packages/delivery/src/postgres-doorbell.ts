@@ -29,28 +29,26 @@ const ALIVE = { every: 10_000, within: 5_000 };
 const SETTINGS = "-c synchronous_commit=off";
 
 const numbers = z.array(z.number());
-const Rings: z.ZodType<Ring[]> = z.array(
-  z.discriminatedUnion("type", [
-    z.object({
-      type: z.literal("group"),
-      groupId: bytes,
-      head: z.number(),
-      joined: numbers,
-      left: numbers,
-    }),
-    z.object({ type: z.enum(["inbox", "contacts", "key-packages", "revoked"]), devices: numbers }),
-    z.object({ type: z.literal("reports"), groupId: bytes }),
-    z.object({
-      type: z.literal("signal"),
-      groupId: bytes,
-      from: z.number(),
-      accountId: bytes,
-      body: bytes,
-    }),
-    z.object({ type: z.literal("signed-out"), tokenHash: bytes }),
-    z.object({ type: z.literal("all") }),
-  ]),
-);
+const Heard: z.ZodType<Ring> = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("group"),
+    groupId: bytes,
+    head: z.number(),
+    joined: numbers,
+    left: numbers,
+  }),
+  z.object({ type: z.enum(["inbox", "contacts", "key-packages", "revoked"]), devices: numbers }),
+  z.object({ type: z.literal("reports"), groupId: bytes }),
+  z.object({
+    type: z.literal("signal"),
+    groupId: bytes,
+    from: z.number(),
+    accountId: bytes,
+    body: bytes,
+  }),
+  z.object({ type: z.literal("signed-out"), tokenHash: bytes }),
+  z.object({ type: z.literal("all") }),
+]);
 
 export interface PostgresDoorbell extends Doorbell {
   /** Rings that wait are sent first. */
@@ -115,9 +113,12 @@ export async function openPostgresDoorbell(url: string): Promise<PostgresDoorbel
   }
 
   function hear(payload: string): void {
-    const rings = Rings.safeParse(parse(payload));
-    // Of another version of the service: what it means is in the store.
-    if (rings.success) for (const ring of rings.data) local.ring(ring);
+    const rings = parse(payload);
+    for (const one of Array.isArray(rings) ? rings : []) {
+      const ring = Heard.safeParse(one);
+      // Another version of the service may say more, or less: what it means is in the store.
+      if (ring.success) local.ring(ring.data);
+    }
   }
 
   function connectionLost(): void {

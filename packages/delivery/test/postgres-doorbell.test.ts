@@ -103,6 +103,15 @@ describe("a doorbell over PostgreSQL", () => {
     expect(await passOn([growth(4)])).toMatchObject([{ head: 4 }]);
   });
 
+  it("hears all that it understands of what another version said in one", async () => {
+    const beside = [{ type: "newer" }, { type: "signal", groupId: "AA", from: 1, body: "AA" }];
+    const payload = JSON.stringify([beside[0], { type: "inbox", devices: [77] }, beside[1]]);
+    heardThere.length = 0;
+    await server.query(`SELECT pg_notify('conclave_doorbell', '${payload}')`, url);
+    await eventually(() => heardThere.length > 0);
+    expect(heardThere).toEqual([{ type: "inbox", devices: [77] }]);
+  });
+
   it("connects again, and tells everybody to look at everything, since rings may be lost", async () => {
     heardHere.length = 0;
     heardThere.length = 0;
