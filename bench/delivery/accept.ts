@@ -23,10 +23,17 @@ const PREPARED = 24_000;
 
 type Write = (writer: number) => Promise<unknown>;
 
-/** So many writers, each with its next when the one before was acknowledged; the answer is microseconds for one. */
-async function time(writers: number, write: Write): Promise<number> {
+/** Microseconds for one message: by the clock, and of the processor, of the thread that writes. */
+interface Cost {
+  readonly clock: number;
+  readonly processor: number;
+}
+
+/** So many writers, each with its next when the one before was acknowledged. */
+async function time(writers: number, write: Write): Promise<Cost> {
   // The other connection wrote meanwhile, so that nothing of the file is held in memory any more: that is not what is asked.
   await Promise.all(Array.from({ length: writers }, async (_, writer) => write(writer)));
+  const before = process.threadCpuUsage();
   const begun = performance.now();
   let written = 0;
   const one = async (_: unknown, writer: number): Promise<void> => {
@@ -36,7 +43,9 @@ async function time(writers: number, write: Write): Promise<number> {
     } while (performance.now() - begun < ROUND);
   };
   await Promise.all(Array.from({ length: writers }, one));
-  return ((performance.now() - begun) * 1000) / written;
+  const clock = ((performance.now() - begun) * 1000) / written;
+  const { user, system } = process.threadCpuUsage(before);
+  return { clock, processor: (user + system) / written };
 }
 
 function median(values: readonly number[]): number {
@@ -95,14 +104,18 @@ async function compare(
       if (typeof accepted === "string" || !("seq" in accepted)) throw new Error("refused");
     },
   };
-  const times: Record<string, number[]> = { bare: [], keyed: [], accept: [] };
+  const costs: Record<string, Cost[]> = { bare: [], keyed: [], accept: [] };
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, write] of Object.entries(subjects)) {
       for (const rows of sources.values()) rows.prepare(PREPARED / sources.size);
-      times[name]?.push(await time(writers, write));
+      costs[name]?.push(await time(writers, write));
     }
   }
-  const [bare = 0, keyed = 0, accept = 0] = Object.values(times).map(median);
+  const all = Object.values(costs);
+  const [bare = 0, keyed = 0, accept = 0] = all.map((some) =>
+    median(some.map(({ clock }) => clock)),
+  );
+  const processor = all.map((some) => median(some.map((cost) => cost.processor)));
   const groups = new Set(places.map(({ groupId }) => groupId)).size;
   return {
     writers: String(writers),
@@ -112,6 +125,8 @@ async function compare(
     accept: `${rounded(accept)} µs`,
     "accept / bare": rounded(accept / bare),
     "accept / keyed": rounded(accept / keyed),
+    "of the processor": `${processor.map(rounded).join(", ")} µs`,
+    "accept / bare of it": rounded((processor[2] ?? 0) / (processor[0] ?? 0)),
   };
 }
 

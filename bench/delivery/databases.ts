@@ -42,6 +42,39 @@ export async function openBench(url: string): Promise<Bench> {
 
 const TABLES = `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`;
 
+/** What goes together, and rows in one statement: as where messages are appended. */
+const IN_TRANSACTION = 128;
+const IN_STATEMENT = 16;
+
+/** Rows that come before a transaction begins go together in it. */
+function inTransactions(
+  db: Sqlite,
+  write: (rows: readonly Row[]) => void,
+): (row: Row) => Promise<void> {
+  let waiting: { readonly row: Row; readonly done: PromiseWithResolvers<void> }[] = [];
+  const run = async (): Promise<void> => {
+    const batch = await db.transaction(() => {
+      const some = waiting.slice(0, IN_TRANSACTION);
+      waiting = waiting.slice(IN_TRANSACTION);
+      if (waiting.length > 0) void run();
+      const rows = some.map(({ row }) => row);
+      let at = 0;
+      for (; at + IN_STATEMENT <= rows.length; at += IN_STATEMENT) {
+        write(rows.slice(at, at + IN_STATEMENT));
+      }
+      for (const row of rows.slice(at)) write([row]);
+      return some;
+    });
+    for (const { done } of batch) done.resolve();
+  };
+  return (row) => {
+    const done = Promise.withResolvers<void>();
+    waiting.push({ row, done });
+    if (waiting.length === 1) void run();
+    return done.promise;
+  };
+}
+
 function sqliteBench(path: string): Bench {
   const db = new Sqlite(path);
   db.run("CREATE TABLE bare (id INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT");
@@ -66,10 +99,15 @@ function sqliteBench(path: string): Bench {
   };
   const emptyLog = (): void => void db.all("PRAGMA wal_checkpoint(TRUNCATE)");
   return {
-    insert: ({ message }) =>
-      db.transaction(() => db.run("INSERT INTO bare (message) VALUES (?)", message)),
-    insertKeyed: ({ groupId, message }) =>
-      db.transaction(() => db.run("INSERT INTO keyed VALUES (?, ?, ?)", groupId, ++seq, message)),
+    insert: inTransactions(db, (rows) => {
+      const places = rows.map(() => "(?)").join(", ");
+      db.run(`INSERT INTO bare (message) VALUES ${places}`, ...rows.map(({ message }) => message));
+    }),
+    insertKeyed: inTransactions(db, (rows) => {
+      const places = rows.map(() => "(?, ?, ?)").join(", ");
+      const values = rows.flatMap(({ groupId, message }) => [groupId, ++seq, message]);
+      db.run(`INSERT INTO keyed VALUES ${places}`, ...values);
+    }),
     async written(work) {
       emptyLog();
       await work();
