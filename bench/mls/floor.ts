@@ -2,9 +2,9 @@
  * The floor: of each step, the whole cryptographic operations that the protocol demands, and the hashing and copying of the bytes
  * that it can't do without, on node:crypto directly, in the fastest way that was found; no primitive is put together from others. It
  * decodes nothing, and checks nothing but that no key is in use twice (§7.3, §12.4.2), which takes a look-up for each. What is hashed is
- * joined from its parts, as it stands nowhere in one piece; secrets are overwritten once they are used (§9.2); and what has to be stored
- * before a step may be taken to have happened is put down in bytes, not stored. No implementation on this backend can be faster, one that does
- * all of the rest must be slower.
+ * joined from its parts, as it stands nowhere in one piece, and so is what an HMAC is over, but for labels alone: `Hmac.update` for each
+ * part would cost more. Secrets are overwritten once they are used (§9.2); and what has to be stored before a step may be taken to have
+ * happened is put down in bytes, not stored. No implementation on this backend can be faster, one that does all of the rest must be slower.
  *
  * What takes an operation for each member (verifying leaves, sealing to each) runs on all cores, as this package runs it.
  * What depends on what came before it runs in sequence.
@@ -70,12 +70,37 @@ function using<T>(secret: Buffer, use: (secret: Buffer) => T): T {
   return made;
 }
 
-/** HPKE's key schedule over a KEM's secret: what depends on the context alone is computed once. */
-function hpkeKey(shared: Raw): { readonly key: Buffer; readonly nonce: Buffer } {
+/** Before what a derivation is over, and behind it: lengths and a label; the number of the block (RFC 5869 §2.3, RFC 9180 §4, §8). */
+const HEAD = randomBytes(20);
+const FIRST = Buffer.alloc(1, 1);
+
+/** The same over a context, which is not the same each time. */
+function expandOver(secret: Raw, context: Raw): Buffer {
+  return expand(secret, Buffer.concat([HEAD, context, FIRST]));
+}
+
+/** HPKE's extraction from a secret (RFC 9180 §4), which must not stay where it was joined. */
+function extractFrom(secret: Raw): Buffer {
+  return using(Buffer.concat([HEAD, secret]), (ikm) => expand(INFO, ikm));
+}
+
+/** Two hashes as HPKE's context has them, or two keys as its KEM's. */
+const TWO_HASHES = randomBytes(2 * NH);
+
+/** HPKE's key schedule over a KEM's secret. Where the context is the same for many, it is joined once, so `derive` is `expand`. */
+function hpkeKey(
+  shared: Raw,
+  derive: typeof expand,
+): { readonly key: Buffer; readonly nonce: Buffer } {
   return using(expand(shared, INFO), (secret) => ({
-    key: expand(secret, INFO).subarray(0, 16),
-    nonce: expand(secret, INFO).subarray(0, 12),
+    key: derive(secret, TWO_HASHES).subarray(0, 16),
+    nonce: derive(secret, TWO_HASHES).subarray(0, 12),
   }));
+}
+
+/** What a KEM makes of a Diffie-Hellman secret: that, and then both public keys (RFC 9180 §4.1). */
+function kemSecret(secret: Raw): Buffer {
+  return using(extractFrom(secret), (extracted) => expandOver(extracted, TWO_HASHES));
 }
 
 function aeadSeal(key: Raw, nonce: Raw, plaintext: Raw, aad?: Raw): Raw {
@@ -106,7 +131,7 @@ function publicKey(raw: Raw): KeyObject {
 }
 
 function sealed(secret: Raw, ephemeral: KeyObject, plaintext: Raw): Buffer {
-  const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
+  const { key, nonce } = hpkeKey(kemSecret(secret), expand);
   const enc = ephemeral.export({ format: "raw-public" });
   return Buffer.concat([enc, aeadSeal(key, nonce, plaintext)]);
 }
@@ -149,8 +174,8 @@ function hpkeOpen(privateKey: Raw, kemOutput: Raw, ciphertext: Raw): Buffer {
     publicKey: publicKey(kemOutput),
   });
   // The hash of what it is encrypted under (RFC 9180 §5.1).
-  expand(INFO, INFO);
-  const { key, nonce } = hpkeKey(expand(expand(secret, INFO), INFO));
+  expandOver(INFO, CONTEXT);
+  const { key, nonce } = hpkeKey(kemSecret(secret), expandOver);
   return aeadOpen(key, nonce, ciphertext);
 }
 
@@ -230,7 +255,7 @@ async function verifyAll(signed: readonly Signed[]): Promise<void> {
 /** A derived key pair of a node (§7.4): `node` and `path` secrets, the two HMACs of DeriveKeyPair, a base point multiplication. */
 function derivePathStep(secret: Raw): Buffer {
   using(expand(secret, INFO), (nodeSecret) =>
-    using(expand(nodeSecret, INFO), (prk) => expand(prk, INFO).fill(0)),
+    using(extractFrom(nodeSecret), (prk) => expand(prk, INFO).fill(0)),
   );
   // Making a key pair costs what the public key of a given private key costs, without reading that in.
   // Its public half goes out, or is compared with what came (§7.5).
@@ -241,7 +266,11 @@ function derivePathStep(secret: Raw): Buffer {
 /** The key schedule of an epoch (§8): joiner, member, welcome or epoch secret, nine secrets below, confirmation tag. */
 function keySchedule(): Raw[] {
   let secret: Buffer = Buffer.from(INFO);
-  for (let i = 0; i < 4; i++) secret = using(secret, (before) => expand(before, INFO));
+  // Two extracted, and two expanded over the GroupContext.
+  for (let i = 0; i < 2; i++) {
+    secret = using(secret, (before) => expand(before, INFO));
+    secret = using(secret, (before) => expandOver(before, CONTEXT));
+  }
   const secrets = Array.from({ length: 9 }, () => expand(secret, INFO));
   using(secret, (confirmation) => expand(confirmation, INFO));
   return secrets;
@@ -348,7 +377,7 @@ export function subject(): Subject {
   const ownRaw = own.publicKey.export({ format: "raw-public" });
   const ephemeral = generateKeyPairSync("x25519");
   const shared = diffieHellman({ privateKey: hpke.privateKey, publicKey: ephemeral.publicKey });
-  const hpkeKeys = hpkeKey(expand(expand(shared, INFO), INFO));
+  const hpkeKeys = hpkeKey(kemSecret(shared), expandOver);
   const opening = aeadSeal(hpkeKeys.key, hpkeKeys.nonce, DATA.subarray(0, NH));
   const kemOutput = ephemeral.publicKey.export({ format: "raw-public" });
   const signed = (message: Raw, behind: Raw): Signed => ({
@@ -518,12 +547,19 @@ export function subject(): Subject {
   };
 }
 
+/** What the keys of a message are derived over (§9), and those of its sender data: the beginning of the ciphertext (§6.3.2). */
+const GENERATION = Buffer.alloc(4, 1);
+const SAMPLE = randomBytes(NH);
+
 /**
  * Of one message: key, nonce and the ratchet's next secret (§9.1), which is stored; key and nonce of the sender data (§6.3.2).
  */
 function messageKeys(): Map<string, Raw> {
-  for (let i = 0; i < 4; i++) expand(INFO.subarray(0, NH), INFO).fill(0);
-  const next = expand(INFO.subarray(0, NH), INFO);
+  for (let i = 0; i < 2; i++) {
+    expandOver(INFO.subarray(0, NH), GENERATION).fill(0);
+    expandOver(INFO.subarray(0, NH), SAMPLE).fill(0);
+  }
+  const next = expandOver(INFO.subarray(0, NH), GENERATION);
   return using(next, () => new Map([["ratchet", Buffer.concat([BEFORE, next])]]));
 }
 
