@@ -2,8 +2,8 @@
  * The floor: of each step, the whole cryptographic operations that the protocol demands, and the hashing and copying of the bytes
  * that it can't do without, on node:crypto directly, in the fastest way that was found; no primitive is put together from others. It
  * decodes nothing, and checks nothing but that no key is in use twice (§7.3, §12.4.2), which takes a look-up for each. What is hashed is
- * joined from its parts, as it stands nowhere in one piece, and so is what an HMAC is over, but for labels alone: `Hmac.update` for each
- * part would cost more. Secrets are overwritten once they are used (§9.2); and what has to be stored before a step may be taken to have
+ * joined from its parts, as it stands nowhere in one piece, and so is what an HMAC is over, but for labels alone: to give it in parts
+ * costs as much. Secrets are overwritten once they are used (§9.2); and what has to be stored before a step may be taken to have
  * happened is put down in bytes, not stored. No implementation on this backend can be faster, one that does all of the rest must be slower.
  *
  * What takes an operation for each member (verifying leaves, sealing to each) runs on all cores, as this package runs it.
