@@ -32,7 +32,8 @@ export const copy: Command = {
 
 Takes everything from the database at URL into the one of the configuration, which has to be empty and of the other kind:
 from SQLite to PostgreSQL, or back. No service may run on either. It is done in one transaction, which ends when both sides were
-read again and every value is the same: whatever fails, nothing was copied. What is copied stays as it is.
+read again and every value is the same: whatever fails, nothing was copied. What is copied stays as it is,
+but that both are brought up to date first, as by \`migrate\`: an older version of the service can't go back to it.
 Devices go on as if nothing had been; attachments are in files, or in S3, and stay there.
 
   --from URL     sqlite:PATH, or postgres://USER@HOST/NAME (the password in PGPASSWORD, so that no list of processes shows it)
@@ -71,21 +72,27 @@ async function copyAll(
     throw new OperatorError(`there is no database at ${withoutSecrets(from)}`);
   }
   let compared = false;
+  const kept: Readonly<Record<string, number>>[] = [];
   try {
-    return await within(from, (source) =>
-      within(to, async (target) => {
+    return await within(from, async (source) => {
+      const counts = await within(to, async (target) => {
         const taken = await firstTaken(target);
         if (taken !== undefined) {
           throw new OperatorError(
             `${withoutSecrets(to)} is not empty (it has ${taken}): a copy needs a database of its own`,
           );
         }
-        const counts = await copyContents(source, target, follow(world));
+        const copied = await copyContents(source, target, follow(world));
         compared = true;
-        return counts;
-      }),
-    );
+        return copied;
+      });
+      kept.push(counts);
+      return counts;
+    });
   } catch (error) {
+    // The copy is there for good; what was copied was only read, however that ended.
+    const [counts] = kept;
+    if (counts !== undefined) return counts;
     // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
     const unsure = compared && sqlitePath(to) === undefined;
     world.complain(

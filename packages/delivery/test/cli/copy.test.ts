@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
+import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPostgresStore, openSqliteStore } from "@conclave/delivery";
@@ -236,6 +238,38 @@ describe("conclave-delivery copy", () => {
     expect(stderr).toContain(file);
     // It may be tried again.
     expect(await runCommand(args, configured(`sqlite:${file}`))).toMatchObject({ code: 0 });
+  });
+
+  it("is done once the copy is kept, even where what was copied is lost then", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    const store = await openPostgresStore(url);
+    await store.addInvites([{ hash: new Uint8Array(32), madeAt: 1, expiresAt: 2 }]);
+    await store.close();
+    // Between the two: hangs up where the transaction that read everything is to end.
+    let cut = 0;
+    const wire = createServer((from) => {
+      const to = createConnection(join(postgres.folder, ".s.PGSQL.5432"));
+      let reads = false;
+      from.on("data", (data: Buffer) => {
+        reads ||= data.includes("LOCK TABLE");
+        if (!reads || !data.includes("COMMIT")) return to.write(data);
+        cut++;
+        return from.destroy();
+      });
+      to.on("data", (data) => from.write(data));
+      from.on("close", () => to.destroy());
+      from.on("error", () => to.destroy());
+      to.on("error", () => from.destroy());
+      to.on("close", () => from.destroy());
+    });
+    const between = await mkdtemp(join(folder, "wire-"));
+    await once(wire.listen(join(between, ".s.PGSQL.5432")), "listening");
+    const through = url.replace(encodeURIComponent(postgres.folder), encodeURIComponent(between));
+    const copied = await runCommand(["copy", "--from", through], configured(`sqlite:${file}`));
+    wire.close();
+    expect(cut).toBe(1);
+    expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/^invites +1$/m) });
+    expect(copied.stderr).toBe("");
   });
 
   it("copies nothing while a service runs on either", async () => {
