@@ -84,8 +84,7 @@ export async function openPostgresDoorbell(url: string): Promise<PostgresDoorbel
 
   async function connectTo(host: string): Promise<pg.Client> {
     const client = new pg.Client({
-      connectionString: withSettings(host, SETTINGS),
-      application_name: "conclave-doorbell",
+      connectionString: named(withSettings(host, SETTINGS)),
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
       query_timeout: ALIVE.within,
@@ -219,6 +218,13 @@ export async function openPostgresDoorbell(url: string): Promise<PostgresDoorbel
       await client?.end();
     },
   };
+}
+
+/** By this name a copy of the database knows that a service runs: it wins over one that the URL has. */
+function named(url: string): string {
+  const parsed = new URL(url);
+  parsed.searchParams.set("application_name", "conclave-doorbell");
+  return parsed.toString();
 }
 
 /** An entry is too large to go along, and to wait: whoever hears of it reads it. */

@@ -112,6 +112,17 @@ describe("a doorbell over PostgreSQL", () => {
     expect(heardThere).toEqual([{ type: "inbox", devices: [77] }]);
   });
 
+  it("is known as one, whatever name the URL has", async () => {
+    const own = await openPostgresDoorbell(`${url}&application_name=mine`);
+    const names = await server.query(
+      "SELECT application_name AS name FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+      url,
+    );
+    await own.close();
+    expect(names.length).toBeGreaterThan(0);
+    expect(new Set(names.map(({ name }) => name))).toEqual(new Set(["conclave-doorbell"]));
+  });
+
   it("connects again, and tells everybody to look at everything, since rings may be lost", async () => {
     heardHere.length = 0;
     heardThere.length = 0;
