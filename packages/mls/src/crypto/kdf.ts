@@ -71,9 +71,16 @@ export function extract(suite: Suite, salt: Bytes, ikm: Bytes): Bytes {
   return hkdfExtract(suite.provider, suite.hash, salt, ikm);
 }
 
-/** `KDFLabel` (§8) up to its context, by label and length: there are few, and each is wanted for every message. */
-const KDF_LABELS = new Map<string, Map<number, Bytes>>();
+/** `KDFLabel` (§8) by label and length: there are few, and each is wanted for every message. */
+const KDF_LABELS = new Map<string, Map<number, KdfLabel>>();
 const MAX_KDF_LABELS = 256;
+
+interface KdfLabel {
+  /** Up to the context. */
+  readonly head: Bytes;
+  /** All that HKDF's first block is over (RFC 5869 §2.3) where the context is empty. */
+  readonly alone: Bytes;
+}
 
 interface KDFLabelHead {
   readonly length: number;
@@ -81,16 +88,27 @@ interface KDFLabelHead {
 }
 const KDFLabelHead = struct<KDFLabelHead>({ length: uint16, label: opaque });
 
-function kdfLabelHead(label: string, length: number): Bytes {
+function kdfLabel(label: string, length: number): KdfLabel {
   const known = KDF_LABELS.get(label)?.get(length);
   if (known) return known;
   const head = encode(KDFLabelHead, { length, label: utf8Bytes(`MLS 1.0 ${label}`) });
+  const made = { head, alone: firstBlock(head, EMPTY) };
   // An exporter's labels are the application's: they could be without number, and so could the lengths.
   if (length <= MAX_KDF_LABELS && KDF_LABELS.size < MAX_KDF_LABELS) {
-    const byLength = KDF_LABELS.get(label) ?? new Map<number, Bytes>();
-    KDF_LABELS.set(label, byLength.set(length, head));
+    const byLength = KDF_LABELS.get(label) ?? new Map<number, KdfLabel>();
+    KDF_LABELS.set(label, byLength.set(length, made));
   }
-  return head;
+  return made;
+}
+
+/** What HKDF's first block is over (RFC 5869 §2.3), for a context whose length takes a byte. */
+function firstBlock(head: Bytes, context: Bytes): Bytes {
+  const input = new Uint8Array(head.length + context.length + 2);
+  input.set(head);
+  input[head.length] = context.length;
+  input.set(context, head.length + 1);
+  input[input.length - 1] = 1;
+  return input;
 }
 
 /** `ExpandWithLabel` (§8), `length` bytes. */
@@ -101,17 +119,13 @@ export function expandWithLabel(
   context: Bytes,
   length: number,
 ): Bytes {
-  const head = kdfLabelHead(label, length);
+  const { head, alone } = kdfLabel(label, length);
   if (context.length >= 2 ** 6 || length > suite.nh) {
     const info = encode(opaque, context);
     return hkdfExpand(suite.provider, suite.hash, secret, length, head, info);
   }
-  // As most are: a context whose length takes a byte, and one block, whose number is 1 (RFC 5869 §2.3).
-  const input = new Uint8Array(head.length + context.length + 2);
-  input.set(head);
-  input[head.length] = context.length;
-  input.set(context, head.length + 1);
-  input[input.length - 1] = 1;
+  // As most are: one block, and for many of them over what is always the same.
+  const input = context.length === 0 ? alone : firstBlock(head, context);
   return begin(suite.provider.hmac(suite.hash, secret, input), length);
 }
 

@@ -68,7 +68,7 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
   await group.change(batches, () => options.and?.(composed.bundle), taken);
   if (options.leaf?.signer) group.know(options.leaf.signer);
   group.pending = { composed };
-  group.events.emit({ type: "commit-composed", epoch: composed.summary.epoch });
+  group.events.emit(() => [{ type: "commit-composed", epoch: composed.summary.epoch }]);
   return composed.bundle;
 }
 
@@ -129,7 +129,7 @@ export async function discardPending(
   await group.change([{ put: mark, delete: [group.keys.pending] }], () => and?.(undefined));
   group.discarded = true;
   group.wipePending();
-  group.events.emit({ type: "commit-discarded", epoch });
+  group.events.emit(() => [{ type: "commit-discarded", epoch }]);
 }
 
 /** The commit that we join by was accepted. */
@@ -140,7 +140,7 @@ export async function mergeJoining(
   const before = group.status;
   const received = ownCommit(joiningSummary(group), group.live.state.groupContext.epoch);
   await group.confirm(() => and?.(received));
-  group.events.emit(...commitEvents(received, { before, after: group.status }));
+  group.events.emit(() => commitEvents(received, { before, after: group.status }));
   return received;
 }
 
@@ -153,7 +153,7 @@ export async function mergeOwn(
   const before = group.status;
   const received = ownCommit(summary, next.state.groupContext.epoch);
   await group.enter(next, () => and?.(received), { own: true });
-  group.events.emit(...commitEvents(received, { before, after: group.status }));
+  group.events.emit(() => commitEvents(received, { before, after: group.status }));
   return received;
 }
 

@@ -86,9 +86,12 @@ export class GroupEvents {
     );
   }
 
-  emit(...events: readonly GroupEvent[]): void {
+  /** `events` are made where somebody reads them. */
+  emit(events: () => readonly GroupEvent[]): void {
+    if (this.#readers.size === 0) return;
+    const made = events();
     for (const reader of this.#readers) {
-      for (const event of events) {
+      for (const event of made) {
         // What was missed is told before what comes after it.
         const isFull = (reader.controller.desiredSize ?? 0) <= 0;
         if (isFull || reader.missed > 0) reader.missed++;

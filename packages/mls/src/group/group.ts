@@ -218,7 +218,7 @@ export class Group {
     return this.#group.inTurn(async () => {
       if (this.#group.status !== "joining") return;
       await this.#group.confirm(() => options.and?.(undefined));
-      this.#group.events.emit({ type: "status", status: "active" });
+      this.#group.events.emit(() => [{ type: "status", status: "active" }]);
     });
   }
 

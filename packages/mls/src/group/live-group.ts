@@ -285,7 +285,7 @@ export class LiveGroup {
     await this.store({ delete: keys }, and);
     this.#wipeAll();
     this.status = "removed";
-    this.events.emit({ type: "status", status: "removed" });
+    this.events.emit(() => [{ type: "status", status: "removed" }]);
     this.events.close();
   }
 

@@ -238,7 +238,9 @@ async function handleApplication(
     generation,
   };
   await group.store(taken.batch, () => and?.(received), taken);
-  group.events.emit({ type: "message-received", epoch, generation, sender: sender.leafIndex });
+  group.events.emit(() => [
+    { type: "message-received", epoch, generation, sender: sender.leafIndex },
+  ]);
   return received;
 }
 
@@ -267,7 +269,7 @@ async function handleProposal(
     const { epoch } = state.groupContext;
     const { ref } = pending;
     const { proposalType } = proposal;
-    group.events.emit({ type: "proposal", own, epoch, ref, proposalType, sender });
+    group.events.emit(() => [{ type: "proposal", own, epoch, ref, proposalType, sender }]);
   }
   return received;
 }
@@ -305,7 +307,7 @@ async function handleCommit(
     });
     await group.enter(next, () => and?.(received), { taken });
   }
-  group.events.emit(...commitEvents(received, { before, after: group.status }));
+  group.events.emit(() => commitEvents(received, { before, after: group.status }));
   if (removed) group.events.close();
   return received;
 }

@@ -91,7 +91,7 @@ export async function send(
   );
   const { bytes, taken } = await protect(group, signed, context);
   await group.store(taken?.batch ?? {}, () => options.and?.(bytes), taken);
-  group.events.emit({ type: "message-sent", epoch, generation: taken?.generation ?? 0 });
+  group.events.emit(() => [{ type: "message-sent", epoch, generation: taken?.generation ?? 0 }]);
   return bytes;
 }
 
@@ -131,7 +131,7 @@ export async function propose(
   group.live = { ...group.live, state: withProposal(state, pending) };
   const { ref } = pending;
   const { proposalType } = proposal;
-  group.events.emit({ type: "proposal", own: true, epoch, ref, proposalType, sender });
+  group.events.emit(() => [{ type: "proposal", own: true, epoch, ref, proposalType, sender }]);
   return bytes;
 }
 
