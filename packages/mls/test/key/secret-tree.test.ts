@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Suite, suiteOf } from "../../src/crypto/suite.ts";
 import { SecretTree, type TakenKey } from "../../src/key/secret-tree.ts";
+import { ledgerOf } from "../ledger.ts";
 import { hex } from "../people.ts";
 
 const ROOT = new Uint8Array(32).fill(9);
@@ -92,6 +93,15 @@ describe("§9.1 a ratchet", () => {
       expect(count() - before).toBe(0);
     }
     shared.at(0, "application", 1025).settle();
+  });
+
+  it("leaves nothing in memory of what it opened for a generation that it refuses", () => {
+    const ledger = ledgerOf(nodeCrypto);
+    const shared = tree(4, suiteOf(ledger.crypto, 3));
+    expect(() => shared.at(0, "application", 5000)).toThrow(
+      expect.objectContaining({ code: "generation-too-far" }),
+    );
+    expect(ledger.left(shared.records().put?.values() ?? [])).toEqual([]);
   });
 
   it("keeps a bounded number of keys that were passed over, and drops the oldest", () => {
