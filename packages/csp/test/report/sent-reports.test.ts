@@ -489,7 +489,7 @@ interface Place {
   readonly columnNumber: number;
 }
 
-/** The page's text, and where in it something may happen; `null` for nowhere. */
+/** The page's text, and where in it something may happen; `null` where no place is named. */
 function documentOf({ html, before, behind }: Case): {
   readonly body: string;
   readonly places: readonly (Place | null)[];
