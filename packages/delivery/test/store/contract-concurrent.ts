@@ -3,11 +3,11 @@
  * @module
  */
 
-import { type AppendCommit, type AppendMessage, PAST_EPOCHS, type Store } from "@conclave/delivery";
+import { type AppendMessage, PAST_EPOCHS, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import { aCommit, aGroup as aGroupOf, NOW } from "./fixtures.ts";
 
-const NOW = 1_700_000_000_000;
 const SECONDS = BigInt(NOW / 1000);
 const PAGE = { after: 0, limit: 500, bytes: 10_000_000 };
 
@@ -59,44 +59,9 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
 
   async function aGroup(): Promise<{ readonly groupId: Bytes; readonly device: number }> {
     const { device } = await aDevice();
-    const groupId = random(16);
-    await stores[0].createGroup({
-      version: 0,
-      groupLimit: 99,
-      groupId,
-      device,
-      leafIndex: 0,
-      state: random(9),
-      groupInfo: random(9),
-      nodes: [[0, random(9)]],
-      now: NOW,
-    });
+    const groupId = await aGroupOf(stores[0], device);
     return { groupId, device };
   }
-
-  const aCommit = (
-    groupId: Bytes,
-    epoch: number | bigint,
-    change: Partial<AppendCommit> = {},
-  ): AppendCommit => ({
-    groupId,
-    version: Number(epoch),
-    nextVersion: (change.version ?? Number(epoch)) + 1,
-    groupLimit: 99,
-    epoch: BigInt(epoch),
-    hash: random(32),
-    message: random(40),
-    acceptedAt: NOW,
-    state: random(9),
-    groupInfo: random(9),
-    nodes: [],
-    removed: [],
-    added: [],
-    welcome: undefined,
-    links: [],
-    linkUsed: undefined,
-    ...change,
-  });
 
   const aMessage = (groupId: Bytes, device: number, epoch = 0n): AppendMessage => ({
     groupId,

@@ -7,9 +7,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { type Bytes, random } from "../world.ts";
-
-const NOW = 1_700_000_000_000;
-const BOUNDS = { version: 0, groupLimit: 10 };
+import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -27,36 +25,9 @@ let second: number;
 let stranger: number;
 let groups: readonly [Bytes, Bytes];
 
-async function aDevice(name: string): Promise<number> {
-  const accountId = random(32);
-  await store.register({
-    accountId,
-    name,
-    deviceList: random(9),
-    version: 1n,
-    hash: random(32),
-    expiresAt: 2_000_000_000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-  });
-  return (await store.devicesOf(accountId))[0]?.device ?? -1;
-}
-
 /** In epoch 1, of two. */
-async function aGroup(): Promise<Bytes> {
-  const groupId = random(16);
-  const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
-  await store.createGroup({
-    groupId,
-    device: member,
-    leafIndex: 0,
-    ...parts,
-    ...BOUNDS,
-    now: NOW,
-  });
+async function aPair(): Promise<Bytes> {
+  const groupId = await aGroup(store, member);
   await commit(store, groupId, 0, { added: [{ leafIndex: 1, device: second }] });
   return groupId;
 }
@@ -67,25 +38,7 @@ async function commit(
   epoch: number,
   change: Partial<AppendCommit> = {},
 ): Promise<void> {
-  const taken = await by.appendCommit({
-    groupId,
-    ...BOUNDS,
-    version: epoch,
-    nextVersion: epoch + 1,
-    epoch: BigInt(epoch),
-    hash: random(32),
-    message: random(9),
-    acceptedAt: NOW,
-    state: random(9),
-    groupInfo: random(9),
-    nodes: [],
-    removed: [],
-    added: [],
-    welcome: undefined,
-    links: [],
-    linkUsed: undefined,
-    ...change,
-  });
+  const taken = await by.appendCommit(aCommit(groupId, epoch, change));
   expect(taken).toMatchObject({ seq: expect.any(Number) });
 }
 
@@ -93,8 +46,10 @@ beforeEach(async () => {
   const url = await server.database();
   store = await openPostgresStore(url);
   other = await openPostgresStore(url);
-  [member, second, stranger] = [await aDevice("Ada"), await aDevice("Bo"), await aDevice("Cy")];
-  groups = [await aGroup(), await aGroup()];
+  member = await aDevice(store, "Ada");
+  second = await aDevice(store, "Bo");
+  stranger = await aDevice(store, "Cy");
+  groups = [await aPair(), await aPair()];
 });
 afterEach(async () => {
   await store.close();

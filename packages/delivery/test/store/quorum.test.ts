@@ -2,8 +2,7 @@ import { type AppendMessage, openPostgresStore, type Store } from "@conclave/del
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { type Bytes, eventually, random } from "../world.ts";
-
-const NOW = 1_700_000_000_000;
+import { aCommit, aGroup, NOW } from "./fixtures.ts";
 
 let server: PostgresServer;
 let url: string;
@@ -67,18 +66,7 @@ beforeEach(async () => {
   };
   await store.register(account);
   device = (await store.devicesOf(account.accountId))[0]?.device ?? -1;
-  groupId = random(16);
-  await store.createGroup({
-    version: 0,
-    groupLimit: 99,
-    groupId,
-    device,
-    leafIndex: 0,
-    state: random(9),
-    groupInfo: random(9),
-    nodes: [],
-    now: NOW,
-  });
+  groupId = await aGroup(store, device);
 });
 
 const aMessage = (): AppendMessage => ({
@@ -88,25 +76,6 @@ const aMessage = (): AppendMessage => ({
   hash: random(32),
   message: random(9),
   now: NOW,
-});
-
-const aCommit = (): Parameters<Store["appendCommit"]>[0] => ({
-  groupId,
-  version: 0,
-  nextVersion: 1,
-  groupLimit: 9,
-  epoch: 0n,
-  hash: random(32),
-  message: random(40),
-  acceptedAt: NOW,
-  state: random(9),
-  groupInfo: random(9),
-  nodes: [],
-  removed: [],
-  added: [],
-  welcome: undefined,
-  links: [],
-  linkUsed: undefined,
 });
 
 const unavailable = { name: "StoreUnavailable" };
@@ -140,7 +109,7 @@ describe("with a quorum that is not there", () => {
     const other = await openPostgresStore(url);
     // It has seen that all was well.
     await other.settle();
-    const [message, commit] = [aMessage(), aCommit()];
+    const [message, commit] = [aMessage(), aCommit(groupId, 0)];
     await waitFor("nobody");
     await cutShort(store.appendApplication(message));
     await cutShort(store.appendCommit(commit));

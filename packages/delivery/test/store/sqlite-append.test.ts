@@ -5,9 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { type AppendMessage, openSqliteStore, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Bytes, random } from "../world.ts";
-
-const NOW = 1_700_000_000_000;
-const bounds = { version: 0, groupLimit: 10 };
+import { aDevice, aGroup, NOW } from "./fixtures.ts";
 
 let folder: string;
 let store: Store;
@@ -17,33 +15,8 @@ let groups: readonly Bytes[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "append-"));
   store = openSqliteStore(join(folder, "store.sqlite"));
-  const accountId = random(32);
-  await store.register({
-    accountId,
-    name: "Ada",
-    deviceList: random(9),
-    version: 1n,
-    hash: random(32),
-    expiresAt: 2_000_000_000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-  });
-  member = (await store.devicesOf(accountId))[0]?.device ?? -1;
-  groups = [random(16), random(16), random(16)];
-  for (const groupId of groups) {
-    const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
-    await store.createGroup({
-      groupId,
-      device: member,
-      leafIndex: 0,
-      ...parts,
-      ...bounds,
-      now: NOW,
-    });
-  }
+  member = await aDevice(store, "Ada");
+  groups = [await aGroup(store, member), await aGroup(store, member), await aGroup(store, member)];
 });
 afterEach(async () => {
   await store.close();

@@ -6,10 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
 import { insertEntries } from "../../src/store/sqlite-log.ts";
 import { type Bytes, random } from "../world.ts";
+import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
-const NOW = 1_700_000_000_000;
 const STRETCH = 4096;
-const BOUNDS = { version: 0, groupLimit: 10 };
 
 let folder: string;
 let path: string;
@@ -22,34 +21,13 @@ beforeEach(async () => {
   path = join(folder, "store.sqlite");
   store = openSqliteStore(path);
   db = new Database(path);
-  const accountId = random(32);
-  await store.register({
-    accountId,
-    name: "Ada",
-    deviceList: random(9),
-    version: 1n,
-    hash: random(32),
-    expiresAt: 2_000_000_000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-  });
-  device = (await store.devicesOf(accountId))[0]?.device ?? -1;
+  device = await aDevice(store, "Ada");
 });
 afterEach(async () => {
   db.close();
   await store.close();
   await rm(folder, { recursive: true });
 });
-
-async function aGroup(): Promise<Bytes> {
-  const groupId = random(16);
-  const parts = { state: random(9), groupInfo: random(9), nodes: [[0, random(9)] as const] };
-  await store.createGroup({ groupId, device, leafIndex: 0, ...parts, ...BOUNDS, now: NOW });
-  return groupId;
-}
 
 async function write(groupId: Bytes, count: number, epoch = 0n): Promise<void> {
   const entries = Array.from({ length: count }, () => ({
@@ -83,7 +61,7 @@ describe("a log over several stretches", () => {
   let groupId: Bytes;
   let other: Bytes;
   beforeEach(async () => {
-    [groupId, other] = [await aGroup(), await aGroup()];
+    [groupId, other] = [await aGroup(store, device), await aGroup(store, device)];
     await write(groupId, 3);
     await write(other, 2);
     skipTo(2 * STRETCH - 2);
@@ -120,24 +98,7 @@ describe("a log over several stretches", () => {
     const again = openSqliteStore(path);
     expect(await again.appendApplication(first)).toEqual(place);
     const held = await again.group(groupId);
-    await again.appendCommit({
-      ...BOUNDS,
-      groupId,
-      version: held?.version ?? 0,
-      nextVersion: 1,
-      epoch: 0n,
-      hash: random(32),
-      message: random(9),
-      acceptedAt: NOW,
-      state: random(9),
-      groupInfo: random(9),
-      nodes: [],
-      removed: [],
-      added: [],
-      welcome: undefined,
-      links: [],
-      linkUsed: undefined,
-    });
+    await again.appendCommit(aCommit(groupId, 0, { version: held?.version ?? 0 }));
     await write(groupId, 1, 1n);
     expect(await again.appendApplication(first)).toEqual(place);
     await again.close();
