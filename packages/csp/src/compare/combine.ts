@@ -14,7 +14,8 @@ import { shorten } from "./shorten.ts";
 import { questions } from "./witnesses.ts";
 
 /**
- * What both allow: the policies of both, each shortened, without those that forbid nothing that the others don't. Policies that only
+ * What both allow, in force together: the policies of both, each shortened, without those that forbid nothing that the others don't. They
+ * are judged together, as a browser does: `'trusted-types-eval'` of one side counts where the other requires the types. Policies that only
  * report and those that name where to report to stay.
  */
 export function intersection(a: Policies, b: Policies, options: CompareOptions = {}): Policy[] {

@@ -7,22 +7,37 @@ import { policies, policy, question } from "./arbitraries.ts";
 
 const setting = { selfOrigin: "https://self.invalid" };
 
-test("an intersection allows what both allow", () => {
+test("an intersection allows what both do in force together: what both allow", () => {
   fc.assert(
     fc.property(policies, policies, fc.array(question, { minLength: 30 }), (a, b, probes) => {
       const both = intersection(a, b);
-      const isAllowed = (by: typeof a) => (probe: (typeof probes)[number]) =>
+      const together = [...a, ...b];
+      const isAllowed = (probe: Question, by: readonly Policy[]) =>
         ask(probe, by, setting).result === "Allowed";
       return (
+        probes.every((probe) => isAllowed(probe, both) === isAllowed(probe, together)) &&
         probes.every(
-          (probe) => isAllowed(both)(probe) === (isAllowed(a)(probe) && isAllowed(b)(probe)),
+          (probe) =>
+            probe.kind === "eval" ||
+            isAllowed(probe, both) === (isAllowed(probe, a) && isAllowed(probe, b)),
         ) &&
-        findAllowedBy(both, [...a, ...b], setting) === null &&
-        findAllowedBy([...a, ...b], both, setting) === null
+        findAllowedBy(both, together, setting) === null &&
+        findAllowedBy(together, both, setting) === null
       );
     }),
     { numRuns: 15 },
   );
+});
+
+test("in an intersection 'trusted-types-eval' of one side counts where the other requires the types", () => {
+  const requiring = parsePolicy("require-trusted-types-for 'script'");
+  const compiling = parsePolicy("script-src 'trusted-types-eval'");
+  const compilation = { compilationType: "DIRECT-EVAL", codeString: "1", isTrusted: true } as const;
+  const probe: Question = { kind: "eval", compilation };
+  const both = intersection(requiring, compiling);
+  expect(ask(probe, [compiling], setting).result).toBe("Blocked");
+  expect(ask(probe, [requiring, compiling], setting).result).toBe("Allowed");
+  expect(ask(probe, both, setting).result).toBe("Allowed");
 });
 
 test("a union allows what either allows, and shows what it allows beyond", () => {
