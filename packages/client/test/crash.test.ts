@@ -12,7 +12,7 @@ import {
   type World,
 } from "./world.ts";
 
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 let world: World;
 let ada: Client;

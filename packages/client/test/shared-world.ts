@@ -2,12 +2,11 @@
  * One world for all tests of a file.
  */
 
-import { afterAll, beforeAll, vi } from "vitest";
+import { afterAll, beforeAll } from "vitest";
 import { createWorld, type World } from "./world.ts";
 
-/** It is there from before the first test to behind the last. What happens in it takes its time on a busy machine. */
+/** It is there from before the first test to behind the last. */
 export function sharedWorld(options?: Parameters<typeof createWorld>[0]): World {
-  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   let made: World | undefined;
   beforeAll(async () => {
     made = await createWorld(options);

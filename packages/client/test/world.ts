@@ -178,7 +178,7 @@ export async function until<T>(
   client: Client,
   condition: () => Promise<T | undefined | false>,
 ): Promise<T> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 40_000;
   for (;;) {
     const found = await condition();
     if (found !== undefined && found !== false) return found;

@@ -4,12 +4,11 @@
  */
 import axe from "axe-core";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PHRASE } from "../page/demo/demo-engine.ts";
 import { openSite, type Site } from "../page/demo/site.ts";
 import { views } from "../page/demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();

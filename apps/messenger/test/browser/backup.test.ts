@@ -5,13 +5,12 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { launchChromium, launchProfile } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 const MINUTE = 60_000;
-vi.setConfig({ testTimeout: 3 * MINUTE, hookTimeout: MINUTE });
 
 let messenger: MessengerProcess;
 let browser: Browser;

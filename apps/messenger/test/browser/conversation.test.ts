@@ -1,12 +1,10 @@
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, STORES, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const MINUTE = 60_000;
 const TITLE = "Harbour watch";
 
@@ -56,7 +54,7 @@ describe.each(STORES)("on %s", (store) => {
   });
 
   test("three people sign up, one begins a group, the others join by its link", {
-    timeout: 2 * MINUTE,
+    timeout: 3 * MINUTE,
   }, async () => {
     ada = await Person.signUp(browser, messenger.pageOrigin, "Ada");
     await ada.begin(TITLE);
@@ -144,7 +142,7 @@ describe.each(STORES)("on %s", (store) => {
     expect((await agreement([ben, cleo], 62)).at(-1)).toBe("From the other tab");
   });
 
-  test("who is removed can't read what follows, and is told", { timeout: 2 * MINUTE }, async () => {
+  test("who is removed can't read what follows, and is told", async () => {
     await ada.remove("Cleo");
     await cleo.page.getByText("You are no longer in this conversation").waitFor();
     await ada.write("Without Cleo");
@@ -158,7 +156,7 @@ describe.each(STORES)("on %s", (store) => {
   });
 
   test("the removal closed the link; who comes by a new one reads from then on", {
-    timeout: 2 * MINUTE,
+    timeout: 3 * MINUTE,
   }, async () => {
     const dana = await Person.signUp(browser, link, "Dana");
     await dana.page.getByRole("heading", { name: "This invitation can't be used" }).waitFor();

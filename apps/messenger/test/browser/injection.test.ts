@@ -1,11 +1,9 @@
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 /** Stands in everything that is inserted, and sets a mark on the page if it ever runs. */
 const INSERTED = `document.documentElement.dataset.inserted = "ran"; void "inserted-text"`;
 

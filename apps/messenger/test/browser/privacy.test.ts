@@ -1,14 +1,12 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, STORES, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const TITLE = "Lighthouse keepers of the north";
 const TEXTS = [
   "The lamp room key is under the third stone",
@@ -27,7 +25,7 @@ describe.each(STORES)("on %s", (store) => {
   });
 
   test("what the server stored and logged has nothing of what people wrote, of titles, phrases and links", {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async () => {
     const ada = await Person.signUp(browser, messenger.pageOrigin, "Ada Keeper");
     await ada.begin(TITLE);

@@ -1,15 +1,13 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
 import { begin } from "../page/demo/views.ts";
 import { type MessengerProcess, startMessengerProcessOn } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 const DELIVERY = new URL("../../../../packages/delivery/src/cli/main.ts", import.meta.url).pathname;
 
 let browser: Browser;

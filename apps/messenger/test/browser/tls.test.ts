@@ -1,12 +1,10 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { launchChromium } from "../../../../scripts/chromium.ts";
 import { type MessengerProcess, startMessengerProcess } from "./messenger-process.ts";
 import { Person } from "./person.ts";
 
 // A browser on a busy machine takes its time; whoever waits here waits for a condition.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let browser: Browser;
 let messenger: MessengerProcess;
 beforeAll(async () => {

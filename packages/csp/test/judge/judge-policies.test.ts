@@ -384,7 +384,7 @@ describe("hostile policies", () => {
     ["redirects", `script-src ${"https://t.co https://unpkg.com/a/ ".repeat(2_000)}`],
     ["nonces", `script-src ${Array.from({ length: 40_000 }, (_, i) => `'nonce-${i}'`).join(" ")}`],
     ["question marks", `script-src https://a.example/${"?".repeat(100_000)}`],
-  ])("%s without end: at most 100 findings of a type", { timeout: 60_000 }, (_, header) => {
+  ])("%s without end: at most 100 findings of a type", (_, header) => {
     const counts = Map.groupBy(judge(header), ({ type }) => type);
     for (const [, found] of counts) expect(found.length).toBeLessThanOrEqual(100);
   });

@@ -523,7 +523,7 @@ async function visit(page: Page, id: string, found: Case): Promise<readonly Clie
   pages.set(id, { headers, body });
   await page.goto(url, { referer: referrer, waitUntil: "commit" });
   // What the page has not yet handed on when it goes is lost.
-  await vi.waitFor(() => expect(received.some((entry) => entry.id === id)).toBe(true), 10_000);
+  await expect.poll(() => received.some((entry) => entry.id === id)).toBe(true);
   const policies = [...parsePolicyList(enforced), ...parsePolicyList(reporting, "report")];
   const cspList: CspList = { policies, selfOrigin: "https://a.test" };
   return places.map((place) => {
@@ -613,11 +613,9 @@ describe("other reports", () => {
       obtainDeprecatedSerialization(violation, chromium),
     );
     expect(predicted).toHaveLength(1);
-    await vi.waitFor(() =>
-      expect(received.filter((entry) => entry.id === id).map(({ report }) => report)).toEqual(
-        predicted,
-      ),
-    );
+    await expect
+      .poll(() => received.filter((entry) => entry.id === id).map(({ report }) => report))
+      .toEqual(predicted);
   });
 
   const scripts = [

@@ -120,7 +120,7 @@ beforeEach(() => {
 });
 
 describe.each(["/node", "/fetch"])("%s", (path) => {
-  test("is enforced, and every report can be read", { timeout: 60_000 }, async () => {
+  test("is enforced, and every report can be read", async () => {
     const url = `${origin}${path}`;
     const page = await browser.newPage();
     const complaints: string[] = [];

@@ -14,7 +14,7 @@ import { emptyTally, runInput } from "./run-decoders.ts";
 const SEED = 20_261_126;
 
 describe("the decoders", () => {
-  it("end in a value or an MlsError, whatever they read", { timeout: 60_000 }, async () => {
+  it("end in a value or an MlsError, whatever they read", async () => {
     const all = await decoders(await conversation(), SEED);
     const tally = emptyTally();
     for (let n = 0; n < 40_000; n++) {
@@ -25,7 +25,7 @@ describe("the decoders", () => {
     expect(tally.refused).toBeGreaterThan(4_000);
   });
 
-  it("§2.1 accept one encoding of each value", { timeout: 60_000 }, async () => {
+  it("§2.1 accept one encoding of each value", async () => {
     const all = await decoders(await conversation(), SEED);
     for (const { corpus, run } of all) {
       fc.assert(
@@ -47,7 +47,7 @@ describe("the decoders", () => {
 });
 
 describe("live groups", () => {
-  it("refuse what is hostile, stay as they were, and go on", { timeout: 60_000 }, async () => {
+  it("refuse what is hostile, stay as they were, and go on", async () => {
     const where = await hostileRoom(SEED);
     for (let n = 0; n < 150; n++) await where.take(n);
     expect(where.report()).toMatch(/^\d+ taken, refused: decode \d+/);

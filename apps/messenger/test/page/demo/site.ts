@@ -59,7 +59,7 @@ export async function openSite(): Promise<Site> {
       await Promise.all(browser.contexts().map((context) => context.close()));
       const context = await browser.newContext({ locale: "en-GB", ...options });
       const page = await context.newPage();
-      page.setDefaultTimeout(10_000);
+      page.setDefaultTimeout(30_000);
       page.on("pageerror", (error) => complaints.push(String(error)));
       page.on("console", (line) => {
         // Chromium asks for one by itself when the document names none.

@@ -1,5 +1,5 @@
 import type { Message } from "@conclave/client";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createThread } from "../../../src/page/model/thread.ts";
 import { createDemoEngine } from "../demo/demo-engine.ts";
 import { jonas, scenes } from "../demo/scenes.ts";
@@ -37,7 +37,7 @@ describe("createThread", () => {
     engine.connect("offline");
     await engine.sendText("000000d1", "Waiting", "key");
     await engine.restoreBackup(new Blob([]), "words");
-    await vi.waitFor(() => expect(thread.messages.value).toHaveLength(51));
+    await expect.poll(() => thread.messages.value).toHaveLength(51);
     expect(texts(thread.messages.value).at(0)).toBe("Line 131");
     expect(texts(thread.messages.value).at(-1)).toBe("Waiting");
     expect(thread.older.value).toBe("more");

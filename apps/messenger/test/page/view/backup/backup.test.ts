@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PHRASE } from "../../demo/demo-engine.ts";
 import { openSite, type Site } from "../../demo/site.ts";
 import { copyOf } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -31,7 +30,7 @@ describe("a copy of one's messages", () => {
     await page.evaluate(() => globalThis.demo.hold());
     await copyOf(page, "Save a copy", "Save");
     const bar = page.getByRole("progressbar", { name: "Saving…" });
-    await vi.waitFor(async () => expect(await bar.getAttribute("value")).toBe("1"));
+    await expect.poll(() => bar.getAttribute("value")).toBe("1");
     expect(await page.locator(":focus").innerText()).toBe("Cancel");
     await page.keyboard.press("Enter");
     await page.getByText("Cancelled.").waitFor();

@@ -1,10 +1,9 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jonas } from "../../demo/scenes.ts";
 import { openSite, type Site } from "../../demo/site.ts";
 import { open } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -26,15 +25,13 @@ describe("composer", () => {
     const page = await site.open("home");
     await open("House")(page);
     const field = page.getByRole("textbox", { name: "Message" });
-    await vi.waitFor(async () =>
-      expect(await field.evaluate((e) => e === document.activeElement)).toBe(true),
-    );
+    await expect.poll(() => field.evaluate((e) => e === document.activeElement)).toBe(true);
     await page.keyboard.type("One");
     await page.keyboard.press("Shift+Enter");
     await page.keyboard.type("two");
     await page.keyboard.press("Enter");
     const text = page.locator(".message-text").last();
-    await vi.waitFor(async () => expect(await text.textContent()).toBe("One\ntwo"));
+    await expect.poll(() => text.textContent()).toBe("One\ntwo");
     expect(await field.inputValue()).toBe("");
   });
 
@@ -93,7 +90,7 @@ describe("timeline", () => {
     const markup = `<img src=x onerror="document.title='pwned'"> https://a.example/x.`;
     await receive(page, "4e0100a3", markup);
     const text = page.locator(".message-text").last();
-    await vi.waitFor(async () => expect(await text.textContent()).toBe(markup));
+    await expect.poll(() => text.textContent()).toBe(markup);
     expect(await text.locator("img").count()).toBe(0);
     const link = text.getByRole("link");
     expect(await link.getAttribute("href")).toBe("https://a.example/x");
@@ -103,7 +100,7 @@ describe("timeline", () => {
   test("scrolling up brings what is older, and doesn't move what one reads", async () => {
     const page = await site.open("long");
     await open("A long story")(page);
-    await vi.waitFor(async () => expect(await fromBottom(page)).toBe(0));
+    await expect.poll(() => fromBottom(page)).toBe(0);
     expect(await page.locator("li.message").count()).toBe(50);
     const timeline = page.getByRole("region", { name: "Messages" });
     const line = page.getByText("Line 131", { exact: true });
@@ -128,7 +125,7 @@ describe("timeline", () => {
     await open("A long story")(page);
     await receive(page, "000000d1", "at the bottom");
     await page.getByText("at the bottom").last().waitFor();
-    await vi.waitFor(async () => expect(await fromBottom(page)).toBe(0));
+    await expect.poll(() => fromBottom(page)).toBe(0);
 
     const timeline = page.getByRole("region", { name: "Messages" });
     await timeline.evaluate((element) => {
@@ -138,8 +135,8 @@ describe("timeline", () => {
     await newest.waitFor();
     await receive(page, "000000d1", "while reading above");
     await page.getByRole("button", { name: "1 new" }).click();
-    await vi.waitFor(async () => expect(await fromBottom(page)).toBe(0));
-    await vi.waitFor(async () => expect(await page.title()).toBe("Conclave"));
+    await expect.poll(() => fromBottom(page)).toBe(0);
+    await expect.poll(() => page.title()).toBe("Conclave");
   });
 
   test("what others write is announced", async () => {
@@ -147,7 +144,7 @@ describe("timeline", () => {
     await open("House")(page);
     await receive(page, "4e0100a3", "Thank you");
     const log = page.getByRole("log");
-    await vi.waitFor(async () => expect(await log.textContent()).toBe("Jonas Lind: Thank you"));
+    await expect.poll(() => log.textContent()).toBe("Jonas Lind: Thank you");
   });
 });
 
@@ -162,19 +159,17 @@ describe("what others do at the moment", () => {
     const shown = page.locator(".typing");
     const heard = page.getByRole("status").filter({ hasText: "writing" });
     await type(1);
-    await vi.waitFor(async () => expect(await shown.innerText()).toBe("Jonas Lind is writing…"));
+    await expect.poll(() => shown.innerText()).toBe("Jonas Lind is writing…");
     expect(await heard.allTextContents()).toEqual(["Jonas Lind is writing…"]);
     await type(0);
-    await vi.waitFor(async () => expect(await shown.innerText()).toBe(""));
+    await expect.poll(() => shown.innerText()).toBe("");
     expect(await heard.count()).toBe(0);
     await type(2);
-    await vi.waitFor(async () =>
-      expect(await shown.innerText()).toBe("Jonas Lind and Tomasz are writing…"),
-    );
+    await expect.poll(() => shown.innerText()).toBe("Jonas Lind and Tomasz are writing…");
     expect(await heard.count()).toBe(0);
     // In another conversation nobody is.
     await open("Sunday walk")(page);
-    await vi.waitFor(async () => expect(await shown.innerText()).toBe(""));
+    await expect.poll(() => shown.innerText()).toBe("");
   });
 
   test("that oneself is writing is told for a text, and not for an empty field", async () => {

@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -18,9 +17,7 @@ describe("in use elsewhere", () => {
     expect(await page.getByRole("navigation").count()).toBe(0);
     await page.evaluate(() => globalThis.demo.failNext("takeOver", "storage"));
     await page.getByRole("button", { name: "Go on here" }).click();
-    await vi.waitFor(async () =>
-      expect(await page.getByRole("alert").textContent()).toMatch(/could not save/),
-    );
+    await expect.poll(() => page.getByRole("alert").textContent()).toMatch(/could not save/);
     await page.getByRole("button", { name: "Go on here" }).click();
     await page.getByRole("navigation").waitFor();
   });

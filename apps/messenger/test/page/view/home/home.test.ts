@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
 import { open } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -18,7 +17,7 @@ describe("home", () => {
     expect(await entries.nth(1).innerText()).toMatch(/Sunday walk[^]*Jonas Lind: Nearly[^]*2/);
     expect(await page.title()).toBe("(2) Conclave");
     await open("Sunday walk")(page);
-    await vi.waitFor(async () => expect(await page.title()).toBe("Conclave"));
+    await expect.poll(() => page.title()).toBe("Conclave");
   });
 
   test("where it is narrow, one thing at a time; back leads to the list and to the focus", async () => {
@@ -32,9 +31,7 @@ describe("home", () => {
     await page.getByRole("heading", { name: "Sunday walk" }).waitFor();
     await page.getByRole("button", { name: "Back to the conversations" }).click();
     await list.waitFor();
-    await vi.waitFor(async () =>
-      expect(await page.locator(":focus").innerText()).toContain("Sunday walk"),
-    );
+    await expect.poll(() => page.locator(":focus").innerText()).toContain("Sunday walk");
   });
 
   test("where it is wide, list, conversation and members stand side by side", async () => {
@@ -133,10 +130,10 @@ describe("home", () => {
       });
     await page.getByRole("button", { name: "Not now" }).press("Enter");
     await page.getByRole("region", { name: /^A request by/ }).waitFor({ state: "detached" });
-    await vi.waitFor(async () => expect(await focused()).toBe("An answer by Mira Okafor"));
+    await expect.poll(() => focused()).toBe("An answer by Mira Okafor");
     await page.getByRole("button", { name: "Understood" }).press("Enter");
     await page.getByRole("region", { name: /^An answer by/ }).waitFor({ state: "detached" });
-    await vi.waitFor(async () => expect(await focused()).not.toBe(""));
+    await expect.poll(() => focused()).not.toBe("");
   });
 
   test("the sentence of a banner stands beside its sign, also where it is narrow", async () => {

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
 import { FRAGMENT } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
 import { addInVain, FRAGMENT, open } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -126,7 +125,7 @@ describe("members", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Remove" }).press("Enter");
     await page.getByRole("heading", { name: "3 members" }).waitFor();
     const panel = page.getByRole("complementary", { name: "Members" });
-    await vi.waitFor(async () => expect(await panel.locator(":focus").count()).toBe(1));
+    await expect.poll(() => panel.locator(":focus").count()).toBe(1);
   });
 
   test("leaves after a question", async () => {

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PHRASE } from "../../demo/demo-engine.ts";
 import { openSite, type Site } from "../../demo/site.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();
@@ -14,9 +13,7 @@ describe("recovery", () => {
     const page = await site.open("new");
     await page.getByRole("button", { name: "I have a recovery phrase" }).press("Enter");
     const field = page.getByLabel("Your recovery phrase");
-    await vi.waitFor(async () =>
-      expect(await field.evaluate((e) => e === document.activeElement)).toBe(true),
-    );
+    await expect.poll(() => field.evaluate((e) => e === document.activeElement)).toBe(true);
     // What browsers keep of forms, and what keyboards learn, somebody else may read.
     expect(await field.getAttribute("autocomplete")).toBe("off");
     await field.fill(

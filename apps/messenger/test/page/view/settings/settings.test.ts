@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSite, type Site } from "../../demo/site.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let site: Site;
 beforeAll(async () => {
   site = await openSite();

@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { PHRASE } from "../../demo/demo-engine.ts";
 import { openSite, type Site } from "../../demo/site.ts";
 import { begin, FRAGMENT, signUp, writeDown } from "../../demo/views.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const WORDS = PHRASE.split(" ");
 let site: Site;
 beforeAll(async () => {
@@ -111,9 +110,7 @@ describe("sign-up", () => {
     await page.getByLabel("Your name").fill("Alma");
     await begin(page);
     const alert = page.getByRole("alert");
-    await vi.waitFor(async () =>
-      expect(await alert.textContent()).toMatch(/already has this name/),
-    );
+    await expect.poll(() => alert.textContent()).toMatch(/already has this name/);
     await signUp(page);
   });
 
@@ -124,7 +121,7 @@ describe("sign-up", () => {
     await page.getByLabel("Your name").fill("Alma");
     await begin(page);
     const alert = page.getByRole("alert");
-    await vi.waitFor(async () => expect(await alert.textContent()).toMatch(/need an invite code/));
+    await expect.poll(() => alert.textContent()).toMatch(/need an invite code/);
     await page.getByLabel("Your invite code").fill("K7D2-M9QX-4T5A-B6C7");
     for (const [code, words] of [
       ["invite-unknown", /isn't known here/],
@@ -134,7 +131,7 @@ describe("sign-up", () => {
     ] as const) {
       await page.evaluate((one) => globalThis.demo.failNext("signUp", one), code);
       await begin(page);
-      await vi.waitFor(async () => expect(await alert.textContent()).toMatch(words));
+      await expect.poll(() => alert.textContent()).toMatch(words);
     }
     await begin(page);
     await page.getByRole("heading", { name: "Write these 12 words down" }).waitFor();
@@ -151,7 +148,7 @@ describe("sign-up", () => {
     expect(await field.inputValue()).toBe("K7D2-M9QX-4T5A-B6C7");
     expect(new URL(page.url()).hash).toBe("");
     await page.goto(`${new URL(page.url()).origin}/?new`);
-    await vi.waitFor(async () => expect(await field.inputValue()).toBe("K7D2-M9QX-4T5A-B6C7"));
+    await expect.poll(() => field.inputValue()).toBe("K7D2-M9QX-4T5A-B6C7");
     await signUp(page);
     expect(await page.evaluate(() => sessionStorage.getItem("invite-code"))).toBeNull();
   });
