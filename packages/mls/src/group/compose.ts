@@ -207,7 +207,7 @@ export async function composeCommit(
     // What all others would refuse is refused here first.
     checkLeafNode(made.leafNode, "commit");
     checkSuiteListed(suite, made.leafNode);
-    checkUnique(tree, made.leafNode.signatureKey);
+    checkUnique(tree);
     checkSupport(tree, applied.extensions);
   }
   const provisional = provisionalContext(state, applied, tree);

@@ -24,7 +24,7 @@ import {
   support,
   updateLeaf,
 } from "../tree/ratchet-tree.ts";
-import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
+import { checkLeafUnique, checkSupport } from "../tree/tree-validation.ts";
 import { checkListed, type RulesContext, rulesFor, selfRemoved } from "./group-rules.ts";
 import type { CommitSummary, PublicState } from "./public-state.ts";
 
@@ -445,8 +445,7 @@ export async function applyProposals(
     return { leafIndex, leafNode, keyPackageRef: keyPackageRef(suite, keyPackage) };
   });
   for (const { leafNode, position } of entered) {
-    checkUnique(tree, leafNode.encryptionKey, about(refuse, position));
-    checkUnique(tree, leafNode.signatureKey, about(refuse, position));
+    checkLeafUnique(tree, leafNode, about(refuse, position));
   }
   let extensions = replacedExtensions;
   for (const [number, { apply }] of context.rules?.proposals ?? []) {

@@ -170,7 +170,7 @@ export async function proposeUpdate(
     // What would spoil every commit is refused here first.
     checkSuiteListed(suite, leafNode);
     const updated = updateLeaf(state.tree, ownLeaf, leafNode);
-    checkUnique(updated, leafNode.signatureKey);
+    checkUnique(updated);
     checkSupport(updated, groupContext.extensions);
   }
   const record = new Map([[group.keys.update(keyPair.publicKey), encodeKeyPair(keyPair)]]);

@@ -321,8 +321,7 @@ export async function stageCommit(
       }
     }
     tree = mergePath(suite, provisionalTree, committer, commit.path, newLeaves);
-    for (const key of [leafNode.encryptionKey, leafNode.signatureKey]) checkUnique(tree, key);
-    for (const { encryptionKey } of nodes) checkUnique(tree, encryptionKey);
+    checkUnique(tree);
     checkSupport(tree, applied.extensions);
   }
   const pathLeaf = commit.path?.leafNode;

@@ -10,7 +10,13 @@ import { type Extension, requiredCapabilitiesOf } from "../key/extension.ts";
 import type { GroupContext } from "../key/group-context.ts";
 import { DEFAULT_EXTENSIONS, DEFAULT_PROPOSALS } from "../registry.ts";
 import { hasRepeats, keyCount } from "./key-index.ts";
-import { checkLeafNode, checkTotalLifetime, MAX_LIFETIME, verifyLeafNode } from "./leaf-node.ts";
+import {
+  checkLeafNode,
+  checkTotalLifetime,
+  type LeafNode,
+  MAX_LIFETIME,
+  verifyLeafNode,
+} from "./leaf-node.ts";
 import {
   isSubtree,
   membersOf,
@@ -34,6 +40,7 @@ export async function validateTree(
   if (isSubtree(tree.root) && tree.root.right.members === 0) {
     throw new MlsError("tree-shape", "7.7", "the right half of the tree is empty");
   }
+  checkUnique(tree);
   checkParentNodes(tree);
   checkParentHashes(suite, tree);
   checkSupport(tree, groupContext.extensions);
@@ -41,8 +48,6 @@ export async function validateTree(
   const members = membersOf(tree);
   for (const { leafNode } of members) {
     checkLeafNode(leafNode, leafNode.source.leafNodeSource);
-    checkUnique(tree, leafNode.encryptionKey);
-    checkUnique(tree, leafNode.signatureKey);
   }
   await Promise.all(
     members.map(({ leafIndex, leafNode }) =>
@@ -56,14 +61,23 @@ export function checkTotalLifetimes(tree: RatchetTree, longest: bigint = MAX_LIF
   for (const { leafNode } of membersOf(tree)) checkTotalLifetime(leafNode.source, longest);
 }
 
+function keyReused(): MlsError {
+  return new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice");
+}
+
 /** §7.3, §16.7: no public key stands in a tree twice. Throws `MlsError` with `leaf-key-reused`. */
-export function checkUnique(
+export function checkUnique(tree: RatchetTree): void {
+  if (hasRepeats(tree.keys)) throw keyReused();
+}
+
+/** The same, of the keys of one leaf that is in the tree. */
+export function checkLeafUnique(
   tree: RatchetTree,
-  key: Uint8Array,
-  refuse: Refuse = refuseAtOnce,
+  { encryptionKey, signatureKey }: LeafNode,
+  refuse: Refuse,
 ): void {
-  if (hasRepeats(tree.keys) && keyCount(tree.keys, key) > 1) {
-    refuse(new MlsError("leaf-key-reused", "7.3", "a public key stands in the tree twice"));
+  for (const key of [encryptionKey, signatureKey]) {
+    if (keyCount(tree.keys, key) > 1) refuse(keyReused());
   }
 }
 
@@ -71,10 +85,7 @@ function checkParentNodes(tree: RatchetTree): void {
   const pending: TreeNode[] = [tree.root];
   for (let node = pending.pop(); node; node = pending.pop()) {
     if (!isSubtree(node)) continue;
-    if (node.parent) {
-      checkUnique(tree, node.parent.encryptionKey);
-      checkUnmergedLeaves(node, node.parent);
-    }
+    if (node.parent) checkUnmergedLeaves(node, node.parent);
     pending.push(node.left, node.right);
   }
 }

@@ -126,6 +126,18 @@ describe("a list of proposals, looked at before it is committed", () => {
     await expect(group.commit({ proposals: list })).rejects.toMatchObject({ name: "MlsError" });
   });
 
+  it("has a key twice, and only the Adds with it are told", async () => {
+    const where = await room(await persons(["alice", "bob"]));
+    const [one, other] = [await person("dave"), await person("eve")];
+    const again = { ...other, signer: one.signer };
+    const list = await Promise.all([one, await person("frank"), again].map(addProposal));
+    const broken = await where.at(0).group.inspectProposals(list);
+    expect(broken.map(({ code, proposal }) => [code, proposal])).toEqual([
+      ["leaf-key-reused", 0],
+      ["leaf-key-reused", 2],
+    ]);
+  });
+
   it("is looked at for a committer who is not there", async () => {
     const where = await room(await persons(["alice", "bob"]));
     const update = await forgeUpdate(await inside(where.at(1).person));
