@@ -66,10 +66,9 @@ import {
   type Member,
   membersOf,
   type NodeChange,
-  support,
   treeFromNodes,
 } from "./tree/ratchet-tree.ts";
-import { treeHash } from "./tree/tree-hash.ts";
+import { summarizePart } from "./tree/tree-hash.ts";
 
 export type { Bytes } from "./codec.ts";
 export { type CryptoProvider, SUITES } from "./crypto/suite.ts";
@@ -115,14 +114,17 @@ export class PublicGroup {
     this.#groupInfo = groupInfo;
   }
 
-  /** From a GroupInfo (an MLSMessage) and the tree in it or beside it, both checked whole. Throws `MlsError`. */
+  /**
+   * From a GroupInfo (an MLSMessage) and the tree in it or beside it, both checked whole: part by part, and between them other work has its
+   * turn. Throws `MlsError`.
+   */
   static async open(
     context: PublicContext,
     options: { readonly groupInfo: Bytes; readonly ratchetTree?: Bytes },
   ): Promise<PublicGroup> {
     const groupInfo = readGroupInfoWhole(options.groupInfo);
     const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
-    const tree = treeFor(groupInfo, options.ratchetTree);
+    const tree = await treeFor(suite, groupInfo, options.ratchetTree);
     const state = await verifiedState(context, suite, groupInfo, tree);
     return new PublicGroup(context, state, options.groupInfo);
   }
@@ -142,10 +144,7 @@ export class PublicGroup {
       stored.state,
     );
     const suite = suiteOf(context.crypto, groupContext.cipherSuite);
-    const tree = await treeFromNodes(stored.nodes, (part) => {
-      treeHash(suite, part);
-      support({ root: part });
-    });
+    const tree = await treeFromNodes(stored.nodes, (part) => summarizePart(suite, part));
     const confirmed = groupContext.confirmedTranscriptHash;
     let state: PublicState = {
       suite,

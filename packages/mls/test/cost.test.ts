@@ -190,7 +190,7 @@ describe("a tree from outside", () => {
       const suite = suiteOf(crypto, SUITE);
       take();
       rootHash(suite, tree);
-      checkParentHashes(suite, tree);
+      await checkParentHashes(suite, tree);
       return take().hash;
     };
     const [small, large] = [await hashes(64), await hashes(512)];

@@ -384,7 +384,7 @@ export interface ForgedWelcome {
   readonly context?: (context: GroupContext) => Partial<GroupContext>;
   readonly info?: (info: GroupInfo) => Partial<GroupInfo>;
   readonly secrets?: (secrets: GroupSecrets) => Partial<GroupSecrets>;
-  readonly tree?: (tree: RatchetTree) => RatchetTree;
+  readonly tree?: (tree: RatchetTree) => RatchetTree | Promise<RatchetTree>;
   readonly signer?: Signer;
   /** Bytes after the GroupInfo. */
   readonly trailing?: Bytes;
@@ -402,7 +402,7 @@ export async function forgeWelcome(
   const { suite, state } = by;
   let { tree } = state;
   for (let i = 0; i < (options.times ?? 1); i++) ({ tree } = addLeaf(tree, keyPackage.leafNode));
-  tree = options.tree?.(tree) ?? tree;
+  tree = (await options.tree?.(tree)) ?? tree;
   const honest: GroupContext = {
     ...state.groupContext,
     epoch: state.groupContext.epoch + 1n,

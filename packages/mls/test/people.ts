@@ -247,6 +247,23 @@ export async function expectAccepted(where: Room, sender: number, message: Bytes
   return { ...where, observer: group };
 }
 
+/** What something gives, and how often other work had its turn before it did. */
+export async function withTurns<T>(act: (turns: () => number) => Promise<T>): Promise<{
+  readonly value: T;
+  readonly turns: number;
+}> {
+  let turns = 0;
+  let next = setImmediate(function turn() {
+    turns++;
+    next = setImmediate(turn);
+  });
+  try {
+    return { value: await act(() => turns), turns };
+  } finally {
+    clearImmediate(next);
+  }
+}
+
 export async function persons(
   names: readonly string[],
   options: Parameters<typeof person>[1] = {},

@@ -26,12 +26,14 @@ export async function populated(
   suite: Suite,
   groupId: Bytes,
   members: readonly Placed[],
+  /** Every how many-th member has committed. */
+  every = 2,
 ): Promise<{ readonly groupInfo: Bytes; readonly ratchetTree: Bytes }> {
   const [first, ...others] = members;
   if (!first) throw new Error("nobody");
   const leaves = others.map(({ leafNode }) => leafNode);
   let { tree } = addLeaves(treeOf(first.leafNode), leaves);
-  for (let leafIndex = 0; leafIndex < members.length; leafIndex += 2) {
+  for (let leafIndex = 0; leafIndex < members.length; leafIndex += every) {
     const content = leafAt(tree, leafIndex);
     const signer = members[leafIndex]?.signer;
     if (!content || !signer) throw new Error(`nobody at ${leafIndex}`);

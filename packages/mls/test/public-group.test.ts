@@ -1,10 +1,17 @@
 /** What a service sees of a group, and what it needs no secret for. */
 
-import { type CommitSummary, type Credentialed, joinExternally, PROPOSAL } from "@conclave/mls";
+import {
+  type CommitSummary,
+  type Credentialed,
+  joinExternally,
+  PROPOSAL,
+  readKeyPackage,
+} from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { PublicGroup, readGroupInfo, readMessage, readWelcome } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { encode, opaque } from "../src/codec.ts";
+import { suiteOf } from "../src/crypto/suite.ts";
 import { signContent } from "../src/framing/content.ts";
 import { encodeMessage } from "../src/framing/message.ts";
 import { makeGroupInfo } from "../src/group/epoch.ts";
@@ -19,7 +26,9 @@ import {
   persons,
   room,
   utf8,
+  withTurns,
 } from "./people.ts";
+import { populated } from "./populated.ts";
 
 describe("a public group", () => {
   it("is a value: a message that is refused, or taken, leaves it as it was", async () => {
@@ -93,6 +102,66 @@ describe("a public group", () => {
     expect(hashes).toBeGreaterThan(2 * 1024 - 2);
     expect(loaded.members()).toHaveLength(1024);
     expect([...loaded.nodes()].sort(([a], [b]) => a - b)).toEqual(nodes);
+  });
+
+  it("lets other work go on while a large one is checked, and while somebody joins it", async () => {
+    const people = await persons(Array.from({ length: 1100 }, (_, i) => `${i}`));
+    const members = await Promise.all(
+      people.map(async (who) => ({
+        leafNode: readKeyPackage(await keyPackageOf(who)).leafNode,
+        signer: who.signer,
+      })),
+    );
+    const [alice] = people;
+    if (!alice) throw new Error("nobody");
+    const made = await populated(suiteOf(nodeCrypto, 3), utf8("room"), members, 100);
+    // What is done in each turn.
+    const hashes = new Map<number, number>();
+    const signatures = new Map<number, number>();
+    let derived = 0;
+    let stored = 0;
+    const { value } = await withTurns(async (turn) => {
+      const crypto: typeof nodeCrypto = {
+        ...nodeCrypto,
+        hmac: (...args) => {
+          derived = turn();
+          return nodeCrypto.hmac(...args);
+        },
+        hash: (...args) => {
+          hashes.set(turn(), (hashes.get(turn()) ?? 0) + 1);
+          return nodeCrypto.hash(...args);
+        },
+        // Here and now, as where a platform has no threads for it.
+        verifyMany: async (name, signed) => {
+          signatures.set(turn(), (signatures.get(turn()) ?? 0) + signed.length);
+          const answers = signed.map(async ({ publicKey, message, signature }) =>
+            nodeCrypto.verify(name, publicKey, message, signature),
+          );
+          return Promise.all(answers);
+        },
+      };
+      const { storage } = alice.context;
+      const apply: typeof storage.apply = (batch) => {
+        stored = turn();
+        return storage.apply(batch);
+      };
+      const observer = await PublicGroup.open({ ...alice.context, crypto }, made);
+      const opening = [[...signatures.values()], [...hashes.values()]] as const;
+      const context = { ...alice.context, crypto, storage: { ...storage, apply } };
+      await joinExternally(context, { ...alice, ...made, resync: 0 });
+      return [observer, ...opening] as const;
+    });
+    const [opened, verified, hashed] = value;
+    expect(opened.members()).toHaveLength(1100);
+    // A GroupInfo's, and those of the leaves in two parts.
+    expect(verified).toEqual([1, 1024, 76]);
+    const others = hashed.slice(4);
+    expect(hashed.slice(0, 4)).toEqual([1023, 1023, 1023, 1023]);
+    // Those above the parts, and the parent hashes of eleven paths.
+    expect(others.length).toBeGreaterThan(4);
+    expect(Math.max(...others)).toBeLessThan(64);
+    // Whoever joins makes the nodes records, between the last that is computed and what is stored.
+    expect(stored).toBeGreaterThan(derived);
   });
 
   it("has its pending proposals, which commits may name", async () => {

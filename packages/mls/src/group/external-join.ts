@@ -58,7 +58,7 @@ export async function joinExternally(
 ): Promise<{ readonly group: Group; readonly bundle: CommitBundle }> {
   const groupInfo = readGroupInfo(options.groupInfo);
   const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
-  const tree = treeFor(groupInfo, options.ratchetTree);
+  const tree = await treeFor(suite, groupInfo, options.ratchetTree);
   const state = await withProposals(
     context,
     await verifiedState(context, suite, groupInfo, tree),

@@ -16,7 +16,7 @@ import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
 import { type Batch, mergeBatches, type Storage } from "../storage.ts";
 import type { Lifetime } from "../tree/leaf-node.ts";
-import { treeOf } from "../tree/ratchet-tree.ts";
+import { eachNode, encodedNode, treeOf } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport } from "../tree/tree-validation.ts";
 import type { compose } from "./committing.ts";
@@ -36,7 +36,6 @@ import {
   type GroupStatus,
   groupKeys,
   keyRecords,
-  nodeRecords,
 } from "./stored-group.ts";
 
 /** What a group that is new here is stored with. */
@@ -122,13 +121,16 @@ async function store(
     [keys.state, encodeState(state, status, ownLeaf)],
     [keys.secrets, encodeSecrets(secrets, exporter?.nodes())],
   ]);
+  await eachNode(tree, (node) => {
+    const encoded = encodedNode(node);
+    if (encoded) records.set(keys.node(node.index), encoded);
+  });
   if (last) records.set(keys.resumption(former.groupContext.epoch), last);
   if (composed) records.set(keys.pending, encodePending(tree, composed));
   if (extra.joining) records.set(keys.pending, encodeJoining(extra.joining));
   await context.storage.apply(
     mergeBatches(
       { delete: stale },
-      nodeRecords(keys, undefined, tree),
       keyRecords(keys, new Map(), next.keys),
       { put: records },
       secretTree.records(),

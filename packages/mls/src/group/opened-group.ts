@@ -12,15 +12,23 @@ import { interimTranscriptHash } from "../key/group-context.ts";
 import { type GroupInfo, verifyGroupInfo } from "../key/group-info.ts";
 import { EXTENSION, MLS10 } from "../registry.ts";
 import { decodeRatchetTree, membersOf, type RatchetTree } from "../tree/ratchet-tree.ts";
+import { summarizePart } from "../tree/tree-hash.ts";
 import { checkTotalLifetimes, validateTree } from "../tree/tree-validation.ts";
 import { checkGroup } from "./group-rules.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 
-/** The tree that comes in a GroupInfo, or beside it. Throws `MlsError` with `welcome` where there is neither. */
-export function treeFor(groupInfo: GroupInfo, beside: Bytes | undefined): RatchetTree {
+/**
+ * The tree that comes in a GroupInfo, or beside it, with what is computed of all its nodes. Throws `MlsError` with `welcome` where there is
+ * neither.
+ */
+export async function treeFor(
+  suite: Suite,
+  groupInfo: GroupInfo,
+  beside: Bytes | undefined,
+): Promise<RatchetTree> {
   const encoded = findExtension(groupInfo.extensions, EXTENSION.ratchetTree) ?? beside;
   if (!encoded) throw new MlsError("welcome", "12.4.3.1", "neither here nor there a ratchet tree");
-  return decodeRatchetTree(encoded);
+  return decodeRatchetTree(encoded, (part) => summarizePart(suite, part));
 }
 
 /** What a joiner can check of a group before it has any secret of it (§12.4.3.1). */

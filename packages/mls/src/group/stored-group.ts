@@ -192,11 +192,7 @@ function decodeKeyPair(bytes: Bytes): KeyPair {
 }
 
 /** The nodes that differ, as records. */
-export function nodeRecords(
-  keys: GroupKeys,
-  before: RatchetTree | undefined,
-  after: RatchetTree,
-): Batch {
+function nodeRecords(keys: GroupKeys, before: RatchetTree, after: RatchetTree): Batch {
   const put = new Map<string, Bytes>();
   const deleted: string[] = [];
   for (const { index, node } of changedNodes(before, after)) {

@@ -67,7 +67,7 @@ async function enterEpoch(
     if (expected && (!bytesEqual(expected.groupId, groupId) || expected.epoch !== epoch)) {
       throw new MlsError("welcome", "12.4.3.1", "a Welcome into another group or epoch");
     }
-    const tree = treeFor(groupInfo, ratchetTree);
+    const tree = await treeFor(suite, groupInfo, ratchetTree);
     const state = await verifiedState(context, suite, groupInfo, tree);
     // No more than once: no key stands in a valid tree twice.
     const own = membersOf(tree).find(({ leafNode }) => sameLeaf(leafNode, keyPackage.leafNode));

@@ -458,6 +458,12 @@ function nodeOf(node: TreeNode): Node | undefined {
   return node.leaf && { nodeType: "leaf", leafNode: node.leaf };
 }
 
+/** A node, encoded; undefined where it is blank. */
+export function encodedNode(node: TreeNode): Bytes | undefined {
+  const content = nodeOf(node);
+  return content && encode(Node, content);
+}
+
 /** The nodes that are not blank, encoded, by node index. */
 export function encodedNodes(tree: RatchetTree): (readonly [index: number, node: Bytes])[] {
   return changedNodes(undefined, tree).flatMap(({ index, node }) =>
@@ -499,10 +505,8 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
   };
   const compare = (index: number, old: TreeNode | undefined, now: TreeNode | undefined): void => {
     if (old && now && contentOf(old) === contentOf(now)) return;
-    const oldNode = old && nodeOf(old);
-    const nowNode = now && nodeOf(now);
-    if (!oldNode && !nowNode) return;
-    changes.push({ index, node: nowNode && encode(Node, nowNode) });
+    const node = now && encodedNode(now);
+    if (node || (old && contentOf(old))) changes.push({ index, node });
   };
   walk(before?.root, after.root);
   return changes;
@@ -510,6 +514,27 @@ export function changedNodes(before: RatchetTree | undefined, after: RatchetTree
 
 /** A subtree of so many levels is made at once. */
 const AT_ONCE = 9;
+/** With so many nodes, or members, something is done at once. */
+export const MANY: number = 2 ** (AT_ONCE + 1);
+
+/** Lets other work have its turn, between the parts of what takes long in a large tree. */
+export function othersTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Shows each node of a tree, blank or not, a node before those below it; other work has its turn meanwhile. */
+export async function eachNode(
+  tree: Pick<RatchetTree, "root">,
+  show: (node: TreeNode) => void,
+): Promise<void> {
+  const pending: TreeNode[] = [tree.root];
+  let shown = 0;
+  for (let node = pending.pop(); node; node = pending.pop()) {
+    show(node);
+    if (isSubtree(node)) pending.push(node.right, node.left);
+    if (++shown % MANY === 0) await othersTurn();
+  }
+}
 
 /**
  * Makes the tree whose last node that is not blank has the index `last`, and gives each part of it that is made at once. Throws
@@ -565,10 +590,18 @@ export async function treeFromNodes(
     const node = byIndex.get(index);
     return node && decode(Node, node);
   });
+  return grown(parts, made);
+}
+
+/** The tree, once all its parts are made. */
+async function grown(
+  parts: Generator<TreeNode, RatchetTree, void>,
+  made?: (part: TreeNode) => void,
+): Promise<RatchetTree> {
   let part = parts.next();
   for (; !part.done; part = parts.next()) {
     made?.(part.value);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await othersTurn();
   }
   return part.value;
 }
@@ -634,20 +667,24 @@ export function encodeRatchetTree(tree: RatchetTree): Bytes {
   return encode(RatchetTreeExtension, nodes);
 }
 
-/** Reads a `ratchet_tree` extension. Throws `MlsError` with `decode` or `tree-shape`; nothing is verified. */
-export function decodeRatchetTree(bytes: Bytes): RatchetTree {
-  const nodes = readNodes(bytes);
+/**
+ * Reads a `ratchet_tree` extension, part by part as `treeFromNodes` does. `made` is shown each part. Throws `MlsError` with `decode` or
+ * `tree-shape`; nothing is verified.
+ */
+export async function decodeRatchetTree(
+  bytes: Bytes,
+  made?: (part: TreeNode) => void,
+): Promise<RatchetTree> {
+  const nodes = await readNodes(bytes);
   if (nodes.at(-1) === undefined) {
     throw new MlsError("tree-shape", "12.4.3.3", "the last node of the tree is blank");
   }
   const parts = growing(nodes.length - 1, (index) => nodes[index]);
-  let part = parts.next();
-  while (!part.done) part = parts.next();
-  return part.value;
+  return grown(parts, made);
 }
 
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
-function readNodes(bytes: Bytes): (Node | undefined)[] {
+async function readNodes(bytes: Bytes): Promise<(Node | undefined)[]> {
   // A copy that nobody changes: its nodes keep their parts of it.
   const whole = new Reader(new Uint8Array(bytes), 0, bytes.length, "owned");
   const reader = whole.vector();
@@ -658,6 +695,7 @@ function readNodes(bytes: Bytes): (Node | undefined)[] {
       throw new MlsError("tree-shape", "12.4.3.3", `a tree of more than ${MAX_LEAVES} leaves`);
     }
     nodes.push(OptionalNode.read(reader));
+    if (nodes.length % MANY === 0) await othersTurn();
   }
   return nodes;
 }

@@ -10,12 +10,13 @@ import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
 import {
+  eachNode,
   isSubtree,
   type LeafSlot,
   ParentNode,
   type RatchetTree,
   resolution,
-  type Subtree,
+  support,
   type TreeNode,
 } from "./ratchet-tree.ts";
 
@@ -66,6 +67,12 @@ export function treeHash(suite: Suite, node: TreeNode): Bytes {
     ? hashParent(suite, node.parent, treeHash(suite, node.left), treeHash(suite, node.right))
     : hashLeaf(suite, node, node.leaf);
   return node.memo.treeHash;
+}
+
+/** Computes of a part of a tree, once, what is asked of every node: its hash, and what the members below it support. */
+export function summarizePart(suite: Suite, part: TreeNode): void {
+  treeHash(suite, part);
+  support({ root: part });
 }
 
 export function rootHash(suite: Suite, tree: RatchetTree): Bytes {
@@ -146,25 +153,16 @@ function isVouchedBelow(
   return carried.length > 0 && bytesEqual(carried, parentHash(suite, parent, sibling));
 }
 
-function checkParent(suite: Suite, node: Subtree, parent: ParentNode): void {
-  if (
-    !isVouchedBelow(suite, parent, node.left, node.right) &&
-    !isVouchedBelow(suite, parent, node.right, node.left)
-  ) {
-    throw new MlsError(
-      "parent-hash",
-      "7.9.2",
-      `parent node ${node.index} is not parent-hash valid`,
-    );
-  }
-}
-
 /** Checks every parent node of a tree that came from outside (§7.9.2). Throws `MlsError` with `parent-hash`. */
-export function checkParentHashes(suite: Suite, tree: RatchetTree): void {
-  const pending: TreeNode[] = [tree.root];
-  for (let node = pending.pop(); node; node = pending.pop()) {
-    if (!isSubtree(node)) continue;
-    if (node.parent) checkParent(suite, node, node.parent);
-    pending.push(node.left, node.right);
-  }
+export function checkParentHashes(suite: Suite, tree: RatchetTree): Promise<void> {
+  return eachNode(tree, (node) => {
+    if (!isSubtree(node) || !node.parent) return;
+    const { index, parent, left, right } = node;
+    if (
+      !isVouchedBelow(suite, parent, left, right) &&
+      !isVouchedBelow(suite, parent, right, left)
+    ) {
+      throw new MlsError("parent-hash", "7.9.2", `parent node ${index} is not parent-hash valid`);
+    }
+  });
 }

@@ -18,8 +18,11 @@ import {
   verifyLeafNode,
 } from "./leaf-node.ts";
 import {
+  eachNode,
   isSubtree,
+  MANY,
   membersOf,
+  othersTurn,
   type ParentNode,
   type RatchetTree,
   type Subtree,
@@ -28,7 +31,10 @@ import {
 } from "./ratchet-tree.ts";
 import { checkParentHashes, rootHash } from "./tree-hash.ts";
 
-/** Throws `MlsError` for the first rule that the tree breaks. Credentials are the application's to judge. */
+/**
+ * Throws `MlsError` for the first rule that the tree breaks. Credentials are the application's to judge. It is done part by part, and between
+ * them other work has its turn.
+ */
 export async function validateTree(
   suite: Suite,
   tree: RatchetTree,
@@ -41,19 +47,23 @@ export async function validateTree(
     throw new MlsError("tree-shape", "7.7", "the right half of the tree is empty");
   }
   checkUnique(tree);
-  checkParentNodes(tree);
-  checkParentHashes(suite, tree);
+  await eachNode(tree, (node) => {
+    if (isSubtree(node) && node.parent) checkUnmergedLeaves(node, node.parent);
+  });
+  await checkParentHashes(suite, tree);
   checkSupport(tree, groupContext.extensions);
   const { groupId } = groupContext;
   const members = membersOf(tree);
-  for (const { leafNode } of members) {
-    checkLeafNode(leafNode, leafNode.source.leafNodeSource);
+  for (let at = 0; at < members.length; at += MANY) {
+    if (at > 0) await othersTurn();
+    const some = members.slice(at, at + MANY);
+    for (const { leafNode } of some) checkLeafNode(leafNode, leafNode.source.leafNodeSource);
+    await Promise.all(
+      some.map(({ leafIndex, leafNode }) =>
+        verifyLeafNode(suite, leafNode, { groupId, leafIndex }),
+      ),
+    );
   }
-  await Promise.all(
-    members.map(({ leafIndex, leafNode }) =>
-      verifyLeafNode(suite, leafNode, { groupId, leafIndex }),
-    ),
-  );
 }
 
 /** §7.2: no leaf lives longer than the application allows. Throws `MlsError` with `leaf-lifetime`. */
@@ -78,15 +88,6 @@ export function checkLeafUnique(
 ): void {
   for (const key of [encryptionKey, signatureKey]) {
     if (keyCount(tree.keys, key) > 1) refuse(keyReused());
-  }
-}
-
-function checkParentNodes(tree: RatchetTree): void {
-  const pending: TreeNode[] = [tree.root];
-  for (let node = pending.pop(); node; node = pending.pop()) {
-    if (!isSubtree(node)) continue;
-    if (node.parent) checkUnmergedLeaves(node, node.parent);
-    pending.push(node.left, node.right);
   }
 }
 

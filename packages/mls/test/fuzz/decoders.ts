@@ -48,7 +48,7 @@ export interface Decoder {
   readonly name: string;
   readonly corpus: readonly Bytes[];
   /** Reads, and writes what was read; undefined where nothing is written in that form. */
-  readonly run: (bytes: Bytes) => Bytes | undefined;
+  readonly run: (bytes: Bytes) => Bytes | undefined | Promise<Bytes>;
 }
 
 export async function decoders(said: Said, seed: number): Promise<readonly Decoder[]> {
@@ -166,7 +166,7 @@ export async function decoders(said: Said, seed: number): Promise<readonly Decod
     {
       name: "ratchet_tree",
       corpus: said.trees,
-      run: (bytes) => encodeRatchetTree(decodeRatchetTree(bytes)),
+      run: async (bytes) => encodeRatchetTree(await decodeRatchetTree(bytes)),
     },
     stored("state", (bytes) => {
       // An older version is read, and written as the newest.

@@ -431,11 +431,11 @@ export class HostileRoom {
     await this.#deliver(random, encoded);
   }
 
-  #reshapedTree(random: Random, tree: RatchetTree): RatchetTree {
+  async #reshapedTree(random: Random, tree: RatchetTree): Promise<RatchetTree> {
     const encoded = encodeRatchetTree(tree);
     for (let i = 0; i < 40; i++) {
       try {
-        return decodeRatchetTree(mutated(random, encoded, [encoded]));
+        return await decodeRatchetTree(mutated(random, encoded, [encoded]));
       } catch (error) {
         if (!(error instanceof MlsError)) throw error;
       }
@@ -484,7 +484,9 @@ export class HostileRoom {
     const { group } = await this.#member(ATTACKER);
     const honest = decodeMessage(await group.groupInfo({ externalPub: true }));
     if (honest.wireFormat !== "mls_group_info") throw new Error("no GroupInfo");
-    const tree = random.chance(0.6) ? this.#reshapedTree(random, by.state.tree) : by.state.tree;
+    const tree = random.chance(0.6)
+      ? await this.#reshapedTree(random, by.state.tree)
+      : by.state.tree;
     const { groupInfo: info } = honest;
     const groupContext = { ...info.groupContext, treeHash: rootHash(by.suite, tree) };
     const content = { ...info, groupContext };

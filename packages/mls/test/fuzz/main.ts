@@ -29,7 +29,7 @@ async function work({ seed, from, count, live, progress }: Job): Promise<string>
   const tally = emptyTally();
   for (let n = from; n < from + count; n++) {
     Atomics.store(progress, 0, n);
-    runInput(all, seed, n, tally, { measure: true, longest: LONGEST });
+    await runInput(all, seed, n, tally, { measure: true, longest: LONGEST });
   }
   const where = await hostileRoom(seed);
   for (let n = 0; n < live; n++) {

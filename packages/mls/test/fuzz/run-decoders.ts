@@ -33,13 +33,13 @@ function shown(input: Bytes): string {
 }
 
 /** The nth input of a seed. Throws with it for whatever is a finding. */
-export function runInput(
+export async function runInput(
   all: readonly Decoder[],
   seed: number,
   n: number,
   tally: Tally,
   options: { readonly measure: boolean; readonly longest: number },
-): void {
+): Promise<void> {
   const random = new Random(seed, n);
   const decoder = random.pick(all);
   const input = hostile(random, decoder.corpus);
@@ -50,7 +50,7 @@ export function runInput(
   const started = performance.now();
   let again: Bytes | undefined;
   try {
-    again = decoder.run(input);
+    again = await decoder.run(input);
     tally.values++;
   } catch (error) {
     if (!(error instanceof MlsError)) throw finding(`ended in ${String(error)}`, error);

@@ -426,7 +426,7 @@ describe("a tree", () => {
       // What comes after as many nodes as there may be is not even read.
       [...Array.from({ length: 2 ** 18 - 1 }, () => 0), 7],
     );
-    refused(() => decodeRatchetTree(blanks), "tree-shape", "12.4.3.3");
+    await expect(decodeRatchetTree(blanks)).rejects.toThrow(refusal("tree-shape", "12.4.3.3"));
     const tree = treeOf(leafNode);
     refused(() => withNodes(tree, [{ index: 2 ** 18, node: undefined }]), "tree-shape", "7.7");
   });

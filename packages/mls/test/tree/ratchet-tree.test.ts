@@ -11,6 +11,7 @@ import {
   addLeaves,
   changedNodes,
   decodeRatchetTree,
+  eachNode,
   encodeRatchetTree,
   isSubtree,
   leafAt,
@@ -24,6 +25,7 @@ import {
   withPath,
 } from "../../src/tree/ratchet-tree.ts";
 import { rootHash } from "../../src/tree/tree-hash.ts";
+import { withTurns } from "../people.ts";
 
 const suite = suiteOf(nodeCrypto, 3);
 const EMPTY = new Uint8Array(0);
@@ -110,13 +112,31 @@ describe("a ratchet tree", () => {
     );
   });
 
-  it("is the same after reading what was written", () => {
-    fc.assert(
-      fc.property(fc.array(step), (steps) => {
+  it("is the same after reading what was written", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step), async (steps) => {
         const tree = steps.reduce(taken, treeOf(newLeaf()));
-        expectSame(decodeRatchetTree(encodeRatchetTree(tree)), tree);
+        expectSame(await decodeRatchetTree(encodeRatchetTree(tree)), tree);
       }),
     );
+  });
+
+  it("lets other work go on while a large one is read, made and looked at", async () => {
+    const leaves = Array.from({ length: 2 ** 11 }, newLeaf);
+    const { tree } = addLeaves(treeOf(newLeaf()), leaves.slice(1));
+    const parts: number[] = [];
+    const nodes: number[] = [];
+    const { value } = await withTurns(async (turns) => {
+      const read = await decodeRatchetTree(encodeRatchetTree(tree), () => parts.push(turns()));
+      await eachNode(read, () => nodes.push(turns()));
+      return read;
+    });
+    expectSame(value, tree);
+    // The first is made when all are read, and each of the four in a turn of its own.
+    expect(parts[0]).toBeGreaterThan(0);
+    expect(new Set(parts).size).toBe(4);
+    expect(nodes).toHaveLength(2 ** 12 - 1);
+    expect(new Set(nodes).size).toBe(4);
   });
 
   it("§7.7 takes many leaves at once as it would take them one by one", () => {
