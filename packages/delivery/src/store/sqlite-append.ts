@@ -42,7 +42,7 @@ export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["append
     const again = logs.placeOf(log, hash);
     if (again !== undefined) return again;
     const next = { seq: last.seq + 1, acceptedAt: Math.max(last.acceptedAt, message.now) };
-    entries.push({ number, kind: "application", entry: message, place: next });
+    entries.push({ log, kind: "application", entry: message, place: next });
     logs.add(log, hash, next);
     return next;
   }

@@ -5,10 +5,11 @@
 
 import type { SQLInputValue } from "node:sqlite";
 import type { Bytes } from "@conclave/mls/codec";
+import { keyOf } from "../bytes.ts";
 import type { LogEntry } from "../protocol/index.ts";
 import { type Contents, ROWS, type Row, type Table, type Value } from "./contents.ts";
 import { Database } from "./sqlite-database.ts";
-import { insertEntries, KINDS, type NewEntry } from "./sqlite-log.ts";
+import { insertEntries, KINDS, type LogEnd, type NewEntry, spanOf } from "./sqlite-log.ts";
 
 /** What the file has beside: it is made anew elsewhere. */
 export const SQLITE_OWN: readonly string[] = [
@@ -114,6 +115,20 @@ function* logRows(db: Database, table: Table): Generator<Row> {
 
 /** As the log itself writes them. */
 function addLog(db: Database, rows: readonly Row[]): void {
+  const logs = new Map<string, LogEnd>();
+  const logOf = (groupId: Bytes): LogEnd => {
+    const key = keyOf(groupId);
+    const held = logs.get(key);
+    if (held !== undefined) return held;
+    const found = db.one<{ number: number }>(
+      "SELECT number FROM groups WHERE group_id = ?",
+      groupId,
+    );
+    const number = found?.number ?? 0;
+    const log = { number, span: spanOf(db, number) };
+    logs.set(key, log);
+    return log;
+  };
   const entries = rows.map((row): NewEntry => {
     const [groupId, seq, epoch, kind, hash, message, acceptedAt] = row as readonly [
       Bytes,
@@ -124,12 +139,8 @@ function addLog(db: Database, rows: readonly Row[]): void {
       Bytes,
       bigint,
     ];
-    const found = db.one<{ number: number }>(
-      "SELECT number FROM groups WHERE group_id = ?",
-      groupId,
-    );
     return {
-      number: found?.number ?? 0,
+      log: logOf(groupId),
       kind,
       entry: { epoch, hash, message },
       place: { seq: Number(seq), acceptedAt: Number(acceptedAt) },

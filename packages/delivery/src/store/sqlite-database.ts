@@ -108,6 +108,11 @@ export class Database {
     return Number(this.#prepare(sql).run(...values).changes);
   }
 
+  /** The number of the last row that was inserted. */
+  insert(sql: string, ...values: readonly SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).lastInsertRowid);
+  }
+
   /** A function that statements and triggers of this connection can call. */
   define(name: string, work: (value: SQLOutputValue) => void): void {
     this.#connection.function(name, (value: SQLOutputValue): null => {

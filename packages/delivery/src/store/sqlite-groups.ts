@@ -18,6 +18,7 @@ import {
   insertEntries,
   leafOf,
   READABLE,
+  spanOf,
   stretchOf,
   winnerOf,
 } from "./sqlite-log.ts";
@@ -113,7 +114,8 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
     entry: Pick<AppendCommit, "epoch" | "hash" | "message" | "acceptedAt">,
   ): Accepted {
     const accepted = { seq: head + 1, acceptedAt: entry.acceptedAt };
-    insertEntries(db, [{ number, kind, entry, place: accepted }]);
+    const log = { number, span: spanOf(db, number) };
+    insertEntries(db, [{ log, kind, entry, place: accepted }]);
     return accepted;
   }
 

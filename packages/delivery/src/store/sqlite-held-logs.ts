@@ -11,15 +11,14 @@ import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import type { Database } from "./sqlite-database.ts";
-import { endOf, groupRow, leafOf, NEWEST_OF_EPOCH } from "./sqlite-log.ts";
+import { endOf, groupRow, type LogEnd, leafOf, NEWEST_OF_EPOCH, spanOf } from "./sqlite-log.ts";
 import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
 const HELD = 200_000;
 
-export interface HeldLog {
-  readonly number: number;
+export interface HeldLog extends LogEnd {
   readonly epoch: bigint;
   last: Accepted;
   /** The devices that were asked for, and are members. */
@@ -28,6 +27,8 @@ export interface HeldLog {
   newer: Places;
   older: Places;
 }
+
+const GROUP_OF_ROW = "(SELECT group_id FROM groups WHERE number = OLD.group_number)";
 
 /**
  * Whatever of a group a message is judged by, but that it has a message more. With each commit and proposal, which take places in the
@@ -41,11 +42,8 @@ const TRIGGERS = [
   ],
   ["members_change", "UPDATE OF device, until_seq ON main.members", "NEW.group_id"],
   ["members_go", "DELETE ON main.members", "OLD.group_id"],
-  [
-    "log_goes",
-    "DELETE ON main.log",
-    "(SELECT group_id FROM groups WHERE number = OLD.group_number)",
-  ],
+  ["log_goes", "DELETE ON main.log", GROUP_OF_ROW],
+  ["spans_go", "DELETE ON main.spans", GROUP_OF_ROW],
 ] as const;
 
 export class HeldLogs {
@@ -130,8 +128,15 @@ export class HeldLogs {
     );
     const older = new Places();
     for (const one of newest) older.add(one.hash, { seq: one.seq, acceptedAt: one.accepted_at });
-    const last = { seq, acceptedAt };
-    return { number, epoch, last, members: new Set(), newer: new Places(), older };
+    return {
+      number,
+      span: spanOf(this.#db, number),
+      epoch,
+      last: { seq, acceptedAt },
+      members: new Set(),
+      newer: new Places(),
+      older,
+    };
   }
 
   #forget(key: string): void {

@@ -133,14 +133,38 @@ function toAccepted(row: PlaceRow | undefined): Accepted | undefined {
   return row && { seq: row.seq, acceptedAt: row.accepted_at };
 }
 
+/** Where a group's entries are written. */
+export interface LogEnd {
+  /** Of the group. */
+  readonly number: number;
+  /** Its newest. */
+  span: Span | undefined;
+}
+
+/** The entries of a group in a stretch: those from this one on. */
+export interface Span {
+  readonly first_seq: number;
+  readonly stretch: number;
+}
+
+export function spanOf(db: Database, number: number): Span | undefined {
+  return db.one<Span>(
+    "SELECT first_seq, stretch FROM spans WHERE group_number = ? ORDER BY first_seq DESC LIMIT 1",
+    number,
+  );
+}
+
 /** An entry that is to be written. */
 export interface NewEntry {
-  /** Of its group. */
-  readonly number: number;
+  /** Of its group, the same for each of them. */
+  readonly log: LogEnd;
   readonly kind: LogEntry["kind"];
   readonly entry: Pick<AppendMessage, "epoch" | "hash" | "message">;
   readonly place: Accepted;
 }
+
+/** So many entries of the whole log are a stretch: as the column says it. */
+const STRETCH = 4096;
 
 /** Rows in one statement: with more each costs no less. */
 const ROWS = 16;
@@ -155,32 +179,31 @@ const INSERT = (rows: number): string =>
 const INSERT_ONE: string = INSERT(1);
 const INSERT_ROWS: string = INSERT(ROWS);
 
-/** Of entries behind this one of the whole log: a span for each group where it has none yet in the stretch. */
-const INSERT_SPANS = `INSERT INTO spans
-  SELECT group_number, seq, stretch FROM (
-    SELECT group_number, min(seq) AS seq, stretch FROM log NOT INDEXED
-    WHERE id > ? GROUP BY group_number, stretch) AS fresh
-  WHERE stretch IS NOT ${stretchOf("fresh.group_number", "fresh.seq")}`;
-
 /** Throws where a place is taken: the database itself refuses a second entry there. */
 export function insertEntries(db: Database, entries: readonly NewEntry[]): void {
-  if (entries.length === 0) return;
-  const last = db.one<{ id: number }>("SELECT ifnull(max(id), 0) AS id FROM log")?.id ?? 0;
-  const values = ({ number, kind, entry, place }: NewEntry): readonly SQLInputValue[] => [
-    number,
-    place.seq,
-    entry.epoch,
-    KINDS.indexOf(kind),
-    place.acceptedAt,
-    entry.hash,
-    entry.message,
-  ];
-  let at = 0;
-  for (; at + ROWS <= entries.length; at += ROWS) {
-    db.run(INSERT_ROWS, ...entries.slice(at, at + ROWS).flatMap(values));
+  let id = 0;
+  let rows: SQLInputValue[] = [];
+  const write = (sql: string): void => {
+    id = db.insert(sql, ...rows);
+    rows = [];
+  };
+  const inRows = entries.length - (entries.length % ROWS);
+  for (const [i, { log, kind, entry, place }] of entries.entries()) {
+    const { epoch, hash, message } = entry;
+    rows.push(log.number, place.seq, epoch, KINDS.indexOf(kind), place.acceptedAt, hash, message);
+    if (i >= inRows) write(INSERT_ONE);
+    else if (i % ROWS === ROWS - 1) write(INSERT_ROWS);
   }
-  for (const entry of entries.slice(at)) db.run(INSERT_ONE, ...values(entry));
-  db.run(INSERT_SPANS, last);
+  // They have the numbers up to this one.
+  id -= entries.length;
+  for (const { log, place } of entries) beginSpan(db, log, place.seq, Math.floor(++id / STRETCH));
+}
+
+/** Where the entry is not in the newest span. That no entry of an earlier one is at its place or behind it, the database sees to. */
+function beginSpan(db: Database, log: LogEnd, seq: number, stretch: number): void {
+  if (log.span?.stretch === stretch && log.span.first_seq <= seq) return;
+  db.run("INSERT INTO spans VALUES (?, ?, ?)", log.number, seq, stretch);
+  log.span = { first_seq: seq, stretch };
 }
 
 /** Deletes so many at most of a group's log, from its beginning; says how many, and whether nothing is left. */

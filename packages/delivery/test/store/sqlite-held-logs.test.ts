@@ -108,8 +108,13 @@ function rowsOf(db: Database, groupId: Bytes) {
     "SELECT device FROM members WHERE group_id = ? AND until_seq IS NULL",
     groupId,
   );
+  const spans = db.all<{ first_seq: number; stretch: number }>(
+    "SELECT first_seq, stretch FROM spans WHERE group_number = ? ORDER BY first_seq",
+    group.number,
+  );
   return {
     number: group.number,
+    span: spans.at(-1),
     epoch: BigInt(group.epoch),
     last: {
       seq: Math.max(group.head, ...log.map(({ seq }) => seq)),
@@ -127,8 +132,8 @@ async function expectHeldAsRows({ db, logs }: World): Promise<void> {
       const { places, members, ...rows } = rowsOf(db, groupId);
       const log = logs.get(groupId);
       if (log === undefined) throw new Error("there is the group");
-      const { number, epoch, last } = log;
-      expect({ number, epoch, last }).toEqual(rows);
+      const { number, span, epoch, last } = log;
+      expect({ number, span, epoch, last }).toEqual(rows);
       expect(log.older.size + log.newer.size).toBe(places.size);
       for (const hash of HASHES) expect(logs.placeOf(log, hash)).toEqual(places.get(keyOf(hash)));
       expect(members).toEqual(expect.arrayContaining([...log.members]));

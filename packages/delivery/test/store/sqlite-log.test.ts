@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openSqliteStore, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
-import { insertEntries } from "../../src/store/sqlite-log.ts";
+import { insertEntries, spanOf } from "../../src/store/sqlite-log.ts";
 import { type Bytes, random } from "../world.ts";
 import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
@@ -133,9 +133,10 @@ describe("a log over several stretches", () => {
     const again = (seq: number): Promise<void> => {
       const entry = { epoch: 0n, hash: random(32), message: random(9) };
       const place = { seq, acceptedAt: NOW };
-      return db.transaction(() =>
-        insertEntries(db, [{ number, kind: "application", entry, place }]),
-      );
+      return db.transaction(() => {
+        const log = { number, span: spanOf(db, number) };
+        insertEntries(db, [{ log, kind: "application", entry, place }]);
+      });
     };
     // In this stretch, behind whose beginning the place is or not.
     await expect(again(10)).rejects.toThrow("UNIQUE");
