@@ -10,9 +10,10 @@ import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 import { openStore } from "./store/open.ts";
+import { refuseServices } from "./store/postgres-contents.ts";
 import { Database } from "./store/postgres-database.ts";
-import { removeSqlite, sqliteVersion } from "./store/sqlite-file.ts";
-import { type Store, StoreUnavailable } from "./store/store.ts";
+import { removeSqlite, sqliteVersion, unmarkSqlite } from "./store/sqlite-file.ts";
+import { type DatabaseVersion, type Store, StoreUnavailable } from "./store/store.ts";
 import { explained, postgresReason, reasonOf, sqliteCodeOf } from "./system-error.ts";
 
 /** Of `sqlite:PATH`. */
@@ -84,10 +85,36 @@ export async function openBeside(url: string): Promise<StoreBeside> {
   };
 }
 
-/** The migrations that the database went through, of those that there are; undefined where nothing is there yet. Throws `OperatorError`. */
-export async function databaseVersion(
-  url: string,
-): Promise<{ readonly found: number; readonly known: number } | undefined> {
+/**
+ * Where all was copied to another database, people would write to the one and read from the other. Throws `OperatorError`. Exact once
+ * the file is locked, or the doorbell is open: then no copy is being made.
+ */
+export async function refuseCopied(url: string): Promise<void> {
+  if ((await databaseVersion(url))?.copied === true) throw copiedError(url);
+}
+
+export function copiedError(url: string): OperatorError {
+  return new OperatorError(
+    `${withoutSecrets(url)} was copied to another database, where the service is to run; if it never ran there, \`copy --unmark\` lets it run here again`,
+  );
+}
+
+/** Lets the service run on it again, if it was copied. */
+export async function unmarkCopied(url: string): Promise<void> {
+  const path = sqlitePath(url);
+  await reached(url, async () => {
+    if (path !== undefined) return unmarkSqlite(path);
+    await Database.asIs(url, (db) => db.all("DELETE FROM facts WHERE name = 'copied'"));
+  });
+}
+
+/** Throws `OperatorError` where a service runs on the PostgreSQL database. */
+export function refuseServicesOf(url: string): Promise<void> {
+  return reached(url, () => Database.asIs(url, refuseServices));
+}
+
+/** What the database says of itself; undefined where nothing is there yet. Throws `OperatorError`. */
+export async function databaseVersion(url: string): Promise<DatabaseVersion | undefined> {
   const path = sqlitePath(url);
   const version = await reached(url, () =>
     path === undefined ? Database.inspect(url) : sqliteVersion(path),

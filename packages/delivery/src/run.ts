@@ -10,7 +10,14 @@ import type { BlobBodies } from "./blobs/bodies.ts";
 import { diskBodies } from "./blobs/disk-bodies.ts";
 import { s3Bodies } from "./blobs/s3-bodies.ts";
 import type { Configuration } from "./config.ts";
-import { madeFolder, openDatabase, openDoorbell, reached, sqlitePath } from "./database.ts";
+import {
+  madeFolder,
+  openDatabase,
+  openDoorbell,
+  reached,
+  refuseCopied,
+  sqlitePath,
+} from "./database.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createOperatorSite } from "./operator.ts";
@@ -97,6 +104,7 @@ export async function runService(
     ends.push(() => opened.close());
     const doorbell = await openDoorbell(configuration.database.url);
     ends.push(() => doorbell.close());
+    await refuseCopied(configuration.database.url);
     const store = metrics.store(opened);
 
     const service = createDeliveryService({

@@ -66,7 +66,9 @@ export function postgresReason(message: string): string | undefined {
 }
 
 export const SQLITE_BUSY = 5;
+export const SQLITE_READ_ONLY = 8;
 export const SQLITE_CORRUPT = 11;
+export const SQLITE_CANT_OPEN = 14;
 export const SQLITE_NOT_A_DATABASE = 26;
 
 /** The primary result code of what SQLite said; undefined for what is none of its errors. */

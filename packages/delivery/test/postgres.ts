@@ -150,8 +150,8 @@ export async function startPostgres(
 
   async function database(kind: "migrated" | "empty" = "migrated"): Promise<string> {
     const name = `test_${randomBytes(6).toString("hex")}`;
-    if (kind === "migrated") template ??= makeTemplate();
-    await query(`CREATE DATABASE ${name} TEMPLATE ${(await template) ?? "template0"}`);
+    const from = kind === "empty" ? "template0" : await (template ??= makeTemplate());
+    await query(`CREATE DATABASE ${name} TEMPLATE ${from}`);
     return urlOf(name);
   }
 

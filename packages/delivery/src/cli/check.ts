@@ -5,11 +5,11 @@
 
 import { once } from "node:events";
 import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, stat, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { type Configuration, ConfigurationError, withoutSecrets } from "../config.ts";
-import { databaseVersion, sqlitePath } from "../database.ts";
+import { copiedError, databaseVersion, sqlitePath } from "../database.ts";
 import { DEFAULT_LIMITS, type Limits } from "../limits.ts";
 import { OperatorError } from "../operator-error.ts";
 import { addressText, codeOf, listening, readTls } from "../run.ts";
@@ -196,6 +196,7 @@ async function databaseOf({ database: { url } }: Configuration): Promise<Row> {
   if (path !== undefined) await checkWritable("database.url", dirname(path));
   const shown = withoutSecrets(url);
   const version = await databaseVersion(url);
+  if (version?.copied === true) throw copiedError(url);
   const state =
     version === undefined
       ? "would be made"
@@ -260,7 +261,14 @@ async function checkWritable(setting: string, folder: string): Promise<void> {
   } catch {
     throw new OperatorError(`${setting}: this user can't write to ${there}`);
   }
+  // Of root the system says there that it may.
+  if (OF_THE_KERNEL.has((await statfs(there)).type)) {
+    throw new OperatorError(`${setting}: no files can be made in ${there}`);
+  }
 }
+
+/** File systems that only show what the kernel knows, as Linux numbers them: `/proc`, `/sys`, and the control groups in it. */
+const OF_THE_KERNEL: ReadonlySet<number> = new Set([0x9fa0, 0x62656572, 0x27e0eb, 0x63677270]);
 
 function isThere(path: string): Promise<boolean> {
   return stat(path).then(

@@ -5,7 +5,16 @@
 
 import { dirname, join } from "node:path";
 import { type Configuration, withoutSecrets } from "../config.ts";
-import { databaseVersion, madeFolder, openDatabase, reached, sqlitePath } from "../database.ts";
+import {
+  copiedError,
+  databaseVersion,
+  madeFolder,
+  openDatabase,
+  reached,
+  refuseServicesOf,
+  sqlitePath,
+  unmarkCopied,
+} from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { type Contents, copyContents, firstTaken, type Progress } from "../store/contents.ts";
 import { withPostgresContents } from "../store/postgres-contents.ts";
@@ -29,19 +38,27 @@ const SAYING = 2000;
 
 export const copy: Command = {
   help: `Usage: conclave-delivery copy --from URL [--json] [--config FILE]
+       conclave-delivery copy --unmark [--json] [--config FILE]
 
 Takes everything from the database at URL into the one of the configuration, which has to be empty and of the other kind:
 from SQLite to PostgreSQL, or back. No service may run on either. It is done in one transaction, which ends when both sides were
 read again and every value is the same: whatever fails, nothing was copied. What is copied stays as it is,
-but that both are brought up to date first, as by \`migrate\`: an older version of the service can't go back to it.
+but that both are brought up to date first, as by \`migrate\`, so that an older version of the service can't go back to it;
+and that it is marked: \`serve\` refuses it from then on.
 Devices go on as if nothing had been; attachments are in files, or in S3, and stay there.
 
   --from URL     sqlite:PATH, or postgres://USER@HOST/NAME (the password in PGPASSWORD, so that no list of processes shows it)
+  --unmark       lets the service run again on the database of the configuration, which was copied. Only where it never ran on
+                 the copy: people would write to the one and read from the other
 ${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
-    const { flags, values, config, rest } = parseCommand(world.args, ["json"], ["from"]);
+    const { flags, values, config, rest } = parseCommand(world.args, ["json", "unmark"], ["from"]);
     expectArguments(rest);
     const { from } = values;
+    if (flags.has("unmark")) {
+      if (from !== undefined) throw new UsageError("--unmark is of the configuration's database");
+      return unmark(world, { config, json: flags.has("json") });
+    }
     if (from === undefined) throw new UsageError("--from URL is missing: where is all that now?");
     if (!/^(sqlite:.|postgres(ql)?:\/\/)/.test(from)) {
       throw new UsageError("--from has to be sqlite:PATH or postgres://…");
@@ -57,6 +74,21 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
   },
 };
 
+async function unmark(
+  world: World,
+  { config, json }: { readonly config: string | undefined; readonly json: boolean },
+): Promise<0> {
+  const { url } = (await configurationOf(world, config)).database;
+  const shown = withoutSecrets(url);
+  const version = await databaseVersion(url);
+  if (version === undefined) throw new OperatorError(`there is no database at ${shown}`);
+  if (version.copied) await unmarkCopied(url);
+  if (json) writeJson(world, { database: shown, unmarked: version.copied });
+  else if (version.copied) world.write(`The service may run on ${shown} again.\n`);
+  else world.write(`${shown} was not marked: nothing to do.\n`);
+  return 0;
+}
+
 const SAME_KIND = {
   sqlite: "both are SQLite: copy the file with `backup`, or move it while no service runs",
   postgres: "both are PostgreSQL: take pg_dump and pg_restore",
@@ -68,13 +100,17 @@ async function copyAll(
   from: string,
   to: string,
 ): Promise<Readonly<Record<string, number>>> {
-  if ((await databaseVersion(from)) === undefined) {
+  const version = await databaseVersion(from);
+  if (version === undefined) {
     throw new OperatorError(`there is no database at ${withoutSecrets(from)}`);
   }
+  if (version.copied) throw copiedError(from);
   let compared = false;
   const kept: Readonly<Record<string, number>>[] = [];
-  try {
-    return await within(from, async (source) => {
+  // One of the two.
+  const [sqlite, postgres] = sqlitePath(from) === undefined ? [to, from] : [from, to];
+  const copyIt = (): Promise<Readonly<Record<string, number>>> =>
+    within(from, async (source) => {
       const counts = await within(to, async (target) => {
         const taken = await firstTaken(target);
         if (taken !== undefined) {
@@ -87,12 +123,20 @@ async function copyAll(
         return copied;
       });
       kept.push(counts);
+      await source.markCopied(world.now());
       return counts;
     });
+  try {
+    return await alone(sqlite, postgres, copyIt);
   } catch (error) {
-    // The copy is there for good; what was copied was only read, however that ended.
+    // The copy is there for good, however that ended.
     const [counts] = kept;
-    if (counts !== undefined) return counts;
+    if (counts !== undefined) {
+      world.complain(
+        `conclave-delivery: all was copied, but ${withoutSecrets(from)} may not be marked: \`serve\` may not refuse it\n`,
+      );
+      return counts;
+    }
     // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
     const unsure = compared && sqlitePath(to) === undefined;
     world.complain(
@@ -100,29 +144,31 @@ async function copyAll(
         ? `conclave-delivery: the copy was whole when its last step failed: ask again, and if ${withoutSecrets(to)} is not empty all is there\n`
         : `conclave-delivery: nothing was copied, ${withoutSecrets(to)} is as it was\n`,
     );
-    // One of the two is SQLite: its errors are the only ones with such a code.
-    const [sqlite, postgres] = sqlitePath(from) === undefined ? [to, from] : [from, to];
+    // SQLite's errors are the only ones with such a code.
     return reached(sqliteCodeOf(error) === undefined ? postgres : sqlite, () => {
       throw error;
     });
   }
 }
 
-/** Brings the database up to date, or makes it, and keeps everybody else from writing to it meanwhile. */
-async function within<T>(url: string, work: (contents: Contents) => Promise<T>): Promise<T> {
-  const path = sqlitePath(url);
-  if (path === undefined) {
-    await (await openDatabase(url)).close();
-    return withPostgresContents(url, work);
-  }
+/** Before either is changed, neither has a service; the file gets none meanwhile. */
+async function alone<T>(sqlite: string, postgres: string, work: () => Promise<T>): Promise<T> {
+  await refuseServicesOf(postgres);
+  const path = sqlitePath(sqlite) ?? "";
   await madeFolder(dirname(path));
-  const lock = await reached(url, () => lockSqliteFile(path));
+  const lock = await reached(sqlite, () => lockSqliteFile(path));
   try {
-    await (await openDatabase(url)).close();
-    return await withSqliteContents(path, work);
+    return await work();
   } finally {
     lock.close();
   }
+}
+
+/** Brings the database up to date, or makes it, and keeps everybody else from writing to it meanwhile. */
+async function within<T>(url: string, work: (contents: Contents) => Promise<T>): Promise<T> {
+  await (await openDatabase(url)).close();
+  const path = sqlitePath(url);
+  return path === undefined ? withPostgresContents(url, work) : withSqliteContents(path, work);
 }
 
 /** Says now and then how far it is; throws once a signal asked for an end. */
@@ -166,7 +212,7 @@ function say(
   }
   const bodies = blobs === undefined ? join(data, "blobs") : `${blobs.endpoint}/${blobs.bucket}`;
   world.write(`All of ${source} is in ${target}, compared value by value.
-${source} is as it was: let no service run on it any more.
+${source} is marked as copied: \`serve\` refuses it from now on.
 The service looks for attachments in ${bodies}: they were not touched.
 `);
 }

@@ -236,8 +236,10 @@ export interface Contents {
   /** All rows in the order of the key, `ROWS` at a time. */
   readonly rows: (table: Table) => AsyncIterable<readonly Row[]>;
   readonly add: (table: Table, rows: readonly Row[]) => Promise<void>;
-  /** Once all is there: the numbers that are given from now on were never given. */
+  /** Once all is there: the numbers that are given from now on were never given, and the service may run on it. */
   readonly complete: () => Promise<void>;
+  /** All of it is elsewhere now: the service is to run on it no more. */
+  readonly markCopied: (now: number) => Promise<void>;
 }
 
 /** The first table that has rows. */

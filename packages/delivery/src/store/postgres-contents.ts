@@ -46,15 +46,19 @@ export async function withPostgresContents<T>(
       await tx.all(`SET LOCAL lock_timeout = '${PATIENCE}'`);
       const names = TABLES.map(({ name }) => name).join(", ");
       await tx.all(`LOCK TABLE ${names} IN EXCLUSIVE MODE`);
-      return work(contentsOf(tx));
+      const result = await work(contentsOf(tx));
+      // One that was started meanwhile: it looks for the mark when it can be seen here.
+      await tx.all("SELECT pg_stat_clear_snapshot()");
+      await refuseServices(tx);
+      return result;
     });
   } finally {
     await db.close();
   }
 }
 
-/** Each process of the service has a connection by which it hears of the others. */
-async function refuseServices(tx: Queries): Promise<void> {
+/** Each process of the service has a connection by which it hears of the others. Throws `OperatorError` where there is one. */
+export async function refuseServices(tx: Pick<Queries, "one">): Promise<void> {
   const running = await tx.one<{ count: number }>(
     `SELECT count(*)::int AS count FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'conclave-doorbell'`,
@@ -84,6 +88,12 @@ function contentsOf(tx: Queries): Contents {
         `SELECT setval(pg_get_serial_sequence('devices', 'device'), max(device))
          FROM devices HAVING max(device) IS NOT NULL`,
       );
+      await tx.all("DELETE FROM facts WHERE name = 'copied'");
+    },
+    async markCopied(now) {
+      // Nobody reads that it isn't copied any more.
+      await tx.all("LOCK TABLE facts IN ACCESS EXCLUSIVE MODE");
+      await tx.all("INSERT INTO facts (name, at) VALUES ('copied', $1)", now);
     },
   };
 }

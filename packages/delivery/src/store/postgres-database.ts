@@ -8,7 +8,7 @@ import pg from "pg";
 import { OperatorError } from "../operator-error.ts";
 import { type ArrayElement, toBinaryArray } from "./postgres-arrays.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
-import { StoreUnavailable } from "./store.ts";
+import { type DatabaseVersion, StoreUnavailable } from "./store.ts";
 import { Undo } from "./undo.ts";
 
 type Scalar = Bytes | string | number | bigint | null;
@@ -174,17 +174,27 @@ export class Database implements Queries {
     return new Database(url, options.connections ?? 10, PATIENCE);
   }
 
-  /** The migrations that a database went through, of those that there are; undefined where it has none of our tables. */
-  static async inspect(
-    url: string,
-  ): Promise<{ readonly found: number; readonly known: number } | undefined> {
+  /** What a database says of itself; undefined where it has none of our tables. */
+  static inspect(url: string): Promise<DatabaseVersion | undefined> {
+    return Database.asIs(url, async (db) => {
+      const row = await db.one<{ there: boolean }>(FIND_VERSION);
+      if (row?.there !== true) return undefined;
+      const facts = await db.one<{ there: boolean }>(
+        "SELECT to_regclass('facts') IS NOT NULL AS there",
+      );
+      const copied =
+        facts?.there === true && (await db.one("SELECT 1 FROM facts WHERE name = 'copied'"));
+      return { found: await db.version(), known: MIGRATIONS.length, copied: Boolean(copied) };
+    });
+  }
+
+  /** For a few questions to a database that is not brought up to date. */
+  static async asIs<T>(url: string, work: (db: Database) => Promise<T>): Promise<T> {
     const db = new Database(url, 1, PATIENCE);
     // Nothing is shown of what is read here; and what the quorum is asked by may not be there.
     db.#shows = false;
     try {
-      const row = await db.one<{ there: boolean }>(FIND_VERSION);
-      if (row?.there !== true) return undefined;
-      return { found: await db.version(), known: MIGRATIONS.length };
+      return await work(db);
     } finally {
       await db.close();
     }

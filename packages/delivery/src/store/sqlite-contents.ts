@@ -56,7 +56,12 @@ function contentsOf(db: Database): Contents {
       for (const row of rows) db.run(sql, ...(row as SQLInputValue[]));
     },
     // A new row's number is one more than the highest that there is.
-    async complete() {},
+    async complete() {
+      db.run("DELETE FROM facts WHERE name = 'copied'");
+    },
+    async markCopied(now) {
+      db.run("INSERT INTO facts (name, at) VALUES ('copied', ?)", now);
+    },
   };
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { constants } from "node:fs";
+import { closeSync, constants, fchownSync, openSync, statSync } from "node:fs";
 import { access, chmod, copyFile, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -14,12 +14,15 @@ import {
   explained,
   reasonOf,
   SQLITE_BUSY,
+  SQLITE_CANT_OPEN,
   SQLITE_CORRUPT,
   SQLITE_NOT_A_DATABASE,
+  SQLITE_READ_ONLY,
   sqliteCodeOf,
 } from "../system-error.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
+import type { DatabaseVersion } from "./store.ts";
 
 /** How long a copy waits for a writer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -31,25 +34,72 @@ export interface SqliteLock {
 
 /** Throws `OperatorError` where another process has it. It ends with the process, in whatever way. */
 export function lockSqliteFile(path: string): SqliteLock {
-  const lock = new DatabaseSync(`${path}-lock`);
+  const file = `${path}-lock`;
+  makeLock(file);
+  let lock: DatabaseSync | undefined;
   try {
+    lock = new DatabaseSync(file);
     lock.exec("BEGIN EXCLUSIVE");
     return lock;
   } catch (error) {
-    lock.close();
-    if (sqliteCodeOf(error) !== SQLITE_BUSY) throw error;
+    lock?.close();
+    const code = sqliteCodeOf(error);
+    if (code === SQLITE_BUSY) {
+      throw new OperatorError(
+        `${path} is in use by another process: several can share a PostgreSQL, not a SQLite file`,
+      );
+    }
+    if (code !== SQLITE_READ_ONLY && code !== SQLITE_CANT_OPEN) throw error;
     throw new OperatorError(
-      `${path} is in use by another process: several can share a PostgreSQL, not a SQLite file`,
+      `${file} can't be locked: ${reasonOf(error)}; if it is another user's, remove it: it holds nothing`,
+      { cause: error },
     );
   }
 }
 
-/** The migrations that the file went through, of those that there are; undefined where there is no file. */
-export async function sqliteVersion(
-  path: string,
-): Promise<{ readonly found: number; readonly known: number } | undefined> {
+/** Root makes it for whom the folder belongs to, so that the service's own user can lock it later. */
+function makeLock(path: string): void {
+  if (process.getuid?.() !== 0) return;
+  let file: number;
+  try {
+    // Nothing that is there by that name is given away.
+    file = openSync(path, "wx", 0o600);
+  } catch {
+    return;
+  }
+  try {
+    const { uid, gid } = statSync(dirname(path));
+    fchownSync(file, uid, gid);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** What the file says of itself; undefined where there is none. */
+export async function sqliteVersion(path: string): Promise<DatabaseVersion | undefined> {
   if (!(await exists(path))) return undefined;
-  return { found: inspect(path, path, (db) => versionOf(db)), known: MIGRATIONS.length };
+  return inspect(path, path, (db) => ({
+    found: versionOf(db),
+    known: MIGRATIONS.length,
+    copied: hasFacts(db) && db.prepare(COPIED).get() !== undefined,
+  }));
+}
+
+const COPIED = "SELECT 1 FROM facts WHERE name = 'copied'";
+
+/** A file that was not brought up to date for long has no place for them. */
+function hasFacts(db: DatabaseSync): boolean {
+  return db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").get() !== undefined;
+}
+
+/** Lets the service run on the file again. */
+export function unmarkSqlite(path: string): void {
+  const db = new DatabaseSync(path, { timeout: PATIENCE });
+  try {
+    if (hasFacts(db)) db.exec("DELETE FROM facts WHERE name = 'copied'");
+  } finally {
+    db.close();
+  }
 }
 
 /** Takes away a database that was begun and never came to be. */
@@ -78,8 +128,7 @@ export async function backUpSqlite(path: string, copy: string, now: number): Pro
       inspect(partial, copy, (made) => check(made, copy));
       await settle(partial, copy);
     });
-    // A file that was not brought up to date for long has no place for it.
-    if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").get() !== undefined) {
+    if (hasFacts(db)) {
       db.prepare(
         `INSERT INTO facts (name, at) VALUES ('backed-up', ?)
          ON CONFLICT (name) DO UPDATE SET at = excluded.at`,

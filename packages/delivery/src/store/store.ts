@@ -703,8 +703,17 @@ export interface BlobStore {
   forgetBlob(blobId: Bytes): Promise<void>;
 }
 
-/** Something that happened to the database as a whole. */
-export type Fact = "backed-up" | "swept" | "restored";
+/** Something that happened to the database as a whole. `copied`: all of it is in another now, where the service is to run. */
+export type Fact = "backed-up" | "swept" | "restored" | "copied";
+
+/** What a database says of itself. */
+export interface DatabaseVersion {
+  /** The migrations that it went through, of those that there are. */
+  readonly found: number;
+  readonly known: number;
+  /** It is marked as copied to another. */
+  readonly copied: boolean;
+}
 
 export interface Statistics {
   readonly accounts: number;

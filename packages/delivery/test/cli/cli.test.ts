@@ -184,6 +184,22 @@ describe("conclave-delivery", () => {
     },
   );
 
+  it.runIf(process.platform === "linux")(
+    "says at a check that a folder can't be made where the kernel shows what it knows",
+    async () => {
+      for (const data of ["/proc/none", "/sys/none/below"]) {
+        const found = await runCommand(
+          ["serve", "--check"],
+          anEnvironment({ CONCLAVE_DATA: data }),
+        );
+        expect([found.code, found.stdout]).toEqual([1, ""]);
+        expect(found.stderr).toMatch(
+          /(no files can be made in|this user can't write to) \/(proc|sys)\n/,
+        );
+      }
+    },
+  );
+
   it("tries at a check whether the addresses could be listened on, and says which limits are changed", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");

@@ -4,10 +4,12 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPostgresStore, openSqliteStore } from "@conclave/delivery";
+import { lockSqliteFile, openPostgresStore, openSqliteStore } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/cli.ts";
+import { openPostgresDoorbell, type PostgresDoorbell } from "../../src/postgres-doorbell.ts";
+import { withPostgresContents } from "../../src/store/postgres-contents.ts";
 import {
   addAll,
   addOf,
@@ -56,6 +58,19 @@ function configured(databaseUrl: string, more: Environment = {}): Environment {
     CONCLAVE_DATABASE_URL: databaseUrl,
     ...more,
   };
+}
+
+/** By `serve`, and where it is asked whether it would start. */
+async function expectRefused(url: string): Promise<void> {
+  for (const args of [["serve"], ["serve", "--check"]]) {
+    const { code, stderr } = await runCommand(args, configured(url));
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^conclave-delivery: [^\n]* was copied to [^\n]*copy --unmark[^\n]*\n$/,
+      ),
+    ]);
+  }
 }
 
 async function stop({ child, ended }: Running): Promise<void> {
@@ -115,6 +130,7 @@ describe("conclave-delivery copy", () => {
     const there = await copy(first, second);
     expect(there).toMatchObject({ code: 0, stderr: "" });
     const { rows } = JSON.parse(there.stdout) as { rows: Record<string, number> };
+    await expectRefused(first);
     expect(rows).toMatchObject({ accounts: 3, groups: 1, log: before.head, blobs: 1, links: 1 });
 
     running = await serving(second);
@@ -139,6 +155,7 @@ describe("conclave-delivery copy", () => {
 
     const back = await copy(second, third);
     expect(back).toMatchObject({ code: 0, stderr: "" });
+    await expectRefused(second);
     running = await serving(third);
     // Her Welcome was under way.
     const ofCleo = await joinByWelcome(place, cleo);
@@ -152,6 +169,34 @@ describe("conclave-delivery copy", () => {
     const dora = await newMember(place, "Dora");
     expect((await joinByLink(place, dora, open)).answer.status).toBe(201);
     await stop(running);
+  });
+
+  it("marks what was copied, so that no service runs on it by mistake, and none is copied again", async () => {
+    const [file, url] = [`sqlite:${newFile()}`, await postgres.database("empty")];
+    await runCommand(["migrate"], configured(file));
+    for (const [from, to] of [
+      [file, url],
+      // Empty as it is, it may be copied to, and is the one to run on again.
+      [url, file],
+    ] as const) {
+      const copied = await runCommand(["copy", "--from", from], configured(to));
+      expect(copied).toMatchObject({ code: 0, stdout: expect.stringContaining("is marked") });
+      await expectRefused(from);
+      expect((await runCommand(["serve", "--check"], configured(to))).code).toBe(0);
+      const again = await runCommand(["copy", "--from", from], configured(to));
+      expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("was copied to")]);
+    }
+    const unmark = (...more: string[]) =>
+      runCommand(["copy", "--unmark", ...more], configured(url));
+    expect((await unmark("--from", file)).code).toBe(2);
+    expect(await unmark()).toMatchObject({ code: 0, stdout: expect.stringContaining("may run") });
+    expect(JSON.parse((await unmark("--json")).stdout)).toMatchObject({ unmarked: false });
+    expect((await runCommand(["serve", "--check"], configured(url))).code).toBe(0);
+    await runCommand(["copy", "--from", file], configured(url));
+    await expectRefused(file);
+    const released = await runCommand(["copy", "--unmark", "--json"], configured(file));
+    expect(JSON.parse(released.stdout)).toMatchObject({ unmarked: true });
+    await stop(await startCommand(configured(file, { CONCLAVE_LISTEN: "127.0.0.1:0" })));
   });
 
   it("copies only into an empty database of the other kind, from one that is there", async () => {
@@ -190,7 +235,7 @@ describe("conclave-delivery copy", () => {
     const made = newFile();
     expect(await runCommand(["copy", "--from", url], configured(`sqlite:${made}`))).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^invites +1\n[\s\S]*let no service run on it any more/m),
+      stdout: expect.stringMatching(/^invites +1\n[\s\S]*is marked as copied/m),
     });
     expect((await stat(made)).isFile()).toBe(true);
   });
@@ -269,7 +314,42 @@ describe("conclave-delivery copy", () => {
     wire.close();
     expect(cut).toBe(1);
     expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/^invites +1$/m) });
-    expect(copied.stderr).toBe("");
+    expect(copied.stderr).toMatch(/^conclave-delivery: all was copied, but \S+ may not be marked/);
+  });
+
+  it("changes neither where a service runs on the other", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    await runCommand(["migrate"], configured(`sqlite:${file}`));
+    const tables = (): Promise<unknown> =>
+      postgres.query(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
+        url,
+      );
+    const lock = lockSqliteFile(file);
+    const args = ["copy", "--from", `sqlite:${file}`];
+    expect((await runCommand(args, configured(url))).stderr).toContain("in use by another process");
+    lock.close();
+    const doorbell = await openPostgresDoorbell(url);
+    expect((await runCommand(args, configured(url))).stderr).toContain("in use by the service");
+    expect(await tables()).toEqual([]);
+    const made = newFile();
+    const back = await runCommand(["copy", "--from", url], configured(`sqlite:${made}`));
+    expect(back.stderr).toContain("there is no database at");
+    await doorbell.close();
+    await expect(stat(made)).rejects.toThrow("ENOENT");
+  });
+
+  it("copies nothing where a service starts meanwhile", async () => {
+    const url = await postgres.database("empty");
+    await (await openPostgresStore(url)).close();
+    let doorbell: PostgresDoorbell | undefined;
+    const starting = withPostgresContents(url, async ({ markCopied }) => {
+      await markCopied(1);
+      doorbell = await openPostgresDoorbell(url);
+    });
+    await expect(starting).rejects.toThrow("in use by the service");
+    expect(await postgres.query("SELECT * FROM facts", url)).toEqual([]);
+    await doorbell?.close();
   });
 
   it("copies nothing while a service runs on either", async () => {
