@@ -58,6 +58,8 @@ export type Connection =
   | "offline"
   /** The service's operator has disabled the account: what waits is sent when it is enabled again. */
   | "disabled"
+  /** The account was deleted, for good: what waits is never sent. What this device has stays readable. */
+  | "deleted"
   | "elsewhere"
   | "outdated";
 
@@ -359,6 +361,8 @@ export type ClientErrorCode =
   | "elsewhere"
   /** The service's operator has disabled the account. */
   | "account-disabled"
+  /** The account was deleted, for good. */
+  | "account-deleted"
   /** The storage is a newer version's: this one leaves it alone. */
   | "outdated"
   | "refused"

@@ -32,6 +32,9 @@ export function clientError(error: unknown): ClientError {
       cause: error,
     });
   }
+  if (service?.code === "account-deleted") {
+    return new ClientError("account-deleted", "the account was deleted", { cause: error });
+  }
   if (service?.transient) {
     return new ClientError("offline", "the service can't be reached", { cause: error });
   }
@@ -48,11 +51,7 @@ export function failureOf(error: unknown): ClientError | undefined {
   const refusal = refusalOf(error);
   if (refusal) return new ClientError("refused", refusal.message, { cause: error });
   const service = causeOf(error, ServiceError);
-  if (service) {
-    return service.transient
-      ? undefined
-      : new ClientError("refused", service.code, { cause: error });
-  }
+  if (service) return service.transient ? undefined : clientError(error);
   const mls = causeOf(error, MlsError);
   return mls && new ClientError("refused", mls.code, { cause: error });
 }

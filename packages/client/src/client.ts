@@ -740,6 +740,9 @@ class Engine implements Client {
     if (this.#connection === "disabled") {
       throw new ClientError("account-disabled", "the operator has disabled the account");
     }
+    if (this.#connection === "deleted") {
+      throw new ClientError("account-deleted", "the account was deleted");
+    }
     if (this.#connection === "offline") {
       throw new ClientError("offline", "the service can't be reached");
     }

@@ -130,8 +130,10 @@ export class Doorbell {
 }
 
 /** What there is, where no session could be had. */
-function connectionOf(error: unknown): "offline" | "disabled" {
-  return causeOf(error, ServiceError)?.code === "account-disabled" ? "disabled" : "offline";
+function connectionOf(error: unknown): "offline" | "disabled" | "deleted" {
+  const code = causeOf(error, ServiceError)?.code;
+  if (code === "account-disabled") return "disabled";
+  return code === "account-deleted" ? "deleted" : "offline";
 }
 
 /** A frame of this protocol; a newer service's others are passed over. */

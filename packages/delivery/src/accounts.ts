@@ -161,18 +161,20 @@ export function createAccounts(service: {
     return sessions.start({ device: device.device, signInKey }, { instance });
   }
 
-  /** Says as much as a look-up by id does, to the one who could sign the list itself. */
+  /** To the one who could sign the list itself. */
   async function recovery({ address, body }: Call<"recovery">): Promise<DeviceListResponse> {
     registrations.take(addressKey(address));
     const { recovery: signed } = await body();
     const asked = await readStructure(() => openRecovery(signed), "this is no recovery");
     if (asked === undefined) throw new Refusal("invalid-signature", "the proof does not hold");
     sessions.checkMeant(asked);
-    const account = await store.account(await accountIdOf(asked.rootKey));
-    if (account === undefined) throw notFound();
-    if (account.deletedAt !== undefined) {
+    const accountId = await accountIdOf(asked.rootKey);
+    // Its list may be gone: nobody but who has the root key learns that there was one.
+    if (await store.isDeleted(accountId)) {
       throw new Refusal("account-deleted", "the account was deleted");
     }
+    const account = await store.account(accountId);
+    if (account === undefined) throw notFound();
     return { deviceList: account.deviceList };
   }
 

@@ -48,6 +48,8 @@ const ERRORS: Readonly<Record<ClientErrorCode, string>> = {
   elsewhere: "A copy of this browser's data is in use somewhere else.",
   "account-disabled":
     "Whoever runs this service has disabled your account. Ask them; nothing here is lost.",
+  "account-deleted":
+    "Your account was deleted, for good. What this browser kept can still be read.",
   refused: "The service refused this.",
   "backup-none": "This file isn't a copy of messages.",
   "backup-newer":
@@ -187,6 +189,8 @@ export function connectionSentence(connection: Connection): string {
       return "No connection. What you write waits here, and is sent when it is back.";
     case "disabled":
       return "Whoever runs this service has disabled your account. Ask them; what you write waits here meanwhile.";
+    case "deleted":
+      return "Your account was deleted, for good. Nothing can be sent any more; what this browser kept can still be read.";
     case "elsewhere":
       return "In use somewhere else";
     case "outdated":

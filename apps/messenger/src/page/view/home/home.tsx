@@ -62,7 +62,7 @@ function Banners(): JSX.Element {
   return (
     <div class="banners">
       <div class="banner-always" role="status">
-        {(connection === "offline" || connection === "disabled") && (
+        {(connection === "offline" || connection === "disabled" || connection === "deleted") && (
           <div class="banner">
             <Icon name={connection === "offline" ? "waiting" : "warning"} />
             <p>{connectionSentence(connection)}</p>

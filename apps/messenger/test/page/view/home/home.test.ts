@@ -83,6 +83,14 @@ describe("home", () => {
     expect(await page.getByText("No connection").count()).toBe(0);
   });
 
+  test("says when the account was deleted", async () => {
+    const page = await site.open("home", { viewport: { width: 320, height: 640 } });
+    await page.evaluate(() => globalThis.demo.connect("deleted"));
+    const banner = page.getByRole("status").filter({ hasText: "Your account was deleted" });
+    await banner.waitFor();
+    expect(await page.getByText("No connection").count()).toBe(0);
+  });
+
   test("warnings are told once each, with their number, until they are understood", async () => {
     const page = await site.open("trouble");
     await page.getByText("The name Priya Nair now leads to somebody else").waitFor();
