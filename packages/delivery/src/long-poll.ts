@@ -8,7 +8,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Call } from "./call.ts";
 import type { Doorbell, Ring } from "./doorbell.ts";
 import type { Limits } from "./limits.ts";
-import { createPlaces } from "./places.ts";
+import { createPermits } from "./permits.ts";
 import { bytesToText } from "./protocol/index.ts";
 import { addressKey } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
@@ -57,7 +57,7 @@ export function createLongPolls(service: {
   const { doorbell, limits } = service;
   /** By what ends or wakes them: what they wait for, their device, their session. */
   const waiting = new Map<string, Set<Waiting>>();
-  const places = createPlaces(limits.longPolls);
+  const permits = createPermits(limits.longPolls);
   let closed = false;
 
   function ring(key: string, change: (one: Waiting) => void): void {
@@ -101,7 +101,7 @@ export function createLongPolls(service: {
   function enter(key: string, one: Waiting, address: string): () => void {
     const { tokenHash, device: listed } = one.session;
     const { device, accountId } = listed;
-    const leave = places.take([
+    const leave = permits.take([
       [deviceKey(device), limits.longPollsPerDevice],
       [`account ${bytesToText(accountId)}`, limits.longPollsPerAccount],
       [`address ${addressKey(address)}`, limits.longPollsPerAddress],

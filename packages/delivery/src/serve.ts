@@ -8,7 +8,7 @@ import { createServer, type Server as HttpServer, type RequestListener } from "n
 import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import { connect, type Server as NetServer, type Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import { createPlaces } from "./places.ts";
+import { createPermits } from "./permits.ts";
 import { addressKey } from "./rate-limit.ts";
 import type { DeliveryService } from "./service.ts";
 import { BrokenOff, endSlowReaders, type Patience } from "./slow-readers.ts";
@@ -132,7 +132,7 @@ export async function serve(service: DeliveryService, options: ServeOptions): Pr
 
 /** Ends connections past so many from one address. */
 function boundConnections(server: NetServer, limit: number): void {
-  const open = createPlaces(Number.POSITIVE_INFINITY);
+  const open = createPermits(Number.POSITIVE_INFINITY);
   server.on("connection", (socket: Socket) => {
     const leave = open.take([[addressKey(socket.remoteAddress ?? ""), limit]]);
     if (leave === undefined) socket.destroy();

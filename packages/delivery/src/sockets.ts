@@ -14,7 +14,7 @@ import { createGroupRings, type Hearing } from "./group-rings.ts";
 import type { Limits } from "./limits.ts";
 import { backlogOf, createSpeaking, NOTICES, newestOf } from "./outgoing.ts";
 import { createPasses } from "./passes.ts";
-import { createPlaces } from "./places.ts";
+import { createPermits } from "./permits.ts";
 import { bytesFromText, bytesToText, SocketFrame, SocketHello, toJson } from "./protocol/index.ts";
 import { addressKey, createRateLimiter } from "./rate-limit.ts";
 import { Refusal } from "./refusal.ts";
@@ -93,7 +93,7 @@ export function createSockets(service: {
   // Otherwise ws explains what was wrong in a page.
   server.on("wsClientError", (_error, stream) => refuseUpgrade(stream, 400));
   const connections = new Set<Connection>();
-  const places = createPlaces(limits.sockets);
+  const permits = createPermits(limits.sockets);
   const byDevice = new Map<number, Set<Connection>>();
   /** By the text form of their tokens' hashes. */
   const bySession = new Map<string, Set<Connection>>();
@@ -341,7 +341,7 @@ export function createSockets(service: {
 
   /** Who says nothing keeps nobody out: one from the same address goes, or, where there is room for nobody, one from wherever. */
   function placeFor(address: string): (() => void) | undefined {
-    const take = () => places.take([[address, limits.socketsPerAddress]]);
+    const take = () => permits.take([[address, limits.socketsPerAddress]]);
     const free = take();
     if (free !== undefined) return free;
     const [own] = silentFrom.get(address) ?? [];

@@ -12,7 +12,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { sameBytes } from "../bytes.ts";
 import type { Call, Handlers } from "../call.ts";
 import type { Limits } from "../limits.ts";
-import { createPlaces } from "../places.ts";
+import { createPermits } from "../permits.ts";
 import { type BlobResponse, bytesToText, toJson } from "../protocol/index.ts";
 import { addressKey } from "../rate-limit.ts";
 import { notFound, Refusal } from "../refusal.ts";
@@ -61,7 +61,7 @@ export function createBlobs(service: {
 }): Blobs {
   const { store, limits, now } = service;
   /** Each holds one part in memory, for as long as its client is slow. */
-  const transfers = createPlaces(limits.transfers);
+  const transfers = createPermits(limits.transfers);
   /** Blobs that could not be removed since all were last tried. */
   const troubled = new Set<string>();
 

@@ -6,12 +6,12 @@
 /** Whom something is counted for, and how much of it they may have. */
 export type Owner = readonly [key: string, limit: number];
 
-export interface Places {
+export interface Permits {
   /** Takes one. The answer gives it back, and may be called again; undefined where there is none, in all or for one of these. */
   readonly take: (owners: readonly Owner[]) => (() => void) | undefined;
 }
 
-export function createPlaces(limit: number): Places {
+export function createPermits(limit: number): Permits {
   const held = new Map<string, number>();
   let all = 0;
   return {
