@@ -1,9 +1,9 @@
 /**
  * Finitely many questions that tell any lists of policies apart.
  *
- * A decision asks of a question nothing but yes or no: does this expression match the URL, at the first request or after a redirect;
- * is this nonce, this hash, this keyword listed; is the script parser-inserted. So two questions about which all these are answered
- * alike are decided alike by every policy in the comparison, and one of each class is enough:
+ * A decision asks of a question nothing but yes or no: does this expression match the URL, at the first request or after a redirect,
+ * as a frame's or another's; is this nonce, this hash, this keyword listed; is the script parser-inserted. So two questions about
+ * which all these are answered alike are decided alike by every policy in the comparison, and one of each class is enough:
  *
  * - **URLs.** A host-source looks at scheme, host, port and path. For a host, only the expressions whose host-part matches it still
  *   tell its ports and paths apart. Hence: each host that is written and one below each `*.host`, with one that no expression has and
@@ -28,6 +28,7 @@ import {
   doesUrlMatchSourceList,
   hostPartMatches,
   isWebSocketScheme,
+  type Matching,
   schemeOf,
   withAnyPath,
 } from "../decide/match-url.ts";
@@ -255,13 +256,14 @@ class Asker {
   }
 
   #signature(url: URL, lists: readonly (List | null)[], redirectCount: number): string {
-    const matching = { ...this.#setting, redirectCount };
-    return lists
-      .map((list) => {
-        const match = list && doesUrlMatchSourceList(url, list, matching);
-        if (!match) return "";
-        return this.#each ? match.offset : "+";
-      })
+    return matchingsOf(this.#setting, redirectCount)
+      .flatMap((matching) =>
+        lists.map((list) => {
+          const match = list && doesUrlMatchSourceList(url, list, matching);
+          if (!match) return "";
+          return this.#each ? match.offset : "+";
+        }),
+      )
       .join();
   }
 
@@ -342,6 +344,13 @@ class Asker {
       digests: { sha256, sha384, sha512 },
     }));
   }
+}
+
+/** As what a URL is matched: a frame's too, where the profile looks at that. */
+function matchingsOf(setting: Setting, redirectCount: number): Matching[] {
+  const asAny = { ...setting, redirectCount };
+  const looksAtFrames = setting.profile.has("frame-upgrade-of-defaults");
+  return looksAtFrames ? [asAny, { ...asAny, isFramed: true }] : [asAny];
 }
 
 /** Requests without redirects, and with the one that may change the answer. */
@@ -545,8 +554,7 @@ export function isCovered(source: Source, others: readonly Source[], setting: Se
     return !otherHost || mayShareHosts(host.hostPart, otherHost.hostPart);
   });
   for (const { url } of urlCandidates([[source], near], setting, false)) {
-    for (const redirectCount of [0, 1]) {
-      const matching = { ...setting, redirectCount };
+    for (const matching of [...matchingsOf(setting, 0), ...matchingsOf(setting, 1)]) {
       if (!doesUrlMatchExpression(url, source, matching)) continue;
       if (!doesUrlMatchSourceList(url, near, matching)) return false;
     }

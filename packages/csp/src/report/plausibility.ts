@@ -203,11 +203,12 @@ function reasonForUrl(
   // In older Safari `'self'` had no WebSockets.
   const isWebSocket = /^wss?:$/.test(url.protocol);
   const sources = isWebSocket ? list.filter(({ text }) => text.toLowerCase() !== "'self'") : list;
+  const isFramed = effectiveDirective === "frame-src" || effectiveDirective === "frame-ancestors";
   const matches = (candidate: URL, redirectCount: number) =>
-    [specification, chromium].every(
-      (profile) =>
-        doesUrlMatchSourceList(candidate, sources, { selfOrigin, redirectCount, profile }) !== null,
-    );
+    [specification, chromium].every((profile) => {
+      const matching = { selfOrigin, redirectCount, profile, isFramed };
+      return doesUrlMatchSourceList(candidate, sources, matching) !== null;
+    });
   if (!matches(url, 0)) return "blocked";
   // A base is not fetched, WebSockets follow no redirect, and a URL without a host has none to be redirected by.
   const isRedirectable = /^https?:$/.test(url.protocol) && effectiveDirective !== "base-uri";

@@ -164,6 +164,14 @@ describe("hosts and ports that stand for all others", () => {
   });
 });
 
+test("what Chromium matches for all but frames tells nothing of frames", () => {
+  const some = parsePolicy("child-src http://*:443 'strict-dynamic'");
+  const none = parsePolicy("child-src 'strict-dynamic'");
+  expect(findAllowedBy(some, none, { profile: chromium })?.question).toMatchObject({
+    request: { url: expect.stringMatching(/^http:.*:443/), destination: "iframe" },
+  });
+});
+
 describe("differences", () => {
   test("each directive and expression once, on the side that has more", () => {
     const a = parsePolicy(

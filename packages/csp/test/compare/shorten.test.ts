@@ -115,6 +115,9 @@ describe("each reason", () => {
     // In Chromium 'strict-dynamic' covers workers wherever it stands.
     const dynamic = "worker-src a.example 'strict-dynamic'";
     expect(shorten(parsePolicy(dynamic)).policy.text).toBe(dynamic);
+    // Chromium upgrades a port that is said for all but frames.
+    const framed = "frame-src http://a.example:443 https://a.example";
+    expect(shorten(parsePolicy(framed)).policy.text).toBe(framed);
     // Chromium leaves out a query.
     expect(shorten(parsePolicy("img-src a.example/?b")).policy.text).toBe("img-src a.example/?b");
   });

@@ -55,6 +55,7 @@ describe("possible", () => {
     ["blocked", "script-src http://a.example:80", "script-src", "https://a.example/"],
     ["blocked", "script-src https://a.example/x?y", "script-src", "https://a.example/x"],
     ["blocked", "script-src http://a.example:8080", "script-src", "https://a.example:8080/"],
+    ["blocked", "frame-src http://a.example:443", "frame-src", "https://a.example/"],
 
     ["after-redirect", "script-src 'self'", "script-src-elem", "https://shop.example/a.js"],
     ["after-redirect", "script-src https:", "script-src-elem", "https://cdn.example/a.js"],
