@@ -71,32 +71,33 @@ export function extract(suite: Suite, salt: Bytes, ikm: Bytes): Bytes {
   return hkdfExtract(suite.provider, suite.hash, salt, ikm);
 }
 
-/** `KDFLabel` (§8) by label and length: there are few, and each is wanted for every message. */
-const KDF_LABELS = new Map<string, Map<number, KdfLabel>>();
-const MAX_KDF_LABELS = 256;
-
-interface KdfLabel {
-  /** Up to the context. */
-  readonly head: Bytes;
-  /** All that HKDF's first block is over (RFC 5869 §2.3) where the context is empty. */
-  readonly alone: Bytes;
-}
-
+/** `KDFLabel` (§8), up to its context. */
 interface KDFLabelHead {
   readonly length: number;
   readonly label: Bytes;
 }
 const KDFLabelHead = struct<KDFLabelHead>({ length: uint16, label: opaque });
 
-function kdfLabel(label: string, length: number): KdfLabel {
-  const known = KDF_LABELS.get(label)?.get(length);
+/** What is ready for a label and a length. */
+interface Prepared {
+  /** The encoded `KDFLabelHead`. */
+  readonly head: Bytes;
+  /** All that HKDF's first block is over (RFC 5869 §2.3) where the context is empty. */
+  readonly alone: Bytes;
+}
+/** By label and length: there are few, and each is wanted for every message. */
+const PREPARED = new Map<string, Map<number, Prepared>>();
+const MAX_PREPARED = 256;
+
+function prepared(label: string, length: number): Prepared {
+  const known = PREPARED.get(label)?.get(length);
   if (known) return known;
   const head = encode(KDFLabelHead, { length, label: utf8Bytes(`MLS 1.0 ${label}`) });
   const made = { head, alone: firstBlock(head, EMPTY) };
   // An exporter's labels are the application's: they could be without number, and so could the lengths.
-  if (length <= MAX_KDF_LABELS && KDF_LABELS.size < MAX_KDF_LABELS) {
-    const byLength = KDF_LABELS.get(label) ?? new Map<number, KdfLabel>();
-    KDF_LABELS.set(label, byLength.set(length, made));
+  if (length <= MAX_PREPARED && PREPARED.size < MAX_PREPARED) {
+    const byLength = PREPARED.get(label) ?? new Map<number, Prepared>();
+    PREPARED.set(label, byLength.set(length, made));
   }
   return made;
 }
@@ -119,7 +120,7 @@ export function expandWithLabel(
   context: Bytes,
   length: number,
 ): Bytes {
-  const { head, alone } = kdfLabel(label, length);
+  const { head, alone } = prepared(label, length);
   if (context.length >= 2 ** 6 || length > suite.nh) {
     const info = encode(opaque, context);
     return hkdfExpand(suite.provider, suite.hash, secret, length, head, info);
