@@ -15,13 +15,23 @@ export const TABLE: string = fileURLToPath(
   new URL("../../../../docs/mls-rules.md", import.meta.url),
 );
 
-const INTRODUCTION = `# The rules of RFC 9420, and where each is kept
+function introduction(cases: readonly RuleCase[]): string {
+  return `# The rules of RFC 9420, and where each is kept
 
-Each rule is a named test that accepts the good and refuses the bad, with an error whose code and section say which rule it
+Each rule has tests that accept the good and tests that refuse the bad, with an error whose code and section say which rule it
 was. Rules of deletion and of constant time have no error: their tests look into the state, the storage or the source.
-The last column leads to where the bad is refused. \`npm run rules\` makes this page from the tests, and
-\`npm run rules:deletion\` deletes each check in turn to show that a test then fails.
+${counts(cases)}.
+
+The columns *accepts*, *refuses* and *looks* say how many tests of a kind a rule has; the last leads to the lines that refuse the bad. \`npm run rules\`
+makes this page from the tests. \`npm run rules:deletion\` asks the other way round: it deletes each check of the source in turn to see
+a test fail ([how](../CONTRIBUTING.md#tests)).
 `;
+}
+
+function counts(cases: readonly RuleCase[]): string {
+  const count = (kind: RuleCase["kind"]): number => cases.filter((one) => one.kind === kind).length;
+  return `${testedRules().length} rules: ${count("accepts")} tests accept, ${count("refuses")} refuse, ${count("holds")} look`;
+}
 
 /** The rules that are tested so far, family by family. */
 export function testedRules(): readonly RuleId[] {
@@ -34,7 +44,7 @@ export function casesOf(cases: readonly RuleCase[], id: RuleId): readonly RuleCa
 
 export function markdown(cases: readonly RuleCase[]): string {
   const tested = testedRules();
-  const lines = [INTRODUCTION];
+  const lines = [introduction(cases)];
   for (const [letter, [subject, file]] of Object.entries(FAMILIES)) {
     if (!file) continue;
     lines.push(
@@ -92,10 +102,7 @@ async function main(check: boolean): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  const count = (kind: RuleCase["kind"]): number => cases.filter((one) => one.kind === kind).length;
-  process.stdout.write(
-    `${testedRules().length} rules: ${count("accepts")} tests accept, ${count("refuses")} refuse, ${count("holds")} look\n`,
-  );
+  process.stdout.write(`${counts(cases)}\n`);
   const table = markdown(cases);
   if (!check) writeFileSync(TABLE, table);
   else if (readTable() !== table) {
