@@ -7,149 +7,118 @@
 import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
-import { createRecent } from "../recent.ts";
-import type { Database, Queries } from "./postgres-database.ts";
-import type { AppendMessage, GroupStore } from "./store.ts";
-import { StoreUnavailable } from "./store.ts";
+import { type Database, Doubted, type Queries } from "./postgres-database.ts";
+import { type Asked, bound, type End, Ends } from "./postgres-ends.ts";
+import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } from "./store.ts";
 
 /** Transactions under way at once. Messages of one group all go through the same one. */
 const WRITERS = 2;
-/** What goes together. */
-const BATCH = { messages: 256, bytes: 4 * 1024 * 1024 };
-
-/** Of so many groups, and so many devices in each, it is remembered that they are members. */
-const KNOWN = { groups: 2_000, devices: 250 };
+/** What goes together; and how many of the groups may be such of which nothing is remembered: reading one may take a millisecond. */
+const BATCH = { messages: 256, bytes: 4 * 1024 * 1024, unknown: 8 };
+/** How often what was in a message's way is found gone before that is called a mistake. */
+const TRIES = 20;
 
 type Answer = Awaited<ReturnType<GroupStore["appendApplication"]>>;
 
 interface Waiting {
+  readonly key: string;
   readonly message: AppendMessage;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
-  /** What is remembered of its group was out of date: the database is asked. */
-  mistaken: boolean;
+  /** The epoch that was read for it, where that is before the message's own. */
+  looked: boolean;
+  tries: number;
 }
 
 interface Writer {
   queue: Waiting[];
-  /** What goes again goes by itself: whoever keeps sending what doesn't fit holds up nothing twice. */
-  again: readonly Waiting[];
+  /** What goes again goes by itself, and in turns with the rest: whoever keeps sending what doesn't fit holds up nothing for long. */
+  readonly again: (readonly Waiting[])[];
+  isTurnOfAgain: boolean;
   writing: Promise<void> | undefined;
 }
 
-/** Messages of one group and epoch that go together. */
-interface Lot<One = Waiting> {
+/** Messages of one group that go together. */
+interface Lot {
+  readonly key: string;
   readonly groupId: Bytes;
-  readonly epoch: bigint;
-  readonly messages: One[];
+  readonly messages: Waiting[];
 }
 
-/** Members of a group as of a version: with whoever comes or goes it has another. */
-interface Known {
-  readonly version: number;
-  readonly devices: Set<number>;
+/** What becomes of a lot: messages that are new, and how many the end had before. */
+interface Judged {
+  readonly lot: Lot;
+  readonly end: End;
+  readonly fits: readonly Waiting[];
+  readonly before: number;
+  readonly acceptedAt: number;
+}
+
+interface Outcome {
+  moved: readonly Judged[];
+  missed: readonly Judged[];
+  /** Of the same bytes as one before them. */
+  readonly later: Waiting[];
+  /** With the place that it seems to have. */
+  readonly alone: { readonly one: Waiting; readonly seq: number | null }[];
 }
 
 /**
- * Lots of messages, in one statement: all of them, or none where one has a place already or is not from a member; those are named
- * instead. A lot is left out where the group is not in its epoch, or not in the version that its senders are known to be members in.
+ * Lots of messages at the ends of their logs; a lot whose group has another end by now is left out, and named. The statement waits for
+ * the groups' rows, in the order that is given, and compares then.
  *
- * It waits for the rows of the groups, in the order that is given, and looks at epoch and version again then; all else it sees as of
- * its start. So what it saw of members counts only for the epoch it saw them in. Where the same bytes came another way meanwhile, the
- * index on hashes undoes it, and it is done again.
- *
- * Lots: $1 to $6. Messages, one lot after another: $7 to $9. Whose membership isn't known: $10 to $12. What is looked up in a large table
- * is so by subqueries, which are no joins: none can be made by reading all of it.
+ * Lots: $1 to $6. Messages: $7 to $10.
  */
-const APPEND = `WITH unfit AS MATERIALIZED (
-  SELECT place FROM unnest($8::bytea[]) WITH ORDINALITY AS given (hash, place)
-  WHERE (SELECT 1 FROM log WHERE log.hash = given.hash) IS NOT NULL
-  UNION ALL
-  SELECT place FROM unnest($10::bigint[], $11::bytea[], $12::bigint[]) AS asked (place, group_id, device)
-  WHERE (SELECT 1 FROM members WHERE members.group_id = asked.group_id
-    AND members.device = asked.device AND until_seq IS NULL) IS NULL
-), moved AS (
-  UPDATE groups SET head = head + size, accepted_at = greatest(accepted_at, now)
+const APPEND = `WITH moved AS (
+  UPDATE groups SET head = lots.head, accepted_at = lots.accepted_at
   FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-    WITH ORDINALITY AS lots (group_id, epoch, version, size, upto, now, lot)
+    WITH ORDINALITY AS lots (group_id, epoch, version, before, head, accepted_at, lot)
   WHERE groups.group_id = lots.group_id AND groups.epoch = lots.epoch
-    AND groups.version = coalesce(lots.version, groups.version) AND NOT EXISTS (SELECT 1 FROM unfit)
-  RETURNING lot, groups.group_id, groups.epoch, groups.version, head - upto AS base, accepted_at
+    AND groups.version = lots.version AND groups.head = lots.before
+  RETURNING lot, groups.group_id, groups.epoch, groups.accepted_at
 ), appended AS (
   INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-  SELECT group_id, base + place, epoch, 'application', hash, message, accepted_at
-  FROM unnest($7::bigint[], $8::bytea[], $9::bytea[])
-    WITH ORDINALITY AS given (lot, hash, message, place) JOIN moved USING (lot)
+  SELECT group_id, seq, epoch, 'application', hash, message, accepted_at
+  FROM unnest($7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[])
+    AS given (lot, seq, hash, message) JOIN moved USING (lot)
 )
-SELECT lot, version, base, accepted_at, NULL AS unfit FROM moved
-UNION ALL SELECT NULL, NULL, NULL, NULL, place FROM unfit`;
+SELECT lot FROM generate_series(1, array_length($1::bytea[], 1)) AS lot
+WHERE lot NOT IN (SELECT lot FROM moved)`;
 
-interface Moved {
-  readonly unfit: null;
-  readonly lot: number;
-  readonly version: number;
-  /** A message's place in the log is so far behind its place among all that were given. */
-  readonly base: number;
-  readonly accepted_at: number;
-}
-type Row = Moved | { readonly unfit: number };
+const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
+  ORDER BY group_id FOR NO KEY UPDATE`;
 
-/** Why a message does not fit: where the log has it, for its device and at all; the device's leaf, and the epoch. */
-const SEE = `SELECT groups.epoch,
-    (SELECT leaf_index FROM members WHERE members.group_id = groups.group_id
-     AND device = $2 AND until_seq IS NULL) AS leaf_index,
-    log.seq, log.accepted_at,
-    EXISTS (SELECT 1 FROM members WHERE members.group_id = groups.group_id AND device = $2
-      AND log.seq >= from_seq AND (until_seq IS NULL OR log.seq <= until_seq)) AS readable
-  FROM groups LEFT JOIN log ON log.group_id = groups.group_id AND log.hash = $3
-  WHERE groups.group_id = $1`;
+/**
+ * Why a message goes nowhere: where the log has it, for its device; the device's leaf, and the epoch. It is looked for where it is
+ * said to be, or among the newest of its epoch, and for nobody but those who are members or were.
+ */
+const SEE = `SELECT own.epoch, found.seq, found.accepted_at,
+    (SELECT leaf_index FROM members WHERE members.group_id = own.group_id
+     AND device = $2 AND until_seq IS NULL) AS leaf_index
+  FROM groups AS own LEFT JOIN LATERAL (
+    SELECT seq, newest.accepted_at FROM (
+      SELECT seq, log.accepted_at, hash FROM log
+      WHERE log.group_id = own.group_id AND kind = 'application'
+        AND seq >= coalesce($5, (SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+          AND ended.epoch = $4::bigint - 1 AND ended.kind = 'commit'), 0)
+        AND seq <= coalesce($5, (SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+          AND ended.epoch = $4 AND ended.kind = 'commit'), head)
+      ORDER BY seq DESC LIMIT ${REMEMBERED}) AS newest
+    WHERE hash = $3 AND EXISTS (SELECT 1 FROM members WHERE members.group_id = own.group_id
+      AND device = $2 AND seq >= from_seq AND (until_seq IS NULL OR seq <= until_seq))
+  ) AS found ON EXISTS (
+    SELECT 1 FROM members WHERE members.group_id = own.group_id AND device = $2 AND $4 <= own.epoch)
+  WHERE own.group_id = $1`;
 
 interface Seen {
   readonly epoch: number;
   readonly leaf_index: number | null;
   readonly seq: number | null;
   readonly accepted_at: number | null;
-  readonly readable: boolean;
 }
 
-/** "fits": what was in its way is not any more. */
-function answerTo(message: AppendMessage, seen: Seen | undefined): Answer | "again" | "fits" {
-  if (seen?.readable === true) return "again";
-  if (seen === undefined || seen.leaf_index === null) return "not-member";
-  if (BigInt(seen.epoch) !== message.epoch) return { currentEpoch: BigInt(seen.epoch) };
-  if (seen.seq !== null) throw new Error("the log has these bytes in another epoch");
-  return "fits";
-}
-
-/** The next that go together, lot by lot, and those that stay: of the same bytes twice, or of two epochs of a group, the second. */
-function take(queue: readonly Waiting[]): {
-  readonly lots: readonly Lot[];
-  readonly rest: Waiting[];
-} {
-  const lots = new Map<string, Lot>();
-  const hashes = new Set<string>();
-  const later: Waiting[] = [];
-  let bytes = 0;
-  let seen = 0;
-  for (const one of queue) {
-    const { groupId, epoch, hash, message } = one.message;
-    if (seen === BATCH.messages || (hashes.size > 0 && bytes + message.length > BATCH.bytes)) break;
-    seen += 1;
-    const [key, hashKey] = [keyOf(groupId), keyOf(hash)];
-    const lot = lots.get(key);
-    if (hashes.has(hashKey) || (lot !== undefined && lot.epoch !== epoch)) {
-      later.push(one);
-      continue;
-    }
-    hashes.add(hashKey);
-    bytes += message.length;
-    if (lot === undefined) lots.set(key, { groupId, epoch, messages: [one] });
-    else lot.messages.push(one);
-  }
-  // In one order for all who wait for several.
-  const inOrder = [...lots.values()].toSorted((a, b) => Buffer.compare(a.groupId, b.groupId));
-  return { lots: inOrder, rest: [...later, ...queue.slice(seen)] };
-}
+/** Later epochs than any that a group has are all alike. */
+const LAST_EPOCH = 2n ** 63n - 1n;
 
 export interface Appender {
   readonly append: (message: AppendMessage) => Promise<Answer>;
@@ -162,144 +131,239 @@ export interface Appender {
 export function createAppender(db: Database): Appender {
   const writers = Array.from(
     { length: WRITERS },
-    (): Writer => ({ queue: [], again: [], writing: undefined }),
+    (): Writer => ({ queue: [], again: [], isTurnOfAgain: false, writing: undefined }),
   );
-  const members = createRecent<Known>(KNOWN.groups);
+  const ends = new Ends(db);
+  const answering = new Set<Promise<void>>();
   let closed = false;
 
-  function learn({ groupId, messages }: Lot, version: number): void {
-    const key = keyOf(groupId);
-    let known = members.get(key);
-    if (known?.version !== version) {
-      known = { version, devices: new Set() };
-      members.set(key, known);
+  /** The next that go together, by their groups. What others write to much goes by itself. */
+  function take(writer: Writer): readonly Lot[] {
+    const lots = new Map<string, Lot>();
+    const crowded: Waiting[] = [];
+    const later: Waiting[] = [];
+    let [seen, count, bytes, unknown] = [0, 0, 0, 0];
+    for (const one of writer.queue) {
+      const { key, message } = one;
+      const { length } = message.message;
+      if (count === BATCH.messages || (count > 0 && bytes + length > BATCH.bytes)) break;
+      seen++;
+      let lot = lots.get(key);
+      if (lot === undefined) {
+        const end = ends.get(key);
+        if (end === undefined && unknown++ >= BATCH.unknown) {
+          later.push(one);
+          continue;
+        }
+        lot = { key, groupId: message.groupId, messages: end?.rivals === 2 ? crowded : [] };
+        lots.set(key, lot);
+      }
+      lot.messages.push(one);
+      count++;
+      bytes += length;
     }
-    for (const { message } of messages) {
-      if (known.devices.size < KNOWN.devices) known.devices.add(message.device);
-    }
+    writer.queue =
+      later.length === 0 ? writer.queue.slice(seen) : [...later, ...writer.queue.slice(seen)];
+    if (crowded.length > 0) writer.again.push(crowded);
+    return [...lots.values()].filter(({ messages }) => messages !== crowded);
   }
 
-  function appendLots(
-    queries: Queries,
-    lots: readonly Lot<Pick<Waiting, "message">>[],
-    known: readonly (Known | undefined)[],
-  ): Promise<readonly Row[]> {
-    const upTo: number[] = [];
-    const lotOf: number[] = [];
-    const all: AppendMessage[] = [];
-    const asked: AppendMessage[] = [];
-    const askedAt: number[] = [];
-    for (const [i, { messages }] of lots.entries()) {
-      for (const { message } of messages) {
-        all.push(message);
-        lotOf.push(i + 1);
-        if (known[i]?.devices.has(message.device) === true) continue;
-        asked.push(message);
-        askedAt.push(all.length);
+  /** Which groups are to be read before, and of which senders it is asked whether they are members. */
+  function toRead(lots: readonly Lot[], isLocked: boolean): readonly Asked[] {
+    const asked: Asked[] = [];
+    for (const { key, groupId, messages } of lots) {
+      const end = ends.get(key);
+      const isOld = messages.some((one) => !one.looked && end && one.message.epoch > end.epoch);
+      const devices = new Set<number>();
+      for (const one of messages) {
+        if (isOld) one.looked = true;
+        // In another epoch who was known may be none any more.
+        const { device } = one.message;
+        if (isOld || end?.members.has(device) !== true) devices.add(device);
       }
-      upTo.push(all.length);
+      const isRead = isLocked || end === undefined || end.rivals > 0 || devices.size > 0;
+      if (isRead) asked.push({ key, groupId, devices });
     }
-    return queries.all<Row>(
-      APPEND,
-      lots.map(({ groupId }) => groupId),
-      lots.map(({ epoch }) => epoch),
-      known.map((one) => one?.version ?? null),
-      lots.map(({ messages }) => messages.length),
-      upTo,
-      lots.map(({ messages }) => Math.max(...messages.map(({ message }) => message.now))),
-      lotOf,
-      all.map(({ hash }) => hash),
-      all.map(({ message }) => message),
-      askedAt,
-      asked.map(({ groupId }) => groupId),
-      asked.map(({ device }) => device),
-    );
+    return asked;
   }
 
-  /** Gives those that go their answers, and says which are to be looked at alone, and which to go again. */
-  async function appendTogether(
-    lots: readonly Lot[],
-  ): Promise<{ readonly alone: readonly Waiting[]; readonly again: readonly Waiting[] }> {
-    const known = lots.map(({ groupId, messages }) =>
-      messages.some(({ mistaken }) => mistaken) ? undefined : members.get(keyOf(groupId)),
-    );
-    const rows = await appendLots(db, lots, known);
-    const moved = new Map<number, Moved>();
-    const unfit = new Set<number>();
-    for (const row of rows) {
-      if (row.unfit === null) moved.set(row.lot, row);
-      else unfit.add(row.unfit);
+  /** Gives those that fit their places, which count once they are written. */
+  function judge(lot: Lot, outcome: Outcome): Judged | undefined {
+    const end = ends.get(lot.key);
+    if (end === undefined) {
+      for (const one of lot.messages) outcome.alone.push({ one, seq: null });
+      return undefined;
     }
-    const alone: Waiting[] = [];
-    const again: Waiting[] = [];
-    let place = 0;
-    if (unfit.size > 0) {
-      for (const { messages } of lots) {
-        for (const one of messages) (unfit.has(++place) ? alone : again).push(one);
-      }
-      return { alone, again };
-    }
-    for (const [i, lot] of lots.entries()) {
-      const row = moved.get(i + 1);
-      if (row === undefined) {
-        place += lot.messages.length;
-        for (const one of lot.messages) one.mistaken = true;
-        (known[i] === undefined ? alone : again).push(...lot.messages);
+    const { newer, older, members, epoch, head } = end;
+    const before = newer.size;
+    const fits: Waiting[] = [];
+    let { acceptedAt } = end;
+    for (const { message } of lot.messages) acceptedAt = Math.max(acceptedAt, message.now);
+    for (const one of lot.messages) {
+      const { message } = one;
+      if (message.epoch !== epoch || !members.has(message.device)) {
+        outcome.alone.push({ one, seq: null });
         continue;
       }
-      learn(lot, row.version);
-      for (const one of lot.messages) {
-        place += 1;
-        one.resolve({ seq: row.base + place, acceptedAt: row.accepted_at });
+      const known = newer.get(message.hash) ?? older.get(message.hash);
+      if (known !== undefined) {
+        if (known.seq > head) outcome.later.push(one);
+        else outcome.alone.push({ one, seq: known.seq });
+        continue;
+      }
+      fits.push(one);
+      newer.add(message.hash, { seq: head + fits.length, acceptedAt });
+    }
+    return fits.length === 0 ? undefined : { lot, end, fits, before, acceptedAt };
+  }
+
+  /** Writes what fits, in one statement after what is to be read for it. */
+  async function appendTogether(
+    queries: Pick<Queries, "all">,
+    doubts: number,
+    lots: readonly Lot[],
+    isLocked = false,
+  ): Promise<Outcome> {
+    const asked = toRead(lots, isLocked);
+    if (asked.length > 0) await ends.read(queries, doubts, asked);
+    const outcome: Outcome = { moved: [], missed: [], later: [], alone: [] };
+    const judged: Judged[] = [];
+    // In one order for all who wait for several.
+    for (const lot of lots.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+      const one = judge(lot, outcome);
+      if (one !== undefined) judged.push(one);
+    }
+    if (judged.length === 0) return outcome;
+    const lotOf: number[] = [];
+    const seqs: number[] = [];
+    const hashes: Bytes[] = [];
+    const messages: Bytes[] = [];
+    for (const [i, { end, fits }] of judged.entries()) {
+      let seq = end.head;
+      for (const { message } of fits) {
+        lotOf.push(i + 1);
+        seqs.push(++seq);
+        hashes.push(message.hash);
+        messages.push(message.message);
       }
     }
-    return { alone, again };
-  }
-
-  /** What did not go with the others: mostly it is refused. */
-  async function appendAlone(message: AppendMessage): Promise<Answer> {
-    const { groupId, device, epoch, hash } = message;
-    const seen = await db.one<Seen>(SEE, groupId, device, hash);
-    const answer = answerTo(message, seen);
-    if (answer === "again") {
-      const { seq, accepted_at: acceptedAt } = seen ?? {};
-      await db.settle();
-      return { seq: seq ?? 0, acceptedAt: acceptedAt ?? 0 };
+    const missed = await queries.all<{ lot: number }>(
+      APPEND,
+      judged.map(({ lot }) => lot.groupId),
+      judged.map(({ end }) => end.epoch),
+      judged.map(({ end }) => end.version),
+      judged.map(({ end }) => end.head),
+      judged.map(({ end, fits }) => end.head + fits.length),
+      judged.map(({ acceptedAt }) => acceptedAt),
+      lotOf,
+      seqs,
+      hashes,
+      messages,
+    );
+    if (missed.length === 0) outcome.moved = judged;
+    else {
+      const which = new Set(missed.map(({ lot }) => lot));
+      outcome.moved = judged.filter((_, i) => !which.has(i + 1));
+      outcome.missed = judged.filter((_, i) => which.has(i + 1));
     }
-    if (answer !== "fits") return answer;
-    // Others were first each time: now the group's row is held before it is looked at.
-    const accepted = await db.transaction(async (tx) => {
-      await tx.all("SELECT 1 FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", groupId);
-      const [row] = await appendLots(tx, [{ groupId, epoch, messages: [{ message }] }], []);
-      if (row === undefined || row.unfit !== null) return undefined;
-      return { seq: row.base + 1, acceptedAt: row.accepted_at };
-    });
-    return accepted ?? appendAlone(message);
+    return outcome;
   }
 
-  function finish({ message, resolve, reject }: Waiting): void {
-    appendAlone(message).then(resolve, reject);
+  /** After others were first: now the groups' rows are held before they are read. */
+  function appendLocked(lots: readonly Lot[], doubts: number): Promise<Outcome> {
+    return db.transaction(async (tx) => {
+      // Nobody knows where a connection leads that was made after that.
+      if (db.doubts !== doubts) throw new Doubted();
+      await tx.all(
+        LOCK,
+        lots.map(({ groupId }) => groupId),
+      );
+      try {
+        return await appendTogether(tx, doubts, lots, true);
+      } catch (error) {
+        forget(lots);
+        throw error;
+      }
+    });
+  }
+
+  function forget(lots: readonly Lot[]): void {
+    for (const { key } of lots) ends.forget(key);
+  }
+
+  /** Answers those that were written. */
+  function settle({ lot, end, fits, acceptedAt }: Judged): void {
+    let { head } = end;
+    for (const one of fits) one.resolve({ seq: ++head, acceptedAt });
+    ends.change(lot.key, (now) => {
+      now.head = head;
+      now.acceptedAt = acceptedAt;
+      bound(now);
+    });
+  }
+
+  /** What did not go with the others: mostly it is refused, or has its place. */
+  async function answer(one: Waiting, at: number | null): Promise<void> {
+    const { groupId, device, hash } = one.message;
+    const epoch = one.message.epoch > LAST_EPOCH ? LAST_EPOCH : one.message.epoch;
+    const seen = await db.one<Seen>(SEE, groupId, device, hash, epoch, at);
+    if (seen !== undefined && seen.seq !== null && seen.accepted_at !== null) {
+      await db.settle();
+      one.resolve({ seq: seen.seq, acceptedAt: seen.accepted_at });
+    } else if (seen === undefined || seen.leaf_index === null) one.resolve("not-member");
+    else if (BigInt(seen.epoch) !== one.message.epoch) {
+      one.resolve({ currentEpoch: BigInt(seen.epoch) });
+    } else if (++one.tries > TRIES) one.reject(new Error("a message neither fits nor doesn't"));
+    else {
+      // What was in its way is not any more.
+      ends.forget(one.key);
+      enqueue(one);
+    }
+  }
+
+  function answerAlone(one: Waiting, at: number | null): void {
+    const answered = answer(one, at)
+      .catch(one.reject)
+      .finally(() => answering.delete(answered));
+    answering.add(answered);
   }
 
   async function writeBatch(writer: Writer): Promise<void> {
-    const isAgain = writer.again.length > 0;
-    const { lots, rest } = take(isAgain ? writer.again : writer.queue);
-    if (isAgain) writer.again = rest;
-    else writer.queue = rest;
-    const batch = lots.flatMap(({ messages }) => messages);
-    let again: readonly Waiting[] = [];
+    const doubts = ends.begin();
+    writer.isTurnOfAgain = !writer.isTurnOfAgain || writer.queue.length === 0;
+    const again = writer.isTurnOfAgain ? writer.again.shift() : undefined;
+    const lots = again === undefined ? take(writer) : byGroup(again);
+    if (lots.length === 0) return;
     try {
-      const left = await appendTogether(lots);
-      again = left.again;
-      left.alone.forEach(finish);
+      const outcome =
+        again === undefined
+          ? await appendTogether(db.asOf(doubts), doubts, lots)
+          : await appendLocked(lots, doubts);
+      outcome.moved.forEach(settle);
+      for (const { one, seq } of outcome.alone) answerAlone(one, seq);
+      const missed = outcome.missed.flatMap(({ lot, end, fits, before }) => {
+        ends.change(lot.key, (now) => {
+          end.newer.shrink(before);
+          now.rivals = Math.min(2, now.rivals + 1);
+        });
+        return fits;
+      });
+      if (missed.length > 0) writer.again.push(missed);
+      writer.queue.unshift(...outcome.later);
     } catch (error) {
-      for (const one of batch) {
+      // What is remembered of them has messages that may not be there.
+      forget(lots);
+      const batch = lots.flatMap(({ messages }) => messages);
+      const [first] = batch;
+      if (error instanceof Doubted) writer.queue.unshift(...batch);
+      else if (error instanceof StoreUnavailable || batch.length === 1) {
+        for (const one of batch) one.reject(error);
+      } else if (first !== undefined) {
         // The database refuses one of them: that is to spoil none of the others.
-        if (error instanceof StoreUnavailable) one.reject(error);
-        else finish(one);
+        const half = batch.length >> 1;
+        writer.again.push(batch.slice(0, half), batch.slice(half));
       }
     }
-    writer.again = [...again, ...writer.again];
   }
 
   async function write(writer: Writer): Promise<void> {
@@ -312,20 +376,42 @@ export function createAppender(db: Database): Appender {
     writer.writing = undefined;
   }
 
+  function enqueue(one: Waiting): void {
+    const writer = writers[(one.message.groupId[0] ?? 0) % WRITERS];
+    if (writer === undefined) return;
+    writer.queue.push(one);
+    writer.writing ??= write(writer);
+  }
+
   return {
     append(message) {
       if (closed) return Promise.reject(new StoreUnavailable("it is closed"));
       return new Promise((resolve, reject) => {
-        const writer = writers[(message.groupId[0] ?? 0) % WRITERS];
-        if (writer === undefined) return;
-        writer.queue.push({ message, resolve, reject, mistaken: false });
-        writer.writing ??= write(writer);
+        const key = keyOf(message.groupId);
+        enqueue({ key, message, resolve, reject, looked: false, tries: 0 });
       });
     },
-    waiting: () => writers.reduce((sum, { queue, again }) => sum + queue.length + again.length, 0),
+    waiting: () =>
+      writers.reduce((sum, { queue, again }) => {
+        return sum + queue.length + again.reduce((inAgain, batch) => inAgain + batch.length, 0);
+      }, 0),
     async close() {
       closed = true;
-      await Promise.all(writers.map(async ({ writing }) => writing));
+      for (;;) {
+        const busy = [...answering, ...writers.flatMap(({ writing }) => writing ?? [])];
+        if (busy.length === 0) return;
+        await Promise.all(busy);
+      }
     },
   };
+}
+
+function byGroup(messages: readonly Waiting[]): readonly Lot[] {
+  const lots = new Map<string, Lot>();
+  for (const one of messages) {
+    const lot = lots.get(one.key);
+    if (lot !== undefined) lot.messages.push(one);
+    else lots.set(one.key, { key: one.key, groupId: one.message.groupId, messages: [one] });
+  }
+  return [...lots.values()];
 }

@@ -304,6 +304,25 @@ export class Database implements Queries {
     return this.#nextSettling;
   }
 
+  /**
+   * How often there was reason to doubt that what was read is still there: a connection was lost, and whoever answers by the next may
+   * have another log.
+   */
+  get doubts(): number {
+    return this.#doubts;
+  }
+
+  /** For statements that are right only by what was read before: each is sent while there is no more reason to doubt that than `doubts`. */
+  asOf(doubts: number): Pick<Queries, "all"> {
+    return {
+      all: async <Row>(sql: string, ...values: readonly SqlValue[]) =>
+        this.#often(async (client) => {
+          if (this.#doubts !== doubts) throw new Doubted();
+          return this.#queries(client).all<Row>(sql, ...values);
+        }),
+    };
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#pools.map((pool) => pool.end()));
   }
@@ -400,6 +419,13 @@ export class Database implements Queries {
     const name = this.#names.get(sql) ?? `s${this.#names.size}`;
     this.#names.set(sql, name);
     return name;
+  }
+}
+
+/** It was not sent: what it is right by is to be read again. */
+export class Doubted extends Error {
+  constructor() {
+    super("what was read may not be there any more");
   }
 }
 

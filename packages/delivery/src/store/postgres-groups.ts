@@ -338,7 +338,8 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     async findEntry(groupId, device, hash) {
       const row = await db.one<{ seq: number; accepted_at: number }>(
         `SELECT log.seq, log.accepted_at FROM log JOIN members ON ${READABLE}
-         WHERE log.group_id = $1 AND members.device = $2 AND log.hash = $3 LIMIT 1`,
+         WHERE log.group_id = $1 AND members.device = $2 AND log.hash = $3 AND kind <> 'application'
+         LIMIT 1`,
         groupId,
         device,
         hash,

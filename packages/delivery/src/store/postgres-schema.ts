@@ -313,6 +313,12 @@ DROP INDEX members_now;
 CREATE INDEX members_now ON members (device, group_id) INCLUDE (given_up) WHERE until_seq IS NULL;
 `;
 
+/** Which messages are not to be taken twice a process has in memory. Of commits and proposals the database has it. */
+const HANDSHAKES = `
+ALTER TABLE log DROP CONSTRAINT log_hash_key;
+CREATE UNIQUE INDEX handshakes_by_hash ON log (hash) WHERE kind <> 'application';
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -326,4 +332,5 @@ export const MIGRATIONS: readonly string[] = [
   BACKUP_MARKS,
   ADMISSION,
   MEMBERS_NOW,
+  HANDSHAKES,
 ];

@@ -12,7 +12,7 @@ const HASH = 32;
 /** What the arrays are for at least, once there is one. */
 const LEAST = 8;
 
-/** It only grows: what is to be forgotten is forgotten with all of it. */
+/** What is to be forgotten is forgotten with all of it, or was added last. */
 export class Places {
   #size = 0;
   #hashes = new Uint8Array(0);
@@ -44,6 +44,15 @@ export class Places {
     this.#seqs[entry] = seq;
     this.#times[entry] = acceptedAt;
     this.#slots[this.#slotOf(hash)] = entry + 1;
+  }
+
+  /** Forgets what was added since there were so many. */
+  shrink(size: number): void {
+    // Nothing that stays was put behind them where they stood in its way.
+    while (this.#size > size) {
+      const from = --this.#size * HASH;
+      this.#slots[this.#slotOf(this.#hashes.subarray(from, from + HASH))] = 0;
+    }
   }
 
   /** The slot of an entry, or the free one where it would be. */

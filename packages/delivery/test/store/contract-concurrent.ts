@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type AppendMessage, PAST_EPOCHS, type Store } from "@conclave/delivery";
+import { type AppendMessage, PAST_EPOCHS, REMEMBERED, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
 import { aCommit, aGroup as aGroupOf, NOW } from "./fixtures.ts";
@@ -183,6 +183,23 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
         const results = await atOnce(8, (store) => store.appendApplication(message));
         expect(results).toEqual(results.map(() => ({ seq: round + 1, acceptedAt: NOW })));
       }
+    });
+
+    it("gives a message that the other took its place, if it is among the newest of its epoch", async () => {
+      const { groupId, device } = await aGroup();
+      const messages = Array.from({ length: REMEMBERED + 3 }, () => aMessage(groupId, device));
+      await Promise.all(messages.map((message) => stores[0].appendApplication(message)));
+      const [oldest, second, , fourth, fifth] = messages;
+      const last = messages.at(-1);
+      if (!oldest || !second || !fourth || !fifth || !last) throw new Error("there are more");
+      expect(await stores[1].appendApplication(fourth)).toEqual({ seq: 4, acceptedAt: NOW });
+      expect(await stores[1].appendApplication(last)).toMatchObject({ seq: REMEMBERED + 3 });
+      // Nobody remembers it.
+      expect(await stores[1].appendApplication(oldest)).toMatchObject({ seq: REMEMBERED + 4 });
+      expect(await stores[0].appendApplication(fifth)).toMatchObject({ seq: 5 });
+      await stores[0].appendCommit(aCommit(groupId, 0));
+      expect(await stores[1].appendApplication(fifth)).toEqual({ seq: 5, acceptedAt: NOW });
+      expect(await stores[1].appendApplication(second)).toEqual({ currentEpoch: 1n });
     });
 
     it("takes no message of an epoch after the commit that ends it", async () => {

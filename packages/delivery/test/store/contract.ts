@@ -869,6 +869,10 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await again()).toEqual(places);
       await store.appendCommit(aCommit(groupId, 0));
       expect(await again()).toEqual(places);
+      // An older one has its place, or none: not another.
+      const answers = [{ seq: 1, acceptedAt: NOW }, { currentEpoch: 1n }];
+      const [oldest = messages.at(-1)] = messages;
+      expect(answers).toContainEqual(oldest && (await store.appendApplication(oldest)));
     });
 
     it("let no device in after it is revoked, nor be revoked as of before it came in", async () => {

@@ -70,6 +70,7 @@ const admitted: Rows = ({ bytes }) => [
 const byArrival: Rows = () => [];
 const reindexed: Rows = () => [];
 const inStretches: Rows = () => [];
+const handshakes: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -106,6 +107,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     backups,
     admitted,
     reindexed,
+    handshakes,
   ],
 };
 
@@ -138,6 +140,7 @@ async function expectFirst(store: Store): Promise<void> {
     head: 1,
     entries: [{ seq: 1, message: bytes("66") }],
   });
+  expect(await store.findEntry(groupId, 1000, bytes("65"))).toMatchObject({ seq: 1 });
   expect(await store.link(bytes("71"), NOW)).toMatchObject({ usesLeft: 2 });
   expect(await store.inbox(1000, page)).toMatchObject([{ welcome: bytes("67") }]);
 }

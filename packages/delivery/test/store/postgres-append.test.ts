@@ -6,7 +6,7 @@ import {
 } from "@conclave/delivery";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
-import { type Bytes, random } from "../world.ts";
+import { type Bytes, eventually, random } from "../world.ts";
 import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
 let server: PostgresServer;
@@ -17,6 +17,7 @@ afterAll(async () => {
   await server.stop();
 });
 
+let url: string;
 let store: Store;
 /** Another process's. */
 let other: Store;
@@ -43,7 +44,7 @@ async function commit(
 }
 
 beforeEach(async () => {
-  const url = await server.database();
+  url = await server.database();
   store = await openPostgresStore(url);
   other = await openPostgresStore(url);
   member = await aDevice(store, "Ada");
@@ -65,6 +66,8 @@ const aMessage = (change: Partial<AppendMessage> = {}): AppendMessage => ({
   now: NOW,
   ...change,
 });
+const KILL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE application_name = 'conclave-delivery' AND datname = current_database()`;
 const appendAll = (...messages: readonly AppendMessage[]): Promise<readonly unknown[]> =>
   Promise.all(messages.map((message) => store.appendApplication(message)));
 
@@ -132,6 +135,106 @@ describe("messages that come together", () => {
   it("are never earlier than what was before them", async () => {
     await appendAll(aMessage({ now: NOW + 9 }));
     expect(await appendAll(aMessage())).toEqual([{ seq: 3, acceptedAt: NOW + 9 }]);
+  });
+});
+
+describe("a message that the database refuses", () => {
+  it("spoils none of those that came with it", async () => {
+    await server.query("ALTER TABLE log ADD CHECK (message <> '\\x0bad')", url);
+    await appendAll(aMessage());
+    const refused = aMessage({ message: Uint8Array.of(0x0b, 0xad) });
+    const others = Array.from({ length: 9 }, (_, i) =>
+      aMessage({ groupId: groups[i % 2 === 0 ? 0 : 1] }),
+    );
+    const answers = await Promise.allSettled(
+      [...others.slice(0, 4), refused, ...others.slice(4)].map((one) =>
+        store.appendApplication(one),
+      ),
+    );
+    const bad = answers.flatMap((one, i) => (one.status === "rejected" ? [[i, one.reason]] : []));
+    expect(bad).toEqual([
+      [4, expect.objectContaining({ message: expect.stringContaining("23514") })],
+    ]);
+    const page = { after: 0, limit: 99, bytes: 99_999 };
+    const heads = groups.map(async (one) => (await store.log(one, member, page))?.entries.length);
+    expect(await Promise.all(heads)).toEqual([7, 5]);
+    await expect(store.appendApplication(refused)).rejects.toThrow("23514");
+    expect(await appendAll(aMessage())).toEqual([{ seq: 8, acceptedAt: NOW }]);
+  });
+});
+
+describe("what is remembered of a log", () => {
+  const bytesOf = (bytes: Bytes): string => `'\\x${Buffer.from(bytes).toString("hex")}'`;
+
+  it("is forgotten with a connection: by the next another log may answer", async () => {
+    const [lost, kept] = [aMessage(), aMessage()];
+    expect(await appendAll(lost)).toEqual([{ seq: 2, acceptedAt: NOW }]);
+    // The next primary never had it; there another message has its place.
+    await server.query(
+      `UPDATE log SET hash = ${bytesOf(kept.hash)}, message = ${bytesOf(kept.message)}
+       WHERE seq = 2 AND group_id = ${bytesOf(groups[0])}`,
+      url,
+    );
+    const rows = await server.query(KILL, url);
+    expect(rows.length).toBeGreaterThan(0);
+    await eventually(async () => {
+      const [answer] = await Promise.allSettled([store.appendApplication(kept)]);
+      if (answer?.status === "rejected") return false;
+      expect(answer?.value).toEqual({ seq: 2, acceptedAt: NOW });
+      return true;
+    });
+    expect(await appendAll(lost, kept)).toEqual([
+      { seq: 3, acceptedAt: NOW },
+      { seq: 2, acceptedAt: NOW },
+    ]);
+  });
+
+  it("is forgotten where the log doesn't have it", async () => {
+    const [lost, next] = [aMessage(), aMessage()];
+    await appendAll(lost);
+    const where = `WHERE group_id = ${bytesOf(groups[0])}`;
+    await server.query(`DELETE FROM log ${where} AND seq = 2`, url);
+    await server.query(`UPDATE groups SET head = 1 ${where}`, url);
+    expect(await appendAll(lost)).toEqual([{ seq: 2, acceptedAt: NOW }]);
+    expect(await appendAll(next, lost)).toEqual([
+      { seq: 3, acceptedAt: NOW },
+      { seq: 2, acceptedAt: NOW },
+    ]);
+  });
+
+  it("is followed by what others wrote, however the two take turns", async () => {
+    const stores = [store, other];
+    const sent: AppendMessage[] = [];
+    for (let turn = 0; turn < 30; turn++) {
+      const message = aMessage();
+      const by = stores[(turn >> 1) % 2] ?? store;
+      expect(await by.appendApplication(message)).toEqual({ seq: turn + 2, acceptedAt: NOW });
+      sent.push(message);
+      for (const each of stores) {
+        const again = sent[turn >> 1] ?? message;
+        expect(await each.appendApplication(again)).toMatchObject({ seq: (turn >> 1) + 2 });
+      }
+    }
+  });
+
+  it("lets two who write at once both go on", async () => {
+    const PER = 40;
+    const write = async (by: Store): Promise<readonly number[]> => {
+      const seqs: number[] = [];
+      for (let i = 0; i < PER; i++) {
+        const answers = await Promise.all(
+          [0, 1, 2].map(async () => by.appendApplication(aMessage())),
+        );
+        for (const one of answers) {
+          if (typeof one === "object" && "seq" in one) seqs.push(one.seq);
+        }
+      }
+      return seqs;
+    };
+    const seqs = (await Promise.all([write(store), write(other)])).flat();
+    expect(seqs.toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 6 * PER }, (_, i) => i + 2),
+    );
   });
 });
 

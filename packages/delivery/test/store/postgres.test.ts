@@ -1,7 +1,8 @@
 import { openPostgresStore, openStore, type Store } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Database, Doubted } from "../../src/store/postgres-database.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
-import { random } from "../world.ts";
+import { eventually, random } from "../world.ts";
 import { storeContract } from "./contract.ts";
 import { concurrencyContract } from "./contract-concurrent.ts";
 import { upkeepContract } from "./contract-upkeep.ts";
@@ -31,7 +32,7 @@ concurrencyContract("PostgreSQL", async () => {
 });
 
 describe("the PostgreSQL database", () => {
-  it("itself forbids two commits in one epoch, one message twice, and two members at a leaf", async () => {
+  it("itself forbids two commits in one epoch, one of them twice, two entries at one place, and two members at a leaf", async () => {
     await server.clear(url);
     const insert = (table: string, values: string): Promise<unknown> =>
       server.query(
@@ -44,8 +45,8 @@ describe("the PostgreSQL database", () => {
     await entry(1, 0, "commit");
     await expect(entry(2, 0, "commit")).rejects.toMatchObject({ code: "23505" });
     const its = hash();
-    await entry(2, 0, "application", its);
-    await expect(entry(3, 0, "application", its)).rejects.toMatchObject({ code: "23505" });
+    await entry(2, 0, "proposal", its);
+    await expect(entry(3, 1, "commit", its)).rejects.toMatchObject({ code: "23505" });
     await expect(entry(2, 0, "application")).rejects.toMatchObject({ code: "23505" });
     const member = (leaf: number, device: number, from: number): Promise<unknown> =>
       insert("members", `'\\x01', ${leaf}, ${device}, ${from}, NULL`);
@@ -121,6 +122,24 @@ describe("the PostgreSQL database", () => {
     expect([undefined, "StoreUnavailable"]).toContain(reason?.name);
     expect(await store.account(random(32))).toBeUndefined();
     await store.close();
+  });
+
+  it("runs nothing by what was read before a connection was lost", async () => {
+    const own = await server.database();
+    const db = await Database.open(own, { connections: 2 });
+    const times = async () => db.one("SELECT times FROM settled");
+    await db.settle();
+    const { doubts } = db;
+    const move = "UPDATE settled SET times = -1 WHERE $1::bigint = 1";
+    await db.asOf(doubts).all(move, 0);
+    await server.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'conclave-delivery'",
+    );
+    await eventually(async () => db.doubts > doubts);
+    await expect(db.asOf(doubts).all(move, 1)).rejects.toBeInstanceOf(Doubted);
+    expect(await times()).not.toMatchObject({ times: -1 });
+    await db.asOf(db.doubts).all(move, 1);
+    await db.close();
   });
 
   it("does not keep more callers waiting than a bound", async () => {

@@ -20,6 +20,24 @@ const hash: fc.Arbitrary<Bytes> = fc
   });
 
 describe("places", () => {
+  it("that were added last can be forgotten, and no others with them", () => {
+    const kept = fc.uniqueArray(fc.tuple(hash, accepted), { selector: ([one]) => keyOf(one) });
+    fc.assert(
+      fc.property(kept, fc.nat(), (added, size) => {
+        const places = new Places();
+        for (const [one, place] of added) places.add(one, place);
+        const stays = size % (added.length + 1);
+        places.shrink(stays);
+        expect(places.size).toBe(stays);
+        for (const [i, [one, place]] of added.entries()) {
+          expect(places.get(one)).toEqual(i < stays ? place : undefined);
+        }
+        for (const [one, place] of added.slice(stays).toReversed()) places.add(one, place);
+        for (const [one, place] of added) expect(places.get(one)).toEqual(place);
+      }),
+    );
+  });
+
   it("are found by their hashes, however many there are, and no others", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(hash, accepted)), fc.array(hash), (added, asked) => {

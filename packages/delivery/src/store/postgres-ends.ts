@@ -1,0 +1,207 @@
+/**
+ * Where the logs of groups end, as this process remembers: what a message is judged by without asking the database. It counts for
+ * nothing unless the group's row still says the same, which is asked as the log moves on.
+ * @module
+ */
+
+import type { Bytes } from "@conclave/mls/codec";
+import { type Database, Doubted, type Queries } from "./postgres-database.ts";
+import { Places } from "./sqlite-places.ts";
+import { REMEMBERED } from "./store.ts";
+
+/** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
+const HELD = 200_000;
+
+/** Whoever changes any of the first four leaves another head, epoch or version. */
+export interface End {
+  epoch: bigint;
+  version: number;
+  head: number;
+  acceptedAt: number;
+  /** The devices that were asked for, and are members in this version. */
+  readonly members: Set<number>;
+  /** The places of the epoch's application messages: of the newest `REMEMBERED` at least. */
+  newer: Places;
+  older: Places;
+  /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
+  rivals: number;
+}
+
+/** A group that is read, and devices of which it is asked whether they are members. */
+export interface Asked {
+  readonly key: string;
+  readonly groupId: Bytes;
+  readonly devices: ReadonlySet<number>;
+}
+
+/**
+ * All of one moment. What is looked up in large tables is so by subqueries that can't be made joins: a join may be made by reading all
+ * of a table.
+ */
+const READ = `SELECT place, epoch, version, head, accepted_at, newest, NULL AS device
+  FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
+    WITH ORDINALITY AS asked (group_id, known_epoch, known_head, place)
+  CROSS JOIN LATERAL (SELECT * FROM groups WHERE groups.group_id = asked.group_id OFFSET 0) AS own
+  CROSS JOIN LATERAL (
+    SELECT string_agg(int8send(seq) || int8send(log.accepted_at) || hash, '') AS newest FROM (
+      SELECT seq, log.accepted_at, hash FROM log
+      WHERE log.group_id = own.group_id AND kind = 'application' AND seq <= own.head
+        AND seq > CASE WHEN own.epoch = known_epoch THEN known_head ELSE coalesce((
+          SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+          AND ended.epoch = own.epoch - 1 AND ended.kind = 'commit'), 0) END
+      ORDER BY seq DESC LIMIT ${REMEMBERED}) AS log) AS places
+  UNION ALL
+  SELECT place, NULL, NULL, NULL, NULL, NULL, device
+  FROM unnest($4::bigint[], $5::bytea[], $6::bigint[]) AS asked (place, group_id, device)
+  WHERE (SELECT 1 FROM members WHERE members.group_id = asked.group_id
+    AND members.device = asked.device AND until_seq IS NULL) IS NOT NULL`;
+
+interface EndRow {
+  /** Among those that were asked for, from 1 on. */
+  readonly place: number;
+  readonly device: null;
+  readonly epoch: number;
+  readonly version: number;
+  readonly head: number;
+  readonly accepted_at: number;
+  /** Of each message, the newest first: its place, when it was accepted, and its hash. */
+  readonly newest: Bytes | null;
+}
+type Row = EndRow | { readonly place: number; readonly device: number };
+
+/** Where that is in the bytes of one message, and how many they are. */
+const NEWEST = { seq: 0, acceptedAt: 8, hash: 16, size: 48 };
+
+export class Ends {
+  readonly #db: Database;
+  readonly #limit: number;
+  /** Those that were asked for lately, and those that were before them. */
+  #recent = new Map<string, End>();
+  #earlier = new Map<string, End>();
+  /** Of the recent ones, as `HELD` counts. */
+  #weight = 0;
+  #doubts = 0;
+
+  constructor(db: Database, limit: number = HELD) {
+    this.#db = db;
+    this.#limit = limit;
+  }
+
+  /** Before any is asked for. Nothing is remembered from when there was less reason to doubt: gives how much there is now. */
+  begin(): number {
+    const { doubts } = this.#db;
+    const isOther = doubts !== this.#doubts;
+    this.#doubts = doubts;
+    if (isOther || this.#weight > this.#limit) {
+      this.#earlier = isOther ? new Map() : this.#recent;
+      this.#recent = new Map();
+      this.#weight = 0;
+    }
+    return doubts;
+  }
+
+  get(key: string): End | undefined {
+    const recent = this.#recent.get(key);
+    if (recent !== undefined) return recent;
+    const end = this.#earlier.get(key);
+    if (end === undefined) return undefined;
+    this.#earlier.delete(key);
+    this.#recent.set(key, end);
+    this.#weight += weightOf(end);
+    return end;
+  }
+
+  forget(key: string): void {
+    this.#earlier.delete(key);
+    const end = this.#recent.get(key);
+    if (end === undefined) return;
+    this.#recent.delete(key);
+    this.#weight -= weightOf(end);
+  }
+
+  /** Changes what is remembered of a group. */
+  change(key: string, change: (end: End) => void): void {
+    const end = this.get(key);
+    if (end === undefined) return;
+    this.#weight -= weightOf(end);
+    change(end);
+    this.#weight += weightOf(end);
+  }
+
+  /** Reads all of these anew. Throws `Doubted` where there is more reason to doubt than that. */
+  async read(
+    queries: Pick<Queries, "all">,
+    doubts: number,
+    asked: readonly Asked[],
+  ): Promise<void> {
+    const known = asked.map(({ key }) => this.get(key));
+    const devices = asked.flatMap((one, i) =>
+      Array.from(one.devices, (device) => ({ place: i + 1, groupId: one.groupId, device })),
+    );
+    const rows = await queries.all<Row>(
+      READ,
+      asked.map(({ groupId }) => groupId),
+      known.map((end) => end?.epoch ?? null),
+      known.map((end) => end?.head ?? null),
+      devices.map(({ place }) => place),
+      devices.map(({ groupId }) => groupId),
+      devices.map(({ device }) => device),
+    );
+    if (this.#db.doubts !== doubts) throw new Doubted();
+    for (const { key } of asked) this.forget(key);
+    const found = new Map<number, End>();
+    for (const row of rows) {
+      if (row.device !== null) continue;
+      const end = follow(known[row.place - 1], row);
+      if (end !== undefined) found.set(row.place, end);
+    }
+    for (const { place, device } of rows) {
+      if (device !== null) found.get(place)?.members.add(device);
+    }
+    for (const [place, end] of found) {
+      const { key } = asked[place - 1] ?? {};
+      if (key === undefined) continue;
+      this.#recent.set(key, end);
+      this.#weight += weightOf(end);
+    }
+  }
+}
+
+/** What is remembered now; nothing where the log went back, since what was read is what follows then. */
+function follow(known: End | undefined, row: EndRow): End | undefined {
+  if (known !== undefined && row.head < known.head) return undefined;
+  const epoch = BigInt(row.epoch);
+  const isSame = known?.version === row.version && known.head === row.head;
+  const end: End = {
+    epoch,
+    version: row.version,
+    head: row.head,
+    acceptedAt: row.accepted_at,
+    members: known?.version === row.version ? known.members : new Set(),
+    newer: new Places(),
+    older: new Places(),
+    rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
+  };
+  if (known?.epoch === epoch) ({ newer: end.newer, older: end.older } = known);
+  const bytes = row.newest ?? new Uint8Array(0);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; at < bytes.length; at += NEWEST.size) {
+    const hash = bytes.subarray(at + NEWEST.hash, at + NEWEST.size);
+    const seq = Number(view.getBigInt64(at + NEWEST.seq));
+    const acceptedAt = Number(view.getBigInt64(at + NEWEST.acceptedAt));
+    end.newer.add(hash, { seq, acceptedAt });
+  }
+  bound(end);
+  return end;
+}
+
+/** Lets the older places go where the newer are enough. */
+export function bound(end: End): void {
+  if (end.newer.size < REMEMBERED) return;
+  end.older = end.newer;
+  end.newer = new Places();
+}
+
+function weightOf({ members, newer, older }: End): number {
+  return 1 + members.size + newer.capacity + older.capacity;
+}
