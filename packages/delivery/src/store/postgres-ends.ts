@@ -25,6 +25,8 @@ export interface End {
   older: Places;
   /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
   rivals: number;
+  /** What was counted for it when it was last counted: it has grown since. */
+  weight: number;
 }
 
 /** A group that is read, and devices of which it is asked whether they are members. */
@@ -106,8 +108,8 @@ export class Ends {
     const end = this.#earlier.get(key);
     if (end === undefined) return undefined;
     this.#earlier.delete(key);
-    this.#recent.set(key, end);
-    this.#weight += weightOf(end);
+    end.weight = 0;
+    this.#add(key, end);
     return end;
   }
 
@@ -116,16 +118,22 @@ export class Ends {
     const end = this.#recent.get(key);
     if (end === undefined) return;
     this.#recent.delete(key);
-    this.#weight -= weightOf(end);
+    this.#weight -= end.weight;
   }
 
   /** Changes what is remembered of a group. */
   change(key: string, change: (end: End) => void): void {
     const end = this.get(key);
     if (end === undefined) return;
-    this.#weight -= weightOf(end);
     change(end);
-    this.#weight += weightOf(end);
+    this.#add(key, end);
+  }
+
+  #add(key: string, end: End): void {
+    const weight = weightOf(end);
+    this.#weight += weight - end.weight;
+    end.weight = weight;
+    this.#recent.set(key, end);
   }
 
   /** Reads all of these anew. Throws `Doubted` where there is more reason to doubt than that. */
@@ -160,9 +168,7 @@ export class Ends {
     }
     for (const [place, end] of found) {
       const { key } = asked[place - 1] ?? {};
-      if (key === undefined) continue;
-      this.#recent.set(key, end);
-      this.#weight += weightOf(end);
+      if (key !== undefined) this.#add(key, end);
     }
   }
 }
@@ -181,6 +187,7 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
     newer: new Places(),
     older: new Places(),
     rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
+    weight: 0,
   };
   if (known?.epoch === epoch) ({ newer: end.newer, older: end.older } = known);
   const bytes = row.newest ?? new Uint8Array(0);

@@ -1,0 +1,57 @@
+import type { Bytes } from "@conclave/mls/codec";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { keyOf } from "../../src/bytes.ts";
+import { Database } from "../../src/store/postgres-database.ts";
+import { bound, Ends } from "../../src/store/postgres-ends.ts";
+import { type PostgresServer, startPostgres } from "../postgres.ts";
+import { random } from "../world.ts";
+
+let server: PostgresServer;
+let url: string;
+let db: Database;
+beforeAll(async () => {
+  server = await startPostgres();
+  url = await server.database();
+  db = await Database.open(url);
+});
+afterAll(async () => {
+  await db.close();
+  await server.stop();
+});
+
+async function someGroups(count: number): Promise<readonly Bytes[]> {
+  const groups = Array.from({ length: count }, () => random(16));
+  await db.all(
+    `INSERT INTO groups (group_id, epoch, version, head, accepted_at)
+     SELECT unnest($1::bytea[]), 0, 0, 0, 0`,
+    groups,
+  );
+  return groups;
+}
+
+describe("ends of logs", () => {
+  it("are let go of where there are many, however much was written to them", async () => {
+    const ends = new Ends(db, 5_000);
+    const read = async (groupId: Bytes): Promise<string> => {
+      const key = keyOf(groupId);
+      await ends.read(db, ends.begin(), [{ key, groupId, devices: new Set([1]) }]);
+      return key;
+    };
+    const groups = await someGroups(12);
+    for (const groupId of groups) {
+      const key = await read(groupId);
+      for (let head = 0; head < 3_000; head++) {
+        const end = ends.get(key);
+        if (end === undefined) throw new Error("it was read");
+        end.newer.add(random(32), { seq: head + 1, acceptedAt: 0 });
+        ends.change(key, (now) => {
+          now.head = head + 1;
+          bound(now);
+        });
+      }
+    }
+    ends.begin();
+    const held = groups.filter((groupId) => ends.get(keyOf(groupId)) !== undefined);
+    expect(held.length).toBeLessThan(7);
+  });
+});
