@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { createDeliveryService, type LogLine, openSqliteStore, serve } from "@conclave/delivery";
 import { expect, it } from "vitest";
-import { Wire } from "./hostile/wire.ts";
+import { type Reply, Wire } from "./hostile/wire.ts";
 import { eventually } from "./world.ts";
 
 async function aCertificate(): Promise<{ readonly key: string; readonly cert: string }> {
@@ -85,15 +85,23 @@ async function impatient(keepAlive: number) {
 
 it("says how long a connection may be idle, and takes a request until a second later", async () => {
   const { port, lines, close } = await impatient(1000);
-  const wire = await Wire.open(port);
-  wire.send(HEALTH);
-  const first = await wire.reply(10_000);
-  expect(first?.headers.get("keep-alive")).toBe("timeout=1");
-  await new Promise((resolve) => setTimeout(resolve, 1100));
-  wire.send(HEALTH);
-  expect((await wire.reply(10_000))?.status).toBe(200);
+  let answers: readonly (Reply | undefined)[] = [];
+  for (let late = true; late; ) {
+    lines.length = 0;
+    const wire = await Wire.open(port);
+    wire.send(HEALTH);
+    const first = await wire.reply(10_000);
+    const since = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    wire.send(HEALTH);
+    answers = [first, await wire.reply(10_000)];
+    // Where the machine itself held it up for the rest of that second, it is asked again.
+    late = performance.now() - since > 1700;
+    wire.close();
+  }
+  expect(answers[0]?.headers.get("keep-alive")).toBe("timeout=1");
+  expect(answers[1]?.status).toBe(200);
   expect(lines).toHaveLength(2);
-  wire.close();
   await close();
 });
 

@@ -402,7 +402,7 @@ describe("a range", () => {
 
 describe("a download", () => {
   it("ends where nobody takes from it, and is counted no longer", async () => {
-    const limits = { blobPatience: 300, transfersPerAccount: 1 };
+    const limits = { blobPatience: 3_000, transfersPerAccount: 1 };
     const limited = await startWorld({ limits });
     const said = consoleOf();
     const bearer = await register(limited, await newPerson("Sleeper"));

@@ -49,20 +49,24 @@ export function checkDescribed(
 ): void {
   const operation = operationOf(method, path);
   if (operation === undefined) return;
-  const where = `${method} ${path} answered ${answer.status} ${JSON.stringify(answer.body)}`;
+  const fail = (what: string): never => {
+    // Said only where it is wanted: a blob is long.
+    const body = answer.body instanceof Uint8Array ? "bytes" : JSON.stringify(answer.body);
+    throw new Error(`${method} ${path} answered ${answer.status} ${body}: ${what}`);
+  };
   const said = operation.responses[answer.status];
-  if (said === undefined) throw new Error(`${where}: the status is not described`);
+  if (said === undefined) return fail("the status is not described");
   const response = "$ref" in said ? responseAt(said.$ref) : said;
   const media = response?.content?.[answer.type ?? ""];
   if (media === undefined) {
     if (answer.type === null && response?.content === undefined) return;
-    throw new Error(`${where}: the media type ${answer.type} is not described`);
+    return fail(`the media type ${answer.type} is not described`);
   }
   if (media.schema === undefined) return;
   const text = JSON.stringify(media.schema).replaceAll('"#/', '"service#/');
   const validate = validators.get(text) ?? ajv.compile(JSON.parse(text) as object);
   validators.set(text, validate);
-  if (!validate(answer.body)) throw new Error(`${where}: ${ajv.errorsText(validate.errors)}`);
+  if (!validate(answer.body)) fail(ajv.errorsText(validate.errors));
 }
 
 function responseAt(reference: string): Described | undefined {
