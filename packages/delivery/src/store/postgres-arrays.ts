@@ -16,13 +16,20 @@ export type ArrayElement = Bytes | number | bigint | null;
 /** Of type `bytea[]`, or `bigint[]` where they are whole numbers. Throws `RangeError` for a number that can't be one. */
 export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
   let size = HEADER;
-  for (const element of elements) size += 4 + lengthOf(element);
-  const array = new Uint8Array(size);
-  const view = new DataView(array.buffer);
+  let type = INT8;
+  let hasNull = 0;
+  for (const element of elements) {
+    size += 4 + lengthOf(element);
+    if (element === null) hasNull = 1;
+    else if (typeof element === "object") type = BYTEA;
+  }
+  // All of it is written: small ones share memory that is there already.
+  const array = Buffer.allocUnsafe(size);
+  const view = new DataView(array.buffer, array.byteOffset, size);
   // One dimension, and whether any is NULL.
   view.setInt32(0, 1);
-  view.setInt32(4, elements.includes(null) ? 1 : 0);
-  view.setInt32(8, elements.some((element) => element instanceof Uint8Array) ? BYTEA : INT8);
+  view.setInt32(4, hasNull);
+  view.setInt32(8, type);
   view.setInt32(12, elements.length);
   // The index of the first.
   view.setInt32(16, 1);
@@ -31,8 +38,10 @@ export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
     const length = lengthOf(element);
     view.setInt32(at, element === null ? -1 : length);
     at += 4;
-    if (element instanceof Uint8Array) array.set(element, at);
-    else if (element !== null) writeWhole(view, at, element);
+    if (element !== null) {
+      if (typeof element === "object") array.set(element, at);
+      else writeWhole(view, at, element);
+    }
     at += length;
   }
   return array;
@@ -40,7 +49,7 @@ export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
 
 function lengthOf(element: ArrayElement): number {
   if (element === null) return 0;
-  return element instanceof Uint8Array ? element.length : 8;
+  return typeof element === "object" ? element.length : 8;
 }
 
 function writeWhole(view: DataView, at: number, value: number | bigint): void {

@@ -70,9 +70,14 @@ const ATTEMPTS = 5;
 const PROMISES = ["default_transaction_isolation=read\\ committed", "synchronous_commit=on"];
 /**
  * Statements are planned once a connection, to look rows up by their indexes: planning anew costs more than they do, and a plan that was made
- * when a table was small must be good when it no longer is.
+ * when a table was small must be good when it no longer is. The newest of many are read by the index's order: a bitmap would be of all.
  */
-const PLANS = ["plan_cache_mode=force_generic_plan", "enable_seqscan=off", "jit=off"];
+const PLANS = [
+  "plan_cache_mode=force_generic_plan",
+  "enable_seqscan=off",
+  "enable_bitmapscan=off",
+  "jit=off",
+];
 const SETTINGS: string = [...PROMISES, ...PLANS].map((setting) => `-c ${setting}`).join(" ");
 
 const FIND_VERSION = `SELECT EXISTS (SELECT 1 FROM information_schema.tables

@@ -10,7 +10,7 @@ import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
-const HELD = 200_000;
+const HELD = 400_000;
 
 /** Whoever changes any of the first four leaves another head, epoch or version. */
 export interface End {
