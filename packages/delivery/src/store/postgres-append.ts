@@ -103,11 +103,12 @@ const SEE = `SELECT own.epoch, found.seq, found.accepted_at,
           AND ended.epoch = $4::bigint - 1 AND ended.kind = 'commit'), 0)
         AND seq <= coalesce($5, (SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
           AND ended.epoch = $4 AND ended.kind = 'commit'), head)
-      ORDER BY seq DESC LIMIT ${REMEMBERED}) AS newest
+      ORDER BY seq DESC LIMIT CASE WHEN $4 <= own.epoch AND EXISTS (
+        SELECT 1 FROM members WHERE members.group_id = own.group_id AND device = $2
+      ) THEN ${REMEMBERED} ELSE 0 END) AS newest
     WHERE hash = $3 AND EXISTS (SELECT 1 FROM members WHERE members.group_id = own.group_id
       AND device = $2 AND seq >= from_seq AND (until_seq IS NULL OR seq <= until_seq))
-  ) AS found ON EXISTS (
-    SELECT 1 FROM members WHERE members.group_id = own.group_id AND device = $2 AND $4 <= own.epoch)
+  ) AS found ON true
   WHERE own.group_id = $1`;
 
 interface Seen {

@@ -163,6 +163,42 @@ describe("a message that the database refuses", () => {
   });
 });
 
+describe("a message of somebody who is no member", () => {
+  it("has no log looked through for it", async () => {
+    await appendAll(...Array.from({ length: 200 }, () => aMessage()));
+    const read = async (): Promise<number> => {
+      const [row] = await server.query(
+        "SELECT idx_tup_fetch AS n FROM pg_stat_user_tables WHERE relname = 'log'",
+        url,
+      );
+      return Number(row?.["n"]);
+    };
+    // What a connection read is counted for certain once it has ended.
+    const ended = (): Promise<void> =>
+      eventually(async () => {
+        const left = `SELECT 1 FROM pg_stat_activity
+          WHERE application_name = 'conclave-delivery' AND datname = current_database()`;
+        return (await server.query(left, url)).length === 0;
+      });
+    await Promise.all([store.close(), other.close()]);
+    await ended();
+    const before = await read();
+    store = await openPostgresStore(url);
+    other = await openPostgresStore(url);
+    for (const epoch of [1n, 0n, 9n]) {
+      for (let i = 0; i < 10; i++) {
+        expect(await appendAll(aMessage({ device: stranger, epoch }))).toEqual(["not-member"]);
+      }
+    }
+    await Promise.all([store.close(), other.close()]);
+    await ended();
+    // Once, to know where the log ends.
+    expect((await read()) - before).toBeLessThan(300);
+    store = await openPostgresStore(url);
+    other = await openPostgresStore(url);
+  });
+});
+
 describe("what is remembered of a log", () => {
   const bytesOf = (bytes: Bytes): string => `'\\x${Buffer.from(bytes).toString("hex")}'`;
 
