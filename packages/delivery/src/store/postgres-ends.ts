@@ -10,7 +10,9 @@ import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
-const HELD = 400_000;
+const HELD = 1_000_000;
+/** What a group takes of that by itself. */
+const ITSELF = 10;
 
 /** Whoever changes any of the first four leaves another head, epoch or version. */
 export interface End {
@@ -210,5 +212,5 @@ export function bound(end: End): void {
 }
 
 function weightOf({ members, newer, older }: End): number {
-  return 1 + members.size + newer.capacity + older.capacity;
+  return ITSELF + members.size + newer.weight + older.weight;
 }

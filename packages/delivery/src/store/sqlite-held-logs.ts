@@ -16,7 +16,9 @@ import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
-const HELD = 200_000;
+const HELD = 400_000;
+/** What a group takes of that by itself. */
+const ITSELF = 10;
 
 export interface HeldLog extends LogEnd {
   readonly epoch: bigint;
@@ -149,5 +151,5 @@ export class HeldLogs {
 }
 
 function weightOf({ members, newer, older }: HeldLog): number {
-  return 1 + members.size + newer.capacity + older.capacity;
+  return ITSELF + members.size + newer.weight + older.weight;
 }

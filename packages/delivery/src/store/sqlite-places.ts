@@ -12,14 +12,19 @@ const HASH = 32;
 /** What the arrays are for at least, once there is one. */
 const LEAST = 8;
 
+/** What there is before there is any: most groups' older places are none. */
+const NO_HASHES = new Uint8Array(0);
+const NO_NUMBERS = new Float64Array(0);
+const NO_SLOTS = new Int32Array(1);
+
 /** What is to be forgotten is forgotten with all of it, or was added last. */
 export class Places {
   #size = 0;
-  #hashes = new Uint8Array(0);
-  #seqs = new Float64Array(0);
-  #times = new Float64Array(0);
+  #hashes = NO_HASHES;
+  #seqs = NO_NUMBERS;
+  #times = NO_NUMBERS;
   /** One more than an entry's index, where its hash leads or in the next that is free; half are 0, for none. */
-  #slots = new Int32Array(1);
+  #slots = NO_SLOTS;
 
   get size(): number {
     return this.#size;
@@ -28,6 +33,11 @@ export class Places {
   /** For how many there is memory: some 60 bytes each. */
   get capacity(): number {
     return this.#seqs.length;
+  }
+
+  /** What all of it takes, counted in such places: the arrays themselves take a kilobyte. */
+  get weight(): number {
+    return this.capacity === 0 ? 0 : 16 + this.capacity;
   }
 
   get(hash: Bytes): Accepted | undefined {
