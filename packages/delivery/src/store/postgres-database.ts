@@ -386,10 +386,13 @@ export class Database implements Queries {
       const pool = this.#pools[host];
       if (pool === undefined) break;
       if (pool.waitingCount >= WAITING) throw new StoreUnavailable("too many calls wait");
+      const isFull = pool.totalCount >= pool.options.max;
       try {
         return { client: await pool.connect(), host };
       } catch (error) {
         failure = error;
+        // Whoever waited in vain for one of those that are in use has learned nothing of the only host.
+        if (isFull && this.#pools.length === 1) break;
         this.#doubt();
         this.#leave(host);
       }

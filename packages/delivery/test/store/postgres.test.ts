@@ -1,4 +1,4 @@
-import { openPostgresStore, openStore, type Store } from "@conclave/delivery";
+import { openPostgresStore, openStore, type Store, StoreUnavailable } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Database, Doubted } from "../../src/store/postgres-database.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
@@ -139,6 +139,17 @@ describe("the PostgreSQL database", () => {
     await expect(db.asOf(doubts).all(move, 1)).rejects.toBeInstanceOf(Doubted);
     expect(await times()).not.toMatchObject({ times: -1 });
     await db.asOf(db.doubts).all(move, 1);
+    await db.close();
+  });
+
+  it("doubts nothing that was read because its connections are busy", async () => {
+    const db = await Database.open(await server.database(), { connections: 1 });
+    await db.settle();
+    const { doubts } = db;
+    const busy = db.all("SELECT pg_sleep(6)");
+    await expect(Promise.all([busy, db.all("SELECT 1")])).rejects.toThrow(StoreUnavailable);
+    await busy;
+    expect(db.doubts).toBe(doubts);
     await db.close();
   });
 
