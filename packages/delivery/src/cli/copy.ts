@@ -68,8 +68,8 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
     if ((sqlitePath(from) === undefined) === (sqlitePath(to) === undefined)) {
       throw new UsageError(SAME_KIND[sqlitePath(to) === undefined ? "postgres" : "sqlite"]);
     }
-    const counts = await copyAll(world, from, to);
-    say(world, { configuration, from, counts, json: flags.has("json") });
+    const copied = await copyAll(world, from, to);
+    say(world, { configuration, from, copied, json: flags.has("json") });
     return 0;
   },
 };
@@ -95,11 +95,14 @@ const SAME_KIND = {
 } as const;
 
 /** Throws what stands in the way, and says beside that nothing was copied. */
-async function copyAll(
-  world: World,
-  from: string,
-  to: string,
-): Promise<Readonly<Record<string, number>>> {
+interface Copied {
+  /** Rows, by their tables. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** For certain. */
+  readonly marked: boolean;
+}
+
+async function copyAll(world: World, from: string, to: string): Promise<Copied> {
   const version = await databaseVersion(from);
   if (version === undefined) {
     throw new OperatorError(`there is no database at ${withoutSecrets(from)}`);
@@ -127,15 +130,16 @@ async function copyAll(
       return counts;
     });
   try {
-    return await alone(sqlite, postgres, copyIt);
+    return { counts: await alone(sqlite, postgres, copyIt), marked: true };
   } catch (error) {
     // The copy is there for good, however that ended.
     const [counts] = kept;
     if (counts !== undefined) {
+      const why = error instanceof OperatorError ? ` (${error.message})` : "";
       world.complain(
-        `conclave-delivery: all was copied, but ${withoutSecrets(from)} may not be marked: \`serve\` may not refuse it\n`,
+        `conclave-delivery: all was copied, but ${withoutSecrets(from)} may not be marked${why}: \`serve\` may not refuse it\n`,
       );
-      return counts;
+      return { counts, marked: false };
     }
     // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
     const unsure = compared && sqlitePath(to) === undefined;
@@ -193,26 +197,29 @@ function say(
   {
     configuration: { database, blobs, data },
     from,
-    counts,
+    copied: { counts, marked },
     json,
   }: {
     readonly configuration: Configuration;
     readonly from: string;
-    readonly counts: Readonly<Record<string, number>>;
+    readonly copied: Copied;
     readonly json: boolean;
   },
 ): void {
   const [source, target] = [withoutSecrets(from), withoutSecrets(database.url)];
   if (json) {
-    writeJson(world, { from: source, to: target, rows: counts });
+    writeJson(world, { from: source, to: target, rows: counts, marked });
     return;
   }
   for (const [table, count] of Object.entries(counts)) {
     world.write(`${table.padEnd(18)} ${count}\n`);
   }
   const bodies = blobs === undefined ? join(data, "blobs") : `${blobs.endpoint}/${blobs.bucket}`;
+  const mark = marked
+    ? "is marked as copied: `serve` refuses it from now on."
+    : "is not marked for certain: let no service run on it any more.";
   world.write(`All of ${source} is in ${target}, compared value by value.
-${source} is marked as copied: \`serve\` refuses it from now on.
+${source} ${mark}
 The service looks for attachments in ${bodies}: they were not touched.
 `);
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockSqliteFile, openPostgresStore, openSqliteStore } from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/cli.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "../../src/postgres-doorbell.ts";
@@ -26,7 +27,7 @@ import {
   startGroup,
 } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
-import { call, ORIGIN } from "../world.ts";
+import { call, eventually, ORIGIN } from "../world.ts";
 import {
   type Environment,
   freePort,
@@ -314,7 +315,30 @@ describe("conclave-delivery copy", () => {
     wire.close();
     expect(cut).toBe(1);
     expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/^invites +1$/m) });
-    expect(copied.stderr).toMatch(/^conclave-delivery: all was copied, but \S+ may not be marked/);
+    expect(copied.stderr).toMatch(
+      /^conclave-delivery: all was copied, but \S+ may not be marked: /,
+    );
+    expect(copied.stdout).not.toContain("is marked");
+    expect(copied.stdout).toContain("let no service run on it any more");
+  });
+
+  it("says that a service was started on what was copied, at the last moment", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    await (await openPostgresStore(url)).close();
+    const reader = new pg.Client({ connectionString: url });
+    await reader.connect();
+    await reader.query("BEGIN");
+    await reader.query("SELECT FROM facts");
+    const copying = runCommand(["copy", "--from", url, "--json"], configured(`sqlite:${file}`));
+    const marking = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'facts'::regclass";
+    await eventually(async () => (await postgres.query(marking, url)).length > 0);
+    const doorbell = await openPostgresDoorbell(url);
+    await reader.end();
+    const copied = await copying;
+    await doorbell.close();
+    expect(copied.stderr).toMatch(/may not be marked \([^\n]*in use by the service[^\n]*\): /);
+    expect(JSON.parse(copied.stdout)).toMatchObject({ marked: false });
+    expect(await postgres.query("SELECT * FROM facts", url)).toEqual([]);
   });
 
   it("changes neither where a service runs on the other", async () => {
