@@ -64,26 +64,28 @@ interface Outcome {
 }
 
 /**
- * Lots of messages at the ends of their logs; a lot whose group has another end by now is left out, and named. The statement waits for
- * the groups' rows, in the order that is given, and compares then.
+ * Lots of messages at the ends of their logs; a lot whose group has another end by now is left out, as the number of rows says. The
+ * statement waits for the groups' rows, in the order that is given, and compares then.
  *
- * Lots: $1 to $6. Messages: $7 to $10.
+ * Lots: $1 to $6. Messages: $7 to $10. Only one array of each is unnested: each of them more would cost as much as a message.
  */
 const APPEND = `WITH moved AS (
-  UPDATE groups SET head = lots.head, accepted_at = lots.accepted_at
-  FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-    WITH ORDINALITY AS lots (group_id, epoch, version, before, head, accepted_at, lot)
-  WHERE groups.group_id = lots.group_id AND groups.epoch = lots.epoch
-    AND groups.version = lots.version AND groups.head = lots.before
+  UPDATE groups SET head = ($5::bigint[])[lot], accepted_at = ($6::bigint[])[lot]
+  FROM unnest($1::bytea[]) WITH ORDINALITY AS lots (group_id, lot)
+  WHERE groups.group_id = lots.group_id AND groups.epoch = ($2::bigint[])[lot]
+    AND groups.version = ($3::bigint[])[lot] AND groups.head = ($4::bigint[])[lot]
   RETURNING lot, groups.group_id, groups.epoch, groups.accepted_at
-), appended AS (
-  INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-  SELECT group_id, seq, epoch, 'application', hash, message, accepted_at
-  FROM unnest($7::bigint[], $8::bigint[], $9::bytea[], $10::bytea[])
-    AS given (lot, seq, hash, message) JOIN moved USING (lot)
 )
-SELECT lot FROM generate_series(1, array_length($1::bytea[], 1)) AS lot
-WHERE lot NOT IN (SELECT lot FROM moved)`;
+INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
+SELECT group_id, ($8::bigint[])[place], epoch, 'application', ($9::bytea[])[place], message, accepted_at
+FROM unnest($10::bytea[]) WITH ORDINALITY AS given (message, place)
+  JOIN moved ON lot = ($7::bigint[])[place]`;
+
+/** Which lots were left out, by the place and the hash of the first message of each. */
+const MISSED = `SELECT lot FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])
+  WITH ORDINALITY AS lots (group_id, seq, hash, lot)
+  WHERE (SELECT 1 FROM log WHERE log.group_id = lots.group_id AND log.seq = lots.seq
+    AND log.hash = lots.hash) IS NULL`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE`;
@@ -220,7 +222,7 @@ export function createAppender(db: Database): Appender {
 
   /** Writes what fits, in one statement after what is to be read for it. */
   async function appendTogether(
-    queries: Pick<Queries, "all">,
+    queries: Pick<Queries, "all" | "count">,
     doubts: number,
     lots: readonly Lot[],
     isLocked = false,
@@ -248,7 +250,7 @@ export function createAppender(db: Database): Appender {
         messages.push(message.message);
       }
     }
-    const missed = await queries.all<{ lot: number }>(
+    const written = await queries.count(
       APPEND,
       judged.map(({ lot }) => lot.groupId),
       judged.map(({ end }) => end.epoch),
@@ -261,8 +263,15 @@ export function createAppender(db: Database): Appender {
       hashes,
       messages,
     );
-    if (missed.length === 0) outcome.moved = judged;
+    if (written === messages.length) outcome.moved = judged;
+    else if (written === 0) outcome.missed = judged;
     else {
+      const missed = await queries.all<{ lot: number }>(
+        MISSED,
+        judged.map(({ lot }) => lot.groupId),
+        judged.map(({ end }) => end.head + 1),
+        judged.map(({ fits }) => fits[0]?.message.hash ?? null),
+      );
       const which = new Set(missed.map(({ lot }) => lot));
       outcome.moved = judged.filter((_, i) => !which.has(i + 1));
       outcome.missed = judged.filter((_, i) => which.has(i + 1));

@@ -35,6 +35,8 @@ export interface Queries {
   /** The first row. `Row` is what the statement selects: the schema is the proof. */
   readonly one: <Row>(sql: string, ...values: readonly SqlValue[]) => Promise<Row | undefined>;
   readonly all: <Row>(sql: string, ...values: readonly SqlValue[]) => Promise<readonly Row[]>;
+  /** How many rows it wrote. */
+  readonly count: (sql: string, ...values: readonly SqlValue[]) => Promise<number>;
 }
 
 export interface PostgresOptions {
@@ -250,6 +252,10 @@ export class Database implements Queries {
     return this.#often((client) => this.#queries(client).all<Row>(sql, ...values));
   }
 
+  async count(sql: string, ...values: readonly SqlValue[]): Promise<number> {
+    return this.#often((client) => this.#queries(client).count(sql, ...values));
+  }
+
   /**
    * All or nothing. What `work` throws undoes it; so does an `Undo`, whose result is the answer. It is done again
    * where others were in the way, so `work` must have no effect but in the database.
@@ -318,13 +324,16 @@ export class Database implements Queries {
   }
 
   /** For statements that are right only by what was read before: each is sent while there is no more reason to doubt that than `doubts`. */
-  asOf(doubts: number): Pick<Queries, "all"> {
+  asOf(doubts: number): Pick<Queries, "all" | "count"> {
+    const undoubted = <T>(work: (queries: Queries) => Promise<T>): Promise<T> =>
+      this.#often(async (client) => {
+        if (this.#doubts !== doubts) throw new Doubted();
+        return work(this.#queries(client));
+      });
     return {
-      all: async <Row>(sql: string, ...values: readonly SqlValue[]) =>
-        this.#often(async (client) => {
-          if (this.#doubts !== doubts) throw new Doubted();
-          return this.#queries(client).all<Row>(sql, ...values);
-        }),
+      all: <Row>(sql: string, ...values: readonly SqlValue[]) =>
+        undoubted(({ all }) => all<Row>(sql, ...values)),
+      count: (sql, ...values) => undoubted(({ count }) => count(sql, ...values)),
     };
   }
 
@@ -406,21 +415,29 @@ export class Database implements Queries {
   }
 
   #queries(client: pg.PoolClient): Queries {
-    const all = async <Row>(sql: string, ...values: readonly SqlValue[]): Promise<Row[]> => {
+    const run = async (sql: string, values: readonly SqlValue[]): Promise<pg.QueryResult> => {
       const query =
         values.length === 0
           ? { text: sql }
           : { name: this.#nameOf(sql), text: sql, values: values.map(toParameter) };
-      const { command, rows } = await client.query(query).catch((error: unknown) => {
+      const result = await client.query(query).catch((error: unknown) => {
         throw new Failure(error);
       });
       if (this.#unacknowledged.delete(client)) {
         throw new Failure(new StoreUnavailable("the wait for the quorum was cut short"));
       }
-      if (sql === "COMMIT" && command !== "COMMIT") throw new Error("the transaction was undone");
-      return rows as Row[];
+      if (sql === "COMMIT" && result.command !== "COMMIT") {
+        throw new Error("the transaction was undone");
+      }
+      return result;
     };
-    return { all, one: async (sql, ...values) => (await all<never>(sql, ...values))[0] };
+    return {
+      one: async <Row>(sql: string, ...values: readonly SqlValue[]) =>
+        (await run(sql, values)).rows[0] as Row | undefined,
+      all: async <Row>(sql: string, ...values: readonly SqlValue[]) =>
+        (await run(sql, values)).rows as Row[],
+      count: async (sql, ...values) => (await run(sql, values)).rowCount ?? 0,
+    };
   }
 
   #nameOf(sql: string): string {

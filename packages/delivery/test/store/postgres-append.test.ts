@@ -253,6 +253,25 @@ describe("what is remembered of a log", () => {
     }
   });
 
+  it("is followed in the groups that others wrote to, beside those they didn't", async () => {
+    const all = [...groups, await aPair(), await aPair(), await aPair()];
+    // Three of five at least go together.
+    const together = [0, 1]
+      .map((rest) => all.filter(([first = 0]) => first % 2 === rest))
+      .find(({ length }) => length > 2);
+    const [first = groups[0], ...rest] = together ?? [];
+    const toAll = (): Promise<readonly unknown[]> =>
+      appendAll(...[...rest, first].map((groupId) => aMessage({ groupId })));
+    expect(await toAll()).toEqual([first, ...rest].map(() => ({ seq: 2, acceptedAt: NOW })));
+    expect(await other.appendApplication(aMessage({ groupId: first }))).toMatchObject({ seq: 3 });
+    const messages = [...rest, first].map((groupId) => aMessage({ groupId }));
+    const answers = [...rest.map(() => 3), 4].map((seq) => ({ seq, acceptedAt: NOW }));
+    expect(await appendAll(...messages)).toEqual(answers);
+    // Each has that place, and no other.
+    expect(await appendAll(...messages)).toEqual(answers);
+    expect(await toAll()).toEqual(answers.map(({ seq }) => ({ seq: seq + 1, acceptedAt: NOW })));
+  });
+
   it("lets two who write at once both go on", async () => {
     const PER = 40;
     const write = async (by: Store): Promise<readonly number[]> => {
