@@ -95,7 +95,7 @@ export async function refuseCopied(url: string): Promise<void> {
 
 export function copiedError(url: string): OperatorError {
   return new OperatorError(
-    `${withoutSecrets(url)} was copied to another database, where the service is to run; if it never ran there, \`copy --unmark\` lets it run here again`,
+    `${withoutSecrets(url)} was copied to another database, where the service is to run; if it never ran there, \`conclave-delivery copy --unmark\` lets it run here again`,
   );
 }
 

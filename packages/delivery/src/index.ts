@@ -7,6 +7,7 @@
 export type { BlobBodies } from "./blobs/bodies.ts";
 export { diskBodies } from "./blobs/disk-bodies.ts";
 export { type S3Options, s3Bodies } from "./blobs/s3-bodies.ts";
+export { refuseCopied } from "./database.ts";
 export { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 export { makeFolder } from "./folder.ts";
 export { inviteHash, newInviteCode, type RegistrationRule } from "./invites.ts";

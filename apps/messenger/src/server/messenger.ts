@@ -15,6 +15,7 @@ import {
   openPostgresDoorbell,
   openSqliteDoorbell,
   openStore,
+  refuseCopied,
   type SqliteLock,
   type Store,
   StoreUnavailable,
@@ -64,6 +65,7 @@ export async function startMessenger(options: Options, bundleFolder: string): Pr
         ? openSqliteDoorbell(databaseFile(data))
         : await openPostgresDoorbell(options.database),
     );
+    await refuseCopied(databaseUrl(options)).catch(failToStart);
     const violations = started(openViolationStore(join(data, "violations.sqlite")));
     const counters = createCounters();
     const service = createDeliveryService({
@@ -123,9 +125,18 @@ function lockDatabase(data: string): SqliteLock {
   }
 }
 
-async function openDatabase({ data, database }: Options): Promise<Store> {
+function databaseUrl({ data, database }: Options): string {
+  return database ?? `sqlite:${databaseFile(data)}`;
+}
+
+/** Throws `StartError`, saying the same. */
+function failToStart(error: unknown): never {
+  throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+async function openDatabase(options: Options): Promise<Store> {
   try {
-    return await openStore(database ?? `sqlite:${databaseFile(data)}`);
+    return await openStore(databaseUrl(options));
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error;
     throw new StartError(`The database can't be reached: ${error.message}.`, { cause: error });

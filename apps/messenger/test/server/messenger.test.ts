@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { integrityOf } from "@conclave/csp";
 import { lockSqliteFile } from "@conclave/delivery";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { unmarkCopied } from "../../../../packages/delivery/src/database.ts";
+import { withSqliteContents } from "../../../../packages/delivery/src/store/sqlite-contents.ts";
 import { type Messenger, startMessenger } from "../../src/server/messenger.ts";
 import { type Options, parseOptions } from "../../src/server/options.ts";
 import { freePort } from "../free-port.ts";
@@ -58,6 +60,18 @@ test("three origins answer, the page's pages may use the service, and no other's
   expect(own.headers.get("Access-Control-Allow-Origin")).toBe(given.pageOrigin);
   expect((await health("https://evil.example")).status).toBe(403);
   expect((await health(new URL(operatorUrl).origin)).status).toBe(403);
+});
+
+test("doesn't start on a database that was copied to another", async () => {
+  const given = await options();
+  await start(given);
+  await messenger?.close();
+  messenger = undefined;
+  const path = join(data, "conclave.sqlite");
+  await withSqliteContents(path, (contents) => contents.markCopied(0));
+  await expect(start(given)).rejects.toThrow(/was copied to another database.*copy --unmark/);
+  await unmarkCopied(`sqlite:${path}`);
+  await start(given);
 });
 
 test("holds its database, so that no command takes it elsewhere meanwhile", async () => {

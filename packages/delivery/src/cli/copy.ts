@@ -94,7 +94,6 @@ const SAME_KIND = {
   postgres: "both are PostgreSQL: take pg_dump and pg_restore",
 } as const;
 
-/** Throws what stands in the way, and says beside that nothing was copied. */
 interface Copied {
   /** Rows, by their tables. */
   readonly counts: Readonly<Record<string, number>>;
@@ -102,6 +101,7 @@ interface Copied {
   readonly marked: boolean;
 }
 
+/** Throws what stands in the way, and says beside that nothing was copied. */
 async function copyAll(world: World, from: string, to: string): Promise<Copied> {
   const version = await databaseVersion(from);
   if (version === undefined) {
