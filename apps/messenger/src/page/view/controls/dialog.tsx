@@ -31,6 +31,13 @@ export function Dialog({
       ref={ref}
       class="dialog"
       aria-labelledby={id}
+      // By the Escape key. At once: the browser would close it now and say so later, when it may be open again.
+      onCancel={(event) => {
+        // A choice of files in it that is given up says the same.
+        if (event.target !== ref.current) return;
+        event.preventDefault();
+        onClose();
+      }}
       onClose={() => {
         // Another dialog may have taken its place before it hears of this.
         if (ref.current !== null) onClose();

@@ -36,6 +36,19 @@ describe("settings", () => {
     ]);
   });
 
+  test("are there again for who closes and opens them in one go", async () => {
+    const page = await site.open("home");
+    const dialog = page.getByRole("dialog", { name: "Settings" });
+    await page.getByRole("button", { name: "Settings" }).click();
+    for (let i = 0; i < 20; i++) {
+      await dialog.waitFor();
+      await Promise.all([page.keyboard.press("Escape"), page.keyboard.press("Enter")]);
+      // What the browser says of the one that is closed comes by now.
+      await page.evaluate(() => new Promise((done) => setTimeout(done, 20)));
+      expect(await dialog.isVisible()).toBe(true);
+    }
+  });
+
   test("have what others are told: receipts only where one wants it; what fails changes nothing", async () => {
     const page = await site.open("home");
     await page.evaluate(() => globalThis.demo.failNext("contacts", "offline"));
