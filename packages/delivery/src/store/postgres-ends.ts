@@ -5,8 +5,8 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { Places } from "./places.ts";
 import { type Database, Doubted, type Queries } from "./postgres-database.ts";
-import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */

@@ -10,9 +10,9 @@
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
+import { Places } from "./places.ts";
 import type { Database } from "./sqlite-database.ts";
 import { endOf, groupRow, type LogEnd, leafOf, NEWEST_OF_EPOCH, spanOf } from "./sqlite-log.ts";
-import { Places } from "./sqlite-places.ts";
 import { REMEMBERED } from "./store.ts";
 
 /** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */

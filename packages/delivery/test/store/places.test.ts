@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { keyOf } from "../../src/bytes.ts";
-import { Places } from "../../src/store/sqlite-places.ts";
+import { Places } from "../../src/store/places.ts";
 import type { Bytes } from "../world.ts";
 
 const accepted = fc.record({
