@@ -8,7 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
 import { type Database, Doubted, type Queries } from "./postgres-database.ts";
-import { type Asked, bound, type End, Ends } from "./postgres-ends.ts";
+import { type Asked, type End, Ends } from "./postgres-ends.ts";
 import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } from "./store.ts";
 
 /** Transactions under way at once. Messages of one group all go through the same one. */
@@ -45,12 +45,11 @@ interface Lot {
   readonly messages: Waiting[];
 }
 
-/** What becomes of a lot: messages that are new, and how many the end had before. */
+/** What becomes of a lot: the messages that are new. */
 interface Judged {
   readonly lot: Lot;
   readonly end: End;
   readonly fits: readonly Waiting[];
-  readonly before: number;
   readonly acceptedAt: number;
 }
 
@@ -197,8 +196,7 @@ export function createAppender(db: Database): Appender {
       for (const one of lot.messages) outcome.alone.push({ one, seq: null });
       return undefined;
     }
-    const { newer, older, members, epoch, head } = end;
-    const before = newer.size;
+    const { places, members, epoch, head } = end;
     const fits: Waiting[] = [];
     let { acceptedAt } = end;
     for (const { message } of lot.messages) acceptedAt = Math.max(acceptedAt, message.now);
@@ -208,16 +206,16 @@ export function createAppender(db: Database): Appender {
         outcome.alone.push({ one, seq: null });
         continue;
       }
-      const known = newer.get(message.hash) ?? older.get(message.hash);
+      const known = places.get(message.hash);
       if (known !== undefined) {
         if (known.seq > head) outcome.later.push(one);
         else outcome.alone.push({ one, seq: known.seq });
         continue;
       }
       fits.push(one);
-      newer.add(message.hash, { seq: head + fits.length, acceptedAt });
+      places.add(message.hash, { seq: head + fits.length, acceptedAt });
     }
-    return fits.length === 0 ? undefined : { lot, end, fits, before, acceptedAt };
+    return fits.length === 0 ? undefined : { lot, end, fits, acceptedAt };
   }
 
   /** Writes what fits, in one statement after what is to be read for it. */
@@ -308,7 +306,7 @@ export function createAppender(db: Database): Appender {
     ends.change(lot.key, (now) => {
       now.head = head;
       now.acceptedAt = acceptedAt;
-      bound(now);
+      now.places.bound();
     });
   }
 
@@ -351,9 +349,9 @@ export function createAppender(db: Database): Appender {
           : await appendLocked(lots, doubts);
       outcome.moved.forEach(settle);
       for (const { one, seq } of outcome.alone) answerAlone(one, seq);
-      const missed = outcome.missed.flatMap(({ lot, end, fits, before }) => {
+      const missed = outcome.missed.flatMap(({ lot, end, fits }) => {
         ends.change(lot.key, (now) => {
-          end.newer.shrink(before);
+          end.places.undo(fits.length);
           now.rivals = Math.min(2, now.rivals + 1);
         });
         return fits;

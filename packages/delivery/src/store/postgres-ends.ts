@@ -5,30 +5,21 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { Places } from "./places.ts";
 import { type Database, Doubted, type Queries } from "./postgres-database.ts";
+import { NewestPlaces, type RememberedLog, RememberedLogs } from "./remembered-logs.ts";
 import { REMEMBERED } from "./store.ts";
 
-/** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
+/** Places and members, and as many again. */
 const HELD = 1_000_000;
-/** What a group takes of that by itself. */
-const ITSELF = 10;
 
 /** Whoever changes any of the first four leaves another head, epoch or version. */
-export interface End {
+export interface End extends RememberedLog {
   epoch: bigint;
   version: number;
   head: number;
   acceptedAt: number;
-  /** The devices that were asked for, and are members in this version. */
-  readonly members: Set<number>;
-  /** The places of the epoch's application messages: of the newest `REMEMBERED` at least. */
-  newer: Places;
-  older: Places;
   /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
   rivals: number;
-  /** What was counted for it when it was last counted: it has grown since. */
-  weight: number;
 }
 
 /** A group that is read, and devices of which it is asked whether they are members. */
@@ -78,64 +69,37 @@ const NEWEST = { seq: 0, acceptedAt: 8, hash: 16, size: 48 };
 
 export class Ends {
   readonly #db: Database;
-  readonly #limit: number;
-  /** Those that were asked for lately, and those that were before them. */
-  #recent = new Map<string, End>();
-  #earlier = new Map<string, End>();
-  /** Of the recent ones, as `HELD` counts. */
-  #weight = 0;
+  readonly #logs: RememberedLogs<End>;
   #doubts = 0;
 
   constructor(db: Database, limit: number = HELD) {
     this.#db = db;
-    this.#limit = limit;
+    this.#logs = new RememberedLogs(limit);
   }
 
   /** Before any is asked for. Nothing is remembered from when there was less reason to doubt: gives how much there is now. */
   begin(): number {
     const { doubts } = this.#db;
-    const isOther = doubts !== this.#doubts;
+    if (doubts !== this.#doubts) this.#logs.forgetAll();
     this.#doubts = doubts;
-    if (isOther || this.#weight > this.#limit) {
-      this.#earlier = isOther ? new Map() : this.#recent;
-      this.#recent = new Map();
-      this.#weight = 0;
-    }
+    this.#logs.bound();
     return doubts;
   }
 
   get(key: string): End | undefined {
-    const recent = this.#recent.get(key);
-    if (recent !== undefined) return recent;
-    const end = this.#earlier.get(key);
-    if (end === undefined) return undefined;
-    this.#earlier.delete(key);
-    end.weight = 0;
-    this.#add(key, end);
-    return end;
+    return this.#logs.get(key);
   }
 
   forget(key: string): void {
-    this.#earlier.delete(key);
-    const end = this.#recent.get(key);
-    if (end === undefined) return;
-    this.#recent.delete(key);
-    this.#weight -= end.weight;
+    this.#logs.forget(key);
   }
 
   /** Changes what is remembered of a group. */
   change(key: string, change: (end: End) => void): void {
-    const end = this.get(key);
+    const end = this.#logs.get(key);
     if (end === undefined) return;
     change(end);
-    this.#add(key, end);
-  }
-
-  #add(key: string, end: End): void {
-    const weight = weightOf(end);
-    this.#weight += weight - end.weight;
-    end.weight = weight;
-    this.#recent.set(key, end);
+    this.#logs.weigh(end);
   }
 
   /** Reads all of these anew. Throws `Doubted` where there is more reason to doubt than that. */
@@ -170,7 +134,7 @@ export class Ends {
     }
     for (const [place, end] of found) {
       const { key } = asked[place - 1] ?? {};
-      if (key !== undefined) this.#add(key, end);
+      if (key !== undefined) this.#logs.set(key, end);
     }
   }
 }
@@ -186,31 +150,18 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
     head: row.head,
     acceptedAt: row.accepted_at,
     members: known?.version === row.version ? known.members : new Set(),
-    newer: new Places(),
-    older: new Places(),
+    places: known?.epoch === epoch ? known.places : new NewestPlaces(),
     rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
     weight: 0,
   };
-  if (known?.epoch === epoch) ({ newer: end.newer, older: end.older } = known);
   const bytes = row.newest ?? new Uint8Array(0);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 0; at < bytes.length; at += NEWEST.size) {
     const hash = bytes.subarray(at + NEWEST.hash, at + NEWEST.size);
     const seq = Number(view.getBigInt64(at + NEWEST.seq));
     const acceptedAt = Number(view.getBigInt64(at + NEWEST.acceptedAt));
-    end.newer.add(hash, { seq, acceptedAt });
+    end.places.add(hash, { seq, acceptedAt });
   }
-  bound(end);
+  end.places.bound();
   return end;
-}
-
-/** Lets the older places go where the newer are enough. */
-export function bound(end: End): void {
-  if (end.newer.size < REMEMBERED) return;
-  end.older = end.newer;
-  end.newer = new Places();
-}
-
-function weightOf({ members, newer, older }: End): number {
-  return ITSELF + members.size + newer.weight + older.weight;
 }

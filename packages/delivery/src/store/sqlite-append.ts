@@ -39,7 +39,7 @@ export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["append
     }
     if (!logs.isMember(groupId, log, device)) return "not-member";
     if (message.epoch !== epoch) return { currentEpoch: epoch };
-    const again = logs.placeOf(log, hash);
+    const again = log.places.get(hash);
     if (again !== undefined) return again;
     const next = { seq: last.seq + 1, acceptedAt: Math.max(last.acceptedAt, message.now) };
     entries.push({ log, kind: "application", entry: message, place: next });

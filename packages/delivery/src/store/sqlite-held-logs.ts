@@ -10,24 +10,16 @@
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
-import { Places } from "./places.ts";
+import { NewestPlaces, type RememberedLog, RememberedLogs } from "./remembered-logs.ts";
 import type { Database } from "./sqlite-database.ts";
 import { endOf, groupRow, type LogEnd, leafOf, NEWEST_OF_EPOCH, spanOf } from "./sqlite-log.ts";
-import { REMEMBERED } from "./store.ts";
 
-/** For how many places and members there is memory for groups that were asked for lately, and as many for those before: some 60 bytes each. */
+/** Places and members, and as many again. */
 const HELD = 400_000;
-/** What a group takes of that by itself. */
-const ITSELF = 10;
 
-export interface HeldLog extends LogEnd {
+export interface HeldLog extends LogEnd, RememberedLog {
   readonly epoch: bigint;
   last: Accepted;
-  /** The devices that were asked for, and are members. */
-  readonly members: Set<number>;
-  /** The places of the epoch's application messages: of the newest `REMEMBERED` at least. */
-  newer: Places;
-  older: Places;
 }
 
 const GROUP_OF_ROW = "(SELECT group_id FROM groups WHERE number = OLD.group_number)";
@@ -50,19 +42,14 @@ const TRIGGERS = [
 
 export class HeldLogs {
   readonly #db: Database;
-  readonly #limit: number;
-  /** Those that were asked for lately, and those that were before them. */
-  #recent = new Map<string, HeldLog>();
-  #earlier = new Map<string, HeldLog>();
-  /** Of the recent ones, as `HELD` counts. */
-  #weight = 0;
+  readonly #logs: RememberedLogs<HeldLog>;
   #era: object | undefined;
 
   constructor(db: Database, limit: number = HELD) {
     this.#db = db;
-    this.#limit = limit;
+    this.#logs = new RememberedLogs(limit);
     db.define("forget_log", (groupId) => {
-      if (groupId instanceof Uint8Array) this.#forget(keyOf(groupId));
+      if (groupId instanceof Uint8Array) this.#logs.forget(keyOf(groupId));
     });
     for (const [name, when, groupId] of TRIGGERS) {
       db.run(`CREATE TEMP TRIGGER ${name} AFTER ${when} BEGIN SELECT forget_log(${groupId}); END`);
@@ -72,23 +59,17 @@ export class HeldLogs {
   /** Once in each transaction, before it asks. */
   begin(): void {
     const era = this.#db.era();
-    const isOther = era !== this.#era;
+    if (era !== this.#era) this.#logs.forgetAll();
     this.#era = era;
-    if (!isOther && this.#weight <= this.#limit) return;
-    this.#earlier = isOther ? new Map() : this.#recent;
-    this.#recent = new Map();
-    this.#weight = 0;
+    this.#logs.bound();
   }
 
   get(groupId: Bytes): HeldLog | undefined {
     const key = keyOf(groupId);
-    const recent = this.#recent.get(key);
-    if (recent !== undefined) return recent;
-    const log = this.#earlier.get(key) ?? this.#load(groupId);
-    if (log === undefined) return undefined;
-    this.#earlier.delete(key);
-    this.#recent.set(key, log);
-    this.#weight += weightOf(log);
+    const held = this.#logs.get(key);
+    if (held !== undefined) return held;
+    const log = this.#load(groupId);
+    if (log !== undefined) this.#logs.set(key, log);
     return log;
   }
 
@@ -96,25 +77,16 @@ export class HeldLogs {
     if (log.members.has(device)) return true;
     if (leafOf(this.#db, groupId, device) === undefined) return false;
     log.members.add(device);
-    this.#weight++;
+    this.#logs.weigh(log);
     return true;
-  }
-
-  /** Where the log has a message already, by its hash. */
-  placeOf({ newer, older }: HeldLog, hash: Bytes): Accepted | undefined {
-    return newer.get(hash) ?? older.get(hash);
   }
 
   /** The next message of the log, which is written before the transaction ends. */
   add(log: HeldLog, hash: Bytes, place: Accepted): void {
-    const before = weightOf(log);
-    if (log.newer.size === REMEMBERED) {
-      log.older = log.newer;
-      log.newer = new Places();
-    }
-    log.newer.add(hash, place);
+    log.places.add(hash, place);
+    log.places.bound();
     log.last = place;
-    this.#weight += weightOf(log) - before;
+    this.#logs.weigh(log);
   }
 
   #load(groupId: Bytes): HeldLog | undefined {
@@ -128,28 +100,17 @@ export class HeldLogs {
       endOf(this.#db, number, epoch - 1n),
       seq,
     );
-    const older = new Places();
-    for (const one of newest) older.add(one.hash, { seq: one.seq, acceptedAt: one.accepted_at });
+    const places = new NewestPlaces();
+    for (const one of newest) places.add(one.hash, { seq: one.seq, acceptedAt: one.accepted_at });
+    places.bound();
     return {
       number,
       span: spanOf(this.#db, number),
       epoch,
       last: { seq, acceptedAt },
       members: new Set(),
-      newer: new Places(),
-      older,
+      places,
+      weight: 0,
     };
   }
-
-  #forget(key: string): void {
-    this.#earlier.delete(key);
-    const log = this.#recent.get(key);
-    if (log === undefined) return;
-    this.#recent.delete(key);
-    this.#weight -= weightOf(log);
-  }
-}
-
-function weightOf({ members, newer, older }: HeldLog): number {
-  return ITSELF + members.size + newer.weight + older.weight;
 }

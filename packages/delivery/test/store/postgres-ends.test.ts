@@ -2,7 +2,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keyOf } from "../../src/bytes.ts";
 import { Database } from "../../src/store/postgres-database.ts";
-import { bound, Ends } from "../../src/store/postgres-ends.ts";
+import { Ends } from "../../src/store/postgres-ends.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { random } from "../world.ts";
 
@@ -50,10 +50,10 @@ describe("ends of logs", () => {
       for (let head = 0; head < 3_000; head++) {
         const end = ends.get(key);
         if (end === undefined) throw new Error("it was read");
-        end.newer.add(random(32), { seq: head + 1, acceptedAt: 0 });
+        end.places.add(random(32), { seq: head + 1, acceptedAt: 0 });
         ends.change(key, (now) => {
           now.head = head + 1;
-          bound(now);
+          now.places.bound();
         });
       }
     }

@@ -134,8 +134,8 @@ async function expectHeldAsRows({ db, logs }: World): Promise<void> {
       if (log === undefined) throw new Error("there is the group");
       const { number, span, epoch, last } = log;
       expect({ number, span, epoch, last }).toEqual(rows);
-      expect(log.older.size + log.newer.size).toBe(places.size);
-      for (const hash of HASHES) expect(logs.placeOf(log, hash)).toEqual(places.get(keyOf(hash)));
+      expect(log.places.size).toBe(places.size);
+      for (const hash of HASHES) expect(log.places.get(hash)).toEqual(places.get(keyOf(hash)));
       expect(members).toEqual(expect.arrayContaining([...log.members]));
       for (const device of DEVICES) {
         expect(logs.isMember(groupId, log, device)).toBe(members.includes(device));
