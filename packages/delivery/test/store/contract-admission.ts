@@ -7,8 +7,7 @@
 import { INVITE_MEMORY, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
-
-const NOW = 1_700_000_000_000;
+import { aRegistration, NOW } from "./fixtures.ts";
 
 export function admissionContract(name: string, open: () => Promise<Store>): void {
   let store: Store;
@@ -17,20 +16,6 @@ export function admissionContract(name: string, open: () => Promise<Store>): voi
   });
   afterEach(() => store.close());
 
-  let count = 0;
-  const aRegistration = (called = `guest ${++count}`): Parameters<Store["register"]>[0] => ({
-    accountId: random(32),
-    name: called,
-    deviceList: random(100),
-    version: 1n,
-    hash: random(32),
-    expiresAt: BigInt(NOW / 1000) + 1000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-  });
   const anInvite = async (expiresAt = NOW + 1000): Promise<Bytes> => {
     const hash = random(32);
     await store.addInvites([{ hash, madeAt: NOW - 1000, expiresAt }]);
@@ -58,7 +43,7 @@ export function admissionContract(name: string, open: () => Promise<Store>): voi
       await store.register(taken);
       const hash = await anInvite();
       const invite = { hash, now: NOW };
-      const again = { ...aRegistration(taken.name), invite };
+      const again = { ...aRegistration({ name: taken.name }), invite };
       expect(await store.register(again)).toBe("name-taken");
       const sameKey = { ...aRegistration(), devices: taken.devices, invite };
       expect(await store.register(sameKey)).toBe("key-in-use");
@@ -104,7 +89,11 @@ export function admissionContract(name: string, open: () => Promise<Store>): voi
 
   describe(`${name}: accounts, for the operator`, () => {
     it("are found by name in whatever case and by id, and listed by name, but for those deleted", async () => {
-      const [ada, bob, cleo] = [aRegistration("Ada"), aRegistration("bob"), aRegistration("Cleo")];
+      const [ada, bob, cleo] = [
+        aRegistration({ name: "Ada" }),
+        aRegistration({ name: "bob" }),
+        aRegistration({ name: "Cleo" }),
+      ];
       for (const one of [cleo, ada, bob]) await store.register(one);
       const named = await store.findAccount({ name: "ADA" });
       expect(named).toMatchObject({ accountId: ada.accountId, name: "Ada" });

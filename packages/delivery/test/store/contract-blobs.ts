@@ -6,8 +6,8 @@
 import type { BlobPart, Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { random } from "../world.ts";
+import { aRegistration, NOW } from "./fixtures.ts";
 
-const NOW = 1_700_000_000_000;
 const QUOTA = { bytes: 1000, blobs: 5 };
 
 type NewBlob = Parameters<Store["createBlob"]>[0];
@@ -130,19 +130,7 @@ export function blobContract(name: string, open: () => Promise<Store>): void {
 
     it("end with their account", async () => {
       const accountId = random(32);
-      await store.register({
-        accountId,
-        name: "Leaving",
-        deviceList: random(100),
-        version: 1n,
-        hash: random(32),
-        expiresAt: BigInt(NOW / 1000 + 1000),
-        devices: [
-          { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-        ],
-        registration: random(32),
-        nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-      });
+      await store.register(aRegistration({ accountId }));
       const [mine, other] = [aBlob({ accountId }), aBlob()];
       for (const blob of [mine, other]) await store.createBlob(blob);
       await store.deleteAccount(accountId, { now: NOW });

@@ -6,9 +6,8 @@
 import { type AppendMessage, PAST_EPOCHS, REMEMBERED, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
-import { aCommit, aGroup as aGroupOf, NOW } from "./fixtures.ts";
+import { aCommit, aGroup as aGroupOf, aNewGroup, aRegistration, NOW, SECONDS } from "./fixtures.ts";
 
-const SECONDS = BigInt(NOW / 1000);
 const PAGE = { after: 0, limit: 500, bytes: 10_000_000 };
 
 const ALL = { from: 0, bytes: 1_000_000 };
@@ -25,21 +24,6 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
   });
   afterEach(async () => {
     await Promise.all(stores.map((store) => store.close()));
-  });
-
-  let count = 0;
-  const aRegistration = (): Parameters<Store["register"]>[0] => ({
-    accountId: random(32),
-    name: `someone ${++count}`,
-    deviceList: random(100),
-    version: 1n,
-    hash: random(32),
-    expiresAt: SECONDS + 1000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
   });
 
   async function aDevice(account = aRegistration()): Promise<{
@@ -337,17 +321,7 @@ export function concurrencyContract(name: string, open: () => Promise<[Store, St
       const { device } = await aDevice();
       const { device: founder } = await aDevice();
       const create = (store: Store, maker: number): Promise<unknown> =>
-        store.createGroup({
-          groupId: random(16),
-          device: maker,
-          leafIndex: 0,
-          nodes: [],
-          state: random(9),
-          groupInfo: random(9),
-          version: 0,
-          groupLimit: 3,
-          now: NOW,
-        });
+        store.createGroup(aNewGroup(maker, { groupLimit: 3 }));
       const results = await atOnce<unknown>(12, async (store, i) => {
         const { groupId } = groups[i] ?? {};
         const added = [{ leafIndex: 1, device }];

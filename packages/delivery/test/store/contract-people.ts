@@ -7,9 +7,15 @@
 import type { AppendCommit, ContactRule, ListedDevice, Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import {
+  aCommit,
+  aGroup as aGroupOf,
+  aRegistration,
+  NOW,
+  SECONDS,
+  someDevices,
+} from "./fixtures.ts";
 
-const NOW = 1_700_000_000_000;
-const SECONDS = BigInt(NOW / 1000);
 const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
 
 type Registration = Parameters<Store["register"]>[0];
@@ -21,8 +27,6 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
   });
   afterEach(() => store.close());
 
-  let count = 0;
-
   interface Held {
     readonly account: Registration;
     readonly accountId: Bytes;
@@ -32,22 +36,7 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
   }
 
   async function anAccount(howMany = 1): Promise<Held> {
-    const account = {
-      accountId: random(32),
-      name: `person ${++count}`,
-      deviceList: random(100),
-      version: 1n,
-      hash: random(32),
-      expiresAt: SECONDS + 1000n,
-      devices: Array.from({ length: howMany }, () => ({
-        deviceId: random(16),
-        signatureKey: random(32),
-        signInKey: random(32),
-        revokedAt: 0n,
-      })),
-      registration: random(32),
-      nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-    };
+    const account = aRegistration({ devices: someDevices(howMany) });
     expect(await store.register(account)).toBe("registered");
     const { accountId } = account;
     const devices = await store.devicesOf(accountId);
@@ -74,18 +63,7 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
 
   /** A group of these devices, the first of which made it. */
   async function aGroup(first: number, ...others: readonly number[]): Promise<Bytes> {
-    const groupId = random(16);
-    await store.createGroup({
-      version: 0,
-      groupLimit: 99,
-      groupId,
-      device: first,
-      leafIndex: 0,
-      state: random(10),
-      groupInfo: random(10),
-      nodes: [[0, random(10)]],
-      now: NOW - 5000,
-    });
+    const groupId = await aGroupOf(store, first, { now: NOW - 5000 });
     const added = others.map((device, i) => ({ leafIndex: i + 1, device }));
     const linkId = random(32);
     await append(groupId, 0, {
@@ -96,25 +74,7 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
   }
 
   const append = (groupId: Bytes, epoch: number, change: Partial<AppendCommit>) =>
-    store.appendCommit({
-      groupId,
-      version: epoch,
-      nextVersion: epoch + 1,
-      groupLimit: 99,
-      epoch: BigInt(epoch),
-      hash: random(32),
-      message: random(40),
-      acceptedAt: NOW - 5000,
-      state: random(10),
-      groupInfo: random(10),
-      nodes: [],
-      removed: [],
-      added: [],
-      welcome: undefined,
-      links: [],
-      linkUsed: undefined,
-      ...change,
-    });
+    store.appendCommit(aCommit(groupId, epoch, { acceptedAt: NOW - 5000, ...change }));
 
   describe(`${name}: sessions of an account`, () => {
     it("are listed by their start, those that go on", async () => {

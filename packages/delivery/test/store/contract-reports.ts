@@ -6,8 +6,14 @@
 import { type AppendCommit, PAST_EPOCHS, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
-
-const NOW = 1_700_000_000_000;
+import {
+  aCommit,
+  aDevice,
+  aGroup as aGroupOf,
+  aRegistration,
+  NOW,
+  someDevices,
+} from "./fixtures.ts";
 
 export function reportContract(name: string, open: () => Promise<Store>): void {
   let store: Store;
@@ -17,61 +23,27 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
   afterEach(() => store.close());
 
   const text = (said: string): Bytes => new Uint8Array(Buffer.from(said));
-  let count = 0;
-
-  async function aDevice(): Promise<number> {
-    const [accountId, deviceId] = [random(32), random(16)];
-    await store.register({
-      accountId,
-      name: `reporter ${++count}`,
-      deviceList: random(100),
-      version: 1n,
-      hash: random(32),
-      expiresAt: BigInt(NOW),
-      devices: [{ deviceId, signatureKey: random(32), signInKey: random(32), revokedAt: 0n }],
-      registration: random(32),
-      nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-    });
-    return (await store.device(accountId, deviceId))?.device ?? -1;
-  }
-
   /** A group with three devices, the last two of which came with entry 1. */
   async function aGroup() {
-    const [first, second, third] = [await aDevice(), await aDevice(), await aDevice()];
-    const groupId = random(16);
-    await store.createGroup({
-      version: 0,
-      groupLimit: 99,
-      groupId,
-      device: first,
-      leafIndex: 0,
+    const [first, second, third] = [
+      await aDevice(store),
+      await aDevice(store),
+      await aDevice(store),
+    ];
+    const groupId = await aGroupOf(store, first, {
       state: text("state 0"),
-      groupInfo: text("info"),
       nodes: [[0, text("leaf at 0")]],
-      now: NOW,
     });
     let epoch = 0;
     /** The next commit; it changes one node. */
     const commit = async (change: Partial<AppendCommit> = {}): Promise<number> => {
-      const accepted = await store.appendCommit({
-        groupId,
-        version: epoch,
-        nextVersion: (change.version ?? epoch) + 1,
-        groupLimit: 99,
-        epoch: BigInt(epoch),
-        hash: random(32),
-        message: random(40),
-        acceptedAt: NOW,
-        state: text(`state ${epoch + 1}`),
-        groupInfo: text("info"),
-        nodes: [{ nodeIndex: 0, node: text(`leaf at ${epoch + 1}`) }],
-        removed: [],
-        added: [],
-        welcome: undefined,
-        links: [],
-        linkUsed: undefined,
-        ...change,
-      });
+      const accepted = await store.appendCommit(
+        aCommit(groupId, epoch, {
+          state: text(`state ${epoch + 1}`),
+          nodes: [{ nodeIndex: 0, node: text(`leaf at ${epoch + 1}`) }],
+          ...change,
+        }),
+      );
       epoch++;
       if (typeof accepted === "string" || !("seq" in accepted)) throw new Error("refused");
       return accepted.seq;
@@ -142,22 +114,8 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
 
     it("come with the accounts whose devices were revoked, for as long as their leaves stay", async () => {
       const { groupId, commit } = await aGroup();
-      const account = {
-        accountId: random(32),
-        name: `reporter ${++count}`,
-        deviceList: random(100),
-        version: 1n,
-        hash: random(32),
-        expiresAt: BigInt(NOW),
-        devices: [1, 2].map(() => ({
-          deviceId: random(16),
-          signatureKey: random(32),
-          signInKey: random(32),
-          revokedAt: 0n,
-        })),
-      };
-      const nonce = { nonce: random(16), expiresAt: NOW + 1000 };
-      await store.register({ ...account, registration: random(32), nonce });
+      const account = aRegistration({ devices: someDevices(2) });
+      await store.register(account);
       const devices = await store.devicesOf(account.accountId);
       await commit({
         added: devices.map(({ device }, i) => ({ leafIndex: 3 + i, device })),
@@ -181,7 +139,7 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
       const { second, third, commit, report } = await aGroup();
       expect(await report(second, 1)).toBe("not-member");
       const seq = await commit();
-      expect(await report(await aDevice(), seq)).toBe("not-member");
+      expect(await report(await aDevice(store), seq)).toBe("not-member");
       await commit({ removed: [1, 2], added: [{ leafIndex: 1, device: second }] });
       expect(await report(second, seq)).toBe("not-member");
       expect(await report(third, seq)).toBe("not-member");
@@ -203,7 +161,7 @@ export function reportContract(name: string, open: () => Promise<Store>): void {
       const { groupId, first, second, third, commit, report } = await aGroup();
       const seq = await commit();
       // Another device has the leaf by now.
-      const newcomer = await aDevice();
+      const newcomer = await aDevice(store);
       await commit({ removed: [1], added: [{ leafIndex: 1, device: newcomer }] });
       await report(third, seq, 1);
       await report(third, seq, 1);

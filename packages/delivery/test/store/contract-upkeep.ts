@@ -6,9 +6,8 @@
 import { RESTORE_GAP, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Bytes, random } from "../world.ts";
+import { aCommit, aGroup as aGroupOf, aRegistration, NOW, SECONDS } from "./fixtures.ts";
 
-const NOW = 1_700_000_000_000;
-const SECONDS = BigInt(NOW / 1000);
 const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
 
 export function upkeepContract(name: string, open: () => Promise<Store>): void {
@@ -18,28 +17,16 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
   });
   afterEach(() => store.close());
 
-  let count = 0;
   async function aDevice(): Promise<{
     readonly device: number;
     readonly accountId: Bytes;
     readonly signInKey: Bytes;
   }> {
-    const signInKey = random(32);
-    const accountId = random(32);
-    const deviceId = random(16);
-    await store.register({
-      accountId,
-      name: `upkeep ${++count}`,
-      deviceList: random(10),
-      version: 1n,
-      hash: random(32),
-      expiresAt: SECONDS + 1000n,
-      devices: [{ deviceId, signatureKey: random(32), signInKey, revokedAt: 0n }],
-      registration: random(32),
-      nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-    });
-    const device = (await store.device(accountId, deviceId))?.device ?? -1;
-    return { device, accountId, signInKey };
+    const account = aRegistration();
+    const { accountId } = account;
+    await store.register(account);
+    const [listed] = await store.devicesOf(accountId);
+    return { device: listed?.device ?? -1, accountId, signInKey: listed?.signInKey ?? random(0) };
   }
 
   /** A group with one member, and one message for each of these times. */
@@ -51,19 +38,7 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
     readonly hashes: Bytes[];
   }> {
     const { device, accountId, signInKey } = await aDevice();
-    const groupId = random(16);
-    const part = random(8);
-    await store.createGroup({
-      version: 0,
-      groupLimit: 99,
-      groupId,
-      device,
-      leafIndex: 0,
-      state: part,
-      groupInfo: part,
-      nodes: [[0, part]],
-      now: NOW,
-    });
+    const groupId = await aGroupOf(store, device);
     const hashes: Bytes[] = [];
     for (const now of times) {
       const hash = random(32);
@@ -197,30 +172,12 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
     it("asks nobody for messages from before it joined, and tells who was removed nothing of later", async () => {
       const { groupId } = await aGroup([NOW, NOW]);
       const { device } = await aDevice();
-      const commit = (epoch: number) => ({
-        groupId,
-        version: epoch,
-        nextVersion: epoch + 1,
-        groupLimit: 99,
-        epoch: BigInt(epoch),
-        hash: random(32),
-        message: random(40),
-        acceptedAt: NOW,
-        state: random(8),
-        groupInfo: random(8),
-        nodes: [],
-        removed: [],
-        added: [],
-        welcome: undefined,
-        links: [],
-        linkUsed: undefined,
-      });
-      await store.appendCommit({ ...commit(0), added: [{ leafIndex: 1, device }] });
+      await store.appendCommit(aCommit(groupId, 0, { added: [{ leafIndex: 1, device }] }));
       expect(await store.trimLog(groupId, { keep: 1, limit: 100 })).toBe(2);
       const page = await store.log(groupId, device, PAGE);
       expect(page?.entries.map(({ seq }) => seq)).toEqual([3]);
-      await store.appendCommit({ ...commit(1), removed: [1] });
-      for (const epoch of [2, 3, 4]) await store.appendCommit(commit(epoch));
+      await store.appendCommit(aCommit(groupId, 1, { removed: [1] }));
+      for (const epoch of [2, 3, 4]) await store.appendCommit(aCommit(groupId, epoch));
       await store.trimLog(groupId, { keep: 1, limit: 100 });
       expect(await store.log(groupId, device, PAGE)).toMatchObject({ head: 4, keptFrom: 5 });
       expect(await store.log(groupId, device, { ...PAGE, after: 4 })).toEqual({

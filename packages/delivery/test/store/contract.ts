@@ -17,11 +17,14 @@ import { admissionContract } from "./contract-admission.ts";
 import { blobContract } from "./contract-blobs.ts";
 import { peopleContract } from "./contract-people.ts";
 import { reportContract } from "./contract-reports.ts";
-
-const NOW = 1_700_000_000_000;
-const SECONDS = BigInt(NOW / 1000);
-
-type Registration = Parameters<Store["register"]>[0];
+import {
+  aCommit as aCommitOf,
+  aGroup as aGroupOf,
+  aNewGroup,
+  aRegistration,
+  NOW,
+  SECONDS,
+} from "./fixtures.ts";
 
 export function storeContract(name: string, open: () => Promise<Store>): void {
   admissionContract(name, open);
@@ -34,22 +37,6 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     store = await open();
   });
   afterEach(() => store.close());
-
-  let count = 0;
-  const aRegistration = (change: Partial<Registration> = {}): Registration => ({
-    accountId: random(32),
-    name: `name ${++count}`,
-    deviceList: random(100),
-    version: 1n,
-    hash: random(32),
-    expiresAt: SECONDS + 1000n,
-    devices: [
-      { deviceId: random(16), signatureKey: random(32), signInKey: random(32), revokedAt: 0n },
-    ],
-    registration: random(32),
-    nonce: { nonce: random(16), expiresAt: NOW + 1000 },
-    ...change,
-  });
 
   /** A new account; answers with its one device. */
   async function aDevice(
@@ -467,19 +454,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
   /** A group with one member at leaf 0. */
   async function aGroup(): Promise<{ groupId: Bytes; device: number; account: Account }> {
     const { account, device } = await aDevice();
-    const groupId = random(16);
-    const created = await store.createGroup({
-      version: 0,
-      groupLimit: 99,
-      groupId,
-      device,
-      leafIndex: 0,
+    const groupId = await aGroupOf(store, device, {
       state: node("state 0"),
       groupInfo: node("info 0"),
       nodes: [[0, node("leaf 0")]],
-      now: NOW,
     });
-    expect(created).toBe("created");
     return { groupId, device, account };
   }
 
@@ -488,25 +467,12 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     groupId: Bytes,
     epoch: number,
     change: Partial<AppendCommit> = {},
-  ): AppendCommit => ({
-    groupId,
-    version: epoch,
-    nextVersion: (change.version ?? epoch) + 1,
-    groupLimit: 99,
-    epoch: BigInt(epoch),
-    hash: random(32),
-    message: random(40),
-    acceptedAt: NOW,
-    state: node(`state ${epoch + 1}`),
-    groupInfo: node(`info ${epoch + 1}`),
-    nodes: [],
-    removed: [],
-    added: [],
-    welcome: undefined,
-    links: [],
-    linkUsed: undefined,
-    ...change,
-  });
+  ): AppendCommit =>
+    aCommitOf(groupId, epoch, {
+      state: node(`state ${epoch + 1}`),
+      groupInfo: node(`info ${epoch + 1}`),
+      ...change,
+    });
 
   const text = (bytes: Bytes): string => Buffer.from(bytes).toString("hex");
   const PAGE = { after: 0, limit: 100, bytes: 1_000_000 };
@@ -516,17 +482,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
   describe(`${name}: groups`, () => {
     it("are made once, and the same group again", async () => {
       const { device } = await aDevice();
-      const group = {
-        groupId: random(16),
-        device,
-        leafIndex: 0,
-        state: node("state"),
-        groupInfo: node("info"),
-        nodes: [],
-        version: 0,
-        groupLimit: 1,
-        now: NOW,
-      };
+      const group = aNewGroup(device, { groupLimit: 1 });
       expect(await store.createGroup(group)).toBe("created");
       expect(await store.createGroup(group)).toBe("created");
       expect(await store.createGroup({ ...group, groupInfo: node("other") })).toBe("group-exists");
@@ -537,18 +493,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     it("are so many a device that it did not give up, however it comes to them; giving up is its own", async () => {
       const { groupId, device } = await aGroup();
       const guest = (await aDevice()).device;
+      const parts = { state: node("state"), groupInfo: node("info"), nodes: [] };
       const create = (id: Bytes, groupLimit: number) =>
-        store.createGroup({
-          groupId: id,
-          device: guest,
-          leafIndex: 0,
-          state: node("state"),
-          groupInfo: node("info"),
-          nodes: [],
-          version: 0,
-          groupLimit,
-          now: NOW,
-        });
+        store.createGroup(aNewGroup(guest, { groupId: id, groupLimit, ...parts }));
       const [first, second] = [random(16), random(16)];
       expect(await create(first, 1)).toBe("created");
       expect(await create(second, 1)).toBe("full");
@@ -656,10 +603,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
     it("have the versions that they are given", async () => {
       const { device } = await aDevice();
-      const groupId = random(16);
-      const parts = { state: node("state"), groupInfo: node("info"), nodes: [] };
-      const own = { groupId, device, leafIndex: 0, now: NOW, groupLimit: 1 };
-      await store.createGroup({ ...own, ...parts, version: 2 ** 47 });
+      const groupId = await aGroupOf(store, device, { version: 2 ** 47, groupLimit: 1 });
       expect(await store.group(groupId)).toMatchObject({ version: 2 ** 47 });
       const commit = aCommit(groupId, 0, { version: 2 ** 47, nextVersion: 5 });
       expect(await store.appendCommit(commit)).toMatchObject({ seq: 1 });

@@ -47,9 +47,9 @@ beforeEach(async () => {
   url = await server.database();
   store = await openPostgresStore(url);
   other = await openPostgresStore(url);
-  member = await aDevice(store, "Ada");
-  second = await aDevice(store, "Bo");
-  stranger = await aDevice(store, "Cy");
+  member = await aDevice(store);
+  second = await aDevice(store);
+  stranger = await aDevice(store);
   groups = [await aPair(), await aPair()];
 });
 afterEach(async () => {

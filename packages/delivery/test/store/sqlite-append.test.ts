@@ -15,7 +15,7 @@ let groups: readonly Bytes[];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "append-"));
   store = openSqliteStore(join(folder, "store.sqlite"));
-  member = await aDevice(store, "Ada");
+  member = await aDevice(store);
   groups = [await aGroup(store, member), await aGroup(store, member), await aGroup(store, member)];
 });
 afterEach(async () => {

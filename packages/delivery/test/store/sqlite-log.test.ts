@@ -21,7 +21,7 @@ beforeEach(async () => {
   path = join(folder, "store.sqlite");
   store = openSqliteStore(path);
   db = new Database(path);
-  device = await aDevice(store, "Ada");
+  device = await aDevice(store);
 });
 afterEach(async () => {
   db.close();
