@@ -58,7 +58,10 @@ export type Connection =
   | "offline"
   /** The service's operator has disabled the account: what waits is sent when it is enabled again. */
   | "disabled"
-  /** The account was deleted, for good: what waits is never sent. What this device has stays readable. */
+  /**
+   * The account was deleted, for good: what waits is never sent. What this device has stays readable. The service is asked no more, until a
+   * client is opened anew.
+   */
   | "deleted"
   | "elsewhere"
   | "outdated";

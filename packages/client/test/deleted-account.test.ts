@@ -1,23 +1,25 @@
-import { localDoorbell, type Store } from "@conclave/delivery";
 import { describe, expect, it } from "vitest";
-import { fromHex } from "../src/bytes.ts";
-import { sharedWorld } from "./shared-world.ts";
+import type { Client, Fetch } from "../src/index.ts";
+import { accountIdOf, operatedWorld } from "./operated-world.ts";
 import { gather, say, until, untilState, untilTexts } from "./world.ts";
 
-const doorbell = localDoorbell();
-let store: Store | undefined;
-const world = sharedWorld({
-  service: (own) => {
-    store = own;
-    return { doorbell };
-  },
-});
+const { world, operator } = operatedWorld();
 
-/** As the operator's command does. */
-async function deleteAccount(accountId: string): Promise<void> {
-  const deleted = await store?.deleteAccount(fromHex(accountId), { now: Date.now() });
-  if (typeof deleted !== "object") throw new Error("there is such an account");
-  doorbell.ring({ type: "revoked", devices: deleted.devices });
+const refused = { code: "account-deleted" };
+const isDeleted = async (client: Client): Promise<void> => {
+  await until(client, async () => (await client.snapshot()).connection === "deleted");
+};
+
+/** What goes to the service, counted. */
+function counted(): { readonly fetch: Fetch; readonly count: () => number } {
+  let requests = 0;
+  return {
+    fetch: (url, init) => {
+      requests += 1;
+      return fetch(url, init);
+    },
+    count: () => requests,
+  };
 }
 
 describe("an account that was deleted", () => {
@@ -26,12 +28,10 @@ describe("an account that was deleted", () => {
     const id = await gather(ada, [ben]);
     await say(ben, id, "before");
     await untilTexts(ada, id, ["before"]);
-    const { accountId = "" } = (await ada.snapshot()).account ?? {};
-    await deleteAccount(accountId);
-    await until(ada, async () => (await ada.snapshot()).connection === "deleted");
+    await operator.deleteAccount(await accountIdOf(ada));
+    await isDeleted(ada);
     await say(ada, id, "too late");
     await untilState(ada, id, "too late", "failed");
-    const refused = { code: "account-deleted" };
     await expect(ada.addByName(id, "Cleo")).rejects.toMatchObject(refused);
     const terms = { expiresInSeconds: 60, maxUses: 1 };
     await expect(ada.createInvitation(id, terms)).rejects.toMatchObject(refused);
@@ -40,17 +40,62 @@ describe("an account that was deleted", () => {
 
     // A device that starts finds it out likewise.
     const again = await world.device("Ada");
-    await until(again, async () => (await again.snapshot()).connection === "deleted");
+    await isDeleted(again);
     await expect(again.contacts()).rejects.toMatchObject(refused);
+    await say(again, id, "much too late");
+    await untilState(again, id, "much too late", "failed");
+  });
+
+  it("asks the service no more, until its client is opened anew", async () => {
+    // By how often one whose account is only disabled asks again, it is known that time has passed.
+    const clock = counted();
+    const disabled = await world.person("Disabled", { fetch: clock.fetch, WebSocket });
+    const { fetch, count } = counted();
+    // Both look at the log all the time.
+    const poll = 50;
+    const [eva, fay] = [
+      await world.person("Eva", { fetch, WebSocket, poll }),
+      await world.person("Fay"),
+    ];
+    const rooms = [await gather(fay, [eva]), await gather(fay, [eva])];
+    await operator.disable(await accountIdOf(disabled));
+    await operator.deleteAccount(await accountIdOf(eva));
+    await isDeleted(eva);
+    const [known, then] = [count(), clock.count()];
+    for (const id of rooms) {
+      await say(eva, id, "too late");
+      await untilState(eva, id, "too late", "failed");
+    }
+    await expect(eva.contacts()).rejects.toMatchObject(refused);
+    await expect.poll(clock.count).toBeGreaterThan(then + 20);
+    expect(count()).toBe(known);
+    await eva.close();
+
+    const again = await world.device("Eva", { fetch, WebSocket });
+    await isDeleted(again);
+    expect(count()).toBeGreaterThan(known);
+  });
+
+  it("has nothing waiting any more of what was written while it was disabled", async () => {
+    const [hal, ida] = [await world.person("Hal"), await world.person("Ida")];
+    const id = await gather(hal, [ida]);
+    const accountId = await accountIdOf(hal);
+    await operator.disable(accountId);
+    await until(hal, async () => (await hal.snapshot()).connection === "disabled");
+    await say(hal, id, "in between");
+    await untilState(hal, id, "in between", "waiting");
+    await operator.deleteAccount(accountId);
+    const { failure } = await untilState(hal, id, "in between", "failed");
+    expect(failure).toBe("account-deleted");
   });
 
   it("doesn't come back by its phrase", async () => {
     const first = await world.device("first");
     const { recoveryPhrase } = await first.signUp("Gus");
-    const { accountId = "" } = (await first.snapshot()).account ?? {};
+    const accountId = await accountIdOf(first);
     await first.close();
-    await deleteAccount(accountId);
+    await operator.deleteAccount(accountId);
     const fresh = await world.device("fresh");
-    await expect(fresh.recover(recoveryPhrase)).rejects.toMatchObject({ code: "account-deleted" });
+    await expect(fresh.recover(recoveryPhrase)).rejects.toMatchObject(refused);
   });
 });

@@ -1,18 +1,9 @@
-import { localDoorbell, type Store } from "@conclave/delivery";
 import { describe, expect, it } from "vitest";
-import { fromHex } from "../src/bytes.ts";
 import type { Client, Fetch } from "../src/index.ts";
-import { sharedWorld } from "./shared-world.ts";
+import { accountIdOf, operatedWorld } from "./operated-world.ts";
 import { gather, say, until, untilState, untilTexts } from "./world.ts";
 
-const doorbell = localDoorbell();
-let store: Store | undefined;
-const world = sharedWorld({
-  service: (own) => {
-    store = own;
-    return { doorbell };
-  },
-});
+const { world, operator } = operatedWorld();
 
 const connectionOf = async (client: Client) => (await client.snapshot()).connection;
 
@@ -28,9 +19,8 @@ describe("an account that the operator has disabled", () => {
     };
     let ada = await world.person("Ada", { fetch, WebSocket });
     const id = await gather(ada, [ben]);
-    const { account } = await ada.snapshot();
-    const accountId = fromHex(account?.accountId ?? "");
-    await store?.setDisabled(accountId, Date.now());
+    const accountId = await accountIdOf(ada);
+    await operator.disable(accountId, "quietly");
     const isWaiting = async (): Promise<boolean> =>
       (await ada.messages(id, { limit: 10 })).slice(-1).every(({ state }) => state === "waiting");
     // Her session is gone, which she finds out with the first thing that she sends.
@@ -45,7 +35,7 @@ describe("an account that the operator has disabled", () => {
     await expect(ada.contacts()).rejects.toMatchObject({ code: "account-disabled" });
     expect(await isWaiting()).toBe(true);
 
-    await store?.setDisabled(accountId, undefined);
+    await operator.enable(accountId);
     await until(ada, async () => (await ada.snapshot()).connection === "online");
     await untilTexts(ben, id, ["while I was out"]);
   });
@@ -53,17 +43,15 @@ describe("an account that the operator has disabled", () => {
   it("is told so while it runs, and may do nothing that takes the service", async () => {
     const [eva, fay] = [await world.person("Eva"), await world.person("Fay")];
     const id = await gather(eva, [fay]);
-    const { accountId = "" } = (await eva.snapshot()).account ?? {};
-    const disabled = await store?.setDisabled(fromHex(accountId), Date.now());
-    if (typeof disabled !== "object") throw new Error("there is such an account");
-    doorbell.ring({ type: "revoked", devices: disabled.devices });
+    const accountId = await accountIdOf(eva);
+    await operator.disable(accountId);
     await until(eva, async () => (await connectionOf(eva)) === "disabled");
     await say(eva, id, "meanwhile");
     await untilState(eva, id, "meanwhile", "waiting");
     const terms = { expiresInSeconds: 60, maxUses: 1 };
     const refused = { code: "account-disabled" };
     await expect(eva.createInvitation(id, terms)).rejects.toMatchObject(refused);
-    await store?.setDisabled(fromHex(accountId), undefined);
+    await operator.enable(accountId);
     await untilTexts(fay, id, ["meanwhile"]);
     await until(eva, async () => (await connectionOf(eva)) === "online");
   });
@@ -71,12 +59,12 @@ describe("an account that the operator has disabled", () => {
   it("doesn't come back by its phrase, and does when it is enabled again", async () => {
     const first = await world.device("first");
     const { recoveryPhrase } = await first.signUp("Gus");
-    const { accountId = "" } = (await first.snapshot()).account ?? {};
+    const accountId = await accountIdOf(first);
     await first.close();
-    await store?.setDisabled(fromHex(accountId), Date.now());
+    await operator.disable(accountId);
     const fresh = await world.device("fresh");
     await expect(fresh.recover(recoveryPhrase)).rejects.toMatchObject({ code: "account-disabled" });
-    await store?.setDisabled(fromHex(accountId), undefined);
+    await operator.enable(accountId);
     await fresh.recover(recoveryPhrase);
     expect((await fresh.snapshot()).account).toMatchObject({ accountId, name: "Gus" });
   });

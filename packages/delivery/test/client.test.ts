@@ -101,6 +101,20 @@ describe("signing in", () => {
     expect(tokens).toBe(2);
   });
 
+  it("isn't asked for again once the account was deleted, until somebody is named anew", async () => {
+    const { client, asked } = await service((_, response) =>
+      send(response, 410, problem(410, "account-deleted")),
+    );
+    const refused = { code: "account-deleted", transient: false };
+    await expect(client.groups()).rejects.toMatchObject(refused);
+    await expect(client.groups()).rejects.toMatchObject(refused);
+    await expect(client.token()).rejects.toMatchObject(refused);
+    expect(asked.map(({ route }) => route)).toEqual(["POST /v1/sessions"]);
+    client.signInAs({ accountId, deviceId, key });
+    await expect(client.groups()).rejects.toMatchObject(refused);
+    expect(asked).toHaveLength(2);
+  });
+
   it("comes with registering, which sends both", async () => {
     const { client, asked } = await service((asked, response) =>
       asked.route === "POST /v1/accounts"

@@ -9,7 +9,7 @@ import { type InboxEntry, type LogEntry, sha256 } from "@conclave/delivery/proto
 import type { Group } from "@conclave/mls";
 import { ClientError, type ConversationSummary, type Message } from "../api.ts";
 import { equal, hex, randomBytes, utf8Bytes } from "../bytes.ts";
-import { failureOf } from "../client-error.ts";
+import { clientError, failureOf } from "../client-error.ts";
 import { encodeContent, textContent } from "../content/content.ts";
 import { messageIdOf } from "../content/frame.ts";
 import { workerError } from "../environment.ts";
@@ -30,7 +30,7 @@ import { isCommon } from "./intents.ts";
 import { dropGroup, joinByLink, joinByWelcome } from "./joining.ts";
 import { askToReturn } from "./readding.ts";
 import { catchUp } from "./reading.ts";
-import { stageLeft } from "./reading-commits.ts";
+import { stageGivenUp, stageLeft } from "./reading-commits.ts";
 import { receiptContent, receiptDue } from "./receipts.ts";
 import { type Intent, KEYS, type OutboxEntry, type StoredMessage } from "./records.ts";
 import { restoreMessages } from "./restoring.ts";
@@ -64,7 +64,7 @@ export class Conversation {
   constructor(state: ConversationState) {
     this.state = state;
     this.#worker = new Worker({
-      turn: () => this.#turn(),
+      turn: () => this.#turn().catch((error: unknown) => this.#endIfDeleted(error)),
       retry: state.environment.timing.retry,
       onError: (error) => {
         // Whatever it was, the log may say why.
@@ -286,6 +286,23 @@ export class Conversation {
       return 0;
     }
     return record.leaving ? this.#poll() : this.#rest();
+  }
+
+  /** Of an account that was deleted nothing is sent any more; who waits for something is told. Throws all other errors. */
+  async #endIfDeleted(error: unknown): Promise<number> {
+    const failure = clientError(error);
+    if (failure.code !== "account-deleted") throw error;
+    const { state } = this;
+    if (state.outbox.first() || state.intents.size > 0) {
+      const step = state.step();
+      stageGivenUp(state, step, failure);
+      await step.apply();
+    }
+    this.#joining?.reject(failure);
+    this.#leaving?.reject(failure);
+    this.#joining = this.#leaving = undefined;
+    // There is nothing in the log that could be read.
+    return IDLE;
   }
 
   /** What came into outbox and intents while we were being taken out. */

@@ -151,11 +151,19 @@ async function tellMembership(
 /** We are out: what was to be sent can't be, and what was wanted of the group neither. */
 export function stageLeft(state: ConversationState, step: Step): void {
   step.record = { ...step.record, status: "left", leaving: false };
-  for (const [number, entry] of state.outbox.entries) {
-    step.outbox(number, entry.kind === "text" ? { ...entry, failure: "not-member" } : undefined);
-  }
   const gone = new ClientError("not-member", "this device is no longer in the conversation");
-  step.afterwards(state.intents.stageFailureOfAll(step.batch, gone));
+  stageGivenUp(state, step, gone);
+}
+
+/** Nothing that waits is sent any more, and nothing done that is wanted. */
+export function stageGivenUp(state: ConversationState, step: Step, why: ClientError): void {
+  for (const [number, entry] of state.outbox.entries) {
+    if (entry.kind !== "text") step.outbox(number, undefined);
+    else if (entry.acceptedSeq === undefined) {
+      step.outbox(number, { ...entry, failure: entry.failure ?? why.code });
+    }
+  }
+  step.afterwards(state.intents.stageFailureOfAll(step.batch, why));
 }
 
 /** What was encrypted in the epoch that ended is encrypted anew; a proposal of that epoch is void. */

@@ -90,7 +90,10 @@ type Requests = {
 };
 
 export type DeliveryClient = Requests & {
-  /** Who signs in when a request needs a token; with `undefined` nobody. */
+  /**
+   * Who signs in when a request needs a token; with `undefined` nobody. When the service has said that the account was deleted, such
+   * requests reject with that without asking again, until somebody is named here anew.
+   */
   readonly signInAs: (identity: SignInIdentity | undefined) => void;
   /**
    * Makes the account of this device list, with the device that was named by `signInAs`, which is signed in then. `invite`: the
@@ -115,6 +118,8 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
   let identity: SignInIdentity | undefined;
   let held: { readonly text: string; readonly expiresAt: number } | undefined;
   let signingIn: Promise<string> | undefined;
+  /** What the service said of an account that was deleted: it is so for good. */
+  let deleted: ServiceError | undefined;
   /** The service's clock minus ours, once it told us. */
   let skew = 0;
 
@@ -199,11 +204,19 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
   }
 
   function token(): Promise<string> {
+    if (deleted) return Promise.reject(deleted);
     if (held && held.expiresAt - RENEWAL > now() + skew) return Promise.resolve(held.text);
+    const who = identity;
     // One sign-in serves all who wait for it.
-    signingIn ??= start(ROUTES.signIn, {}).finally(() => {
-      signingIn = undefined;
-    });
+    signingIn ??= start(ROUTES.signIn, {})
+      .catch((error: unknown) => {
+        const isTheirs = error instanceof ServiceError && error.code === "account-deleted";
+        if (isTheirs && identity === who) deleted = error;
+        throw error;
+      })
+      .finally(() => {
+        signingIn = undefined;
+      });
     return signingIn;
   }
 
@@ -221,6 +234,7 @@ export function createDeliveryClient(options: DeliveryClientOptions): DeliveryCl
     signInAs(next) {
       identity = next;
       held = undefined;
+      deleted = undefined;
     },
     async register(deviceList, invite) {
       await start(ROUTES.register, { deviceList, ...(invite !== undefined && { invite }) });
