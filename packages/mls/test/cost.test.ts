@@ -47,6 +47,7 @@ function counted(): {
       dh: counting("keys", nodeCrypto.dh),
       dhPublicKey: counting("keys", nodeCrypto.dhPublicKey),
       ...(dhEphemeral && { dhEphemeral: counting("keys", dhEphemeral) }),
+      verify: counting("signatures", nodeCrypto.verify),
       verifyMany: counting("signatures", nodeCrypto.verifyMany, (_, signed) => signed.length),
     },
     storage: {

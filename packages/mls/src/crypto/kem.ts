@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
+import { bytesEqual, concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
 import {
@@ -151,10 +151,10 @@ function isDhGroup(kem: KemName): kem is DhGroup {
 export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): MaybePromise<void> {
   if (publicKey.length !== GROUPS[name].npk) throw new TypeError("a public key of the wrong size");
   if (isNist(name)) return loadNistCurves().then(({ checkPoint }) => checkPoint(name, publicKey));
-  // RFC 7748 §5: the top bit of X25519's is no part of the number.
-  const isSame = (byte: number, i: number): boolean =>
-    ((byte ^ (publicKey[i] ?? 0)) & (i === 31 && name === "x25519" ? 0x7f : 0xff)) === 0;
-  if (SMALL_ORDER[name].some((point) => point.every(isSame))) {
+  const number = new Uint8Array(publicKey);
+  // RFC 7748 §5: the top bit of X25519's is no part of it.
+  if (name === "x25519") number[31] = (number[31] ?? 0) & 0x7f;
+  if (SMALL_ORDER[name].some((point) => bytesEqual(point, number))) {
     throw new TypeError("a point of small order");
   }
 }
