@@ -3,13 +3,29 @@
  * bundle is the same everywhere.
  * @module
  */
+import { pauseAfter } from "./pause.ts";
+
 export interface Configuration {
   /** Where the delivery service is: scheme, host and port. */
   readonly serviceOrigin: string;
 }
 
+/** Tries until it is there; `onError` is called each time that it isn't. */
+export async function loadConfiguration(onError: () => void): Promise<Configuration> {
+  let pause: number | undefined;
+  for (;;) {
+    try {
+      return await fetchConfiguration();
+    } catch {
+      onError();
+    }
+    pause = pauseAfter(pause);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
 /** Throws what `fetch` throws, and `TypeError` for a file that isn't a configuration. */
-export async function fetchConfiguration(): Promise<Configuration> {
+async function fetchConfiguration(): Promise<Configuration> {
   const response = await fetch("/config.json", { cache: "no-store", credentials: "omit" });
   if (!response.ok) throw new TypeError(`/config.json answered ${response.status}`);
   return configurationOf(await response.json());

@@ -3,6 +3,8 @@
  * Types policy lets through.
  * @module
  */
+
+import { pauseAfter } from "./pause.ts";
 // oxlint-disable-next-line import/default -- Vite answers with the URL of the bundled worker.
 import engineUrl from "./worker.ts?worker&url";
 
@@ -18,15 +20,28 @@ declare global {
   var trustedTypes: TrustedTypes | undefined;
 }
 
-/** `onError` is called when the worker can't be loaded, or its script throws. */
+/**
+ * `onError` is called when the worker can't be loaded, or its script throws. One that can't be loaded, as while the server starts anew, is
+ * tried again: a tab without one would have no engine once the tab is closed in which it runs.
+ */
 export function startEngineWorker(serviceOrigin: string, onError: () => void): void {
   const url =
     globalThis.trustedTypes
       ?.createPolicy("conclave", { createScriptURL: onlyTheEngine })
       .createScriptURL(engineUrl) ?? engineUrl;
-  const worker = new Worker(url, { type: "module", name: "engine" });
-  worker.addEventListener("error", onError);
-  worker.postMessage({ serviceOrigin });
+  const start = (last?: number): void => {
+    const worker = new Worker(url, { type: "module", name: "engine" });
+    worker.addEventListener("error", (event) => {
+      onError();
+      // What its script threw would be thrown again.
+      if (event instanceof ErrorEvent) return;
+      worker.terminate();
+      const pause = pauseAfter(last);
+      setTimeout(start, pause, pause);
+    });
+    worker.postMessage({ serviceOrigin });
+  };
+  start();
 }
 
 function onlyTheEngine(url: string): string {

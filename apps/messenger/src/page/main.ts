@@ -3,7 +3,7 @@
  * @module
  */
 import { connectToEngine } from "@conclave/client/browser";
-import { fetchConfiguration } from "./configuration.ts";
+import { loadConfiguration } from "./configuration.ts";
 import { startEngineWorker } from "./engine-worker.ts";
 import { showFailure, showPage } from "./show-page.ts";
 
@@ -17,9 +17,9 @@ async function main(): Promise<void> {
   const incomplete = (): void =>
     showFailure("The page could not be loaded completely. Please reload it.");
   try {
-    const { serviceOrigin } = await fetchConfiguration();
+    const { serviceOrigin } = await loadConfiguration(incomplete);
     let started = false;
-    // Once there is an engine, it may be another tab's; this tab then lives on without its own.
+    // Once there is an engine, it may be another tab's: this tab has no need of its own yet.
     startEngineWorker(serviceOrigin, () => {
       if (!started) incomplete();
     });

@@ -17,6 +17,7 @@ const ACCOUNT = "account";
 const INVITATION = "invitation";
 const INVITE_CODE = "invite-code";
 
+/** Resolves when there is an engine that answers. What may have been shown in place of the page meanwhile gives way to it. */
 export async function showPage(engine: Engine): Promise<void> {
   const navigation = createNavigation(history);
   const messenger = createMessenger(engine, navigation, {
@@ -29,7 +30,9 @@ export async function showPage(engine: Engine): Promise<void> {
       name === undefined ? localStorage.removeItem(ACCOUNT) : localStorage.setItem(ACCOUNT, name),
   });
   addEventListener("popstate", () => navigation.popped());
-  render(h(MessengerContext, { value: messenger, children: h(Page, null) }), root());
+  const show = (): void =>
+    render(h(MessengerContext, { value: messenger, children: h(Page, null) }), root());
+  show();
 
   const takeInvitation = (): void => {
     const hash = takeHash();
@@ -52,6 +55,7 @@ export async function showPage(engine: Engine): Promise<void> {
   effect(() => keep(INVITATION, messenger.invitation.value));
   effect(() => keep(INVITE_CODE, messenger.inviteCode.value));
   await messenger.start();
+  show();
 }
 
 export function showFailure(reason: string): void {

@@ -93,7 +93,7 @@ describe.each(STORES)("on %s", (store) => {
       })(),
       (async () => {
         await writeAll(cleo, numbered("Cleo", 1, 10));
-        // The page comes from the same server, so nobody could reload it while that is down.
+        // The page comes from the same server: it is there by now, and what it loads beside perhaps not yet.
         await benIsBack.promise;
         await messenger.kill();
         await writeAll(cleo, numbered("Cleo", 11, 13));
@@ -146,6 +146,8 @@ describe.each(STORES)("on %s", (store) => {
     await ada.remove("Cleo");
     await cleo.page.getByText("You are no longer in this conversation").waitFor();
     await ada.write("Without Cleo");
+    // The order is the service's, so he waits until it has come to him.
+    await agreement([ben], 63);
     await ben.write("Indeed");
     expect((await agreement([ben], 64)).slice(-2)).toEqual(["Without Cleo", "Indeed"]);
     await cleo.page.reload();
