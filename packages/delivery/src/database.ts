@@ -10,10 +10,15 @@ import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 import { openStore } from "./store/open.ts";
-import { refuseServices } from "./store/postgres-contents.ts";
+import { refuseServices, unmarkPostgres } from "./store/postgres-contents.ts";
 import { Database } from "./store/postgres-database.ts";
-import { removeSqlite, sqliteVersion, unmarkSqlite } from "./store/sqlite-file.ts";
-import { type DatabaseVersion, type Store, StoreUnavailable } from "./store/store.ts";
+import { lockSqliteFile, removeSqlite, sqliteVersion, unmarkSqlite } from "./store/sqlite-file.ts";
+import {
+  type CopyMark,
+  type DatabaseVersion,
+  type Store,
+  StoreUnavailable,
+} from "./store/store.ts";
 import { explained, postgresReason, reasonOf, sqliteCodeOf } from "./system-error.ts";
 
 /** Of `sqlite:PATH`. */
@@ -63,6 +68,8 @@ export interface StoreBeside {
  */
 export async function openBeside(url: string): Promise<StoreBeside> {
   const version = await databaseVersion(url);
+  // What is changed here would be missing there.
+  if (version?.copied !== undefined) throw copiedError(url, version.copied);
   if (version === undefined) {
     throw new OperatorError(`there is no database at ${withoutSecrets(url)}: \`migrate\` makes it`);
   }
@@ -90,21 +97,29 @@ export async function openBeside(url: string): Promise<StoreBeside> {
  * the file is locked, or the doorbell is open: then no copy is being made.
  */
 export async function refuseCopied(url: string): Promise<void> {
-  if ((await databaseVersion(url))?.copied === true) throw copiedError(url);
+  const mark = (await databaseVersion(url))?.copied;
+  if (mark !== undefined) throw copiedError(url, mark);
 }
 
-export function copiedError(url: string): OperatorError {
+export function copiedError(url: string, { to, ended }: CopyMark): OperatorError {
   return new OperatorError(
-    `${withoutSecrets(url)} was copied to another database, where the service is to run; if it never ran there, \`conclave-delivery copy --unmark\` lets it run here again`,
+    ended
+      ? `${withoutSecrets(url)} was copied to ${to}, where the service is to run; if it never ran there, \`conclave-delivery copy --unmark\` lets it run here again`
+      : `${withoutSecrets(url)} is being copied to ${to}, or was when that was cut off: the same \`conclave-delivery copy\` again ends it; if the service never ran there, \`copy --unmark\` lets it run here again`,
   );
 }
 
-/** Lets the service run on it again, if it was copied. */
+/** Lets the service run on it again, if it was copied. Throws `OperatorError` where somebody else is at it, a copy or a service. */
 export async function unmarkCopied(url: string): Promise<void> {
   const path = sqlitePath(url);
   await reached(url, async () => {
-    if (path !== undefined) return unmarkSqlite(path);
-    await Database.asIs(url, (db) => db.all("DELETE FROM facts WHERE name = 'copied'"));
+    if (path === undefined) return unmarkPostgres(url);
+    const lock = lockSqliteFile(path);
+    try {
+      unmarkSqlite(path);
+    } finally {
+      lock.close();
+    }
   });
 }
 

@@ -49,7 +49,8 @@ const POSTGRES: Readonly<Record<string, string>> = {
   "42501": "this user may not; it should own the database and its tables",
   "53100": "its disk is full; make room and do it again",
   "53300": "it has no connection left; raise its max_connections",
-  "55P03": "somebody else writes to it; stop the service, and do it again",
+  "55P03":
+    "somebody else writes to it, a service or a `copy`; wait for its end or stop it, and do it again",
   "57P03": "it is starting or ending; try again",
   ECONNREFUSED: "nobody listens there (ECONNREFUSED); does it run, and at that address?",
   ENOENT: "there is no such socket; does it run, and in that folder?",

@@ -68,8 +68,11 @@ test("doesn't start on a database that was copied to another", async () => {
   await messenger?.close();
   messenger = undefined;
   const path = join(data, "conclave.sqlite");
-  await withSqliteContents(path, (contents) => contents.markCopied(0));
-  await expect(start(given)).rejects.toThrow(/was copied to another database.*copy --unmark/);
+  await withSqliteContents(path, async (contents) => {
+    await contents.markCopying("postgres://elsewhere/conclave", 0);
+    await contents.markCopied();
+  });
+  await expect(start(given)).rejects.toThrow(/was copied to postgres:.*copy --unmark/);
   await unmarkCopied(`sqlite:${path}`);
   await start(given);
 });

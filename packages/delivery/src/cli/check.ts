@@ -196,7 +196,7 @@ async function databaseOf({ database: { url } }: Configuration): Promise<Row> {
   if (path !== undefined) await checkWritable("database.url", dirname(path));
   const shown = withoutSecrets(url);
   const version = await databaseVersion(url);
-  if (version?.copied === true) throw copiedError(url);
+  if (version?.copied !== undefined) throw copiedError(url, version.copied);
   const state =
     version === undefined
       ? "would be made"

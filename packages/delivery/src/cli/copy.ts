@@ -3,7 +3,7 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Configuration, withoutSecrets } from "../config.ts";
 import {
   copiedError,
@@ -17,9 +17,10 @@ import {
 } from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { type Contents, copyContents, firstTaken, type Progress } from "../store/contents.ts";
-import { withPostgresContents } from "../store/postgres-contents.ts";
+import { unmarkPostgres, withPostgresContents } from "../store/postgres-contents.ts";
 import { withSqliteContents } from "../store/sqlite-contents.ts";
-import { lockSqliteFile } from "../store/sqlite-file.ts";
+import { lockSqliteFile, unmarkSqlite } from "../store/sqlite-file.ts";
+import type { CopyMark } from "../store/store.ts";
 import { sqliteCodeOf } from "../system-error.ts";
 import {
   CONFIG_OPTION,
@@ -44,7 +45,8 @@ Takes everything from the database at URL into the one of the configuration, whi
 from SQLite to PostgreSQL, or back. No service may run on either. It is done in one transaction, which ends when both sides were
 read again and every value is the same: whatever fails, nothing was copied. What is copied stays as it is,
 but that both are brought up to date first, as by \`migrate\`, so that an older version of the service can't go back to it;
-and that it is marked: \`serve\` refuses it from then on.
+and that it is marked: \`serve\` refuses it from then on. It is marked before anything is copied, so that at no time
+both can be served: a copy that was killed on its way is ended by the same command again.
 Devices go on as if nothing had been; attachments are in files, or in S3, and stay there.
 
   --from URL     sqlite:PATH, or postgres://USER@HOST/NAME (the password in PGPASSWORD, so that no list of processes shows it)
@@ -82,9 +84,10 @@ async function unmark(
   const shown = withoutSecrets(url);
   const version = await databaseVersion(url);
   if (version === undefined) throw new OperatorError(`there is no database at ${shown}`);
-  if (version.copied) await unmarkCopied(url);
-  if (json) writeJson(world, { database: shown, unmarked: version.copied });
-  else if (version.copied) world.write(`The service may run on ${shown} again.\n`);
+  const marked = version.copied !== undefined;
+  if (marked) await unmarkCopied(url);
+  if (json) writeJson(world, { database: shown, unmarked: marked });
+  else if (marked) world.write(`The service may run on ${shown} again.\n`);
   else world.write(`${shown} was not marked: nothing to do.\n`);
   return 0;
 }
@@ -95,63 +98,112 @@ const SAME_KIND = {
 } as const;
 
 interface Copied {
-  /** Rows, by their tables. */
-  readonly counts: Readonly<Record<string, number>>;
-  /** For certain. */
+  /** Rows, by their tables; undefined where all was there from an earlier attempt. */
+  readonly counts: Readonly<Record<string, number>> | undefined;
+  /** That it is there for certain is noted. */
   readonly marked: boolean;
 }
 
-/** Throws what stands in the way, and says beside that nothing was copied. */
+/** Of a URL, as a mark has it: the same from whatever folder. */
+function nameOf(url: string): string {
+  const path = sqlitePath(url);
+  return path === undefined ? withoutSecrets(url) : `sqlite:${resolve(path)}`;
+}
+
+/** Where another copy is, or may be. Throws `OperatorError`. */
+function checkMark(from: string, to: string, mark: CopyMark | undefined): void {
+  if (mark === undefined || (!mark.ended && mark.to === nameOf(to))) return;
+  throw copiedError(from, mark);
+}
+
+/**
+ * What is copied is marked first, so that at no time both may be served; a copy that was cut off is ended by the same command. Throws
+ * what stands in the way, and says beside what came of it.
+ */
 async function copyAll(world: World, from: string, to: string): Promise<Copied> {
   const version = await databaseVersion(from);
   if (version === undefined) {
     throw new OperatorError(`there is no database at ${withoutSecrets(from)}`);
   }
-  if (version.copied) throw copiedError(from);
-  let compared = false;
-  const kept: Readonly<Record<string, number>>[] = [];
+  checkMark(from, to, version.copied);
+  // Whether anything may be there, as far as is known; of a copy that was cut off nothing is.
+  let nothing = version.copied === undefined;
+  let marked = false;
+  const there: Pick<Copied, "counts">[] = [];
   // One of the two.
   const [sqlite, postgres] = sqlitePath(from) === undefined ? [to, from] : [from, to];
-  const copyIt = (): Promise<Readonly<Record<string, number>>> =>
-    within(from, async (source) => {
-      const counts = await within(to, async (target) => {
-        const taken = await firstTaken(target);
-        if (taken !== undefined) {
-          throw new OperatorError(
-            `${withoutSecrets(to)} is not empty (it has ${taken}): a copy needs a database of its own`,
-          );
-        }
-        const copied = await copyContents(source, target, follow(world));
-        compared = true;
-        return copied;
-      });
-      kept.push(counts);
-      await source.markCopied(world.now());
-      return counts;
+  const copyInto = (source: Contents, begun: number): Promise<Pick<Copied, "counts">> =>
+    within(to, async (target) => {
+      if ((await target.arrival()) === begun) return { counts: undefined };
+      const taken = await firstTaken(target);
+      // What is there came otherwise.
+      nothing = true;
+      if (taken !== undefined) {
+        throw new OperatorError(
+          `${withoutSecrets(to)} is not empty (it has ${taken}): a copy needs a database of its own`,
+        );
+      }
+      const counts = await copyContents(source, target, follow(world));
+      await target.noteArrival(begun);
+      // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
+      nothing = sqlitePath(to) !== undefined;
+      return { counts };
     });
+  const copyIt = (): Promise<Copied> =>
+    within(from, async (source) => {
+      const now = world.now();
+      const held = await source.markCopying(nameOf(to), now);
+      // Somebody else may have been faster.
+      checkMark(from, to, held);
+      nothing = held === undefined;
+      marked = true;
+      const copied = await copyInto(source, held?.at ?? now);
+      there.push(copied);
+      await source.markCopied();
+      return { ...copied, marked: true };
+    });
+  const copyOrUnmark = async (): Promise<Copied> => {
+    try {
+      return await copyIt();
+    } catch (error) {
+      if (marked && nothing && there.length === 0) await unmarkAgain(world, from);
+      throw error;
+    }
+  };
   try {
-    return { counts: await alone(sqlite, postgres, copyIt), marked: true };
+    return await alone(sqlite, postgres, copyOrUnmark);
   } catch (error) {
     // The copy is there for good, however that ended.
-    const [counts] = kept;
-    if (counts !== undefined) {
+    const [copied] = there;
+    if (copied !== undefined) {
       const why = error instanceof OperatorError ? ` (${error.message})` : "";
       world.complain(
-        `conclave-delivery: all was copied, but ${withoutSecrets(from)} may not be marked${why}: \`serve\` may not refuse it\n`,
+        `conclave-delivery: all was copied, but ${withoutSecrets(from)} says only that it was begun${why}: the same command again ends it\n`,
       );
-      return { counts, marked: false };
+      return { ...copied, marked: false };
     }
-    // A PostgreSQL may have done its last step when the connection was lost; of a file one knows.
-    const unsure = compared && sqlitePath(to) === undefined;
     world.complain(
-      unsure
-        ? `conclave-delivery: the copy was whole when its last step failed: ask again, and if ${withoutSecrets(to)} is not empty all is there\n`
-        : `conclave-delivery: nothing was copied, ${withoutSecrets(to)} is as it was\n`,
+      nothing
+        ? `conclave-delivery: nothing was copied, ${withoutSecrets(to)} is as it was\n`
+        : `conclave-delivery: all may be in ${withoutSecrets(to)} already: the same command again finds out, and ends it; \`serve\` refuses ${withoutSecrets(from)} until then\n`,
     );
     // SQLite's errors are the only ones with such a code.
     return reached(sqliteCodeOf(error) === undefined ? postgres : sqlite, () => {
       throw error;
     });
+  }
+}
+
+/** While the file is still held. */
+async function unmarkAgain(world: World, from: string): Promise<void> {
+  const path = sqlitePath(from);
+  try {
+    if (path === undefined) await unmarkPostgres(from);
+    else unmarkSqlite(path);
+  } catch {
+    world.complain(
+      `conclave-delivery: ${withoutSecrets(from)} stays marked as copied: \`serve\` refuses it until the same command again ended, or \`copy --unmark\`\n`,
+    );
   }
 }
 
@@ -208,17 +260,21 @@ function say(
 ): void {
   const [source, target] = [withoutSecrets(from), withoutSecrets(database.url)];
   if (json) {
-    writeJson(world, { from: source, to: target, rows: counts, marked });
+    writeJson(world, { from: source, to: target, rows: counts ?? null, marked });
     return;
   }
-  for (const [table, count] of Object.entries(counts)) {
+  for (const [table, count] of Object.entries(counts ?? {})) {
     world.write(`${table.padEnd(18)} ${count}\n`);
   }
   const bodies = blobs === undefined ? join(data, "blobs") : `${blobs.endpoint}/${blobs.bucket}`;
   const mark = marked
     ? "is marked as copied: `serve` refuses it from now on."
-    : "is not marked for certain: let no service run on it any more.";
-  world.write(`All of ${source} is in ${target}, compared value by value.
+    : "is marked as being copied: `serve` refuses it.";
+  const how =
+    counts === undefined
+      ? " from before, by the copy that was cut off"
+      : ", compared value by value";
+  world.write(`All of ${source} is in ${target}${how}.
 ${source} ${mark}
 The service looks for attachments in ${bodies}: they were not touched.
 `);

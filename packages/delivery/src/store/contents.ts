@@ -5,6 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import { sameBytes } from "../bytes.ts";
+import type { CopyMark } from "./store.ts";
 
 /** What is yes or no is 1 or 0; a list of texts is JSON. */
 export type Value = Bytes | bigint | string | null;
@@ -238,8 +239,37 @@ export interface Contents {
   readonly add: (table: Table, rows: readonly Row[]) => Promise<void>;
   /** Once all is there: the numbers that are given from now on were never given, and the service may run on it. */
   readonly complete: () => Promise<void>;
-  /** All of it is elsewhere now: the service is to run on it no more. */
-  readonly markCopied: (now: number) => Promise<void>;
+  /** When the copy was begun by which all came here; undefined where none was. */
+  readonly arrival: () => Promise<number | undefined>;
+  readonly noteArrival: (begun: number) => Promise<void>;
+  /**
+   * That all of it is on its way: durable at once, whatever becomes of the transaction; before anything was written in it. Where there is
+   * a mark already, that is the answer, and stays.
+   */
+  readonly markCopying: (to: string, now: number) => Promise<CopyMark | undefined>;
+  /** All of it is there for certain. */
+  readonly markCopied: () => Promise<void>;
+}
+
+/** The marks, which are facts by the name of where all goes. */
+const [COPYING, COPIED] = ["copying to ", "copied to "] as const;
+const IS_MARK = `(name LIKE '${COPYING}%' OR name LIKE '${COPIED}%')`;
+export const FIND_MARK: string = `SELECT name, at FROM facts WHERE ${IS_MARK}`;
+export const UNMARK: string = `DELETE FROM facts WHERE ${IS_MARK}`;
+export const END_MARK: string = `UPDATE facts SET name = replace(name, '${COPYING}', '${COPIED}')
+  WHERE name LIKE '${COPYING}%'`;
+
+export function markName(to: string): string {
+  return COPYING + to;
+}
+
+/** What `FIND_MARK` found. */
+export function markOf(
+  fact: { readonly name: string; readonly at: number } | undefined,
+): CopyMark | undefined {
+  if (fact === undefined) return undefined;
+  const ended = fact.name.startsWith(COPIED);
+  return { to: fact.name.slice((ended ? COPIED : COPYING).length), at: fact.at, ended };
 }
 
 /** The first table that has rows. */

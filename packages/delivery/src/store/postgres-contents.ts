@@ -8,13 +8,19 @@ import { OperatorError } from "../operator-error.ts";
 import {
   type ColumnType,
   type Contents,
+  END_MARK,
+  FIND_MARK,
+  markName,
+  markOf,
   ROWS,
   type Row,
   TABLES,
   type Table,
+  UNMARK,
   type Value,
 } from "./contents.ts";
 import { Database, type Queries, type SqlValue } from "./postgres-database.ts";
+import type { CopyMark } from "./store.ts";
 
 /** What the database has beside: it is made anew elsewhere. */
 export const POSTGRES_OWN: readonly string[] = [
@@ -39,22 +45,49 @@ export async function withPostgresContents<T>(
   url: string,
   work: (contents: Contents) => Promise<T>,
 ): Promise<T> {
-  const db = await Database.open(url, { connections: 1 });
-  try {
-    return await db.unhurried(async (tx) => {
-      await refuseServices(tx);
-      await tx.all(`SET LOCAL lock_timeout = '${PATIENCE}'`);
-      const names = TABLES.map(({ name }) => name).join(", ");
-      await tx.all(`LOCK TABLE ${names} IN EXCLUSIVE MODE`);
-      const result = await work(contentsOf(tx));
-      // One that was started meanwhile: it looks for the mark when it can be seen here.
-      await tx.all("SELECT pg_stat_clear_snapshot()");
-      await refuseServices(tx);
-      return result;
+  return Database.unhurried(url, async (tx) => {
+    await refuseServices(tx);
+    await tx.all(`SET LOCAL lock_timeout = '${PATIENCE}'`);
+    const names = TABLES.map(({ name }) => name).join(", ");
+    await tx.all(`LOCK TABLE ${names} IN EXCLUSIVE MODE`);
+    let marked = false;
+    const contents = contentsOf(tx);
+    const result = await work({
+      ...contents,
+      async markCopying(to, now) {
+        const held = await markCopying(url, to, now);
+        marked = true;
+        return held;
+      },
     });
-  } finally {
-    await db.close();
-  }
+    // One that was started meanwhile; where a mark is, it refuses to run by itself.
+    await tx.all("SELECT pg_stat_clear_snapshot()");
+    if (!marked) await refuseServices(tx);
+    return result;
+  });
+}
+
+/** On a connection of its own. Throws `OperatorError` where a service runs on the database. */
+function markCopying(url: string, to: string, now: number): Promise<CopyMark | undefined> {
+  return Database.unhurried(url, async (tx) => {
+    await tx.all(`SET LOCAL lock_timeout = '${PATIENCE}'`);
+    // Nobody reads that it isn't copied any more. Who read that before can be seen here: a service looks for the mark after that.
+    await tx.all("LOCK TABLE facts IN ACCESS EXCLUSIVE MODE");
+    await refuseServices(tx);
+    const held = markOf(await tx.one(FIND_MARK));
+    if (held !== undefined) return held;
+    await tx.all("INSERT INTO facts (name, at) VALUES ($1, $2)", markName(to), now);
+    return undefined;
+  });
+}
+
+/** Throws `OperatorError` where a service runs on the database, and is refused where it is being copied. */
+export function unmarkPostgres(url: string): Promise<void> {
+  return Database.unhurried(url, async (tx) => {
+    await refuseServices(tx);
+    await tx.all("LOCK TABLE accounts IN EXCLUSIVE MODE NOWAIT");
+    await tx.all(UNMARK);
+  });
 }
 
 /** Each process of the service has a connection by which it hears of the others. Throws `OperatorError` where there is one. */
@@ -70,7 +103,7 @@ export async function refuseServices(tx: Pick<Queries, "one">): Promise<void> {
   }
 }
 
-function contentsOf(tx: Queries): Contents {
+function contentsOf(tx: Queries): Omit<Contents, "markCopying"> {
   let cursors = 0;
   return {
     rows: (table) => readRows(tx, table, `cursor_${++cursors}`),
@@ -88,12 +121,20 @@ function contentsOf(tx: Queries): Contents {
         `SELECT setval(pg_get_serial_sequence('devices', 'device'), max(device))
          FROM devices HAVING max(device) IS NOT NULL`,
       );
-      await tx.all("DELETE FROM facts WHERE name = 'copied'");
+      await tx.all(UNMARK);
     },
-    async markCopied(now) {
-      // Nobody reads that it isn't copied any more.
-      await tx.all("LOCK TABLE facts IN ACCESS EXCLUSIVE MODE");
-      await tx.all("INSERT INTO facts (name, at) VALUES ('copied', $1)", now);
+    async arrival() {
+      return (await tx.one<{ at: number }>("SELECT at FROM facts WHERE name = 'arrived'"))?.at;
+    },
+    async noteArrival(begun) {
+      await tx.all(
+        `INSERT INTO facts (name, at) VALUES ('arrived', $1)
+         ON CONFLICT (name) DO UPDATE SET at = excluded.at`,
+        begun,
+      );
+    },
+    async markCopied() {
+      await tx.all(END_MARK);
     },
   };
 }

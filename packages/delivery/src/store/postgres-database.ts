@@ -6,6 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import pg from "pg";
 import { OperatorError } from "../operator-error.ts";
+import { FIND_MARK, markOf } from "./contents.ts";
 import { type ArrayElement, toBinaryArray } from "./postgres-arrays.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { type DatabaseVersion, StoreUnavailable } from "./store.ts";
@@ -189,9 +190,8 @@ export class Database implements Queries {
       const facts = await db.one<{ there: boolean }>(
         "SELECT to_regclass('facts') IS NOT NULL AS there",
       );
-      const copied =
-        facts?.there === true && (await db.one("SELECT 1 FROM facts WHERE name = 'copied'"));
-      return { found: await db.version(), known: MIGRATIONS.length, copied: Boolean(copied) };
+      const copied = facts?.there === true ? markOf(await db.one(FIND_MARK)) : undefined;
+      return { found: await db.version(), known: MIGRATIONS.length, copied };
     });
   }
 
@@ -278,8 +278,14 @@ export class Database implements Queries {
   }
 
   /** A transaction whose statements may take as long as they need, on a connection of its own. */
-  async unhurried<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
-    const db = new Database(this.#url, 1, {});
+  unhurried<T>(work: (tx: Queries) => Promise<T>): Promise<T> {
+    return Database.unhurried(this.#url, work);
+  }
+
+  /** The same in a database that is not brought up to date. */
+  static async unhurried<T>(url: string, work: (tx: Queries) => Promise<T>): Promise<T> {
+    const db = new Database(url, 1, {});
+    db.#shows = false;
     try {
       return await db.transaction(work);
     } finally {

@@ -7,7 +7,18 @@ import type { SQLInputValue } from "node:sqlite";
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
 import type { LogEntry } from "../protocol/index.ts";
-import { type Contents, ROWS, type Row, type Table, type Value } from "./contents.ts";
+import {
+  type Contents,
+  END_MARK,
+  FIND_MARK,
+  markName,
+  markOf,
+  ROWS,
+  type Row,
+  type Table,
+  UNMARK,
+  type Value,
+} from "./contents.ts";
 import { Database } from "./sqlite-database.ts";
 import { insertEntries, KINDS, type LogEnd, type NewEntry, spanOf } from "./sqlite-log.ts";
 
@@ -57,10 +68,24 @@ function contentsOf(db: Database): Contents {
     },
     // A new row's number is one more than the highest that there is.
     async complete() {
-      db.run("DELETE FROM facts WHERE name = 'copied'");
+      db.run(UNMARK);
     },
-    async markCopied(now) {
-      db.run("INSERT INTO facts (name, at) VALUES ('copied', ?)", now);
+    async arrival() {
+      return db.one<{ at: number }>("SELECT at FROM facts WHERE name = 'arrived'")?.at;
+    },
+    async noteArrival(begun) {
+      db.run("INSERT OR REPLACE INTO facts (name, at) VALUES ('arrived', ?)", begun);
+    },
+    async markCopying(to, now) {
+      const held = markOf(db.one(FIND_MARK));
+      if (held !== undefined) return held;
+      db.run("INSERT INTO facts (name, at) VALUES (?, ?)", markName(to), now);
+      db.run("COMMIT");
+      db.run("BEGIN IMMEDIATE");
+      return undefined;
+    },
+    async markCopied() {
+      db.run(END_MARK);
     },
   };
 }

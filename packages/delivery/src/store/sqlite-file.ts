@@ -20,9 +20,10 @@ import {
   SQLITE_READ_ONLY,
   sqliteCodeOf,
 } from "../system-error.ts";
+import { FIND_MARK, markOf, UNMARK } from "./contents.ts";
 import { openSqliteStore } from "./sqlite.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
-import type { DatabaseVersion } from "./store.ts";
+import type { CopyMark, DatabaseVersion } from "./store.ts";
 
 /** How long a copy waits for a writer, in milliseconds. */
 const PATIENCE = 10_000;
@@ -81,11 +82,14 @@ export async function sqliteVersion(path: string): Promise<DatabaseVersion | und
   return inspect(path, path, (db) => ({
     found: versionOf(db),
     known: MIGRATIONS.length,
-    copied: hasFacts(db) && db.prepare(COPIED).get() !== undefined,
+    copied: hasFacts(db) ? markIn(db) : undefined,
   }));
 }
 
-const COPIED = "SELECT 1 FROM facts WHERE name = 'copied'";
+function markIn(db: DatabaseSync): CopyMark | undefined {
+  // The schema is the proof.
+  return markOf(db.prepare(FIND_MARK).get() as { name: string; at: number } | undefined);
+}
 
 /** A file that was not brought up to date for long has no place for them. */
 function hasFacts(db: DatabaseSync): boolean {
@@ -96,7 +100,7 @@ function hasFacts(db: DatabaseSync): boolean {
 export function unmarkSqlite(path: string): void {
   const db = new DatabaseSync(path, { timeout: PATIENCE });
   try {
-    if (hasFacts(db)) db.exec("DELETE FROM facts WHERE name = 'copied'");
+    if (hasFacts(db)) db.exec(UNMARK);
   } finally {
     db.close();
   }

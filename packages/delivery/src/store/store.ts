@@ -703,16 +703,26 @@ export interface BlobStore {
   forgetBlob(blobId: Bytes): Promise<void>;
 }
 
-/** Something that happened to the database as a whole. `copied`: all of it is in another now, where the service is to run. */
-export type Fact = "backed-up" | "swept" | "restored" | "copied";
+/** Something that happened to the database as a whole. */
+export type Fact = "backed-up" | "swept" | "restored";
+
+/** All of a database is in another, where the service is to run, or may be there. */
+export interface CopyMark {
+  /** The other's URL, without what is secret in it. */
+  readonly to: string;
+  /** When the copy was begun; it is known by that. */
+  readonly at: number;
+  /** Whether all is there for certain. */
+  readonly ended: boolean;
+}
 
 /** What a database says of itself. */
 export interface DatabaseVersion {
   /** The migrations that it went through, of those that there are. */
   readonly found: number;
   readonly known: number;
-  /** It is marked as copied to another. */
-  readonly copied: boolean;
+  /** Undefined where it is not marked as copied to another. */
+  readonly copied: CopyMark | undefined;
 }
 
 export interface Statistics {

@@ -4,13 +4,21 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lockSqliteFile, openPostgresStore, openSqliteStore } from "@conclave/delivery";
+import { DatabaseSync } from "node:sqlite";
+import {
+  lockSqliteFile,
+  openPostgresStore,
+  openSqliteStore,
+  refuseCopied,
+} from "@conclave/delivery";
 import { bytesToText } from "@conclave/delivery/protocol";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/cli.ts";
+import { withoutSecrets } from "../../src/config.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "../../src/postgres-doorbell.ts";
 import { withPostgresContents } from "../../src/store/postgres-contents.ts";
+import { withSqliteContents } from "../../src/store/sqlite-contents.ts";
 import {
   addAll,
   addOf,
@@ -34,6 +42,7 @@ import {
   type Running,
   runCommand,
   runLimited,
+  spawnCommand,
   startCommand,
 } from "./process.ts";
 
@@ -77,6 +86,89 @@ async function expectRefused(url: string): Promise<void> {
 async function stop({ child, ended }: Running): Promise<void> {
   child.kill("SIGTERM");
   expect(await ended).toBe(0);
+}
+
+const INVITE = { hash: new Uint8Array(32), madeAt: 1, expiresAt: 2 };
+
+async function fillPostgres(url: string): Promise<void> {
+  const store = await openPostgresStore(url);
+  await store.addInvites([INVITE]);
+  await store.close();
+}
+
+async function fillSqlite(file: string): Promise<void> {
+  await runCommand(["migrate"], configured(`sqlite:${file}`));
+  const store = openSqliteStore(file);
+  await store.addInvites([INVITE]);
+  await store.close();
+}
+
+function hasInvites(file: string): boolean {
+  const db = new DatabaseSync(file);
+  try {
+    return db.prepare("SELECT 1 FROM invites").get() !== undefined;
+  } finally {
+    db.close();
+  }
+}
+
+/** `hold`: it goes no further; `answered`: its answer doesn't; `cut`: the connection ends. */
+type Fate = "pass" | "hold" | "answered" | "cut";
+/** What becomes of what a client says, by what it said before on that connection. */
+type Meeting = (text: string, before: string) => Fate;
+
+/** Where the transaction of all tables ends. */
+function endOf(fate: Fate): Meeting {
+  return (text, before) =>
+    text.includes("COMMIT") && before.includes("LOCK TABLE accounts") ? fate : "pass";
+}
+
+/** Stands between a command and the PostgreSQL. */
+async function wireTo(
+  url: string,
+  at: Meeting,
+): Promise<{
+  readonly url: string;
+  /** Once something didn't pass. */
+  readonly met: Promise<void>;
+  /** All passes from now on. */
+  readonly open: () => void;
+  readonly close: () => void;
+}> {
+  const met = Promise.withResolvers<void>();
+  let meeting = at;
+  const server = createServer((from) => {
+    const to = createConnection(join(postgres.folder, ".s.PGSQL.5432"));
+    let before = "";
+    let fate: Fate = "pass";
+    from.on("data", (data: Buffer) => {
+      const text = data.toString("latin1");
+      if (fate === "pass") fate = meeting(text, before);
+      before += text;
+      if (fate === "pass") return to.write(data);
+      if (fate === "answered") to.write(data);
+      else met.resolve();
+      return fate === "cut" && from.destroy();
+    });
+    to.on("data", (data) => {
+      if (fate === "answered") met.resolve();
+      else from.write(data);
+    });
+    from.on("close", () => to.destroy());
+    from.on("error", () => to.destroy());
+    to.on("error", () => from.destroy());
+    to.on("close", () => from.destroy());
+  });
+  const between = await mkdtemp(join(folder, "wire-"));
+  await once(server.listen(join(between, ".s.PGSQL.5432")), "listening");
+  return {
+    url: url.replace(encodeURIComponent(postgres.folder), encodeURIComponent(between)),
+    met: met.promise,
+    open: () => {
+      meeting = () => "pass";
+    },
+    close: () => server.close(),
+  };
 }
 
 describe("conclave-delivery copy", () => {
@@ -288,41 +380,25 @@ describe("conclave-delivery copy", () => {
 
   it("is done once the copy is kept, even where what was copied is lost then", async () => {
     const [file, url] = [newFile(), await postgres.database("empty")];
-    const store = await openPostgresStore(url);
-    await store.addInvites([{ hash: new Uint8Array(32), madeAt: 1, expiresAt: 2 }]);
-    await store.close();
+    await fillPostgres(url);
     // Between the two: hangs up where the transaction that read everything is to end.
-    let cut = 0;
-    const wire = createServer((from) => {
-      const to = createConnection(join(postgres.folder, ".s.PGSQL.5432"));
-      let reads = false;
-      from.on("data", (data: Buffer) => {
-        reads ||= data.includes("LOCK TABLE");
-        if (!reads || !data.includes("COMMIT")) return to.write(data);
-        cut++;
-        return from.destroy();
-      });
-      to.on("data", (data) => from.write(data));
-      from.on("close", () => to.destroy());
-      from.on("error", () => to.destroy());
-      to.on("error", () => from.destroy());
-      to.on("close", () => from.destroy());
-    });
-    const between = await mkdtemp(join(folder, "wire-"));
-    await once(wire.listen(join(between, ".s.PGSQL.5432")), "listening");
-    const through = url.replace(encodeURIComponent(postgres.folder), encodeURIComponent(between));
-    const copied = await runCommand(["copy", "--from", through], configured(`sqlite:${file}`));
-    wire.close();
-    expect(cut).toBe(1);
-    expect(copied).toMatchObject({ code: 0, stdout: expect.stringMatching(/^invites +1$/m) });
-    expect(copied.stderr).toMatch(
-      /^conclave-delivery: all was copied, but \S+ may not be marked: /,
+    const wire = await wireTo(url, (text, before) =>
+      text.includes("COMMIT") && before.includes("LOCK TABLE accounts") ? "cut" : "pass",
     );
-    expect(copied.stdout).not.toContain("is marked");
-    expect(copied.stdout).toContain("let no service run on it any more");
+    const args = ["copy", "--from", wire.url, "--json"];
+    const copied = await runCommand(args, configured(`sqlite:${file}`));
+    await wire.met;
+    wire.close();
+    expect(copied.code).toBe(0);
+    expect(JSON.parse(copied.stdout)).toMatchObject({ rows: { invites: 1 }, marked: false });
+    expect(copied.stderr).toMatch(
+      /^conclave-delivery: all was copied, but \S+ says only that it was begun/,
+    );
+    const { code, stderr } = await runCommand(["serve", "--check"], configured(url));
+    expect([code, stderr]).toEqual([1, expect.stringContaining("is being copied to sqlite:")]);
   });
 
-  it("says that a service was started on what was copied, at the last moment", async () => {
+  it("copies nothing where a service was started on what is copied, at the last moment", async () => {
     const [file, url] = [newFile(), await postgres.database("empty")];
     await (await openPostgresStore(url)).close();
     const reader = new pg.Client({ connectionString: url });
@@ -336,9 +412,135 @@ describe("conclave-delivery copy", () => {
     await reader.end();
     const copied = await copying;
     await doorbell.close();
-    expect(copied.stderr).toMatch(/may not be marked \([^\n]*in use by the service[^\n]*\): /);
-    expect(JSON.parse(copied.stdout)).toMatchObject({ marked: false });
+    expect([copied.code, copied.stdout]).toEqual([1, ""]);
+    expect(copied.stderr).toMatch(/nothing was copied[^\n]*\n[^\n]*in use by the service[^\n]*\n$/);
     expect(await postgres.query("SELECT * FROM facts", url)).toEqual([]);
+  });
+
+  it.each<readonly [where: string, from: "sqlite" | "postgres", at: Meeting]>([
+    [
+      "before anything is marked",
+      "postgres",
+      (text) => (text.includes("INSERT INTO facts") ? "hold" : "pass"),
+    ],
+    [
+      "once it is marked",
+      "postgres",
+      (text) => (text.includes("DECLARE cursor_1 ") ? "hold" : "pass"),
+    ],
+    [
+      "before anything is copied",
+      "sqlite",
+      (text) => (text.includes("LOCK TABLE accounts") ? "hold" : "pass"),
+    ],
+    ["before the copy is kept", "sqlite", endOf("hold")],
+    ["once the copy is kept", "sqlite", endOf("answered")],
+    ["before that is kept", "postgres", endOf("hold")],
+    ["once that is kept", "postgres", endOf("answered")],
+  ])(
+    "may be killed %s: never are both served, and the same again ends it",
+    async (_where, from, at) => {
+      const [file, url] = [newFile(), await postgres.database("empty")];
+      await runCommand(["migrate"], configured(`sqlite:${file}`));
+      if (from === "postgres") await fillPostgres(url);
+      else await fillSqlite(file);
+      const wire = await wireTo(url, at);
+      const [source, target] =
+        from === "sqlite" ? [`sqlite:${file}`, wire.url] : [wire.url, `sqlite:${file}`];
+      const child = spawnCommand(["copy", "--from", source], configured(target));
+      const ended = once(child, "exit");
+      const early = ended.then(() => Promise.reject(new Error("it ended before it was killed")));
+      await Promise.race([wire.met, early]);
+      child.kill("SIGKILL");
+      await ended;
+      wire.open();
+      const isServed = async (one: string): Promise<boolean> =>
+        (await runCommand(["serve", "--check"], configured(one))).code === 0;
+      const isThere = async (): Promise<boolean> =>
+        from === "sqlite"
+          ? (await postgres.query("SELECT to_regclass('invites') AS there", url))[0]?.there !==
+              null && (await postgres.query("SELECT 1 FROM invites", url)).length > 0
+          : hasInvites(file);
+      const arrived = await isThere();
+      if (arrived) expect([await isServed(source), await isServed(target)]).toEqual([false, true]);
+      const again = await runCommand(["copy", "--from", source, "--json"], configured(target));
+      if (again.code === 1) {
+        // All was noted before.
+        expect(again.stderr).toContain("was copied to");
+      } else {
+        expect(again).toMatchObject({ code: 0, stderr: "" });
+        const { rows } = JSON.parse(again.stdout) as { rows: Record<string, number> | null };
+        expect(rows?.invites).toBe(arrived ? undefined : 1);
+      }
+      expect(await isThere()).toBe(true);
+      expect([await isServed(source), await isServed(target)]).toEqual([false, true]);
+      expect((await runCommand(["serve", "--check"], configured(source))).stderr).toContain(
+        "was copied to",
+      );
+      wire.close();
+    },
+  );
+
+  it("that was cut off goes nowhere else, nor on where it is given up", async () => {
+    const [file, url, other] = [
+      newFile(),
+      await postgres.database("empty"),
+      await postgres.database("empty"),
+    ];
+    await fillSqlite(file);
+    const source = `sqlite:${file}`;
+    await withSqliteContents(file, (contents) => contents.markCopying(withoutSecrets(url), 5));
+    const elsewhere = await runCommand(["copy", "--from", source], configured(other));
+    // Both are on one socket: their names differ.
+    expect(elsewhere).toMatchObject({ code: 1, stdout: "" });
+    expect(elsewhere.stderr).toContain("is being copied to");
+    // It may have arrived: who can't find out takes no mark away.
+    const lost = await runCommand(["copy", "--from", source], configured(`${url}&port=1`));
+    expect([lost.code, lost.stderr]).toEqual([1, expect.stringContaining("may be in")]);
+    await expect(refuseCopied(source)).rejects.toThrow("is being copied to");
+    for (const args of [["accounts", "list"], ["invite"]]) {
+      const refused = await runCommand(args, configured(source));
+      expect([refused.code, refused.stderr]).toEqual([
+        1,
+        expect.stringContaining("is being copied"),
+      ]);
+    }
+    expect(await runCommand(["copy", "--unmark"], configured(source))).toMatchObject({ code: 0 });
+    await refuseCopied(source);
+    expect(await runCommand(["copy", "--from", source], configured(other))).toMatchObject({
+      code: 0,
+    });
+  });
+
+  it("is not given up while it runs, nor under a service", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    await runCommand(["migrate"], configured(`sqlite:${file}`));
+    await (await openPostgresStore(url)).close();
+    const unmark = (one: string) => runCommand(["copy", "--unmark"], configured(one));
+    await withSqliteContents(file, (contents) => contents.markCopying("elsewhere", 5));
+    const lock = lockSqliteFile(file);
+    expect(await unmark(`sqlite:${file}`)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("in use by another process"),
+    });
+    lock.close();
+    await withPostgresContents(url, async (contents) => {
+      await contents.markCopying("elsewhere", 5);
+      expect(await unmark(url)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("somebody else writes to it"),
+      });
+    });
+    const doorbell = await openPostgresDoorbell(url);
+    expect(await unmark(url)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("in use by the service"),
+    });
+    await doorbell.close();
+    for (const one of [url, `sqlite:${file}`]) {
+      await expect(refuseCopied(one)).rejects.toThrow("is being copied to elsewhere");
+      expect((await unmark(one)).code).toBe(0);
+    }
   });
 
   it("changes neither where a service runs on the other", async () => {
@@ -367,8 +569,8 @@ describe("conclave-delivery copy", () => {
     const url = await postgres.database("empty");
     await (await openPostgresStore(url)).close();
     let doorbell: PostgresDoorbell | undefined;
-    const starting = withPostgresContents(url, async ({ markCopied }) => {
-      await markCopied(1);
+    const starting = withPostgresContents(url, async ({ noteArrival }) => {
+      await noteArrival(1);
       doorbell = await openPostgresDoorbell(url);
     });
     await expect(starting).rejects.toThrow("in use by the service");

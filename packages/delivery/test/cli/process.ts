@@ -14,9 +14,9 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export type Environment = Readonly<Record<string, string>>;
 
-function spawnServe(environment: Environment): ChildProcess {
+export function spawnCommand(args: readonly string[], environment: Environment): ChildProcess {
   const { PATH, HOME, TMPDIR } = process.env;
-  return spawn(process.execPath, ["--conditions=@conclave/source", MAIN, "serve"], {
+  return spawn(process.execPath, ["--conditions=@conclave/source", MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     // Nothing of the test's own surroundings but where programs and folders are.
     env: { PATH, HOME, TMPDIR, ...environment },
@@ -97,7 +97,7 @@ export interface Running {
 
 /** `serve`; resolves when it says that it has started. */
 export async function startCommand(environment: Environment): Promise<Running> {
-  const child = spawnServe(environment);
+  const child = spawnCommand(["serve"], environment);
   const lines: Record<string, unknown>[] = [];
   const started = Promise.withResolvers<void>();
   let rest = "";
