@@ -3,7 +3,6 @@
  */
 
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -19,6 +18,7 @@ import {
   serve,
 } from "@conclave/delivery";
 import type { CryptoProvider } from "@conclave/mls";
+import { freePort } from "../../../scripts/free-port.ts";
 import {
   type Client,
   type ClientEvent,
@@ -163,15 +163,6 @@ const LIMITS = {
   group: OFTEN,
   socket: OFTEN,
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== "object" || !address) throw new TypeError("no port");
-  return address.port;
-}
 
 /** Waits until `condition` gives something; looks again at each event of the client, and now and then. */
 export async function until<T>(

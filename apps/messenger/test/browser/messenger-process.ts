@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type PostgresServer, startPostgres } from "../../../../packages/delivery/test/postgres.ts";
-import { freePort } from "../free-port.ts";
+import { freePort } from "../../../../scripts/free-port.ts";
 
 /** What the service stores in. All the browser tests run on the one that the variable STORE names; some on both. */
 export type StoreKind = "sqlite" | "postgres";

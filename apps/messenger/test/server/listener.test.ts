@@ -1,8 +1,8 @@
 import { type AddressInfo, connect, createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { type Endpoint, listen, type Site } from "../../src/server/listener.ts";
 import { StartError } from "../../src/server/start-error.ts";
-import { freePort } from "../free-port.ts";
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {

@@ -9,9 +9,9 @@ import { lockSqliteFile } from "@conclave/delivery";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { unmarkCopied } from "../../../../packages/delivery/src/database.ts";
 import { withSqliteContents } from "../../../../packages/delivery/src/store/sqlite-contents.ts";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { type Messenger, startMessenger } from "../../src/server/messenger.ts";
 import { type Options, parseOptions } from "../../src/server/options.ts";
-import { freePort } from "../free-port.ts";
 
 let folder: string;
 let data: string;

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openStore } from "@conclave/delivery";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { listenReady } from "../listener.ts";
 import { newMember, send, startGroup } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { call, newPerson, ORIGIN, PAGE, proveSignIn, register, signList } from "../world.ts";
-import { type Environment, freePort, runCommand, runLimited, startCommand } from "./process.ts";
+import { type Environment, runCommand, runLimited, startCommand } from "./process.ts";
 
 let folder: string;
 let postgres: PostgresServer;

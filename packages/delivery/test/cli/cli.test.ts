@@ -9,18 +9,12 @@ import { DatabaseSync } from "node:sqlite";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
-import {
-  type Environment,
-  freePort,
-  runCommand,
-  runInto,
-  runLimited,
-  startCommand,
-} from "./process.ts";
+import { type Environment, runCommand, runInto, runLimited, startCommand } from "./process.ts";
 
 let folder: string;
 beforeAll(async () => {

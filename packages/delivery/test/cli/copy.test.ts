@@ -14,6 +14,7 @@ import {
 import { bytesToText } from "@conclave/delivery/protocol";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { runCli } from "../../src/cli/cli.ts";
 import { withoutSecrets } from "../../src/config.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "../../src/postgres-doorbell.ts";
@@ -38,7 +39,6 @@ import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { call, eventually, ORIGIN } from "../world.ts";
 import {
   type Environment,
-  freePort,
   type Running,
   runCommand,
   runLimited,

@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { open } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/cli.ts";
 
@@ -119,14 +118,4 @@ export async function startCommand(environment: Environment): Promise<Running> {
   void ended.then((code) => started.reject(new Error(`ended with ${code}: ${complaints}`)));
   await started.promise;
   return { child, lines, ended };
-}
-
-/** A port that nobody listens on right now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommitBundle } from "@conclave/mls";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { type Listener, listenReady } from "../listener.ts";
 import {
   addAll,
@@ -22,7 +23,7 @@ import {
 } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { type Answer, type Bytes, call, eventually, ORIGIN } from "../world.ts";
-import { freePort, type Running, startCommand } from "./process.ts";
+import { type Running, startCommand } from "./process.ts";
 
 interface Service extends Running {
   readonly url: string;

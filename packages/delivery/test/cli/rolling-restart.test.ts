@@ -8,10 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { newMember, postMessage, readLog, startGroup } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { type Bytes, ORIGIN } from "../world.ts";
-import { freePort, type Running, startCommand } from "./process.ts";
+import { type Running, startCommand } from "./process.ts";
 
 let postgres: PostgresServer;
 let folder: string;

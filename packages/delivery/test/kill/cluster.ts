@@ -8,8 +8,9 @@ import { once } from "node:events";
 import { access, chown, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { killServer, owner } from "../postgres.ts";
-import { freePort, pause } from "./deployment.ts";
+import { pause } from "./deployment.ts";
 
 /** Its programs: Debian keeps them apart by version; elsewhere they are in the path. */
 async function programs(): Promise<string> {

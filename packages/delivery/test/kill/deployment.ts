@@ -6,10 +6,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../../../scripts/free-port.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { ORIGIN } from "../world.ts";
 import { count } from "./ledger.ts";
@@ -181,18 +181,6 @@ async function startOnce(environment: Environment, port: number): Promise<Runnin
   });
   await Promise.race([ready, ended]);
   return { child, errors: () => written };
-}
-
-/** One that nothing listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("there is no port");
-  return address.port;
 }
 
 /** Resolves each time so many milliseconds after the time before, where that took less; but not without a moment of peace. */
