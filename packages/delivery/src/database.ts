@@ -10,8 +10,8 @@ import { OperatorError } from "./operator-error.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "./postgres-doorbell.ts";
 import { openSqliteDoorbell, ringSqliteDoorbell, type SqliteDoorbell } from "./sqlite-doorbell.ts";
 import { openStore } from "./store/open.ts";
-import { refuseServices, unmarkPostgres } from "./store/postgres-contents.ts";
-import { Database } from "./store/postgres-database.ts";
+import { unmarkPostgres } from "./store/postgres-contents.ts";
+import { Database, refuseServices } from "./store/postgres-database.ts";
 import { lockSqliteFile, removeSqlite, sqliteVersion, unmarkSqlite } from "./store/sqlite-file.ts";
 import {
   type CopyMark,
@@ -125,7 +125,7 @@ export async function unmarkCopied(url: string): Promise<void> {
 
 /** Throws `OperatorError` where a service runs on the PostgreSQL database. */
 export function refuseServicesOf(url: string): Promise<void> {
-  return reached(url, () => Database.asIs(url, refuseServices));
+  return reached(url, () => Database.asIs(url, (db) => refuseServices(db)));
 }
 
 /** What the database says of itself; undefined where nothing is there yet. Throws `OperatorError`. */

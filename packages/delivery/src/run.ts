@@ -26,8 +26,8 @@ import { startSweeper } from "./retention.ts";
 import { type Address, type Server, serve, serveSite, type Tls } from "./serve.ts";
 import { createDeliveryService } from "./service.ts";
 import { lockSqliteFile } from "./store/sqlite-file.ts";
-import type { Statistics } from "./store/store.ts";
-import { explained } from "./system-error.ts";
+import type { Statistics, Store } from "./store/store.ts";
+import { explained, postgresReason, reasonOf } from "./system-error.ts";
 
 export interface RunningService {
   /** Of the service, and of the metrics: 0 on a unix socket, or where there is none. */
@@ -40,6 +40,8 @@ export interface RunningService {
 }
 
 const MINUTE = 60_000;
+/** Between two looks at the database, in milliseconds. */
+const LOOK = 5_000;
 const VERSION_FILE = new URL("../package.json", import.meta.url);
 
 export async function readVersion(): Promise<string> {
@@ -105,6 +107,7 @@ export async function runService(
     const doorbell = await openDoorbell(configuration.database.url);
     ends.push(() => doorbell.close());
     await refuseCopied(configuration.database.url);
+    ends.push(watchDatabase(opened, log));
     const store = metrics.store(opened);
 
     const service = createDeliveryService({
@@ -191,6 +194,34 @@ export async function runService(
     await stop();
     throw error;
   }
+}
+
+/** Says in the log that the database can't be served from any more, and why; and when it can again. */
+function watchDatabase(store: Pick<Store, "ready">, log: Log): () => void {
+  let isThere = true;
+  let ended = false;
+  let timer: NodeJS.Timeout;
+  async function look(): Promise<void> {
+    const reason = await store.ready().then(() => undefined, unavailableReason);
+    if (ended) return;
+    if (reason !== undefined && isThere) log.error("database-unavailable", { reason });
+    if (reason === undefined && !isThere) log.event("database-available");
+    isThere = reason === undefined;
+    wait();
+  }
+  function wait(): void {
+    timer = setTimeout(() => void look(), LOOK).unref();
+  }
+  wait();
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+  };
+}
+
+function unavailableReason(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  return postgresReason(error.message) ?? reasonOf(error) ?? error.message;
 }
 
 /** In the S3-compatible store that is named, or else in the data folder. */

@@ -4,7 +4,6 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { OperatorError } from "../operator-error.ts";
 import {
   type ColumnType,
   type Contents,
@@ -19,7 +18,7 @@ import {
   UNMARK,
   type Value,
 } from "./contents.ts";
-import { Database, type Queries, type SqlValue } from "./postgres-database.ts";
+import { Database, type Queries, refuseServices, type SqlValue } from "./postgres-database.ts";
 import type { CopyMark } from "./store.ts";
 
 /** What the database has beside: it is made anew elsewhere. */
@@ -88,19 +87,6 @@ export function unmarkPostgres(url: string): Promise<void> {
     await tx.all("LOCK TABLE accounts IN EXCLUSIVE MODE NOWAIT");
     await tx.all(UNMARK);
   });
-}
-
-/** Each process of the service has a connection by which it hears of the others. Throws `OperatorError` where there is one. */
-export async function refuseServices(tx: Pick<Queries, "one">): Promise<void> {
-  const running = await tx.one<{ count: number }>(
-    `SELECT count(*)::int AS count FROM pg_stat_activity
-     WHERE datname = current_database() AND application_name = 'conclave-doorbell'`,
-  );
-  if (running !== undefined && running.count > 0) {
-    throw new OperatorError(
-      `the PostgreSQL database is in use by the service, in so many processes: ${running.count}; stop them first`,
-    );
-  }
 }
 
 function contentsOf(tx: Queries): Omit<Contents, "markCopying"> {

@@ -237,6 +237,9 @@ export class Database implements Queries {
           `the database has version ${version}, this service knows ${MIGRATIONS.length}`,
         );
       }
+      // Their statements were made for the tables as they are.
+      const step = `it has version ${version}, and is to be brought to ${MIGRATIONS.length}`;
+      if (version < MIGRATIONS.length) await refuseServices(tx, step);
       for (const migration of MIGRATIONS.slice(version)) await tx.all(migration);
       if (version < MIGRATIONS.length) {
         await tx.all("UPDATE schema_version SET version = $1", MIGRATIONS.length);
@@ -306,9 +309,10 @@ export class Database implements Queries {
         this.#nextSettling = undefined;
         this.#settling = this.#run((client) =>
           // The wait for this commit is one for all before it.
-          this.#queries(client).all("UPDATE settled SET times = times + 1"),
+          this.#queries(client).one<State>(SETTLE),
         ).then(
-          () => {
+          (state) => {
+            checkState(state);
             this.#dispelled = Math.max(this.#dispelled, doubts);
             this.#confirmedAt = asked;
           },
@@ -451,6 +455,41 @@ export class Database implements Queries {
     this.#names.set(sql, name);
     return name;
   }
+}
+
+/** What is asked with each settling, since it costs nothing more: whether the database is still this program's to serve from. */
+const SETTLE = `UPDATE settled SET times = times + 1
+  RETURNING (SELECT version FROM schema_version) AS version, EXISTS (${FIND_MARK}) AS copied`;
+
+interface State {
+  readonly version: number;
+  readonly copied: boolean;
+}
+
+/** A newer program brought it up to date, or all was copied elsewhere, under a service that could not be seen then. */
+function checkState(state: State | undefined): void {
+  if (state?.copied === true) throw new StoreUnavailable("the database was copied elsewhere");
+  if (state?.version === MIGRATIONS.length) return;
+  throw new StoreUnavailable(
+    `the database has version ${state?.version ?? 0} now, this service knows ${MIGRATIONS.length}`,
+  );
+}
+
+/**
+ * Each process of the service has a connection by which it hears of the others. Throws `OperatorError` where there is one.
+ *
+ * @param why in the way of what: completes "the PostgreSQL database …: ".
+ */
+export async function refuseServices(tx: Pick<Queries, "one">, why?: string): Promise<void> {
+  const running = await tx.one<{ count: number }>(
+    `SELECT count(*)::int AS count FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'conclave-doorbell'`,
+  );
+  if (running === undefined || running.count === 0) return;
+  const because = why === undefined ? "" : ` (${why})`;
+  throw new OperatorError(
+    `the PostgreSQL database is in use by the service, in so many processes: ${running.count}; stop them first${because}`,
+  );
 }
 
 /** It was not sent: what it is right by is to be read again. */

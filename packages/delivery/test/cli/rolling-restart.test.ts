@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { freePort } from "../../../../scripts/free-port.ts";
+import { MIGRATIONS } from "../../src/store/postgres-schema.ts";
 import { newMember, postMessage, readLog, startGroup } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
-import { type Bytes, ORIGIN } from "../world.ts";
-import { type Running, startCommand } from "./process.ts";
+import { type Bytes, call, eventually, ORIGIN } from "../world.ts";
+import { type Running, runCommand, startCommand } from "./process.ts";
 
 let postgres: PostgresServer;
 let folder: string;
@@ -135,4 +136,62 @@ it("loses no message and takes none twice while each process is restarted in tur
     proxy.close();
     for (const { child } of running) child.kill("SIGKILL");
   }
+});
+
+it("leaves a database of another version to others: none migrates under a service, none serves from it", async () => {
+  const url = await postgres.database();
+  const port = await freePort();
+  const environment = {
+    CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+    CONCLAVE_LISTEN: `127.0.0.1:${port}`,
+    CONCLAVE_DATA: folder,
+    CONCLAVE_DATABASE_URL: url,
+    CONCLAVE_SHUTDOWN_SPREAD: "0",
+    CONCLAVE_LIMITS_DEVICE_BURST: "100000",
+    CONCLAVE_LIMITS_ADDRESS_BURST: "100000",
+    CONCLAVE_LIMITS_ACCOUNT_BURST: "100000",
+  };
+  const newest = MIGRATIONS.length;
+  const versionIs = (version: number) =>
+    postgres.query(`UPDATE schema_version SET version = ${version}`, url);
+  const running = await startCommand(environment);
+  const place = { url: `http://127.0.0.1:${port}` };
+  const ada = await newMember(place, "Ada");
+  const becomes = (status: number) =>
+    eventually(async () => {
+      const answers = await Promise.all(
+        ["/ready", "/v1/groups"].map((path) => call(place, "GET", path, { token: ada.token })),
+      );
+      return answers.every((answer) => answer.status === status);
+    });
+  const lineOf = (event: string) => running.lines.find((line) => line.event === event);
+
+  // An older one has it, so a newer one waits until it is gone.
+  await versionIs(newest - 1);
+  for (const args of [["migrate"], ["serve"], ["restore", "--mark"]]) {
+    const { code, stderr } = await runCommand(args, { ...environment, CONCLAVE_LISTEN: "" });
+    expect([args, code]).toEqual([args, 1]);
+    expect(stderr).toMatch(
+      new RegExp(`in use by the service[^\n]*: 1; stop them first .*version ${newest - 1}`),
+    );
+  }
+  expect(await postgres.query("SELECT version FROM schema_version", url)).toEqual([
+    { version: newest - 1 },
+  ]);
+  // By what nobody saw coming.
+  await versionIs(newest + 1);
+  await becomes(503);
+  await eventually(() => lineOf("database-unavailable") !== undefined);
+  expect(lineOf("database-unavailable")?.reason).toContain(`has version ${newest + 1} now`);
+  await versionIs(newest);
+  await becomes(200);
+  await postgres.query("INSERT INTO facts VALUES ('copied to elsewhere', 1)", url);
+  await becomes(503);
+  await postgres.query("DELETE FROM facts", url);
+  await eventually(() => lineOf("database-available") !== undefined);
+  await becomes(200);
+  running.child.kill("SIGTERM");
+  expect(await running.ended).toBe(0);
+  await versionIs(newest);
+  expect(await runCommand(["migrate"], environment)).toMatchObject({ code: 0 });
 });
