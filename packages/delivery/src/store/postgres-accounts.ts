@@ -88,8 +88,9 @@ export async function putList(tx: Queries, next: DeviceListChange): Promise<read
 export async function refuseLateEntry(tx: Queries, devices: readonly number[]): Promise<void> {
   const late = await tx.one(
     `SELECT 1 FROM devices JOIN members USING (device)
-     JOIN log ON log.group_id = members.group_id AND log.seq = members.from_seq
-     WHERE device = ANY($1::bigint[]) AND revoked_at > 0 AND accepted_at >= revoked_at * 1000
+     JOIN groups USING (group_id) JOIN log ON group_number = number AND seq = from_seq
+     WHERE device = ANY($1::bigint[]) AND revoked_at > 0
+       AND log.accepted_at >= revoked_at * 1000
      LIMIT 1`,
     devices,
   );

@@ -15,6 +15,8 @@ import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } fro
 const WRITERS = 2;
 /** What goes together; and how many of the groups may be such of which nothing is remembered: reading one may take a millisecond. */
 const BATCH = { messages: 256, bytes: 4 * 1024 * 1024, unknown: 8 };
+/** Bytes of a message's hash. */
+const HASH = 32;
 /** How often what was in a message's way is found gone before that is called a mistake. */
 const TRIES = 20;
 
@@ -66,24 +68,26 @@ interface Outcome {
  * Lots of messages at the ends of their logs; a lot whose group has another end by now is left out, as the number of rows says. The
  * statement waits for the groups' rows, in the order that is given, and compares then.
  *
- * Lots: $1 to $6. Messages: $7 to $10. Only one array of each is unnested: each of them more would cost as much as a message.
+ * Lots: $1, their groups, and $2, of each the version, the head before and after, and the time. Messages: $3, of each the lot and the
+ * place, $4, and $5, all hashes in one. Each parameter costs every statement, and unnesting one more would cost as much as a message.
  */
 const APPEND = `WITH moved AS (
-  UPDATE groups SET head = ($5::bigint[])[lot], accepted_at = ($6::bigint[])[lot]
-  FROM unnest($1::bytea[]) WITH ORDINALITY AS lots (group_id, lot)
-  WHERE groups.group_id = lots.group_id AND groups.epoch = ($2::bigint[])[lot]
-    AND groups.version = ($3::bigint[])[lot] AND groups.head = ($4::bigint[])[lot]
-  RETURNING lot, groups.group_id, groups.epoch, groups.accepted_at
+  UPDATE groups SET head = ($2::bigint[])[lot * 4 - 1], accepted_at = ($2::bigint[])[lot * 4]
+  FROM unnest($1::bigint[]) WITH ORDINALITY AS lots (number, lot)
+  WHERE groups.number = lots.number AND groups.version = ($2::bigint[])[lot * 4 - 3]
+    AND groups.head = ($2::bigint[])[lot * 4 - 2]
+  RETURNING lot, groups.number, groups.epoch, groups.accepted_at
 )
-INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-SELECT group_id, ($8::bigint[])[place], epoch, 'application', ($9::bytea[])[place], message, accepted_at
-FROM unnest($10::bytea[]) WITH ORDINALITY AS given (message, place)
-  JOIN moved ON lot = ($7::bigint[])[place]`;
+INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+SELECT number, ($3::bigint[])[place * 2], epoch, 'application',
+  substr($5::bytea, place::int * ${HASH} - ${HASH - 1}, ${HASH}), message, accepted_at
+FROM unnest($4::bytea[]) WITH ORDINALITY AS given (message, place)
+  JOIN moved ON lot = ($3::bigint[])[place * 2 - 1]`;
 
 /** Which lots were left out, by the place and the hash of the first message of each. */
-const MISSED = `SELECT lot FROM unnest($1::bytea[], $2::bigint[], $3::bytea[])
-  WITH ORDINALITY AS lots (group_id, seq, hash, lot)
-  WHERE (SELECT 1 FROM log WHERE log.group_id = lots.group_id AND log.seq = lots.seq
+const MISSED = `SELECT lot FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
+  WITH ORDINALITY AS lots (number, seq, hash, lot)
+  WHERE (SELECT 1 FROM log WHERE log.group_number = lots.number AND log.seq = lots.seq
     AND log.hash = lots.hash) IS NULL`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
@@ -99,10 +103,10 @@ const SEE = `SELECT own.epoch, found.seq, found.accepted_at,
   FROM groups AS own LEFT JOIN LATERAL (
     SELECT seq, newest.accepted_at FROM (
       SELECT seq, log.accepted_at, hash FROM log
-      WHERE log.group_id = own.group_id AND kind = 'application'
-        AND seq >= coalesce($5, (SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+      WHERE log.group_number = own.number AND kind = 'application'
+        AND seq >= coalesce($5, (SELECT seq FROM handshakes AS ended WHERE ended.group_id = own.group_id
           AND ended.epoch = $4::bigint - 1 AND ended.kind = 'commit'), 0)
-        AND seq <= coalesce($5, (SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+        AND seq <= coalesce($5, (SELECT seq FROM handshakes AS ended WHERE ended.group_id = own.group_id
           AND ended.epoch = $4 AND ended.kind = 'commit'), head)
       ORDER BY seq DESC LIMIT CASE WHEN $4 <= own.epoch AND EXISTS (
         SELECT 1 FROM members WHERE members.group_id = own.group_id AND device = $2
@@ -235,38 +239,29 @@ export function createAppender(db: Database): Appender {
       if (one !== undefined) judged.push(one);
     }
     if (judged.length === 0) return outcome;
-    const lotOf: number[] = [];
-    const seqs: number[] = [];
-    const hashes: Bytes[] = [];
+    const groups: number[] = [];
+    const ofLots: number[] = [];
+    const places: number[] = [];
     const messages: Bytes[] = [];
-    for (const [i, { end, fits }] of judged.entries()) {
+    const hashes: Bytes[] = [];
+    for (const { end, fits, acceptedAt } of judged) {
+      groups.push(end.number);
+      ofLots.push(end.version, end.head, end.head + fits.length, acceptedAt);
       let seq = end.head;
       for (const { message } of fits) {
-        lotOf.push(i + 1);
-        seqs.push(++seq);
-        hashes.push(message.hash);
+        places.push(groups.length, ++seq);
         messages.push(message.message);
+        hashes.push(message.hash);
       }
     }
-    const written = await queries.count(
-      APPEND,
-      judged.map(({ lot }) => lot.groupId),
-      judged.map(({ end }) => end.epoch),
-      judged.map(({ end }) => end.version),
-      judged.map(({ end }) => end.head),
-      judged.map(({ end, fits }) => end.head + fits.length),
-      judged.map(({ acceptedAt }) => acceptedAt),
-      lotOf,
-      seqs,
-      hashes,
-      messages,
-    );
+    const allHashes = Buffer.concat(hashes);
+    const written = await queries.count(APPEND, groups, ofLots, places, messages, allHashes);
     if (written === messages.length) outcome.moved = judged;
     else if (written === 0) outcome.missed = judged;
     else {
       const missed = await queries.all<{ lot: number }>(
         MISSED,
-        judged.map(({ lot }) => lot.groupId),
+        groups,
         judged.map(({ end }) => end.head + 1),
         judged.map(({ fits }) => fits[0]?.message.hash ?? null),
       );

@@ -25,11 +25,22 @@ import type { CopyMark } from "./store.ts";
 export const POSTGRES_OWN: readonly string[] = [
   "facts.name",
   "facts.at",
+  "handshakes.group_id",
+  "handshakes.epoch",
+  "handshakes.seq",
+  "handshakes.kind",
+  "handshakes.hash",
+  "handshakes.accepted_at",
+  "groups.number",
+  "log.group_number",
   "schema_version.one",
   "schema_version.version",
   "settled.one",
   "settled.times",
 ];
+
+/** With the groups' ids in place of their numbers. */
+const LOG = "(SELECT group_id, log.* FROM log JOIN groups ON number = group_number)";
 
 /** How long is waited for others who write. */
 const PATIENCE = "10s";
@@ -107,6 +118,11 @@ function contentsOf(tx: Queries): Omit<Contents, "markCopying"> {
         `SELECT setval(pg_get_serial_sequence('devices', 'device'), max(device))
          FROM devices HAVING max(device) IS NOT NULL`,
       );
+      await tx.all(
+        `INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
+         SELECT group_id, epoch, seq, kind, hash, accepted_at FROM ${LOG} AS log
+         WHERE kind <> 'application'`,
+      );
       await tx.all(UNMARK);
     },
     async arrival() {
@@ -134,7 +150,7 @@ async function* readRows(
   const columns = Object.entries(table.columns);
   await tx.all(`DECLARE ${cursor} NO SCROLL CURSOR FOR
     SELECT ${columns.map(([name, type]) => `${READING[type](name)} AS ${name}`).join(", ")}
-    FROM ${table.name} AS one ORDER BY ${table.key.map((name) => `one.${name}`).join(", ")}`);
+    FROM ${table.name === "log" ? LOG : table.name} AS one ORDER BY ${table.key.map((name) => `one.${name}`).join(", ")}`);
   for (;;) {
     const found = await tx.all<Record<string, Bytes | string | null>>(
       `FETCH ${ROWS} FROM ${cursor}`,
@@ -169,9 +185,14 @@ function toValues(table: Table, row: Row): readonly SqlValue[] {
 
 function insertion(table: Table, count: number): string {
   const columns = Object.keys(table.columns);
+  const isOfLog = (name: string): boolean => table.name === "log" && name === "group_id";
   const rows = Array.from({ length: count }, (_, i) => {
-    const places = columns.map((_name, j) => `$${i * columns.length + j + 1}`);
+    const places = columns.map((name, j) => {
+      const value = `$${i * columns.length + j + 1}`;
+      return isOfLog(name) ? `(SELECT number FROM groups WHERE group_id = ${value})` : value;
+    });
     return `(${places.join(", ")})`;
   });
-  return `INSERT INTO ${table.name} (${columns.join(", ")}) VALUES ${rows.join(", ")}`;
+  const names = columns.map((name) => (isOfLog(name) ? "group_number" : name));
+  return `INSERT INTO ${table.name} (${names.join(", ")}) VALUES ${rows.join(", ")}`;
 }

@@ -12,8 +12,10 @@ import { REMEMBERED } from "./store.ts";
 /** Places and members, and as many again. */
 const HELD = 1_000_000;
 
-/** Whoever changes any of the first four leaves another head, epoch or version. */
+/** Whoever changes its epoch, its head or when it accepted leaves another head or version, and a version is never drawn twice. */
 export interface End extends RememberedLog {
+  /** Of the group, as the log has it. */
+  readonly number: number;
   epoch: bigint;
   version: number;
   head: number;
@@ -33,20 +35,20 @@ export interface Asked {
  * All of one moment. What is looked up in large tables is so by subqueries that can't be made joins: a join may be made by reading all
  * of a table.
  */
-const READ = `SELECT place, epoch, version, head, accepted_at, newest, NULL AS device
+const READ = `SELECT place, number, epoch, version, head, accepted_at, newest, NULL AS device
   FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
     WITH ORDINALITY AS asked (group_id, known_epoch, known_head, place)
   CROSS JOIN LATERAL (SELECT * FROM groups WHERE groups.group_id = asked.group_id OFFSET 0) AS own
   CROSS JOIN LATERAL (
     SELECT string_agg(int8send(seq) || int8send(log.accepted_at) || hash, '') AS newest FROM (
       SELECT seq, log.accepted_at, hash FROM log
-      WHERE log.group_id = own.group_id AND kind = 'application' AND seq <= own.head
+      WHERE log.group_number = own.number AND kind = 'application' AND seq <= own.head
         AND seq > CASE WHEN own.epoch = known_epoch THEN known_head ELSE coalesce((
-          SELECT seq FROM log AS ended WHERE ended.group_id = own.group_id
+          SELECT seq FROM handshakes AS ended WHERE ended.group_id = own.group_id
           AND ended.epoch = own.epoch - 1 AND ended.kind = 'commit'), 0) END
       ORDER BY seq DESC LIMIT ${REMEMBERED}) AS log) AS places
   UNION ALL
-  SELECT place, NULL, NULL, NULL, NULL, NULL, device
+  SELECT place, NULL, NULL, NULL, NULL, NULL, NULL, device
   FROM unnest($4::bigint[], $5::bytea[], $6::bigint[]) AS asked (place, group_id, device)
   WHERE (SELECT 1 FROM members WHERE members.group_id = asked.group_id
     AND members.device = asked.device AND until_seq IS NULL) IS NOT NULL`;
@@ -55,6 +57,7 @@ interface EndRow {
   /** Among those that were asked for, from 1 on. */
   readonly place: number;
   readonly device: null;
+  readonly number: number;
   readonly epoch: number;
   readonly version: number;
   readonly head: number;
@@ -145,6 +148,7 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
   const epoch = BigInt(row.epoch);
   const isSame = known?.version === row.version && known.head === row.head;
   const end: End = {
+    number: row.number,
     epoch,
     version: row.version,
     head: row.head,

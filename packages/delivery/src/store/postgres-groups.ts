@@ -20,15 +20,20 @@ import {
 import { Undo } from "./undo.ts";
 
 interface GroupRow {
+  readonly number: number;
   readonly epoch: number;
   readonly version: number;
   readonly head: number;
   readonly accepted_at: number;
 }
 
-/** Where a row of `members` lets its device read: `log` joined to it, up to `groups.head`. */
-const READABLE = `members.group_id = log.group_id
-  AND log.seq >= members.from_seq AND (members.until_seq IS NULL OR log.seq <= members.until_seq)`;
+/** Where a row of `members` of the same group lets its device read: up to `groups.head`. */
+const READABLE = (seq: string): string =>
+  `${seq} >= members.from_seq AND (members.until_seq IS NULL OR ${seq} <= members.until_seq)`;
+
+/** As it stands in the log. */
+const NUMBER_OF = (groupId: string): string =>
+  `(SELECT number FROM groups WHERE groups.group_id = ${groupId})`;
 
 /** However small they are. */
 const NODES_IN_A_PART = 4096;
@@ -96,9 +101,12 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
      ), closed AS (
        UPDATE links SET sealed_group_info = NULL
        WHERE group_id = $1 AND sealed_group_info IS NOT NULL AND link_id <> ALL($9::bytea[])
+     ), won AS (
+       INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
+       VALUES ($1, $6, $2, 'commit', $10, $3) RETURNING *
      )
-     INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-     VALUES ($1, $2, $6, 'commit', $10, $11, $3)`,
+     INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+     SELECT $13, seq, epoch, kind, hash, $11, accepted_at FROM won`,
     groupId,
     seq,
     acceptedAt,
@@ -111,6 +119,7 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
     commit.hash,
     commit.message,
     commit.nextVersion,
+    held.number,
   );
   return { seq, acceptedAt };
 }
@@ -337,9 +346,8 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
 
     async findEntry(groupId, device, hash) {
       const row = await db.one<{ seq: number; accepted_at: number }>(
-        `SELECT log.seq, log.accepted_at FROM log JOIN members ON ${READABLE}
-         WHERE log.group_id = $1 AND members.device = $2 AND log.hash = $3 AND kind <> 'application'
-         LIMIT 1`,
+        `SELECT seq, accepted_at FROM handshakes JOIN members USING (group_id)
+         WHERE group_id = $1 AND device = $2 AND hash = $3 AND ${READABLE("seq")} LIMIT 1`,
         groupId,
         device,
         hash,
@@ -365,7 +373,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
 
     async winner(groupId, epoch) {
       return db.one<{ seq: number; hash: Bytes }>(
-        "SELECT seq, hash FROM log WHERE group_id = $1 AND epoch = $2 AND kind = 'commit'",
+        "SELECT seq, hash FROM handshakes WHERE group_id = $1 AND epoch = $2 AND kind = 'commit'",
         groupId,
         epoch,
       );
@@ -395,7 +403,8 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
           `SELECT EXISTS (
              SELECT 1 FROM members WHERE group_id = $1 AND device = $2 AND until_seq IS NULL
            ) AS member, (
-             SELECT count(*) FROM log WHERE group_id = $1 AND epoch = $3 AND kind = 'proposal'
+             SELECT count(*) FROM handshakes
+             WHERE group_id = $1 AND epoch = $3 AND kind = 'proposal'
            ) AS waiting`,
           groupId,
           device,
@@ -414,9 +423,12 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
              WHERE group_id = $1
            ), followed AS (
              UPDATE group_states SET state = $4 WHERE group_id = $1
+           ), waits AS (
+             INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
+             VALUES ($1, $5, $2, 'proposal', $6, $3) RETURNING *
            )
-           INSERT INTO log (group_id, seq, epoch, kind, hash, message, accepted_at)
-           VALUES ($1, $2, $5, 'proposal', $6, $7, $3)`,
+           INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+           SELECT $10, seq, epoch, kind, hash, $7, accepted_at FROM waits`,
           groupId,
           seq,
           acceptedAt,
@@ -426,6 +438,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
           proposal.message,
           proposal.nextVersion,
           device,
+          held.number,
         );
         return { seq, acceptedAt };
       });
@@ -450,8 +463,8 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
            SELECT seq, epoch, kind, message, accepted_at,
              row_number() OVER (ORDER BY seq) AS place,
              sum(octet_length(message)) OVER (ORDER BY seq) AS size
-           FROM log WHERE group_id = $1 AND seq > $3
-             AND EXISTS (SELECT 1 FROM members WHERE members.device = $2 AND ${READABLE})
+           FROM log WHERE group_number = ${NUMBER_OF("$1")} AND seq > $3 AND EXISTS (
+             SELECT 1 FROM members WHERE group_id = $1 AND device = $2 AND ${READABLE("log.seq")})
            ORDER BY seq LIMIT $4) AS page
          ON next >= kept_from AND (place = 1 OR size <= $5) ORDER BY seq`,
         groupId,
@@ -482,7 +495,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         // A past member is told the epoch that its removal ended, nothing later.
         `SELECT group_id, max(coalesce(until_seq, head)) AS head, bool_or(until_seq IS NULL) AS member,
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
-             SELECT log.epoch FROM log WHERE log.group_id = members.group_id AND seq = until_seq
+             SELECT log.epoch FROM log WHERE group_number = groups.number AND seq = until_seq
            ) END) AS epoch
          FROM members JOIN groups USING (group_id) WHERE device = $1 AND group_id > $2
          GROUP BY group_id ORDER BY group_id LIMIT $3`,
@@ -556,10 +569,11 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     async newest(groupId, { after, limit, bytes }) {
       const rows = await db.all<EntryRow>(
         `SELECT seq, epoch, kind, message, accepted_at FROM (
-           SELECT seq, log.epoch, kind, message, log.accepted_at,
+           SELECT seq, epoch, kind, message, accepted_at,
              sum(octet_length(message)) OVER (ORDER BY seq) AS size
-           FROM log JOIN groups USING (group_id)
-           WHERE group_id = $1 AND seq > $2 AND seq >= kept_from ORDER BY seq LIMIT $3) AS page
+           FROM log WHERE group_number = ${NUMBER_OF("$1")} AND seq > $2
+             AND seq >= (SELECT kept_from FROM groups WHERE group_id = $1)
+           ORDER BY seq LIMIT $3) AS page
          WHERE size <= $4 ORDER BY seq`,
         groupId,
         after,

@@ -29,31 +29,38 @@ const SWEEP = `WITH ${EXPIRING.map(
 ).join(", ")},
   entries AS (
     DELETE FROM log WHERE ctid = ANY(ARRAY(
-      SELECT found.ctid FROM ended_groups CROSS JOIN LATERAL (
-        SELECT log.ctid FROM log WHERE log.group_id = ended_groups.group_id ORDER BY seq LIMIT $2
-      ) AS found LIMIT $2)) RETURNING 1),
+      SELECT found.ctid FROM ended_groups JOIN groups USING (group_id) CROSS JOIN LATERAL (
+        SELECT log.ctid FROM log WHERE group_number = groups.number ORDER BY seq LIMIT $2
+      ) AS found LIMIT $2)) RETURNING group_number, epoch, seq),
+  commits_and_proposals AS (
+    DELETE FROM handshakes USING entries JOIN groups ON number = group_number
+    WHERE handshakes.group_id = groups.group_id AND handshakes.epoch = entries.epoch
+      AND handshakes.seq = entries.seq),
   emptied AS (
     DELETE FROM ended_groups WHERE group_id IN (
       SELECT group_id FROM ended_groups WHERE NOT EXISTS (
-        SELECT 1 FROM log WHERE log.group_id = ended_groups.group_id) LIMIT $2))
+        SELECT 1 FROM log JOIN groups ON number = group_number
+        WHERE groups.group_id = ended_groups.group_id) LIMIT $2))
   SELECT (SELECT count(*) FROM entries) AS "logEntries",
     ${EXPIRING.map(([kind]) => `(SELECT count(*) FROM "${kind}") AS "${kind}"`).join(", ")}`;
 
 /** What is kept is counted in rows, not by their numbers: after a restore these have a gap. */
 const TRIM = `WITH held AS (
-  SELECT kept_from FROM groups WHERE group_id = $1 FOR NO KEY UPDATE
+  SELECT number, kept_from FROM groups WHERE group_id = $1 FOR NO KEY UPDATE
 ), oldest AS (
   SELECT seq, accepted_at FROM log
-  WHERE group_id = $1 AND seq >= (SELECT kept_from FROM held) ORDER BY seq LIMIT $4
+  WHERE group_number = (SELECT number FROM held) AND seq >= (SELECT kept_from FROM held) ORDER BY seq LIMIT $4
 ), cut AS (
   SELECT max(seq) AS last FROM oldest
   WHERE accepted_at < $2 OR ($3::bigint IS NOT NULL AND seq <= (
-    SELECT seq FROM log WHERE group_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $3::bigint))
+    SELECT seq FROM log WHERE group_number = (SELECT number FROM held)
+    ORDER BY seq DESC LIMIT 1 OFFSET $3::bigint))
 ), moved AS (
   UPDATE groups SET kept_from = last + 1 FROM cut WHERE group_id = $1 AND last IS NOT NULL
 ), emptied AS (
   UPDATE log SET message = '' FROM cut
-  WHERE group_id = $1 AND seq >= (SELECT kept_from FROM held) AND seq <= last RETURNING 1
+  WHERE group_number = (SELECT number FROM held)
+    AND seq >= (SELECT kept_from FROM held) AND seq <= last RETURNING 1
 )
 SELECT count(*) AS n FROM emptied`;
 

@@ -201,6 +201,8 @@ describe("a message of somebody who is no member", () => {
 
 describe("what is remembered of a log", () => {
   const bytesOf = (bytes: Bytes): string => `'\\x${Buffer.from(bytes).toString("hex")}'`;
+  const NUMBER_OF = (group: Bytes): string =>
+    `(SELECT number FROM groups WHERE group_id = ${bytesOf(group)})`;
 
   it("is forgotten with a connection: by the next another log may answer", async () => {
     const [lost, kept] = [aMessage(), aMessage()];
@@ -208,7 +210,7 @@ describe("what is remembered of a log", () => {
     // The next primary never had it; there another message has its place.
     await server.query(
       `UPDATE log SET hash = ${bytesOf(kept.hash)}, message = ${bytesOf(kept.message)}
-       WHERE seq = 2 AND group_id = ${bytesOf(groups[0])}`,
+       WHERE seq = 2 AND group_number = ${NUMBER_OF(groups[0])}`,
       url,
     );
     const rows = await server.query(KILL, url);
@@ -229,7 +231,10 @@ describe("what is remembered of a log", () => {
     const [lost, next] = [aMessage(), aMessage()];
     await appendAll(lost);
     const where = `WHERE group_id = ${bytesOf(groups[0])}`;
-    await server.query(`DELETE FROM log ${where} AND seq = 2`, url);
+    await server.query(
+      `DELETE FROM log WHERE seq = 2 AND group_number = ${NUMBER_OF(groups[0])}`,
+      url,
+    );
     await server.query(`UPDATE groups SET head = 1 ${where}`, url);
     expect(await appendAll(lost)).toEqual([{ seq: 2, acceptedAt: NOW }]);
     expect(await appendAll(next, lost)).toEqual([

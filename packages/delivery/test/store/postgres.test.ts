@@ -40,19 +40,46 @@ describe("the PostgreSQL database", () => {
         url,
       );
     const hash = (): string => `'\\x${Buffer.from(random(32)).toString("hex")}'`;
-    const entry = (seq: number, epoch: number, kind: string, its = hash()): Promise<unknown> =>
-      insert("log", `'\\x01', ${seq}, ${epoch}, '${kind}', ${its}, '\\x00', 0`);
-    await entry(1, 0, "commit");
-    await expect(entry(2, 0, "commit")).rejects.toMatchObject({ code: "23505" });
+    const handshake = (seq: number, epoch: number, kind: string, its = hash()): Promise<unknown> =>
+      insert("handshakes", `'\\x01', ${epoch}, ${seq}, '${kind}', ${its}, 0`);
+    await handshake(1, 0, "commit");
+    await expect(handshake(2, 0, "commit")).rejects.toMatchObject({ code: "23505" });
     const its = hash();
-    await entry(2, 0, "proposal", its);
-    await expect(entry(3, 1, "commit", its)).rejects.toMatchObject({ code: "23505" });
-    await expect(entry(2, 0, "application")).rejects.toMatchObject({ code: "23505" });
+    await handshake(2, 0, "proposal", its);
+    await expect(handshake(3, 1, "commit", its)).rejects.toMatchObject({ code: "23505" });
+    const entry = (seq: number): Promise<unknown> =>
+      insert("log", `1, ${seq}, 0, 'application', ${hash()}, '\\x00', 0`);
+    await entry(2);
+    await expect(entry(2)).rejects.toMatchObject({ code: "23505" });
     const member = (leaf: number, device: number, from: number): Promise<unknown> =>
       insert("members", `'\\x01', ${leaf}, ${device}, ${from}, NULL`);
     await member(0, 1, 1);
     await expect(member(0, 2, 2)).rejects.toMatchObject({ code: "23505" });
     await expect(member(1, 1, 2)).rejects.toMatchObject({ code: "23505" });
+  });
+
+  it("keeps no commit's place when its group's log is gone", async () => {
+    await server.clear(url);
+    const insert = (table: string, values: string): Promise<unknown> =>
+      server.query(`INSERT INTO ${table} VALUES ${values}`, url);
+    await insert(
+      "groups (group_id, number, epoch, version, head, accepted_at)",
+      `('\\x01', 1, 1, 0, 1, 0), ('\\x03', 2, 1, 0, 1, 0)`,
+    );
+    await insert(
+      "log",
+      `(1, 1, 0, 'commit', '\\x02', '\\x00', 0), (2, 1, 0, 'commit', '\\x04', '\\x00', 0)`,
+    );
+    await insert(
+      "handshakes",
+      `('\\x01', 0, 1, 'commit', '\\x02', 0), ('\\x03', 0, 1, 'commit', '\\x04', 0)`,
+    );
+    await insert("ended_groups", `('\\x01')`);
+    const store = await openPostgresStore(url);
+    expect(await store.sweep(1, 100)).toMatchObject({ logEntries: 1 });
+    await store.close();
+    const left = await server.query("SELECT seq, hash FROM handshakes", url);
+    expect(left).toEqual([{ seq: "1", hash: Buffer.from([4]) }]);
   });
 
   it("refuses a message without those that came with it", async () => {
