@@ -75,8 +75,11 @@ export async function carryOut(
   const { now, timing, log } = environment;
   const putOff = (atLeast?: number) =>
     intents.putOff(number, { now: now(), retry: timing.retry, atLeast });
+  /** Somebody rang while the service was asked, whose answer may be older than that: it is asked once more. */
+  const isRungAgain = () => intent.type === "return" && intents.get(number) !== intent;
   try {
     const change = await changeFor(state, group, number, intent);
+    if (isRungAgain()) return "accepted";
     if (change === "over") await settle(state, number, undefined);
     else if (change === "soon") putOff();
     else if (change === "later") await tryLater(state, number, intent);
@@ -87,7 +90,7 @@ export async function carryOut(
     const service = causeOf(error, ServiceError);
     if (service?.transient) putOff(service.retryAfter);
     else if (intent.type === "renew" || intent.type === "return") {
-      await tryLater(state, number, intent);
+      if (!isRungAgain()) await tryLater(state, number, intent);
     } else {
       const unknown = new ClientError("internal", "something that should not happen");
       await settle(state, number, failureOf(error) ?? unknown);

@@ -73,6 +73,48 @@ function problem(status: number, code: string, headers = {}): Response {
   });
 }
 
+describe("a device that is revoked while the service is asked who is to go", () => {
+  it("is not overlooked: its replacement comes in", async () => {
+    const [read, rang, go] = [
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+    ];
+    /** An answer that is old by the time it comes. */
+    const slow: Fetch = async (url, init) => {
+      const answer = await fetch(url, init);
+      if (init.method === "GET" && url.endsWith("/reports")) {
+        read.resolve();
+        await go.promise;
+      }
+      return answer;
+    };
+    class Listening extends WebSocket {
+      constructor(url: string | URL) {
+        super(url);
+        this.addEventListener("message", ({ data }) => {
+          if (String(data).includes('"reports"')) rang.resolve();
+        });
+      }
+    }
+    const { ada, ben, id, names, recoveryPhrase } = await pair();
+    await ada.close();
+    const again = await world.device(names[0], { fetch: slow, WebSocket: Listening });
+    await read.promise;
+    await ben.close();
+    const fresh = await world.device(`${names[1]}, fresh`);
+    await fresh.recover(recoveryPhrase);
+    await rang.promise;
+    // All who listen have heard it.
+    await new Promise((resolve) => setImmediate(resolve));
+    go.resolve();
+    await until(fresh, async () => (await fresh.snapshot()).conversations.length > 0);
+    await say(fresh, id, "here");
+    await untilTexts(again, id, ["here"]);
+    expect((await conversation(again, id)).members).toHaveLength(2);
+  });
+});
+
 describe("a revoked device whose replacement has no key package", () => {
   it("holds up nothing else, goes alone after a while, and the replacement comes when it can", async () => {
     let claims = 0;
