@@ -55,7 +55,7 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
   });
   const again = await world.device("Ben", { fetch: through });
   await expect
-    .poll(() => service.countKeyPackages(), { timeout: 10_000 })
+    .poll(() => service.countKeyPackages())
     .toEqual({ pools: [{ suite: 3, available: 40, lastResort: true }] });
 
   // A last resort that was served gives way to another, as soon as the device hears of it.
@@ -65,7 +65,7 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
   while (served?.lastResort === false) served = await claim();
   expect(served?.lastResort).toBe(true);
   await expect
-    .poll(async () => (await service.countKeyPackages()).pools[0], { timeout: 10_000 })
+    .poll(async () => (await service.countKeyPackages()).pools[0])
     .not.toHaveProperty("lastResortServedAt");
 
   // One that was made is one that can be used.
@@ -91,7 +91,7 @@ it("a device that came by its last resort gets fresh keys in the group soon", as
   await untilMembers(back, room, ["Yan", "Zoe"]);
   // One commit brought it in, and one of its own followed.
   await expect
-    .poll(async () => (await asYan.groups()).groups.map(({ epoch }) => epoch), { timeout: 10_000 })
+    .poll(async () => (await asYan.groups()).groups.map(({ epoch }) => epoch))
     .toEqual([2n]);
   await say(back, room, "with fresh keys");
   await untilTexts(zoe, room, ["with fresh keys"]);

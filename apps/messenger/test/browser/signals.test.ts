@@ -39,13 +39,20 @@ async function tellWhatIsRead({ page }: Person): Promise<void> {
 const message = ({ page }: Person, text: string) =>
   page.locator("li.message").filter({ hasText: text });
 
+/** A sentence that passes by itself, so the page watches from before it begins. */
+async function shows({ page }: Person, where: string, sentence: string): Promise<void> {
+  const isThere = ([selector, text]: readonly [string, string]): boolean =>
+    [...document.querySelectorAll(selector)].some((one) => one.textContent === text);
+  await page.waitForFunction(isThere, [where, sentence] as const);
+}
+
 describe("in a conversation", () => {
   test("the others see who is writing, until the message is there", async () => {
+    const seen = [ada, cleo].flatMap((person) =>
+      [".typing", '[role="status"]'].map((where) => shows(person, where, "Ben is writing…")),
+    );
     await ben.page.getByRole("textbox", { name: "Message" }).pressSequentially("Anybody awake?");
-    for (const { page } of [ada, cleo]) {
-      await expect.poll(() => page.locator(".typing").innerText()).toBe("Ben is writing…");
-      expect(await page.getByRole("status").allTextContents()).toContain("Ben is writing…");
-    }
+    await Promise.all(seen);
     expect(await ben.page.locator(".typing").innerText()).toBe("");
     await ben.page.keyboard.press("Enter");
     for (const { page } of [ada, cleo]) {
@@ -55,8 +62,9 @@ describe("in a conversation", () => {
   });
 
   test("who stops writing is seen to have stopped", async () => {
+    const seen = shows(ada, ".typing", "Cleo is writing…");
     await cleo.page.getByRole("textbox", { name: "Message" }).pressSequentially("Hm");
-    await expect.poll(() => ada.page.locator(".typing").innerText()).toBe("Cleo is writing…");
+    await seen;
     await expect.poll(() => ada.page.locator(".typing").innerText(), { timeout: 30_000 }).toBe("");
     await cleo.page.getByRole("textbox", { name: "Message" }).fill("");
   });

@@ -54,7 +54,7 @@ const textsIn = (page: Page, id: string): Promise<readonly string[]> =>
   }, id);
 
 async function untilTexts(page: Page, id: string, expected: readonly string[]): Promise<void> {
-  await expect.poll(() => textsIn(page, id), { timeout: 20_000 }).toEqual(expected);
+  await expect.poll(() => textsIn(page, id)).toEqual(expected);
 }
 
 describe("storage in IndexedDB", () => {
