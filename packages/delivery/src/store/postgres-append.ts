@@ -13,8 +13,13 @@ import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } fro
 
 /** Transactions under way at once. Messages of one group all go through the same one. */
 const WRITERS = 2;
-/** What goes together; and how many of the groups may be such of which nothing is remembered: reading one may take a millisecond. */
-const BATCH = { messages: 256, bytes: 4 * 1024 * 1024, unknown: 8 };
+/** What goes together. */
+const BATCH = { messages: 256, bytes: 4 * 1024 * 1024 };
+/**
+ * How many groups of which nothing is remembered are read together: each may take a millisecond and be 50 KB. While they are locked
+ * nobody else writes to them, and this process to nobody else of theirs.
+ */
+const UNKNOWN = { beside: 64, locked: 8 };
 /** Bytes of a message's hash. */
 const HASH = 32;
 /** How often what was in a message's way is found gone before that is called a mistake. */
@@ -38,6 +43,9 @@ interface Writer {
   readonly again: (readonly Waiting[])[];
   isTurnOfAgain: boolean;
   writing: Promise<void> | undefined;
+  /** Of groups of which nothing is remembered. They are read beside the others, which wait for none of it. */
+  readonly unknown: Map<string, Lot>;
+  reading: Promise<void> | undefined;
 }
 
 /** Messages of one group that go together. */
@@ -137,41 +145,89 @@ export interface Appender {
 export function createAppender(db: Database): Appender {
   const writers = Array.from(
     { length: WRITERS },
-    (): Writer => ({ queue: [], again: [], isTurnOfAgain: false, writing: undefined }),
+    (): Writer => ({
+      queue: [],
+      again: [],
+      isTurnOfAgain: false,
+      writing: undefined,
+      unknown: new Map(),
+      reading: undefined,
+    }),
   );
   const ends = new Ends(db);
   const answering = new Set<Promise<void>>();
   let closed = false;
 
-  /** The next that go together, by their groups. What others write to much goes by itself. */
+  /** The next that go together, by their groups. What others write to much goes by itself, and what is to be read first waits for that. */
   function take(writer: Writer): readonly Lot[] {
     const lots = new Map<string, Lot>();
     const crowded: Waiting[] = [];
-    const later: Waiting[] = [];
-    let [seen, count, bytes, unknown] = [0, 0, 0, 0];
+    let [seen, count, bytes] = [0, 0, 0];
     for (const one of writer.queue) {
       const { key, message } = one;
       const { length } = message.message;
       if (count === BATCH.messages || (count > 0 && bytes + length > BATCH.bytes)) break;
       seen++;
-      let lot = lots.get(key);
+      let lot = lots.get(key) ?? writer.unknown.get(key);
       if (lot === undefined) {
         const end = ends.get(key);
-        if (end === undefined && unknown++ >= BATCH.unknown) {
-          later.push(one);
-          continue;
-        }
         lot = { key, groupId: message.groupId, messages: end?.rivals === 2 ? crowded : [] };
-        lots.set(key, lot);
+        (end === undefined ? writer.unknown : lots).set(key, lot);
       }
       lot.messages.push(one);
+      if (!lots.has(key)) continue;
       count++;
       bytes += length;
     }
-    writer.queue =
-      later.length === 0 ? writer.queue.slice(seen) : [...later, ...writer.queue.slice(seen)];
+    writer.queue = writer.queue.slice(seen);
     if (crowded.length > 0) writer.again.push(crowded);
+    if (writer.unknown.size > 0) writer.reading ??= readUnknown(writer);
     return [...lots.values()].filter(({ messages }) => messages !== crowded);
+  }
+
+  /** The next that go again: of few groups of which nothing is remembered. */
+  function takeAgain(writer: Writer): readonly Lot[] {
+    const lots: Lot[] = [];
+    const rest: Waiting[] = [];
+    let unknown = 0;
+    for (const lot of byGroup(writer.again.shift() ?? [])) {
+      if (ends.get(lot.key) === undefined && ++unknown > UNKNOWN.locked) rest.push(...lot.messages);
+      else lots.push(lot);
+    }
+    if (rest.length > 0) writer.again.unshift(rest);
+    return lots;
+  }
+
+  /** Until there is nothing of any that waits for it: then its messages are the next, in their order. */
+  async function readUnknown(writer: Writer): Promise<void> {
+    for (;;) {
+      const lots = [...writer.unknown.values()].slice(0, UNKNOWN.beside);
+      if (lots.length === 0) break;
+      const doubts = ends.begin();
+      try {
+        // One that went again was read meanwhile.
+        const asked = toRead(
+          lots.filter(({ key }) => ends.get(key) === undefined),
+          false,
+        );
+        if (asked.length > 0) await ends.read(db.asOf(doubts), doubts, asked);
+      } catch (error) {
+        if (error instanceof Doubted) continue;
+        for (const { key } of lots) writer.unknown.delete(key);
+        fail(writer, lots, error);
+        start(writer);
+        continue;
+      }
+      const known: Waiting[] = [];
+      for (const { key, messages } of lots) {
+        writer.unknown.delete(key);
+        if (ends.get(key) !== undefined) known.push(...messages);
+        else for (const one of messages) answerAlone(one, null);
+      }
+      writer.queue = [...known, ...writer.queue];
+      start(writer);
+    }
+    writer.reading = undefined;
   }
 
   /** Which groups are to be read before, and of which senders it is asked whether they are members. */
@@ -298,7 +354,7 @@ export function createAppender(db: Database): Appender {
   function settle({ lot, end, fits, acceptedAt }: Judged): void {
     let { head } = end;
     for (const one of fits) one.resolve({ seq: ++head, acceptedAt });
-    ends.change(lot.key, (now) => {
+    ends.change(lot.key, end, (now) => {
       now.head = head;
       now.acceptedAt = acceptedAt;
       now.places.bound();
@@ -334,19 +390,18 @@ export function createAppender(db: Database): Appender {
   async function writeBatch(writer: Writer): Promise<void> {
     const doubts = ends.begin();
     writer.isTurnOfAgain = !writer.isTurnOfAgain || writer.queue.length === 0;
-    const again = writer.isTurnOfAgain ? writer.again.shift() : undefined;
-    const lots = again === undefined ? take(writer) : byGroup(again);
+    const isAgain = writer.isTurnOfAgain && writer.again.length > 0;
+    const lots = isAgain ? takeAgain(writer) : take(writer);
     if (lots.length === 0) return;
     try {
-      const outcome =
-        again === undefined
-          ? await appendTogether(db.asOf(doubts), doubts, lots)
-          : await appendLocked(lots, doubts);
+      const outcome = isAgain
+        ? await appendLocked(lots, doubts)
+        : await appendTogether(db.asOf(doubts), doubts, lots);
       outcome.moved.forEach(settle);
       for (const { one, seq } of outcome.alone) answerAlone(one, seq);
       const missed = outcome.missed.flatMap(({ lot, end, fits }) => {
-        ends.change(lot.key, (now) => {
-          end.places.undo(fits.length);
+        ends.change(lot.key, end, (now) => {
+          now.places.undo(fits.length);
           now.rivals = Math.min(2, now.rivals + 1);
         });
         return fits;
@@ -356,17 +411,24 @@ export function createAppender(db: Database): Appender {
     } catch (error) {
       // What is remembered of them has messages that may not be there.
       forget(lots);
-      const batch = lots.flatMap(({ messages }) => messages);
-      const [first] = batch;
-      if (error instanceof Doubted) writer.queue.unshift(...batch);
-      else if (error instanceof StoreUnavailable || batch.length === 1) {
-        for (const one of batch) one.reject(error);
-      } else if (first !== undefined) {
-        // The database refuses one of them: that is to spoil none of the others.
-        const half = batch.length >> 1;
-        writer.again.push(batch.slice(0, half), batch.slice(half));
-      }
+      fail(writer, lots, error);
     }
+  }
+
+  function fail(writer: Writer, lots: readonly Lot[], error: unknown): void {
+    const batch = lots.flatMap(({ messages }) => messages);
+    if (error instanceof Doubted) writer.queue.unshift(...batch);
+    else if (error instanceof StoreUnavailable || batch.length === 1) {
+      for (const one of batch) one.reject(error);
+    } else {
+      // The database refuses one of them: that is to spoil none of the others.
+      const half = batch.length >> 1;
+      writer.again.push(batch.slice(0, half), batch.slice(half));
+    }
+  }
+
+  function start(writer: Writer): void {
+    writer.writing ??= write(writer);
   }
 
   async function write(writer: Writer): Promise<void> {
@@ -383,7 +445,7 @@ export function createAppender(db: Database): Appender {
     const writer = writers[(one.message.groupId[0] ?? 0) % WRITERS];
     if (writer === undefined) return;
     writer.queue.push(one);
-    writer.writing ??= write(writer);
+    start(writer);
   }
 
   return {
@@ -395,13 +457,18 @@ export function createAppender(db: Database): Appender {
       });
     },
     waiting: () =>
-      writers.reduce((sum, { queue, again }) => {
-        return sum + queue.length + again.reduce((inAgain, batch) => inAgain + batch.length, 0);
+      writers.reduce((sum, { queue, again, unknown }) => {
+        const lots = [...again, ...Array.from(unknown.values(), ({ messages }) => messages)];
+        return lots.reduce((all, messages) => all + messages.length, sum + queue.length);
       }, 0),
     async close() {
       closed = true;
       for (;;) {
-        const busy = [...answering, ...writers.flatMap(({ writing }) => writing ?? [])];
+        const busy = [...answering];
+        for (const { writing, reading } of writers) {
+          if (writing !== undefined) busy.push(writing);
+          if (reading !== undefined) busy.push(reading);
+        }
         if (busy.length === 0) return;
         await Promise.all(busy);
       }

@@ -66,6 +66,8 @@ const WAITING = 2_000;
  * again when half of that has passed.
  */
 const TRUST = 2_000;
+/** What the pool says where none of its connections became free in time. */
+const NONE_FREE = "timeout exceeded when trying to connect";
 /** Of a transaction that others were in the way of. */
 const ATTEMPTS = 5;
 
@@ -410,8 +412,8 @@ export class Database implements Queries {
         return { client: await pool.connect(), host };
       } catch (error) {
         failure = error;
-        // Whoever waited in vain for one of those that are in use has learned nothing of the only host.
-        if (isFull && this.#pools.length === 1) break;
+        // Whoever waited in vain for one of those that are in use has learned nothing of the host.
+        if (isFull && error instanceof Error && error.message === NONE_FREE) break;
         this.#doubt();
         this.#leave(host);
       }

@@ -97,10 +97,9 @@ export class Ends {
     this.#logs.forget(key);
   }
 
-  /** Changes what is remembered of a group. */
-  change(key: string, change: (end: End) => void): void {
-    const end = this.#logs.get(key);
-    if (end === undefined) return;
+  /** Changes what is remembered of a group, where that is still this: what was read since knows nothing of it. */
+  change(key: string, end: End, change: (end: End) => void): void {
+    if (this.#logs.get(key) !== end) return;
     change(end);
     this.#logs.weigh(end);
   }

@@ -4,6 +4,7 @@ import {
   openPostgresStore,
   type Store,
 } from "@conclave/delivery";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { type Bytes, eventually, random } from "../world.ts";
@@ -130,6 +131,39 @@ describe("messages that come together", () => {
     await Promise.all(flood);
     expect(answers).toEqual([2, 3].map((seq) => ({ seq, acceptedAt: NOW })));
     expect(before).toBeLessThan(600);
+  });
+
+  it("wait for no group of which nothing is known, and those of one that is read come in their order", async () => {
+    await appendAll(aMessage());
+    const cold = aMessage({ groupId: Uint8Array.of(groups[0][0] ?? 0, ...random(15)) });
+    const unread = [aMessage({ groupId: groups[1] }), aMessage({ groupId: groups[1] })];
+    const locking = new pg.Client({ connectionString: url });
+    await locking.connect();
+    // Whoever is a member can't be read.
+    await locking.query("BEGIN; LOCK TABLE members");
+    const [first, second] = unread.map((one) => store.appendApplication(one));
+    const stranger = store.appendApplication(cold);
+    for (let seq = 3; seq < 6; seq++) {
+      expect(await appendAll(aMessage())).toEqual([{ seq, acceptedAt: NOW }]);
+    }
+    const last = store.appendApplication(aMessage({ groupId: groups[1] }));
+    await locking.query("COMMIT");
+    await locking.end();
+    expect(await Promise.all([first, second, last])).toEqual(
+      [2, 3, 4].map((seq) => ({ seq, acceptedAt: NOW })),
+    );
+    expect(await stranger).toBe("not-member");
+  });
+
+  it("to a great many groups of which nothing is known have their places", async () => {
+    const many = await Promise.all(
+      Array.from({ length: 300 }, () => aGroup(store, member, { groupLimit: 999 })),
+    );
+    const toAll = (): Promise<readonly unknown[]> =>
+      Promise.all(many.map((groupId) => other.appendApplication(aMessage({ groupId, epoch: 0n }))));
+    for (const seq of [1, 2]) {
+      expect(await toAll()).toEqual(many.map(() => ({ seq, acceptedAt: NOW })));
+    }
   });
 
   it("are never earlier than what was before them", async () => {

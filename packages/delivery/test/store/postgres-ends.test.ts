@@ -2,7 +2,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keyOf } from "../../src/bytes.ts";
 import { Database } from "../../src/store/postgres-database.ts";
-import { Ends } from "../../src/store/postgres-ends.ts";
+import { type End, Ends } from "../../src/store/postgres-ends.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { random } from "../world.ts";
 
@@ -42,6 +42,22 @@ const heldOf = (ends: Ends, groups: readonly Bytes[]): number => {
 };
 
 describe("ends of logs", () => {
+  it("are what was read last, whatever becomes of what was known before", async () => {
+    const ends = new Ends(db);
+    const [groupId = random(16)] = await someGroups(1);
+    const key = await read(ends, groupId);
+    const before = ends.get(key);
+    if (before === undefined) throw new Error("it was read");
+    ends.forget(key);
+    await read(ends, groupId);
+    const change = (end: End): void => void (end.head = 9);
+    ends.change(key, before, change);
+    const now = ends.get(key);
+    expect(now?.head).toBe(0);
+    if (now !== undefined) ends.change(key, now, change);
+    expect(ends.get(key)?.head).toBe(9);
+  });
+
   it("are let go of where there are many, however much was written to them", async () => {
     const ends = new Ends(db, 5_000);
     const groups = await someGroups(12);
@@ -51,7 +67,7 @@ describe("ends of logs", () => {
         const end = ends.get(key);
         if (end === undefined) throw new Error("it was read");
         end.places.add(random(32), { seq: head + 1, acceptedAt: 0 });
-        ends.change(key, (now) => {
+        ends.change(key, end, (now) => {
           now.head = head + 1;
           now.places.bound();
         });

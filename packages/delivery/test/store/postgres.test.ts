@@ -170,14 +170,19 @@ describe("the PostgreSQL database", () => {
   });
 
   it("doubts nothing that was read because its connections are busy", async () => {
-    const db = await Database.open(await server.database(), { connections: 1 });
-    await db.settle();
-    const { doubts } = db;
-    const busy = db.all("SELECT pg_sleep(6)");
-    await expect(Promise.all([busy, db.all("SELECT 1")])).rejects.toThrow(StoreUnavailable);
-    await busy;
-    expect(db.doubts).toBe(doubts);
-    await db.close();
+    const own = await server.database();
+    const onHosts = async (hosts: string): Promise<void> => {
+      const several = own.replace("@localhost/", `@${hosts}/`);
+      const db = await Database.open(several, { connections: 1 });
+      await db.settle();
+      const { doubts } = db;
+      const busy = db.all("SELECT pg_sleep(6)");
+      await expect(Promise.all([busy, db.all("SELECT 1")])).rejects.toThrow(StoreUnavailable);
+      await busy;
+      expect(db.doubts).toBe(doubts);
+      await db.close();
+    };
+    await Promise.all(["localhost", "localhost,localhost"].map(onHosts));
   });
 
   it("does not keep more callers waiting than a bound", async () => {
