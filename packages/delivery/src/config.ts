@@ -30,10 +30,16 @@ function text(form: string, about: string): z.ZodString {
     .meta({ description: about });
 }
 
-function count(form: string, about: string, least = 0): z.ZodInt {
-  const error = `has to be ${form}, ${least} or more`;
-  return z.int({ error }).min(least, { error }).meta({ description: about });
+function count(form: string, about: string, least = 0, most = Number.MAX_SAFE_INTEGER): z.ZodInt {
+  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+  const error = `has to be ${form}, ${range}`;
+  return z.int({ error }).min(least, { error }).max(most, { error }).meta({ description: about });
 }
+
+const HOUR = 3600;
+const WEEK = 7 * 24 * 60;
+/** What timers take, in milliseconds: of more they make one. */
+const LONGEST = 2 ** 31 - 1;
 
 /** A value that is never printed: given itself, or as the name of a file that holds it. */
 const SECRET = "secret";
@@ -89,10 +95,36 @@ function section<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.co
   });
 }
 
+/** Limits that timers wait for, and the most of each. */
+const TIMED: Readonly<Partial<Record<string, number>>> = {
+  longPoll: HOUR,
+  heartbeat: LONGEST,
+  lookAgain: LONGEST,
+  hello: LONGEST,
+  blobPatience: LONGEST,
+} satisfies Partial<Record<keyof Limits, number>>;
+
+/** Of two limits, one of which means nothing where it is more than the other. */
+const WITHIN: readonly (readonly [part: keyof Limits, whole: keyof Limits])[] = [
+  ["bodyBytesPerCaller", "bodyBytes"],
+  ["ownGroups", "groupsPerDevice"],
+  ["waitingPerDevice", "waiting"],
+  ["longPollsPerDevice", "longPollsPerAccount"],
+  ["longPollsPerAccount", "longPolls"],
+  ["longPollsPerAddress", "longPolls"],
+  ["frameEntryBytes", "tailBytes"],
+  ["socketsPerDevice", "sockets"],
+  ["socketsPerAddress", "sockets"],
+  ["blobSize", "blobQuota"],
+  ["blobAppend", "blobSize"],
+  ["transfersPerAccount", "transfers"],
+  ["transfersPerAddress", "transfers"],
+];
+
 /** Every limit of `Limits`, with what it is by default. */
 function limits(): z.ZodType<Limits, Record<string, unknown>> {
   const entries = Object.entries(DEFAULT_LIMITS).map(([name, value]) => {
-    if (typeof value === "number") return [name, count(LIMIT, "", 1).default(value)];
+    if (typeof value === "number") return [name, count(LIMIT, "", 1, TIMED[name]).default(value)];
     const rate = section({
       burst: count(LIMIT, "", 1).default(value.burst),
       perSecond: z
@@ -191,14 +223,20 @@ const Settings = section({
     delay: count(
       "a number of seconds",
       "From the signal until the service takes no more connections: for a proxy that asks `/ready`.",
+      0,
+      HOUR,
     ).default(0),
     spread: count(
       "a number of seconds",
       "Over which WebSockets are closed, so that not all devices come back at once.",
+      0,
+      HOUR,
     ).default(2),
     grace: count(
       "a number of seconds",
       "How long requests under way may take then, before they are cut off.",
+      0,
+      HOUR,
     ).default(10),
   }).prefault({}),
   retention: section({
@@ -216,6 +254,7 @@ const Settings = section({
       "a number of minutes",
       "Between two sweeps of what has expired, or is to be deleted.",
       1,
+      WEEK,
     ).default(10),
   }).prefault({}),
   limits: limits().prefault({}),
@@ -496,13 +535,9 @@ async function settle(given: Settings, origins: Origins): Promise<Configuration>
     );
   }
   const url = await secretOf("database.url", database.url, database.urlFile, origins);
-  if (url !== undefined && !/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) {
-    throw new ConfigurationError(`${named("database.url")} has to be sqlite:PATH or postgres://…`);
-  }
-  if (url !== undefined && !isSqlite(url) && readHosts(url) === undefined) {
-    throw new ConfigurationError(
-      `${named("database.url")} can't be read: / ? # @ and % in its names and its password have to be percent-encoded`,
-    );
+  const complaint = url === undefined ? undefined : databaseComplaint(url);
+  if (complaint !== undefined) {
+    throw new ConfigurationError(`${named("database.url")} ${complaint}`);
   }
   const token = await secretOf("metrics.token", metrics.token, metrics.tokenFile, origins);
   if (token !== undefined && token.length < 16) {
@@ -520,19 +555,67 @@ async function settle(given: Settings, origins: Origins): Promise<Configuration>
   };
 }
 
+/** What is wrong with a database's URL: completes a sentence that names it, and quotes nothing. */
+export function databaseComplaint(url: string): string | undefined {
+  if (!/^(sqlite:.|postgres(ql)?:\/\/)/.test(url)) return "has to be sqlite:PATH or postgres://…";
+  if (isSqlite(url)) {
+    const isKept = !/^sqlite:(:memory:|file:.*)$/.test(url);
+    return isKept
+      ? undefined
+      : "has to be the path of a file: what is in memory is lost with the process";
+  }
+  const hosts = readHosts(url);
+  if (hosts === undefined) {
+    return "can't be read: a port is a number, not too high, and / ? # @ and % in its names and its password have to be percent-encoded";
+  }
+  const isNamed = hosts.every(({ pathname }) => pathname.length > 1);
+  return isNamed ? undefined : "names no database: postgres://USER@HOST/NAME";
+}
+
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::", "*"]);
 
 function warningsOf(
-  { publicOrigin, metrics }: Settings,
+  {
+    publicOrigin,
+    allowedOrigins,
+    trustedProxies,
+    listen: ownAddress,
+    tls,
+    metrics,
+    limits,
+  }: Settings,
   token: string | undefined,
 ): readonly string[] {
   const warnings: string[] = [];
-  const { protocol, hostname } = new URL(publicOrigin);
-  if (protocol === "http:" && !LOOPBACK.test(hostname)) {
+  const isOpen = (origin: string): boolean => {
+    const { protocol, hostname } = new URL(origin);
+    return protocol === "http:" && !LOOPBACK.test(hostname);
+  };
+  if (isOpen(publicOrigin)) {
     warnings.push(
       "publicOrigin is http: who is on the way reads the tokens by which devices are signed in, and browsers let no page use it. It should be https, by tls or by a proxy.",
     );
+  }
+  const open = allowedOrigins.find(isOpen);
+  if (open !== undefined) {
+    warnings.push(
+      `allowedOrigins has ${open}: browsers encrypt nothing for a page without TLS. It should be https.`,
+    );
+  }
+  if (publicOrigin.startsWith("https:") && tls.certFile === undefined && trustedProxies === 0) {
+    warnings.push(
+      "trustedProxies is 0, and without tls a proxy stands before the service, since publicOrigin is https: all people have the proxy's address, and share what one address may do. It should be 1.",
+    );
+  }
+  if (trustedProxies > 0 && "host" in ownAddress && EVERYWHERE.has(ownAddress.host ?? "")) {
+    warnings.push(
+      "listen is on all addresses: whoever reaches the port past the proxy says what address they have. It should be 127.0.0.1, or an address that only the proxy reaches.",
+    );
+  }
+  for (const [part, whole] of WITHIN) {
+    if (limits[part] <= limits[whole]) continue;
+    warnings.push(`limits.${part} is more than limits.${whole}, which holds before it.`);
   }
   const { listen } = metrics;
   if (token !== undefined && listen === undefined) {
@@ -560,7 +643,12 @@ async function bucketOf(
   const missing = Object.entries(all).flatMap(([name, value]) =>
     value === undefined ? [name] : [],
   );
-  if (missing.length === Object.keys(all).length) return undefined;
+  if (missing.length === Object.keys(all).length && prefix === undefined) return undefined;
+  if (endpoint !== undefined && !/^https?:\/\/[^?#@]+$/.test(endpoint)) {
+    throw new ConfigurationError(
+      `${origins.named("blobs.endpoint")} has to be a URL without the bucket, such as https://s3.example.org`,
+    );
+  }
   if (
     endpoint === undefined ||
     bucket === undefined ||

@@ -37,8 +37,8 @@ export async function madeFolder(path: string): Promise<void> {
  */
 export async function openDatabase(url: string): Promise<Store> {
   const path = sqlitePath(url);
-  if (path === undefined) return reached(url, () => openStore(url));
   const isNew = (await databaseVersion(url)) === undefined;
+  if (path === undefined) return reached(url, () => openStore(url));
   try {
     return await reached(url, () => openStore(url));
   } catch (error) {

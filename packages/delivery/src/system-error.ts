@@ -47,13 +47,17 @@ const POSTGRES: Readonly<Record<string, string>> = {
   "3D000": "it has no database by that name; make it first, as by createdb",
   "3F000": "this user may make no tables there; it should own the database",
   "42501": "this user may not; it should own the database and its tables",
+  "42703": "its tables are another program's; give the service a database of its own",
+  "42P01": "a table is missing; was it restored whole?",
+  "42P07": "a table of another program is in the way; give the service a database of its own",
   "53100": "its disk is full; make room and do it again",
   "53300": "it has no connection left; raise its max_connections",
   "55P03":
     "somebody else writes to it, a service or a `copy`; wait for its end or stop it, and do it again",
   "57P03": "it is starting or ending; try again",
   ECONNREFUSED: "nobody listens there (ECONNREFUSED); does it run, and at that address?",
-  ENOENT: "there is no such socket; does it run, and in that folder?",
+  ENOENT:
+    "there is no such socket, or no such file as its URL names; does it run, and in that folder?",
   ENOTFOUND: "there is no such host",
   ETIMEDOUT: "it doesn't answer; is that its address?",
   "no answer":
@@ -63,7 +67,8 @@ const POSTGRES: Readonly<Record<string, string>> = {
 /** Why, in words, by what a store said of PostgreSQL; undefined for what the operator can't mend. */
 export function postgresReason(message: string): string | undefined {
   const [, state] = /\bSQLSTATE (\w{5})\b/.exec(message) ?? [];
-  return POSTGRES[state ?? message];
+  if (state === undefined) return POSTGRES[message];
+  return POSTGRES[state] ?? `it refused with SQLSTATE ${state}; its own log says why`;
 }
 
 export const SQLITE_BUSY = 5;

@@ -48,7 +48,7 @@ describe("the configuration", () => {
       shutdown: { delay: 0, spread: 2, grace: 10 },
       retention: { interval: 10 },
       limits: DEFAULT_LIMITS,
-      warnings: [],
+      warnings: [expect.stringMatching(/^trustedProxies is 0, and without tls/)],
     });
     expect(await wrong({})).toEqual([
       "publicOrigin (CONCLAVE_PUBLIC_ORIGIN) is needed: an origin, such as https://delivery.example.org",
@@ -223,9 +223,9 @@ bucket = "b"`);
 
   it("warns of what is allowed and most likely not meant", async () => {
     const warned = async (environment: Readonly<Record<string, string>>) =>
-      (await loadConfiguration({ ...ORIGIN, ...environment })).warnings.map(
-        (line) => line.split(" ")[0],
-      );
+      (
+        await loadConfiguration({ ...ORIGIN, CONCLAVE_TRUSTED_PROXIES: "1", ...environment })
+      ).warnings.map((line) => line.split(" ")[0]);
     const token = { CONCLAVE_METRICS_TOKEN: "a-token-of-some-length" };
     expect(await warned({ CONCLAVE_PUBLIC_ORIGIN: "http://delivery.example" })).toEqual([
       "publicOrigin",
@@ -239,6 +239,54 @@ bucket = "b"`);
       expect(await warned({ CONCLAVE_METRICS_LISTEN: all, ...token })).toEqual(["metrics.listen"]);
     }
     expect(await warned({ CONCLAVE_METRICS_LISTEN: "127.0.0.1:1", ...token })).toEqual([]);
+    const direct = { CONCLAVE_TRUSTED_PROXIES: "0" };
+    expect(await warned(direct)).toEqual(["trustedProxies"]);
+    const tls = { CONCLAVE_TLS_CERT_FILE: "cert.pem", CONCLAVE_TLS_KEY_FILE: "key.pem" };
+    expect(await warned({ ...direct, ...tls })).toEqual([]);
+    const local = { CONCLAVE_PUBLIC_ORIGIN: "http://localhost:8441" };
+    expect(await warned({ ...direct, ...local })).toEqual([]);
+    for (const [origins, expected] of [
+      ["https://chat.example http://localhost:8440", []],
+      ["https://chat.example http://chat.example", ["allowedOrigins"]],
+    ] as const) {
+      expect(await warned({ CONCLAVE_ALLOWED_ORIGINS: origins })).toEqual(expected);
+    }
+    expect(await warned({ CONCLAVE_LISTEN: "0.0.0.0:8441" })).toEqual(["listen"]);
+    expect(await warned({ CONCLAVE_LISTEN: "0.0.0.0:8441", ...direct, ...tls })).toEqual([]);
+    expect(await warned({ CONCLAVE_LISTEN: "127.0.0.1:8441" })).toEqual([]);
+    const [quota, devices] = ["CONCLAVE_LIMITS_BLOB_QUOTA", "CONCLAVE_LIMITS_WAITING_PER_DEVICE"];
+    expect(await warned({ [quota]: String(DEFAULT_LIMITS.blobSize) })).toEqual([]);
+    expect(await warned({ [quota]: "1000000", [devices]: "129" })).toEqual([
+      "limits.waitingPerDevice",
+      "limits.blobSize",
+    ]);
+  });
+
+  it("refuses what can't be: times that no timer takes, a database that isn't kept or has no name, no URL", async () => {
+    for (const [variable, value, complaint] of [
+      ["CONCLAVE_LIMITS_HEARTBEAT", "2147483648", "has to be a whole number, from 1 to 2147483647"],
+      ["CONCLAVE_LIMITS_LONG_POLL", "3601", "has to be a whole number, from 1 to 3600"],
+      ["CONCLAVE_LIMITS_DEVICE_BURST", "0", "has to be a whole number, 1 or more"],
+      ["CONCLAVE_SHUTDOWN_GRACE", "3601", "has to be a number of seconds, from 0 to 3600"],
+      ["CONCLAVE_RETENTION_INTERVAL", "10081", "has to be a number of minutes, from 1 to 10080"],
+      ["CONCLAVE_DATABASE_URL", "sqlite::memory:", "has to be the path of a file"],
+      ["CONCLAVE_DATABASE_URL", "postgres://conclave@db.example", "names no database"],
+      ["CONCLAVE_DATABASE_URL", "postgres://conclave@db.example:99999/x", "a port is a number"],
+      ["CONCLAVE_ALLOWED_ORIGINS", "https://chat.example/page", "has to be an origin"],
+      ["CONCLAVE_BLOBS_PREFIX", "some/", "blobs.endpoint is missing"],
+    ] as const) {
+      const lines = await wrong({ ...ORIGIN, [variable]: value });
+      expect(lines).toEqual([expect.stringContaining(complaint)]);
+    }
+    const bucket = {
+      CONCLAVE_BLOBS_ENDPOINT: "s3.example",
+      CONCLAVE_BLOBS_BUCKET: "blobs",
+      CONCLAVE_BLOBS_ACCESS_KEY_ID: "id",
+      CONCLAVE_BLOBS_SECRET_ACCESS_KEY: "secret",
+    };
+    expect(await wrong({ ...ORIGIN, ...bucket })).toEqual([
+      expect.stringMatching(/^blobs\.endpoint .*has to be a URL/),
+    ]);
   });
 
   it("has a variable of its own for each setting", () => {

@@ -172,8 +172,12 @@ async function tried(
 ): Promise<{ readonly address: string; readonly state: keyof typeof STATES }> {
   const shown = addressText(address);
   if ("path" in address) {
+    const folder = dirname(address.path);
+    if (!(await isThere(folder))) {
+      throw new OperatorError(`${setting}: can't listen on ${shown}: there is no such folder`);
+    }
     // To try it would be to make it.
-    await checkWritable(setting, dirname(address.path));
+    await checkWritable(setting, folder);
     return { address: shown, state: "not-tried" };
   }
   try {

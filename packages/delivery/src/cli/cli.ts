@@ -7,7 +7,7 @@ import { ConfigurationError, didYouMean } from "../config.ts";
 import { OperatorError } from "../operator-error.ts";
 import { readVersion } from "../run.ts";
 import { StoreUnavailable } from "../store/store.ts";
-import { inWords, reasonOf } from "../system-error.ts";
+import { inWords, postgresReason, reasonOf } from "../system-error.ts";
 import { accounts } from "./accounts.ts";
 import { type Command, type ExitCode, UsageError, type World } from "./command.ts";
 import { copy } from "./copy.ts";
@@ -51,6 +51,8 @@ export async function runCli(world: World): Promise<ExitCode> {
 
 /** What the system or the database says, as one line; undefined for what nobody foresaw. */
 function obstacleOf(error: unknown): string | undefined {
+  const postgres = error instanceof Error ? postgresReason(error.message) : undefined;
+  if (postgres !== undefined) return `the database can't be used: ${postgres}`;
   if (!(error instanceof StoreUnavailable)) return inWords(error);
   return `the database can't be used: ${reasonOf(error.cause) ?? error.message}`;
 }

@@ -4,7 +4,7 @@
  */
 
 import { dirname, join, resolve } from "node:path";
-import { type Configuration, withoutSecrets } from "../config.ts";
+import { type Configuration, databaseComplaint, withoutSecrets } from "../config.ts";
 import {
   copiedError,
   databaseVersion,
@@ -62,9 +62,8 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
       return unmark(world, { config, json: flags.has("json") });
     }
     if (from === undefined) throw new UsageError("--from URL is missing: where is all that now?");
-    if (!/^(sqlite:.|postgres(ql)?:\/\/)/.test(from)) {
-      throw new UsageError("--from has to be sqlite:PATH or postgres://…");
-    }
+    const complaint = databaseComplaint(from);
+    if (complaint !== undefined) throw new UsageError(`--from ${complaint}`);
     const configuration = await configurationOf(world, config);
     const to = configuration.database.url;
     if ((sqlitePath(from) === undefined) === (sqlitePath(to) === undefined)) {

@@ -6,7 +6,7 @@
 import type { Bytes } from "@conclave/mls/codec";
 import pg from "pg";
 import { OperatorError } from "../operator-error.ts";
-import { FIND_MARK, markOf } from "./contents.ts";
+import { FIND_MARK, markOf, TABLES } from "./contents.ts";
 import { type ArrayElement, toBinaryArray } from "./postgres-arrays.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { type DatabaseVersion, StoreUnavailable } from "./store.ts";
@@ -87,6 +87,36 @@ const SETTINGS: string = [...PROMISES, ...PLANS].map((setting) => `-c ${setting}
 
 const FIND_VERSION = `SELECT EXISTS (SELECT 1 FROM information_schema.tables
   WHERE table_schema = current_schema() AND table_name = 'schema_version') AS there`;
+
+/** What a database has where tables are looked for. */
+interface Place {
+  readonly there: boolean;
+  /** Tables, of whomever; what extensions brought is none. */
+  readonly taken: boolean;
+  readonly usable: boolean;
+  readonly creatable: boolean;
+}
+const NO_PLACE: Place = { there: false, taken: false, usable: false, creatable: false };
+const FIND_PLACE = `SELECT (${FIND_VERSION}) AS there,
+  current_schema() IS NOT NULL AS usable,
+  coalesce(has_schema_privilege(current_schema()::text, 'CREATE'), false) AS creatable,
+  EXISTS (SELECT FROM pg_class WHERE relkind IN ('r', 'p')
+    AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass
+      AND objid = pg_class.oid AND deptype = 'e')) AS taken`;
+
+/** Whether this user may do with the tables what the service does. */
+const FIND_RIGHTS = `SELECT coalesce(bool_and(has_table_privilege(oid, 'SELECT')
+    AND has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE')
+    AND has_table_privilege(oid, 'DELETE')), true) AS whole
+  FROM pg_class WHERE relkind = 'r' AND relname = ANY ($1::text[])
+    AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())`;
+const OWN_TABLES: readonly string[] = [
+  ...TABLES.map(({ name }) => name),
+  "facts",
+  "schema_version",
+  "settled",
+];
 
 const BOOL = 16;
 const BYTEA = 17;
@@ -187,8 +217,12 @@ export class Database implements Queries {
   /** What a database says of itself; undefined where it has none of our tables. */
   static inspect(url: string): Promise<DatabaseVersion | undefined> {
     return Database.asIs(url, async (db) => {
-      const row = await db.one<{ there: boolean }>(FIND_VERSION);
-      if (row?.there !== true) return undefined;
+      const { there, taken, usable, creatable } = (await db.one<Place>(FIND_PLACE)) ?? NO_PLACE;
+      if (!usable || (!there && !taken && !creatable)) throw new Refused("3F000");
+      if (!there && taken) throw new Refused("42P07");
+      if (!there) return undefined;
+      const rights = await db.one<{ whole: boolean }>(FIND_RIGHTS, OWN_TABLES);
+      if (rights?.whole !== true) throw new Refused("42501");
       const facts = await db.one<{ there: boolean }>(
         "SELECT to_regclass('facts') IS NOT NULL AS there",
       );
@@ -550,6 +584,14 @@ const LOST = ["08", "25", "57P"];
 /** Rolled back since others did something at the same time: done again it will see what they did. */
 const IN_THE_WAY = ["40", "23505", "42P07"];
 
+/** Not for now alone. */
+class Refused extends Error {
+  constructor(state: string, constraint?: string) {
+    const where = constraint === undefined ? "" : ` (${constraint})`;
+    super(`the database refused with SQLSTATE ${state}${where}`);
+  }
+}
+
 /** How a statement failed. */
 class Failure extends Error {
   /** Nobody knows where its connection is. */
@@ -566,10 +608,9 @@ class Failure extends Error {
       const { code = "", constraint } = error;
       this.lost = isOneOf(LOST, code);
       this.inTheWay = isOneOf(IN_THE_WAY, code);
-      const where = constraint === undefined ? "" : ` (${constraint})`;
       this.outward = isOneOf(PASSING, code)
         ? new StoreUnavailable(`SQLSTATE ${code}`)
-        : new Error(`the database refused with SQLSTATE ${code}${where}`);
+        : new Refused(code, constraint);
       return;
     }
     this.inTheWay = false;

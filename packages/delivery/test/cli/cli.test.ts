@@ -24,7 +24,12 @@ afterAll(() => rm(folder, { recursive: true }));
 
 let count = 0;
 function anEnvironment(more: Environment = {}): Environment & { readonly CONCLAVE_DATA: string } {
-  return { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATA: join(folder, `${++count}`), ...more };
+  return {
+    CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+    CONCLAVE_TRUSTED_PROXIES: "1",
+    CONCLAVE_DATA: join(folder, `${++count}`),
+    ...more,
+  };
 }
 
 describe("conclave-delivery", () => {
@@ -221,11 +226,12 @@ describe("conclave-delivery", () => {
     for (const [more, complaint] of [
       [{ CONCLAVE_LISTEN: "192.0.2.1:80" }, "listen: can't listen on 192.0.2.1:80: it is not"],
       [{ CONCLAVE_METRICS_LISTEN: "192.0.2.1:81" }, "metrics.listen: can't listen on 192.0.2.1:81"],
+      [{ CONCLAVE_LISTEN: `unix:${folder}/no/socket` }, "there is no such folder"],
     ] as const) {
       const { code, stderr } = await runCommand(["serve", "--check"], anEnvironment(more));
       expect([code, stderr]).toEqual([1, expect.stringContaining(complaint)]);
     }
-    const socket = { CONCLAVE_LISTEN: `unix:${folder}/none`, CONCLAVE_TRUSTED_PROXIES: "1" };
+    const socket = { CONCLAVE_LISTEN: `unix:${folder}/none` };
     const untried = await runCommand(["serve", "--check"], anEnvironment(socket));
     expect([untried.code, untried.stdout]).toEqual([0, expect.stringContaining("(not tried)")]);
   });

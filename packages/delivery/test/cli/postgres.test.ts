@@ -13,7 +13,11 @@ afterAll(() => postgres.stop());
 
 it("looks at a PostgreSQL, brings it up to date, and marks it as restored", async () => {
   const url = await postgres.database("empty");
-  const environment = { CONCLAVE_PUBLIC_ORIGIN: ORIGIN, CONCLAVE_DATABASE_URL: url };
+  const environment = {
+    CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+    CONCLAVE_TRUSTED_PROXIES: "1",
+    CONCLAVE_DATABASE_URL: url,
+  };
   const empty = await runCommand(["serve", "--check"], environment);
   expect(empty).toMatchObject({ code: 0, stderr: "" });
   expect(empty.stdout).toContain("(would be made)");
@@ -75,6 +79,59 @@ it("says in words what a PostgreSQL refuses, and what to do", async () => {
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(/^conclave-delivery: [^\n]+\n$/);
     expect(stderr).toContain(complaint);
+  }
+});
+
+it("finds out at a check what would be in the way of the service, and says it alike wherever it is met", async () => {
+  const [whole, used, foreign, alike, clashing] = [
+    await postgres.database(),
+    await postgres.database(),
+    await postgres.database("empty"),
+    await postgres.database("empty"),
+    await postgres.database("empty"),
+  ];
+  await postgres.query("CREATE ROLE reader LOGIN; CREATE ROLE stranger LOGIN", whole);
+  await postgres.query("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", whole);
+  await postgres.query("REVOKE ALL ON SCHEMA public FROM public", used);
+  await postgres.query("CREATE TABLE notes (text TEXT)", foreign);
+  await postgres.query("CREATE TABLE schema_version (text TEXT)", alike);
+  await postgres.query("CREATE TABLE accounts (text TEXT)", clashing);
+  const changed = (url: string, change: (parsed: URL) => void): string => {
+    const parsed = new URL(url);
+    change(parsed);
+    return parsed.toString();
+  };
+  const commands = [
+    ["serve", "--check"],
+    ["serve"],
+    ["migrate"],
+    ["restore", "--mark"],
+    ["accounts", "list"],
+    ["invite"],
+    ["copy", "--unmark"],
+  ];
+  for (const [url, complaint] of [
+    [changed(whole, (one) => (one.username = "reader")), "this user may not"],
+    [changed(used, (one) => (one.username = "stranger")), "this user may make no tables there"],
+    [foreign, "a table of another program is in the way"],
+    [alike, "its tables are another program's"],
+    [clashing, "a table of another program is in the way"],
+    [
+      changed(whole, (one) => one.searchParams.set("options", "-c nonsense=1")),
+      "it refused with SQLSTATE 42704",
+    ],
+  ] as const) {
+    for (const args of commands) {
+      const { code, stdout, stderr } = await runCommand(args, {
+        CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
+        CONCLAVE_TRUSTED_PROXIES: "1",
+        CONCLAVE_LISTEN: "127.0.0.1:0",
+        CONCLAVE_DATABASE_URL: url,
+      });
+      expect([args, code, stdout]).toEqual([args, 1, ""]);
+      expect(stderr).toMatch(/^conclave-delivery: postgres:[^\n]+ can't be used: [^\n]+\n$/);
+      expect(stderr).toContain(complaint);
+    }
   }
 });
 
