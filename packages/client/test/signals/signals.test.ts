@@ -51,13 +51,22 @@ function recording(frames: string[] = []) {
   return { WebSocket: Recording, frames, again };
 }
 
+/** `gather`, where all listen by now: what is said for the moment is told to nobody later. */
+async function together(first: Client, others: readonly Client[]): Promise<string> {
+  const id = await gather(first, others);
+  for (const one of [first, ...others]) {
+    await until(one, async () => (await one.snapshot()).connection === "online");
+  }
+  return id;
+}
+
 describe("that somebody is writing", () => {
   it("is told to those who are there, as often as is useful, and over after a while", async () => {
     const out = counting();
     const ada = await world.person("Ada", { ...out, typing: [60_000, 60_000] });
     const ben = await world.person("Ben", { typing: [60_000, 300] });
     const cleo = await world.person("Cleo", { typing: [60_000, 60_000] });
-    const id = await gather(ada, [ben, cleo]);
+    const id = await together(ada, [ben, cleo]);
     const [toBen, toCleo, toAda] = [eventsOf(ben), eventsOf(cleo), eventsOf(ada)];
     const ada1 = await accountId(ada);
     for (let i = 0; i < 5; i++) await ada.tellTyping(id);
@@ -77,7 +86,7 @@ describe("that somebody is writing", () => {
     const socket = recording();
     const dora = await world.person("Dora");
     const eli = await world.person("Eli", { WebSocket: socket.WebSocket, typing: [0, 200] });
-    const id = await gather(dora, [eli]);
+    const id = await together(dora, [eli]);
     const heard = eventsOf(eli);
     await dora.tellTyping(id);
     await until(eli, async () => typingOf(heard).length === 2);
@@ -102,7 +111,7 @@ describe("that somebody is writing", () => {
     const out = counting();
     const fay = await world.person("Fay", out);
     const gus = await world.person("Gus", { typing: [0, 60_000] });
-    const id = await gather(fay, [gus]);
+    const id = await together(fay, [gus]);
     expect((await fay.snapshot()).signalSettings).toEqual({ typing: true, receipts: false });
     const heard = eventsOf(fay);
     await gus.tellTyping(id);
@@ -127,7 +136,7 @@ it("where there are more than twenty devices nothing is told of who writes or re
   const out = counting();
   const [pat, quinn] = [await world.person("Pat", out), await world.person("Quinn")];
   await pat.setSignalSettings(BOTH);
-  const id = await gather(pat, [quinn]);
+  const id = await together(pat, [quinn]);
   await quietAccount(world, "Rae", 18);
   await quietAccount(world, "Sam", 1);
   const devices = async (of: Client): Promise<number> =>
@@ -164,7 +173,7 @@ describe("what was read", () => {
     const hal = await world.person("Hal");
     const ida = await world.person("Ida", out);
     await hal.setSignalSettings(BOTH);
-    const id = await gather(hal, [ida]);
+    const id = await together(hal, [ida]);
     await say(hal, id, "read this");
     await untilTexts(ida, id, ["read this"]);
     await ida.markRead(id);
@@ -184,7 +193,7 @@ describe("what was read", () => {
     ] as const;
     const [jim, kim, lea] = people;
     for (const person of people) await person.setSignalSettings(BOTH);
-    const id = await gather(jim, [kim, lea]);
+    const id = await together(jim, [kim, lea]);
     await say(jim, id, "one");
     await untilTexts(kim, id, ["one"]);
     await kim.markRead(id);
@@ -220,7 +229,7 @@ describe("what was read", () => {
     const ola = await world.person("Ola", out);
     await ned.setSignalSettings(BOTH);
     await ola.setSignalSettings(BOTH);
-    const id = await gather(ned, [ola]);
+    const id = await together(ned, [ola]);
     await say(ned, id, "while I'm away");
     await untilTexts(ola, id, ["while I'm away"]);
     await ned.close();
