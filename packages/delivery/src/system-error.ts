@@ -32,7 +32,10 @@ const SQLITE: ReadonlyMap<number, string> = new Map([
   [3, "this user may not; take the user that the service runs as, or change the permissions"],
   [5, "it is in use by another process; try again"],
   [6, "it is in use by another process; try again"],
-  [8, "this user, or the file system, only lets it be read"],
+  [
+    8,
+    "it can't be written to; take the user that the service runs as, or change the permissions of the file and its folder",
+  ],
   [10, "the disk failed, or is full; look at the system's log"],
   [11, "it is damaged; put a back-up in its place"],
   [13, "the disk is full; make room and do it again"],

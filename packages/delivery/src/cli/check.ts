@@ -79,7 +79,7 @@ async function rowsOf(configuration: Configuration): Promise<readonly Row[]> {
   const { contact, registration, metrics, limits, data } = configuration;
   if (tls !== undefined) await readTls(tls);
   const database = await databaseOf(configuration);
-  if (configuration.blobs === undefined) await checkWritable("data", data);
+  if (configuration.blobs === undefined) await checkWritable("data", join(data, "blobs"));
   const listen = await tried("listen", configuration.listen);
   const operator = metrics && (await tried("metrics.listen", metrics.listen));
   const page = metrics?.token !== undefined;
@@ -197,7 +197,10 @@ async function tried(
 
 async function databaseOf({ database: { url } }: Configuration): Promise<Row> {
   const path = sqlitePath(url);
-  if (path !== undefined) await checkWritable("database.url", dirname(path));
+  if (path !== undefined) {
+    await checkWritable("database.url", dirname(path));
+    for (const rest of SQLITE_FILES) await checkFile("database.url", path + rest);
+  }
   const shown = withoutSecrets(url);
   const version = await databaseVersion(url);
   if (version?.copied !== undefined) throw copiedError(url, version.copied);
@@ -268,6 +271,21 @@ async function checkWritable(setting: string, folder: string): Promise<void> {
   // Of root the system says there that it may.
   if (OF_THE_KERNEL.has((await statfs(there)).type)) {
     throw new OperatorError(`${setting}: no files can be made in ${there}`);
+  }
+}
+
+/** What the service writes to, beside one another. Made by another user, one of them may be in the way. */
+const SQLITE_FILES = ["", "-wal", "-shm", "-lock", "-bell"] as const;
+
+/** Throws `OperatorError` where it is there and can't be written to. */
+async function checkFile(setting: string, file: string): Promise<void> {
+  if (!(await isThere(file))) return;
+  try {
+    await access(file, constants.R_OK | constants.W_OK);
+  } catch {
+    throw new OperatorError(
+      `${setting}: this user can't write to ${file}; was it made by another, such as root? The service's own has to own it`,
+    );
   }
 }
 

@@ -5,7 +5,14 @@
 
 import { dirname } from "node:path";
 import { withoutSecrets } from "../config.ts";
-import { databaseVersion, madeFolder, openDatabase, reached, sqlitePath } from "../database.ts";
+import {
+  databaseVersion,
+  madeFolder,
+  openDatabase,
+  reached,
+  refuseServicesOf,
+  sqlitePath,
+} from "../database.ts";
 import { OperatorError } from "../operator-error.ts";
 import { backUpSqlite, lockSqliteFile, restoreSqlite } from "../store/sqlite-file.ts";
 import {
@@ -99,6 +106,7 @@ ${JSON_OPTION}${CONFIG_OPTION}`,
         throw new OperatorError(`there is no database at ${withoutSecrets(database.url)}`);
       }
       // Not under a service that runs: it would go on with what it remembers.
+      if (path === undefined) await refuseServicesOf(database.url);
       const lock =
         path === undefined ? undefined : await reached(database.url, () => lockSqliteFile(path));
       try {

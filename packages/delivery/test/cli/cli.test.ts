@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -14,7 +15,14 @@ import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Member, memberOf, newMember, readLog, send, startGroup } from "../member.ts";
 import { call, ORIGIN, proveSignIn } from "../world.ts";
-import { type Environment, runCommand, runInto, runLimited, startCommand } from "./process.ts";
+import {
+  type Environment,
+  runCommand,
+  runInto,
+  runLimited,
+  spawnCommand,
+  startCommand,
+} from "./process.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -23,6 +31,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 let count = 0;
+/** A user to whom nothing belongs. */
+const NOBODY = 65_534;
+
 function anEnvironment(more: Environment = {}): Environment & { readonly CONCLAVE_DATA: string } {
   return {
     CONCLAVE_PUBLIC_ORIGIN: ORIGIN,
@@ -235,6 +246,36 @@ describe("conclave-delivery", () => {
     const untried = await runCommand(["serve", "--check"], anEnvironment(socket));
     expect([untried.code, untried.stdout]).toEqual([0, expect.stringContaining("(not tried)")]);
   });
+
+  it.runIf(process.platform === "linux")(
+    "finds at a check the files that another user made",
+    async () => {
+      const environment = anEnvironment();
+      await runCommand(["migrate"], environment);
+      await chmod(folder, 0o755);
+      await chmod(environment.CONCLAVE_DATA, 0o777);
+      const path = join(environment.CONCLAVE_DATA, "conclave.sqlite");
+      for (const file of [path, `${path}-lock`, join(environment.CONCLAVE_DATA, "blobs")]) {
+        for (const rest of ["-wal", "-shm"]) await rm(path + rest, { force: true });
+        await chmod(path, 0o666);
+        await chmod(`${path}-lock`, 0o666);
+        if (file.endsWith("blobs")) await mkdir(file);
+        await chmod(file, file.endsWith("blobs") ? 0o555 : 0o444);
+        // Who is root may write to all of them.
+        const uid = process.getuid?.() === 0 ? NOBODY : process.getuid?.();
+        const child = spawnCommand(["serve", "--check"], environment, uid);
+        if (child.stderr === null) throw new Error("it has no standard error");
+        const [said] = await Promise.all([text(child.stderr), once(child, "exit")]);
+        expect([child.exitCode, said]).toEqual([
+          1,
+          expect.stringMatching(
+            /^conclave-delivery: (database\.url|data): this user can't write to /,
+          ),
+        ]);
+        expect(said).toContain(file);
+      }
+    },
+  );
 
   it("answers programs in JSON, whatever is done", async () => {
     const environment = anEnvironment();

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { openPostgresStore } from "@conclave/delivery";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { openPostgresDoorbell } from "../../src/postgres-doorbell.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { ORIGIN } from "../world.ts";
 import { runCommand } from "./process.ts";
@@ -26,6 +27,10 @@ it("looks at a PostgreSQL, brings it up to date, and marks it as restored", asyn
   expect(made.stdout).toMatch(/: made, now version \d+\.\n$/);
   const check = await runCommand(["serve", "--check"], environment);
   expect(check.stdout).toMatch(/\(version \d+, the newest\)/);
+  const doorbell = await openPostgresDoorbell(url);
+  const busy = await runCommand(["restore", "--mark"], environment);
+  expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining("in use by the service")]);
+  await doorbell.close();
   expect(await runCommand(["restore", "--mark"], environment)).toMatchObject({ code: 0 });
   expect(await postgres.query("SELECT name FROM facts", url)).toEqual([{ name: "restored" }]);
   const copied = await runCommand(["backup", "/tmp/never-made"], environment);

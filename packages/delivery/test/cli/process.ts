@@ -13,10 +13,16 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export type Environment = Readonly<Record<string, string>>;
 
-export function spawnCommand(args: readonly string[], environment: Environment): ChildProcess {
+export function spawnCommand(
+  args: readonly string[],
+  environment: Environment,
+  /** Another user's, where this one may become it. */
+  uid = process.getuid?.(),
+): ChildProcess {
   const { PATH, HOME, TMPDIR } = process.env;
   return spawn(process.execPath, ["--conditions=@conclave/source", MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    ...(uid !== undefined && { uid }),
     // Nothing of the test's own surroundings but where programs and folders are.
     env: { PATH, HOME, TMPDIR, ...environment },
   });
