@@ -71,9 +71,11 @@ it("says what the store holds, and of a back-up nothing until there was one", as
   expect(after).toMatch(/^conclave_last_backup_timestamp_seconds 7$/m);
 });
 
-it("has each metric that the alerts in docs look at, with the routes and codes they name", async () => {
-  const file = new URL("../../../docs/delivery/alerts.yml", import.meta.url);
-  const alerts = await readFile(file, "utf8");
+it("has each metric that the guide and its alerts look at, with the routes and codes they name", async () => {
+  const docs = new URL("../../../docs/", import.meta.url);
+  const alerts = await readFile(new URL("delivery/alerts.yml", docs), "utf8");
+  const guide = await readFile(new URL("running-delivery.md", docs), "utf8");
+  const [, watched = ""] = /^## What to watch$([\s\S]*?)^## /m.exec(guide) ?? [];
   const metrics = createMetrics();
   metrics.holds({
     accounts: 0,
@@ -96,7 +98,9 @@ it("has each metric that the alerts in docs look at, with the routes and codes t
     ([, one = ""]) => one,
   );
   expect(expressions).toHaveLength([...alerts.matchAll(/- alert:/g)].length);
-  const named = expressions.flatMap((one) => one.match(/\b(?:conclave|process|nodejs)_\w+/g) ?? []);
+  const namesIn = (text: string) => text.match(/\b(?:conclave|process|nodejs)_\w{2,}/g) ?? [];
+  expect(new Set(namesIn(watched)).size).toBeGreaterThan(10);
+  const named = [...expressions.flatMap(namesIn), ...namesIn(watched)];
   expect(new Set(named).size).toBeGreaterThan(10);
   for (const name of named) {
     const base = name.replace(/_(bucket|count|sum)$/, "");
