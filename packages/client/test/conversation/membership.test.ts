@@ -286,10 +286,11 @@ describe("leaving", () => {
   it("that the service lets nobody commit is tried once for each entry of the log", async () => {
     const { clients } = await persons(2);
     const [ben, cy] = clients as [Client, Client];
-    const refusing = { now: false, commits: 0 };
+    const refusing = { now: false, commits: 0, looks: 0 };
     const ada = await world.person(`Person ${people++}`, {
       poll: 50,
       fetch: async (url, init) => {
+        if (new URL(url).pathname.endsWith("/log")) refusing.looks++;
         if (!refusing.now || !url.endsWith("/commits")) return fetch(url, init);
         refusing.commits++;
         const problem = { type: "about:blank", title: "no", status: 403, code: "not-allowed" };
@@ -306,7 +307,8 @@ describe("leaving", () => {
       (await conversation(ada, id)).warnings.some(({ code }) => code === "message-refused"),
     );
     await say(ada, id, "waits for the commit");
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { looks } = refusing;
+    await expect.poll(() => refusing.looks).toBeGreaterThan(looks + 5);
     expect(refusing.commits).toBe(1);
     await untilState(ada, id, "waits for the commit", "waiting");
 

@@ -31,9 +31,10 @@ function breaking(on: { now: boolean }): Fetch {
   };
 }
 
-/** Counts what is posted to groups, or lets nothing of it through. */
-function counting(posts: { count: number; blocked: boolean }): Fetch {
+/** Counts what is posted to groups, or lets nothing of it through; and how often the log is looked at. */
+function counting(posts: { count: number; looks: number; blocked: boolean }): Fetch {
   return async (input, init) => {
+    if (new URL(input).pathname.endsWith("/log")) posts.looks++;
     if (init.method === "POST" && new URL(input).pathname.startsWith("/v1/groups/")) {
       posts.count++;
       if (posts.blocked) throw new TypeError("the network is down");
@@ -45,7 +46,7 @@ function counting(posts: { count: number; blocked: boolean }): Fetch {
 /** Ada, whose commits can be broken on their way; Ben, who has something to send; Cy, who hasn't. */
 async function threesome() {
   const on = { now: false };
-  const posts = { count: 0, blocked: false };
+  const posts = { count: 0, looks: 0, blocked: false };
   const names = ["Ada", "Ben", "Cy"].map((name) => `${name} ${++people}`);
   const [first = "", second = "", third = ""] = names;
   const ada = await world.person(first, { fetch: breaking(on) });
@@ -77,8 +78,8 @@ describe("a commit that the service took and members refuse", () => {
       await expect(say(one, id, "more")).rejects.toMatchObject({ code: "refused" });
     }
     expect((await conversation(ada, id)).warnings).toEqual([]);
-    const { count } = posts;
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { count, looks } = posts;
+    await expect.poll(() => posts.looks).toBeGreaterThan(looks + 5);
     expect(posts.count).toBe(count);
     const waiting = (await ben.messages(id, { limit: 10 })).at(-1);
     expect(waiting).toMatchObject({ state: "waiting", body: { text: "waiting" } });

@@ -153,7 +153,16 @@ describe("a revoked device whose replacement has no key package", () => {
   });
 
   it("is given up where somebody takes the account out meanwhile", async () => {
-    const { ada, id, names, recoveryPhrase, ben } = await pair({ poll: 300 });
+    let looks = 0;
+    const looking: Fetch = (url, init) => {
+      if (new URL(url).pathname.endsWith("/log")) looks++;
+      return fetch(url, init);
+    };
+    const { ada, id, names, recoveryPhrase, ben } = await pair({
+      fetch: looking,
+      WebSocket,
+      poll: 300,
+    });
     const cy = await world.person(`Cy ${people}`);
     const { fragment } = await ada.createInvitation(id, terms);
     await cy.acceptInvitation(fragment);
@@ -169,7 +178,8 @@ describe("a revoked device whose replacement has no key package", () => {
     await untilMembers(ada, id, [names[0], `Cy ${people}`]);
     const back = await second.open();
     await until(back, async () => (await back.snapshot()).connection === "online");
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const then = looks;
+    await expect.poll(() => looks).toBeGreaterThan(then + 4);
     expect((await conversation(ada, id)).members).toHaveLength(2);
   });
 });
