@@ -92,11 +92,16 @@ SELECT number, ($3::bigint[])[place * 2], epoch, 'application',
 FROM unnest($4::bytea[]) WITH ORDINALITY AS given (message, place)
   JOIN moved ON lot = ($3::bigint[])[place * 2 - 1]`;
 
-/** Which lots were left out, by the place and the hash of the first message of each. */
-const MISSED = `SELECT lot FROM unnest($1::bigint[], $2::bigint[], $3::bytea[])
-  WITH ORDINALITY AS lots (number, seq, hash, lot)
-  WHERE (SELECT 1 FROM log WHERE log.group_number = lots.number AND log.seq = lots.seq
-    AND log.hash = lots.hash) IS NULL`;
+/**
+ * Which lots were left out: those whose messages are not all in the log as they were to be. Another may have written the first of them,
+ * and something else behind it. The parameters are those of `APPEND`, without the messages.
+ */
+const MISSED = `SELECT DISTINCT lot FROM (
+    SELECT place, ($3::bigint[])[place * 2 - 1] AS lot
+    FROM generate_series(1, cardinality($3::bigint[]) / 2) AS place) AS given
+  WHERE (SELECT 1 FROM log WHERE log.group_number = ($1::bigint[])[lot]
+    AND log.seq = ($3::bigint[])[place * 2] AND log.accepted_at = ($2::bigint[])[lot * 4]
+    AND log.hash = substr($4::bytea, place * ${HASH} - ${HASH - 1}, ${HASH})) IS NULL`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE`;
@@ -315,12 +320,7 @@ export function createAppender(db: Database): Appender {
     if (written === messages.length) outcome.moved = judged;
     else if (written === 0) outcome.missed = judged;
     else {
-      const missed = await queries.all<{ lot: number }>(
-        MISSED,
-        groups,
-        judged.map(({ end }) => end.head + 1),
-        judged.map(({ fits }) => fits[0]?.message.hash ?? null),
-      );
+      const missed = await queries.all<{ lot: number }>(MISSED, groups, ofLots, places, allHashes);
       const which = new Set(missed.map(({ lot }) => lot));
       outcome.moved = judged.filter((_, i) => !which.has(i + 1));
       outcome.missed = judged.filter((_, i) => which.has(i + 1));

@@ -311,6 +311,26 @@ describe("what is remembered of a log", () => {
     expect(await toAll()).toEqual(answers.map(({ seq }) => ({ seq: seq + 1, acceptedAt: NOW })));
   });
 
+  it("has no message that another process only wrote the one before of", async () => {
+    // Both in what goes together.
+    const near = Uint8Array.of(groups[0][0] ?? 0, ...random(15));
+    await aGroup(store, member, { groupId: near });
+    const toNear = (): AppendMessage => aMessage({ groupId: near, epoch: 0n });
+    await appendAll(aMessage(), toNear());
+    const [again, own] = [aMessage({ now: NOW + 5 }), aMessage()];
+    // Its device asked there too, since it had no answer here.
+    expect(await other.appendApplication(again)).toEqual({ seq: 3, acceptedAt: NOW + 5 });
+    await other.appendApplication(aMessage());
+    expect(await appendAll(again, own, toNear())).toEqual([
+      { seq: 3, acceptedAt: NOW + 5 },
+      { seq: 5, acceptedAt: NOW + 5 },
+      { seq: 2, acceptedAt: NOW },
+    ]);
+    const page = { after: 4, limit: 9, bytes: 99_999 };
+    const log = await store.log(groups[0], member, page);
+    expect(log?.entries.map(({ message }) => message)).toEqual([own.message]);
+  });
+
   it("lets two who write at once both go on", async () => {
     const PER = 40;
     const write = async (by: Store): Promise<readonly number[]> => {
