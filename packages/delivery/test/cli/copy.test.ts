@@ -1,10 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
-import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import {
   lockSqliteFile,
   openPostgresStore,
@@ -16,7 +13,6 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../../../scripts/free-port.ts";
 import { runCli } from "../../src/cli/cli.ts";
-import { withoutSecrets } from "../../src/config.ts";
 import { openPostgresDoorbell, type PostgresDoorbell } from "../../src/postgres-doorbell.ts";
 import { withPostgresContents } from "../../src/store/postgres-contents.ts";
 import { withSqliteContents } from "../../src/store/sqlite-contents.ts";
@@ -37,14 +33,8 @@ import {
 } from "../member.ts";
 import { type PostgresServer, startPostgres } from "../postgres.ts";
 import { call, eventually, ORIGIN } from "../world.ts";
-import {
-  type Environment,
-  type Running,
-  runCommand,
-  runLimited,
-  spawnCommand,
-  startCommand,
-} from "./process.ts";
+import { type Environment, type Running, runCommand, runLimited, startCommand } from "./process.ts";
+import { endOf, wireTo } from "./wire.ts";
 
 let folder: string;
 let postgres: PostgresServer;
@@ -94,92 +84,6 @@ async function fillPostgres(url: string): Promise<void> {
   const store = await openPostgresStore(url);
   await store.addInvites([INVITE]);
   await store.close();
-}
-
-async function fillSqlite(file: string): Promise<void> {
-  await runCommand(["migrate"], configured(`sqlite:${file}`));
-  const store = openSqliteStore(file);
-  await store.addInvites([INVITE]);
-  await store.close();
-}
-
-function hasInvites(file: string): boolean {
-  const db = new DatabaseSync(file);
-  try {
-    return db.prepare("SELECT 1 FROM invites").get() !== undefined;
-  } finally {
-    db.close();
-  }
-}
-
-async function isInPostgres(url: string): Promise<boolean> {
-  const [table] = await postgres.query("SELECT to_regclass('invites') AS there", url);
-  if (table?.there === null) return false;
-  return (await postgres.query("SELECT 1 FROM invites", url)).length > 0;
-}
-
-/** `hold`: it goes no further; `answered`: its answer doesn't; `cut`: the connection ends. */
-type Fate = "pass" | "hold" | "answered" | "cut";
-/** What becomes of what a client says, by what it said before on that connection. */
-type Meeting = (text: string, before: string) => Fate;
-
-/** Where this is said. */
-function where(words: string): Meeting {
-  return (text) => (text.includes(words) ? "hold" : "pass");
-}
-
-/** Where the transaction of all tables ends. */
-function endOf(fate: Fate): Meeting {
-  return (text, before) =>
-    text.includes("COMMIT") && before.includes("LOCK TABLE accounts") ? fate : "pass";
-}
-
-/** Stands between a command and the PostgreSQL. */
-async function wireTo(
-  url: string,
-  at: Meeting,
-): Promise<{
-  readonly url: string;
-  /** Once something didn't pass. */
-  readonly met: Promise<void>;
-  /** All passes from now on. */
-  readonly open: () => void;
-  readonly close: () => void;
-}> {
-  const met = Promise.withResolvers<void>();
-  let meeting = at;
-  const server = createServer((from) => {
-    const to = createConnection(join(postgres.folder, ".s.PGSQL.5432"));
-    let before = "";
-    let fate: Fate = "pass";
-    from.on("data", (data: Buffer) => {
-      const text = data.toString("latin1");
-      if (fate === "pass") fate = meeting(text, before);
-      before += text;
-      if (fate === "pass") return to.write(data);
-      if (fate === "answered") to.write(data);
-      else met.resolve();
-      return fate === "cut" && from.destroy();
-    });
-    to.on("data", (data) => {
-      if (fate === "answered") met.resolve();
-      else from.write(data);
-    });
-    from.on("close", () => to.destroy());
-    from.on("error", () => to.destroy());
-    to.on("error", () => from.destroy());
-    to.on("close", () => from.destroy());
-  });
-  const between = await mkdtemp(join(folder, "wire-"));
-  await once(server.listen(join(between, ".s.PGSQL.5432")), "listening");
-  return {
-    url: url.replace(encodeURIComponent(postgres.folder), encodeURIComponent(between)),
-    met: met.promise,
-    open: () => {
-      meeting = () => "pass";
-    },
-    close: () => server.close(),
-  };
 }
 
 describe("conclave-delivery copy", () => {
@@ -393,9 +297,7 @@ describe("conclave-delivery copy", () => {
     const [file, url] = [newFile(), await postgres.database("empty")];
     await fillPostgres(url);
     // Between the two: hangs up where the transaction that read everything is to end.
-    const wire = await wireTo(url, (text, before) =>
-      text.includes("COMMIT") && before.includes("LOCK TABLE accounts") ? "cut" : "pass",
-    );
+    const wire = await wireTo(url, endOf("cut"), { socket: postgres.folder, folder });
     const args = ["copy", "--from", wire.url, "--json"];
     const copied = await runCommand(args, configured(`sqlite:${file}`));
     await wire.met;
@@ -426,90 +328,6 @@ describe("conclave-delivery copy", () => {
     expect([copied.code, copied.stdout]).toEqual([1, ""]);
     expect(copied.stderr).toMatch(/nothing was copied[^\n]*\n[^\n]*in use by the service[^\n]*\n$/);
     expect(await postgres.query("SELECT * FROM facts", url)).toEqual([]);
-  });
-
-  it.each<
-    readonly [
-      where: string,
-      from: "sqlite" | "postgres",
-      at: Meeting,
-      there: "none" | "all" | "noted",
-    ]
-  >([
-    ["before anything is marked", "postgres", where("INSERT INTO facts"), "none"],
-    ["once it is marked", "postgres", where("DECLARE cursor_1 "), "none"],
-    ["before anything is copied", "sqlite", where("LOCK TABLE accounts"), "none"],
-    ["before the copy is kept", "sqlite", endOf("hold"), "none"],
-    ["once the copy is kept", "sqlite", endOf("answered"), "all"],
-    ["before that is noted for good", "postgres", endOf("hold"), "all"],
-    ["once that is noted for good", "postgres", endOf("answered"), "noted"],
-  ])(
-    "may be killed %s: never are both served, and the same again ends it",
-    async (_where, from, at, there) => {
-      const [file, url] = [newFile(), await postgres.database("empty")];
-      await runCommand(["migrate"], configured(`sqlite:${file}`));
-      if (from === "postgres") await fillPostgres(url);
-      else await fillSqlite(file);
-      const wire = await wireTo(url, at);
-      const [source, target] =
-        from === "sqlite" ? [`sqlite:${file}`, wire.url] : [wire.url, `sqlite:${file}`];
-      const args = ["copy", "--from", source, "--json"];
-      const child = spawnCommand(args, configured(target));
-      const ended = once(child, "exit");
-      const early = ended.then(() => Promise.reject(new Error("it ended before it was killed")));
-      await Promise.race([wire.met, early]);
-      child.kill("SIGKILL");
-      await ended;
-      wire.open();
-      const isServed = async (one: string): Promise<boolean> =>
-        (await runCommand(["serve", "--check"], configured(one))).code === 0;
-      const isThere = (): Promise<boolean> | boolean =>
-        from === "sqlite" ? isInPostgres(url) : hasInvites(file);
-      const arrived = await isThere();
-      expect(arrived).toBe(there !== "none");
-      expect(arrived && (await isServed(source))).toBe(false);
-      expect(await isServed(target)).toBe(true);
-      const again = await runCommand(args, configured(target));
-      const { rows } = JSON.parse(again.stdout || "{}") as { rows?: { invites: number } | null };
-      expect([again.code, rows?.invites]).toEqual(
-        { none: [0, 1], all: [0, undefined], noted: [1, undefined] }[there],
-      );
-      expect(await isThere()).toBe(true);
-      expect([await isServed(source), await isServed(target)]).toEqual([false, true]);
-      await expect(refuseCopied(source)).rejects.toThrow("was copied to");
-      wire.close();
-    },
-  );
-
-  it("that was cut off goes nowhere else, nor on where it is given up", async () => {
-    const [file, url, other] = [
-      newFile(),
-      await postgres.database("empty"),
-      await postgres.database("empty"),
-    ];
-    await fillSqlite(file);
-    const source = `sqlite:${file}`;
-    await withSqliteContents(file, (contents) => contents.markCopying(withoutSecrets(url), 5));
-    const elsewhere = await runCommand(["copy", "--from", source], configured(other));
-    // Both are on one socket: their names differ.
-    expect(elsewhere).toMatchObject({ code: 1, stdout: "" });
-    expect(elsewhere.stderr).toContain("is being copied to");
-    // It may have arrived: who can't find out takes no mark away.
-    const lost = await runCommand(["copy", "--from", source], configured(`${url}&port=1`));
-    expect([lost.code, lost.stderr]).toEqual([1, expect.stringContaining("may be in")]);
-    await expect(refuseCopied(source)).rejects.toThrow("is being copied to");
-    for (const args of [["accounts", "list"], ["invite"]]) {
-      const refused = await runCommand(args, configured(source));
-      expect([refused.code, refused.stderr]).toEqual([
-        1,
-        expect.stringContaining("is being copied"),
-      ]);
-    }
-    expect(await runCommand(["copy", "--unmark"], configured(source))).toMatchObject({ code: 0 });
-    await refuseCopied(source);
-    expect(await runCommand(["copy", "--from", source], configured(other))).toMatchObject({
-      code: 0,
-    });
   });
 
   it("is not given up while it runs, nor under a service", async () => {
