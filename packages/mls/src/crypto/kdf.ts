@@ -112,6 +112,15 @@ function firstBlock(head: Bytes, context: Bytes): Bytes {
   return input;
 }
 
+/** The same for a context of any length. */
+const FirstBlock: Encoder<{ readonly head: Bytes; readonly context: Bytes }> = {
+  write: (w, { head, context }) => {
+    w.bytes(head);
+    opaque.write(w, context);
+    w.uint(1, 1);
+  },
+};
+
 /** `ExpandWithLabel` (§8), `length` bytes. */
 export function expandWithLabel(
   suite: Suite,
@@ -121,9 +130,15 @@ export function expandWithLabel(
   length: number,
 ): Bytes {
   const { head, alone } = prepared(label, length);
-  if (context.length >= 2 ** 6 || length > suite.nh) {
+  if (length > suite.nh) {
     const info = encode(opaque, context);
     return hkdfExpand(suite.provider, suite.hash, secret, length, head, info);
+  }
+  if (context.length >= 2 ** 6) {
+    const block = encodedFor(FirstBlock, { head, context }, (input) =>
+      suite.provider.hmac(suite.hash, secret, input),
+    );
+    return begin(block, length);
   }
   // As most are: one block, and for many of them over what is always the same.
   const input = context.length === 0 ? alone : firstBlock(head, context);

@@ -159,6 +159,16 @@ export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): MaybePromise<
   }
 }
 
+/** Whatever the promise is made by: a page may have put another in place of its own. */
+function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return "then" in Object(value);
+}
+
+/** What `use` makes of a value, without a pause where that is there already. */
+function usedBy<T, R>(value: MaybePromise<T>, use: (value: T) => MaybePromise<R>): MaybePromise<R> {
+  return isPromise(value) ? value.then(use) : use(value);
+}
+
 /** A new private key of the group. */
 async function generatePrivateKey(provider: CryptoProvider, name: DhGroup): Promise<Bytes> {
   return isNist(name)
@@ -166,22 +176,29 @@ async function generatePrivateKey(provider: CryptoProvider, name: DhGroup): Prom
     : provider.random(GROUPS[name].nsk);
 }
 
-export async function keyPairOf(
+export function keyPairOf(
   provider: CryptoProvider,
   name: DhGroup,
   privateKey: Bytes,
-): Promise<KeyPair> {
-  return { privateKey, publicKey: await provider.dhPublicKey(name, privateKey) };
+): MaybePromise<KeyPair> {
+  return usedBy(provider.dhPublicKey(name, privateKey), (publicKey) => ({ privateKey, publicKey }));
 }
 
 /** What a new key pair and `peer` agree on, and its public key. `among`: how many are made together. */
-export async function dhEphemeral(
+export function dhEphemeral(
   provider: CryptoProvider,
   name: DhGroup,
   peer: Bytes,
   among = 1,
+): MaybePromise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
+  return provider.dhEphemeral?.(name, peer, among) ?? dhWithNewKey(provider, name, peer);
+}
+
+async function dhWithNewKey(
+  provider: CryptoProvider,
+  name: DhGroup,
+  peer: Bytes,
 ): Promise<{ readonly publicKey: Bytes; readonly secret: Bytes }> {
-  if (provider.dhEphemeral) return provider.dhEphemeral(name, peer, among);
   const own = await keyPairOf(provider, name, await generatePrivateKey(provider, name));
   const secret = await provider.dh(name, own, peer);
   wipe(own.privateKey);
@@ -207,23 +224,26 @@ function dhKem(provider: CryptoProvider, name: DhGroup): Kem {
     generateKeyPair: async () =>
       keyPairOf(provider, name, await generatePrivateKey(provider, name)),
     // §7.1.3
-    deriveKeyPair: async (seed) => {
-      const nist = isNist(name) ? await loadNistCurves() : undefined;
-      const prk = labeledExtract(kdf, EMPTY, "dkp_prk", seed);
-      const privateKey =
-        nist && isNist(name)
-          ? nist.sampleScalar(name, (i) => labeledExpand(kdf, prk, "candidate", i2osp(i, 1), nsk))
-          : labeledExpand(kdf, prk, "sk", EMPTY, nsk);
-      wipe(prk);
-      return keyPairOf(provider, name, privateKey);
-    },
+    deriveKeyPair: (seed) =>
+      usedBy(isNist(name) ? loadNistCurves() : undefined, (nist) => {
+        const prk = labeledExtract(kdf, EMPTY, "dkp_prk", seed);
+        const privateKey =
+          nist && isNist(name)
+            ? nist.sampleScalar(name, (i) => labeledExpand(kdf, prk, "candidate", i2osp(i, 1), nsk))
+            : labeledExpand(kdf, prk, "sk", EMPTY, nsk);
+        wipe(prk);
+        return keyPairOf(provider, name, privateKey);
+      }),
     publicKey: (privateKey) => provider.dhPublicKey(name, privateKey),
     checkPublicKey: (publicKey) => checkDhPublicKey(name, publicKey),
-    encap: async (recipient, among = 1) => {
-      const { publicKey: enc, secret } = await dhEphemeral(provider, name, recipient, among);
-      return { enc, secret: extractAndExpand(secret, enc, recipient) };
-    },
-    decap: async (enc, recipient) =>
-      extractAndExpand(await provider.dh(name, recipient, enc), enc, recipient.publicKey),
+    encap: (recipient, among = 1) =>
+      usedBy(dhEphemeral(provider, name, recipient, among), ({ publicKey: enc, secret }) => ({
+        enc,
+        secret: extractAndExpand(secret, enc, recipient),
+      })),
+    decap: (enc, recipient) =>
+      usedBy(provider.dh(name, recipient, enc), (dh) =>
+        extractAndExpand(dh, enc, recipient.publicKey),
+      ),
   };
 }

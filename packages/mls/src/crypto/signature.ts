@@ -6,7 +6,14 @@
 import { concat, mlsLabel } from "../bytes.ts";
 import { type Bytes, type Encoder, encode, opaque } from "../codec.ts";
 import { MlsError } from "../errors.ts";
-import type { CryptoProvider, KeyPair, SignatureName, Signed, Suite } from "./suite.ts";
+import type {
+  CryptoProvider,
+  KeyPair,
+  MaybePromise,
+  SignatureName,
+  Signed,
+  Suite,
+} from "./suite.ts";
 
 /** A signature key, wherever its private half is kept: in memory, in a non-extractable CryptoKey, in hardware. */
 export interface Signer {
@@ -78,6 +85,18 @@ async function ask(provider: CryptoProvider, signature: SignatureName): Promise<
     for (const { fail } of questions) fail(cause);
   }
 }
+
+/** Whether a signature over a `labeled` content verifies. */
+export type Verify = (
+  suite: Suite,
+  publicKey: Bytes,
+  message: Bytes,
+  signatureBytes: Bytes,
+) => MaybePromise<boolean>;
+
+/** One that is asked for by itself. */
+export const verifyAlone: Verify = ({ provider, signature }, publicKey, message, signatureBytes) =>
+  provider.verify(signature, publicKey, message, signatureBytes);
 
 /** Whether a signature under a label verifies: see `verifySigned`. */
 export function verifyWithLabel(

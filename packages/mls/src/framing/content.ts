@@ -23,7 +23,7 @@ import {
   uint64,
 } from "../codec.ts";
 import { hashOf, refHash } from "../crypto/kdf.ts";
-import { labeled, type Signer } from "../crypto/signature.ts";
+import { labeled, type Signer, verifyAlone } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { externalSendersOf } from "../key/extension.ts";
@@ -277,7 +277,7 @@ export async function verifyContent(
   const { content, auth } = authenticated;
   const key = signatureKeyOf(content, leafOf, groupContext);
   const message = signedBytes(authenticated, GroupContext.encoded(groupContext));
-  if (!(await suite.provider.verify(suite.signature, key, message, auth.signature))) {
+  if (!(await verifyAlone(suite, key, message, auth.signature))) {
     throw new MlsError("signature", "6.1", "the signature of a message does not verify");
   }
 }

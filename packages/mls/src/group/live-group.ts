@@ -114,7 +114,7 @@ export class LiveGroup {
     const result = this.#turn.then(async () => {
       if (this.#broken) throw new MlsError("storage", "14", "a write failed: load the group again");
       if (!this.past.isEmpty) await this.#sweep();
-      return operation();
+      return await operation();
     });
     this.#turn = result.catch(() => undefined);
     return result;

@@ -87,9 +87,9 @@ export async function receive(
   const message = decodeMessage(bytes);
   switch (message.wireFormat) {
     case "mls_public_message":
-      return receivePublic(group, message.publicMessage, and);
+      return await receivePublic(group, message.publicMessage, and);
     case "mls_private_message":
-      return receivePrivate(group, message.privateMessage, and);
+      return await receivePrivate(group, message.privateMessage, and);
     case "mls_welcome":
     case "mls_group_info":
     case "mls_key_package":
@@ -153,7 +153,7 @@ async function receivePublic(
   and: And<Received> | undefined,
 ): Promise<Received> {
   const authenticated = await openPublic(group, message);
-  return handleHandshake(group, authenticated, authenticated.content.content, undefined, and);
+  return await handleHandshake(group, authenticated, authenticated.content.content, undefined, and);
 }
 
 async function receivePrivate(
@@ -205,7 +205,7 @@ function epochOf(group: LiveGroup, message: PrivateMessage): ReadableEpoch {
   return { groupContext, ownLeaf, senderDataSecret, secretTree, leafOf };
 }
 
-async function handleHandshake(
+function handleHandshake(
   group: LiveGroup,
   authenticated: AuthenticatedContent,
   content: HandshakeContent,

@@ -7,6 +7,7 @@
 import { bytesEqual } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { checkPublicKey } from "../crypto/hpke.ts";
+import { verifyAlone } from "../crypto/signature.ts";
 import { MlsError } from "../errors.ts";
 import {
   type AuthenticatedContent,
@@ -313,7 +314,7 @@ export async function stageCommit(
     }
     const newKeys = [leafNode, ...nodes].map(({ encryptionKey }) => encryptionKey);
     await checkPublicKey(suite, ...newKeys);
-    await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer });
+    await verifyLeafNode(suite, leafNode, { groupId, leafIndex: committer }, verifyAlone);
     for (const { encryptionKey } of nodes) {
       // §12.4.2: not even a key that this very path replaces may come back.
       if (keyCount(state.tree.keys, encryptionKey) > 0) {

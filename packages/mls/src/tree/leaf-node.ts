@@ -23,7 +23,13 @@ import {
   uint64,
   vector,
 } from "../codec.ts";
-import { labeled, type Signer, signWithLabel, verifySigned } from "../crypto/signature.ts";
+import {
+  labeled,
+  type Signer,
+  signWithLabel,
+  type Verify,
+  verifySigned,
+} from "../crypto/signature.ts";
 import type { CryptoProvider, Suite } from "../crypto/suite.ts";
 import { MlsError, type Refuse, refuseAtOnce } from "../errors.ts";
 import { Credential, credentialTypeOf } from "../key/credential.ts";
@@ -179,15 +185,19 @@ export async function signLeafNode(
   return { ...content, signature };
 }
 
-/** The signature (§7.3). Throws `MlsError` with `leaf-signature`. */
+/**
+ * The signature (§7.3). Throws `MlsError` with `leaf-signature`. `verify`: with others that are asked for together, unless it is
+ * `verifyAlone`.
+ */
 export async function verifyLeafNode(
   suite: Suite,
   leaf: LeafNode,
   position?: LeafPosition,
+  verify: Verify = verifySigned,
 ): Promise<void> {
   const content = signedPart(LeafNode.encoded(leaf), leaf.signature);
   const tbs = labeled(LABEL, content, tbsPosition(leaf.source, position));
-  if (!(await verifySigned(suite, leaf.signatureKey, tbs, leaf.signature))) {
+  if (!(await verify(suite, leaf.signatureKey, tbs, leaf.signature))) {
     throw new MlsError("leaf-signature", "7.3", "the signature of a leaf does not verify");
   }
 }

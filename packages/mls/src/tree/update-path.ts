@@ -16,12 +16,12 @@ import {
 } from "../codec.ts";
 import {
   decryptWithLabel,
-  deriveKeyPair,
   encryptManyWithLabel,
   generateKeyPair,
   HpkeCiphertext,
 } from "../crypto/hpke.ts";
 import { deriveSecret } from "../crypto/kdf.ts";
+import { kemOf } from "../crypto/kem.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { LeafNode } from "./leaf-node.ts";
@@ -96,7 +96,7 @@ export async function derivePathSecrets(
   let secret = first;
   for (const index of indices) {
     const nodeSecret = deriveSecret(suite, secret, "node");
-    path.push({ index, secret, keyPair: await deriveKeyPair(suite, nodeSecret) });
+    path.push({ index, secret, keyPair: await kemOf(suite).deriveKeyPair(nodeSecret) });
     wipe(nodeSecret);
     secret = deriveSecret(suite, secret, "path");
   }
@@ -345,7 +345,7 @@ export async function decryptPath(
   own: { readonly leafIndex: number; readonly keys: PrivateKeys },
 ): Promise<{ readonly path: readonly PathSecret[]; readonly commitSecret: Bytes }> {
   const { recipient, keyPair } = ownRecipient(tree, received, own);
-  return openPathSecret(suite, received, recipient, keyPair);
+  return await openPathSecret(suite, received, recipient, keyPair);
 }
 
 /**
