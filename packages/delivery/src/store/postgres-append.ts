@@ -73,35 +73,47 @@ interface Outcome {
 }
 
 /**
- * Lots of messages at the ends of their logs; a lot whose group has another end by now is left out, as the number of rows says. The
- * statement waits for the groups' rows, in the order that is given, and compares then.
+ * Moves groups on to the new ends of their logs; one that has another end by now is left out, as the number of rows says. It waits for
+ * the groups' rows, in the order that is given, and compares then.
  *
- * Lots: $1, their groups, and $2, of each the version, the head before and after, and the time. Messages: $3, of each the lot and the
- * place, $4, and $5, all hashes in one. Each parameter costs every statement, and unnesting one more would cost as much as a message.
+ * Of lots: $1, their groups, and $2, of each the version, the head before and after, the time, and which message is its last. Of
+ * messages: $3, their hashes in one, and $4. Each parameter costs every statement.
  */
-const APPEND = `WITH moved AS (
-  UPDATE groups SET head = ($2::bigint[])[lot * 4 - 1], accepted_at = ($2::bigint[])[lot * 4]
-  FROM unnest($1::bigint[]) WITH ORDINALITY AS lots (number, lot)
-  WHERE groups.number = lots.number AND groups.version = ($2::bigint[])[lot * 4 - 3]
-    AND groups.head = ($2::bigint[])[lot * 4 - 2]
-  RETURNING lot, groups.number, groups.epoch, groups.accepted_at
-)
-INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
-SELECT number, ($3::bigint[])[place * 2], epoch, 'application',
-  substr($5::bytea, place::int * ${HASH} - ${HASH - 1}, ${HASH}), message, accepted_at
-FROM unnest($4::bytea[]) WITH ORDINALITY AS given (message, place)
-  JOIN moved ON lot = ($3::bigint[])[place * 2 - 1]`;
+const moved = (given: string): string => `WITH moved AS (
+  UPDATE groups SET head = ($2::bigint[])[lot * 5 - 2], accepted_at = ($2::bigint[])[lot * 5 - 1]
+  FROM ${given}
+  WHERE groups.number = ($1::bigint[])[lot] AND groups.version = ($2::bigint[])[lot * 5 - 4]
+    AND groups.head = ($2::bigint[])[lot * 5 - 3]
+  RETURNING given.*, groups.number AS group_number, groups.epoch, groups.head, groups.accepted_at
+)`;
+const LOG = "INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)";
+const HASH_OF = (place: string): string =>
+  `substr($3::bytea, ${place}::int * ${HASH} - ${HASH - 1}, ${HASH})`;
+
+const APPEND = `${moved("unnest($1::bigint[]) WITH ORDINALITY AS given (number, lot)")} ${LOG}
+SELECT group_number, head - last + place, epoch, 'application', ${HASH_OF("place")}, ($4::bytea[])[place], accepted_at
+FROM (
+  SELECT *, generate_series(last - head + ($2::bigint[])[lot * 5 - 3] + 1, last) AS place
+  FROM (SELECT *, ($2::bigint[])[lot * 5] AS last FROM moved) AS moved
+) AS placed`;
+
+/** Where each lot is one message, as most are where many write: a sixth less of such a statement. */
+const APPEND_EACH = `${moved("unnest($4::bytea[]) WITH ORDINALITY AS given (message, lot)")} ${LOG}
+SELECT group_number, head, epoch, 'application', ${HASH_OF("lot")}, message, accepted_at FROM moved`;
 
 /**
  * Which lots were left out: those whose messages are not all in the log as they were to be. Another may have written the first of them,
  * and something else behind it. The parameters are those of `APPEND`, without the messages.
  */
 const MISSED = `SELECT DISTINCT lot FROM (
-    SELECT place, ($3::bigint[])[place * 2 - 1] AS lot
-    FROM generate_series(1, cardinality($3::bigint[]) / 2) AS place) AS given
-  WHERE (SELECT 1 FROM log WHERE log.group_number = ($1::bigint[])[lot]
-    AND log.seq = ($3::bigint[])[place * 2] AND log.accepted_at = ($2::bigint[])[lot * 4]
-    AND log.hash = substr($4::bytea, place * ${HASH} - ${HASH - 1}, ${HASH})) IS NULL`;
+  SELECT *, generate_series(last - head + before + 1, last) AS place FROM (
+    SELECT number, lot, ($2::bigint[])[lot * 5 - 3] AS before, ($2::bigint[])[lot * 5 - 2] AS head,
+      ($2::bigint[])[lot * 5 - 1] AS time, ($2::bigint[])[lot * 5] AS last
+    FROM unnest($1::bigint[]) WITH ORDINALITY AS lots (number, lot)) AS lots
+  ) AS given
+  WHERE (SELECT 1 FROM log WHERE log.group_number = given.number
+    AND log.seq = given.head - given.last + given.place AND log.accepted_at = given.time
+    AND log.hash = ${HASH_OF("given.place")}) IS NULL`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE`;
@@ -302,25 +314,23 @@ export function createAppender(db: Database): Appender {
     if (judged.length === 0) return outcome;
     const groups: number[] = [];
     const ofLots: number[] = [];
-    const places: number[] = [];
     const messages: Bytes[] = [];
     const hashes: Bytes[] = [];
     for (const { end, fits, acceptedAt } of judged) {
-      groups.push(end.number);
-      ofLots.push(end.version, end.head, end.head + fits.length, acceptedAt);
-      let seq = end.head;
       for (const { message } of fits) {
-        places.push(groups.length, ++seq);
         messages.push(message.message);
         hashes.push(message.hash);
       }
+      groups.push(end.number);
+      ofLots.push(end.version, end.head, end.head + fits.length, acceptedAt, messages.length);
     }
+    const append = messages.length === groups.length ? APPEND_EACH : APPEND;
     const allHashes = Buffer.concat(hashes);
-    const written = await queries.count(APPEND, groups, ofLots, places, messages, allHashes);
+    const written = await queries.count(append, groups, ofLots, allHashes, messages);
     if (written === messages.length) outcome.moved = judged;
     else if (written === 0) outcome.missed = judged;
     else {
-      const missed = await queries.all<{ lot: number }>(MISSED, groups, ofLots, places, allHashes);
+      const missed = await queries.all<{ lot: number }>(MISSED, groups, ofLots, allHashes);
       const which = new Set(missed.map(({ lot }) => lot));
       outcome.moved = judged.filter((_, i) => !which.has(i + 1));
       outcome.missed = judged.filter((_, i) => which.has(i + 1));
