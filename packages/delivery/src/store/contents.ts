@@ -256,7 +256,7 @@ const [COPYING, COPIED] = ["copying to ", "copied to "] as const;
 const IS_MARK = `(name LIKE '${COPYING}%' OR name LIKE '${COPIED}%')`;
 export const FIND_MARK: string = `SELECT name, at FROM facts WHERE ${IS_MARK}`;
 export const UNMARK: string = `DELETE FROM facts WHERE ${IS_MARK}`;
-export const END_MARK: string = `UPDATE facts SET name = replace(name, '${COPYING}', '${COPIED}')
+export const END_MARK: string = `UPDATE facts SET name = '${COPIED}' || substr(name, ${COPYING.length + 1})
   WHERE name LIKE '${COPYING}%'`;
 
 export function markName(to: string): string {

@@ -29,13 +29,14 @@ const SWEEP = `WITH ${EXPIRING.map(
 ).join(", ")},
   entries AS (
     DELETE FROM log WHERE ctid = ANY(ARRAY(
-      SELECT found.ctid FROM ended_groups JOIN groups USING (group_id) CROSS JOIN LATERAL (
-        SELECT log.ctid FROM log WHERE group_number = groups.number ORDER BY seq LIMIT $2
-      ) AS found LIMIT $2)) RETURNING group_number, epoch, seq),
+      SELECT found.ctid FROM ended_groups CROSS JOIN LATERAL (
+        SELECT log.ctid FROM log WHERE group_number = (
+          SELECT number FROM groups WHERE groups.group_id = ended_groups.group_id)
+        ORDER BY seq LIMIT $2
+      ) AS found LIMIT $2)) RETURNING kind, hash),
   commits_and_proposals AS (
-    DELETE FROM handshakes USING entries JOIN groups ON number = group_number
-    WHERE handshakes.group_id = groups.group_id AND handshakes.epoch = entries.epoch
-      AND handshakes.seq = entries.seq),
+    DELETE FROM handshakes
+    WHERE hash = ANY(ARRAY(SELECT hash FROM entries WHERE kind <> 'application'))),
   emptied AS (
     DELETE FROM ended_groups WHERE group_id IN (
       SELECT group_id FROM ended_groups WHERE NOT EXISTS (

@@ -361,6 +361,24 @@ describe("conclave-delivery copy", () => {
     }
   });
 
+  it("names the place as it is called, in a mark's words too", async () => {
+    const [file, url] = [newFile(), await postgres.database("empty")];
+    await runCommand(["migrate"], configured(`sqlite:${file}`));
+    await (await openPostgresStore(url)).close();
+    const to = "sqlite:/copying to another/100%_x";
+    await withSqliteContents(file, async (contents) => {
+      await contents.markCopying(to, 5);
+      await contents.markCopied();
+    });
+    await withPostgresContents(url, async (contents) => {
+      await contents.markCopying(to, 5);
+      await contents.markCopied();
+    });
+    for (const one of [url, `sqlite:${file}`]) {
+      await expect(refuseCopied(one)).rejects.toThrow(`was copied to ${to},`);
+    }
+  });
+
   it("changes neither where a service runs on the other", async () => {
     const [file, url] = [newFile(), await postgres.database("empty")];
     await runCommand(["migrate"], configured(`sqlite:${file}`));
