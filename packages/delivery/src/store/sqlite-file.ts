@@ -3,7 +3,7 @@
  * @module
  */
 
-import { closeSync, constants, fchownSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, fchownSync, openSync, realpathSync, statSync } from "node:fs";
 import { access, chmod, copyFile, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -35,7 +35,7 @@ export interface SqliteLock {
 
 /** Throws `OperatorError` where another process has it. It ends with the process, in whatever way. */
 export function lockSqliteFile(path: string): SqliteLock {
-  const file = `${path}-lock`;
+  const file = `${realPath(path)}-lock`;
   makeLock(file);
   let lock: DatabaseSync | undefined;
   try {
@@ -55,6 +55,16 @@ export function lockSqliteFile(path: string): SqliteLock {
       `${file} can't be locked: ${reasonOf(error)}; if it is another user's, remove it: it holds nothing`,
       { cause: error },
     );
+  }
+}
+
+/** Of the file itself, by whichever links it is named: whoever names it otherwise must find the same lock. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // Not there yet.
+    return path;
   }
 }
 

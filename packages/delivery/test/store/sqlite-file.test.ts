@@ -1,4 +1,4 @@
-import { chown, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lockSqliteFile } from "@conclave/delivery";
@@ -21,6 +21,15 @@ describe("the lock of a SQLite file", () => {
     expect(() => lockSqliteFile(path)).toThrow("in use by another process");
     lock.close();
     lockSqliteFile(path).close();
+  });
+
+  it("is the file's, by whichever name it is called", async () => {
+    const [path, link] = [join(folder, "store.sqlite"), join(folder, "link.sqlite")];
+    await writeFile(path, "");
+    await symlink(path, link);
+    const lock = lockSqliteFile(path);
+    expect(() => lockSqliteFile(link)).toThrow("in use by another process");
+    lock.close();
   });
 
   it.runIf(isRoot)("is the service's, should root make it", async () => {
