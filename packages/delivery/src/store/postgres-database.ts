@@ -114,6 +114,7 @@ const FIND_RIGHTS = `SELECT coalesce(bool_and(has_table_privilege(oid, 'SELECT')
 const OWN_TABLES: readonly string[] = [
   ...TABLES.map(({ name }) => name),
   "facts",
+  "handshakes",
   "schema_version",
   "settled",
 ];

@@ -88,7 +88,8 @@ it("says in words what a PostgreSQL refuses, and what to do", async () => {
 });
 
 it("finds out at a check what would be in the way of the service, and says it alike wherever it is met", async () => {
-  const [whole, used, foreign, alike, clashing] = [
+  const [whole, lacking, used, foreign, alike, clashing] = [
+    await postgres.database(),
     await postgres.database(),
     await postgres.database(),
     await postgres.database("empty"),
@@ -97,6 +98,12 @@ it("finds out at a check what would be in the way of the service, and says it al
   ];
   await postgres.query("CREATE ROLE reader LOGIN; CREATE ROLE stranger LOGIN", whole);
   await postgres.query("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", whole);
+  // All but what a commit writes besides the log.
+  await postgres.query(
+    `CREATE ROLE writer LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO writer;
+     REVOKE INSERT ON handshakes FROM writer`,
+    lacking,
+  );
   await postgres.query("REVOKE ALL ON SCHEMA public FROM public", used);
   await postgres.query("CREATE TABLE notes (text TEXT)", foreign);
   await postgres.query("CREATE TABLE schema_version (text TEXT)", alike);
@@ -117,6 +124,7 @@ it("finds out at a check what would be in the way of the service, and says it al
   ];
   for (const [url, complaint] of [
     [changed(whole, (one) => (one.username = "reader")), "this user may not"],
+    [changed(lacking, (one) => (one.username = "writer")), "this user may not"],
     [changed(used, (one) => (one.username = "stranger")), "this user may make no tables there"],
     [foreign, "a table of another program is in the way"],
     [alike, "its tables are another program's"],
