@@ -76,11 +76,14 @@ const PROMISES = ["default_transaction_isolation=read\\ committed", "synchronous
 /**
  * Statements are planned once a connection, to look rows up by their indexes: planning anew costs more than they do, and a plan that was made
  * when a table was small must be good when it no longer is. The newest of many are read by the index's order: a bitmap would be of all.
+ * And joins look up row by row: others read all of a table, and lock what they change in an order of their own.
  */
 const PLANS = [
   "plan_cache_mode=force_generic_plan",
   "enable_seqscan=off",
   "enable_bitmapscan=off",
+  "enable_hashjoin=off",
+  "enable_mergejoin=off",
   "jit=off",
 ];
 const SETTINGS: string = [...PROMISES, ...PLANS].map((setting) => `-c ${setting}`).join(" ");

@@ -166,6 +166,41 @@ describe("messages that come together", () => {
     }
   });
 
+  it("look up their groups alone, while there are few others too", async () => {
+    const many = Array.from({ length: 100 }, () => aGroup(store, member, { groupLimit: 999 }));
+    await Promise.all(many);
+    const groupId = await aGroup(store, member, { groupLimit: 999 });
+    await server.query("ANALYZE groups", url);
+    const read = async (): Promise<number> => {
+      const [row] = await server.query(
+        `SELECT sum(idx_tup_read)::int AS n FROM pg_stat_user_indexes WHERE relname = 'groups'`,
+        url,
+      );
+      return Number(row?.["n"]);
+    };
+    // What a connection read is counted for certain once it has ended.
+    const ended = async (): Promise<void> => {
+      await store.close();
+      await eventually(async () => {
+        const left = `SELECT 1 FROM pg_stat_activity
+          WHERE application_name = 'conclave-delivery' AND datname = current_database()`;
+        return (await server.query(left, url)).length === 0;
+      });
+    };
+    await other.close();
+    await ended();
+    const before = await read();
+    store = await openPostgresStore(url);
+    for (let seq = 1; seq < 21; seq++) {
+      const answers = await appendAll(aMessage({ groupId, epoch: 0n }));
+      expect(answers).toEqual([{ seq, acceptedAt: NOW }]);
+    }
+    await ended();
+    expect((await read()) - before).toBeLessThan(200);
+    store = await openPostgresStore(url);
+    other = await openPostgresStore(url);
+  });
+
   it("are never earlier than what was before them", async () => {
     await appendAll(aMessage({ now: NOW + 9 }));
     expect(await appendAll(aMessage())).toEqual([{ seq: 3, acceptedAt: NOW + 9 }]);
