@@ -46,6 +46,8 @@ export interface DeviceOptions {
   readonly WebSocket?: typeof WebSocket;
   readonly now?: () => number;
   readonly crypto?: CryptoProvider;
+  /** Milliseconds before the next try, at least and at most. */
+  readonly retry?: readonly [least: number, most: number];
   readonly receipt?: number;
   readonly typing?: readonly [pause: number, shown: number];
   /** Milliseconds between two looks at the log without a doorbell. */
@@ -104,7 +106,7 @@ export async function createWorld(
       timing: {
         receipt: options.receipt ?? 20,
         typing: options.typing ?? [0, 6_000],
-        retry: [20, 200],
+        retry: options.retry ?? [20, 200],
         proposals: 50,
         poll: options.poll ?? 60_000,
         ...(options.patience !== undefined && { patience: options.patience }),

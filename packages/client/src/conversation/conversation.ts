@@ -275,9 +275,10 @@ export class Conversation {
     }
     if (record.restored) return this.#askToReturn();
     if (group.pendingCommit) return this.#after(await pushAgain(state, group));
+    const looked = now();
     if (record.leaving) await this.#proposeLeaving(group);
     else {
-      const pause = await this.#commit(group);
+      const pause = await this.#commit(group, looked);
       if (pause !== undefined) return pause;
     }
     const first = state.outbox.first();
@@ -285,7 +286,7 @@ export class Conversation {
       await sendEntry(state, group, ...first);
       return 0;
     }
-    return record.leaving ? this.#poll() : this.#rest();
+    return record.leaving ? this.#poll() : this.#rest(looked);
   }
 
   /** Of an account that was deleted nothing is sent any more; who waits for something is told. Throws all other errors. */
@@ -338,20 +339,19 @@ export class Conversation {
     }
   }
 
-  /** Commits what is proposed or wanted, if anything is; undefined if not. */
-  async #commit(group: Group): Promise<number | undefined> {
+  /** Commits what is proposed or wanted, if anything is at this time; undefined if not. */
+  async #commit(group: Group, now: number): Promise<number | undefined> {
     const { state } = this;
     const { intents, outbox, environment } = state;
-    const { now, timing } = environment;
     const stuck = this.#refusedAt === state.position.cursor;
     const proposed = committable(group) && !stuck;
-    const own = intents.due(now(), (intent) => !isCommon(intent));
-    const common = intents.due(now(), isCommon);
+    const own = intents.due(now, (intent) => !isCommon(intent));
+    const common = intents.due(now, isCommon);
     // What every member wants alike: each gives the others a chance to be first.
     if (!proposed && !common) this.#commonAt = undefined;
-    else this.#commonAt ??= now() + Math.random() * timing.proposals;
+    else this.#commonAt ??= now + Math.random() * environment.timing.proposals;
     const at = this.#commonAt;
-    const isOurs = at !== undefined && (outbox.first() !== undefined || now() >= at);
+    const isOurs = at !== undefined && (outbox.first() !== undefined || now >= at);
     // A member with proposals pending commits them before it sends (RFC 9420 §12.4).
     if (proposed && (isOurs || own)) return this.#after(await this.#commitPending(group));
     const next = own ?? (isOurs ? common : undefined);
@@ -360,7 +360,7 @@ export class Conversation {
       return this.#after(await carryOut(state, group, ...next), next);
     }
     // Before the proposals are committed, nothing can be sent.
-    return stuck && committable(group) ? this.#pause() : undefined;
+    return stuck && committable(group) ? this.#pause(now) : undefined;
   }
 
   /** What others proposed. A refusal that will not change is told, and the log decides when to try again. */
@@ -449,11 +449,11 @@ export class Conversation {
     step.done();
   }
 
-  /** Nothing to do but what has a time: says when. */
-  async #rest(): Promise<number> {
+  /** Nothing to do but what has a time, which had not come at `looked`: says when. */
+  async #rest(looked: number): Promise<number> {
     const { state } = this;
     const { now, timing } = state.environment;
-    let pause = this.#pause();
+    let pause = this.#pause(looked);
     if (receiptDue(state)) {
       this.#receiptAt ??= now() + timing.receipt;
       if (now() >= this.#receiptAt) {
@@ -475,12 +475,11 @@ export class Conversation {
     await step.apply();
   }
 
-  /** Until something is to be committed, or looked at. */
-  #pause(): number {
+  /** Until something is to be committed, or looked at, that was not at `looked`: its time may have come since. */
+  #pause(looked: number): number {
     const { intents, environment } = this.state;
-    const now = environment.now();
-    const next = Math.min(intents.nextTime(now), this.#commonAt ?? Number.POSITIVE_INFINITY);
-    return Math.max(1, Math.min(this.#poll(), next - now));
+    const next = Math.min(intents.nextTime(looked), this.#commonAt ?? Number.POSITIVE_INFINITY);
+    return Math.max(1, Math.min(this.#poll(), next - environment.now()));
   }
 
   /** Without a doorbell, the log is looked at now and then. */

@@ -152,6 +152,26 @@ describe("a revoked device whose replacement has no key package", () => {
     await untilTexts(ada, id, ["not held up", "here"]);
   });
 
+  it("is asked for again and again, also where its time comes between two looks at the clock", async () => {
+    let claims = 0;
+    const counting: Fetch = (url, init) => {
+      if (url.endsWith("/claim")) claims++;
+      return fetch(url, init);
+    };
+    // Each look takes so long that some times come between two of them.
+    let looks = 0;
+    const now = (): number => Date.now() + 2 * looks++;
+    const retry = [14, 14] as const;
+    const { ben, names, recoveryPhrase } = await pair({ fetch: counting, WebSocket, now, retry });
+    const second = await secondDevice(names[1]);
+    await ben.replaceDeviceList(recoveryPhrase, (devices) => [
+      ...devices.map((device) => ({ ...device, revokedAt: seconds() + 1n })),
+      second.device,
+    ]);
+    await ben.close();
+    await expect.poll(() => claims, SOON).toBeGreaterThan(20);
+  });
+
   it("is given up where somebody takes the account out meanwhile", async () => {
     let looks = 0;
     const looking: Fetch = (url, init) => {
