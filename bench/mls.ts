@@ -25,7 +25,7 @@ const COMMITTERS_AMONG_MANY = 2;
  * Short steps take many turns, ours and the floor's one after the other: at least and at most so many, and between those until
  * the seconds are over.
  */
-const TURNS = { least: 5, most: 60, seconds: 15 } as const;
+const TURNS = { least: 5, most: 240, seconds: 15 } as const;
 
 /** What a step took, as a line of `--json` tells it. */
 interface Result {
