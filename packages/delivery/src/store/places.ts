@@ -41,19 +41,24 @@ export class Places {
   }
 
   get(hash: Bytes): Accepted | undefined {
-    const entry = (this.#slots[this.#slotOf(hash)] ?? 0) - 1;
-    if (entry < 0) return undefined;
-    return { seq: this.#seqs[entry] ?? 0, acceptedAt: this.#times[entry] ?? 0 };
+    return this.#at(this.#slotOf(hash));
   }
 
-  /** Of a hash that it doesn't have. */
-  add(hash: Bytes, { seq, acceptedAt }: Accepted): void {
-    if (this.#size === this.capacity) this.#grow();
+  /** Takes it in, unless it is there: then that is the answer. */
+  add(hash: Bytes, { seq, acceptedAt }: Accepted): Accepted | undefined {
+    let slot = this.#slotOf(hash);
+    const there = this.#at(slot);
+    if (there !== undefined) return there;
+    if (this.#size === this.capacity) {
+      this.#grow();
+      slot = this.#slotOf(hash);
+    }
     const entry = this.#size++;
     this.#hashes.set(hash, entry * HASH);
     this.#seqs[entry] = seq;
     this.#times[entry] = acceptedAt;
-    this.#slots[this.#slotOf(hash)] = entry + 1;
+    this.#slots[slot] = entry + 1;
+    return undefined;
   }
 
   /** Forgets what was added since there were so many. */
@@ -63,6 +68,12 @@ export class Places {
       const from = --this.#size * HASH;
       this.#slots[this.#slotOf(this.#hashes.subarray(from, from + HASH))] = 0;
     }
+  }
+
+  #at(slot: number): Accepted | undefined {
+    const entry = (this.#slots[slot] ?? 0) - 1;
+    if (entry < 0) return undefined;
+    return { seq: this.#seqs[entry] ?? 0, acceptedAt: this.#times[entry] ?? 0 };
   }
 
   /** The slot of an entry, or the free one where it would be. */

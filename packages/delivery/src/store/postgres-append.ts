@@ -253,15 +253,15 @@ export function createAppender(db: Database): Appender {
     for (const { key, groupId, messages } of lots) {
       const end = ends.get(key);
       const isOld = messages.some((one) => !one.looked && end && one.message.epoch > end.epoch);
-      const devices = new Set<number>();
+      const unknown: number[] = [];
       for (const one of messages) {
         if (isOld) one.looked = true;
         // In another epoch who was known may be none any more.
         const { device } = one.message;
-        if (isOld || end?.members.has(device) !== true) devices.add(device);
+        if (isOld || end?.members.has(device) !== true) unknown.push(device);
       }
-      const isRead = isLocked || end === undefined || end.rivals > 0 || devices.size > 0;
-      if (isRead) asked.push({ key, groupId, devices });
+      const isRead = isLocked || end === undefined || end.rivals > 0 || unknown.length > 0;
+      if (isRead) asked.push({ key, groupId, devices: new Set(unknown) });
     }
     return asked;
   }
@@ -283,14 +283,10 @@ export function createAppender(db: Database): Appender {
         outcome.alone.push({ one, seq: null });
         continue;
       }
-      const known = places.get(message.hash);
-      if (known !== undefined) {
-        if (known.seq > head) outcome.later.push(one);
-        else outcome.alone.push({ one, seq: known.seq });
-        continue;
-      }
-      fits.push(one);
-      places.add(message.hash, { seq: head + fits.length, acceptedAt });
+      const known = places.add(message.hash, { seq: head + fits.length + 1, acceptedAt });
+      if (known === undefined) fits.push(one);
+      else if (known.seq > head) outcome.later.push(one);
+      else outcome.alone.push({ one, seq: known.seq });
     }
     return fits.length === 0 ? undefined : { lot, end, fits, acceptedAt };
   }

@@ -15,13 +15,15 @@ export type ArrayElement = Bytes | number | bigint | null;
 
 /** Of type `bytea[]`, or `bigint[]` where they are whole numbers. Throws `RangeError` for a number that can't be one. */
 export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
-  let size = HEADER;
+  let size = HEADER + elements.length * 4;
   let type = INT8;
   let hasNull = 0;
   for (const element of elements) {
-    size += 4 + lengthOf(element);
     if (element === null) hasNull = 1;
-    else if (typeof element === "object") type = BYTEA;
+    else if (typeof element === "object") {
+      type = BYTEA;
+      size += element.length;
+    } else size += 8;
   }
   // All of it is written: small ones share memory that is there already.
   const array = Buffer.allocUnsafe(size);
@@ -35,21 +37,20 @@ export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
   view.setInt32(16, 1);
   let at = HEADER;
   for (const element of elements) {
-    const length = lengthOf(element);
-    view.setInt32(at, element === null ? -1 : length);
-    at += 4;
-    if (element !== null) {
-      if (typeof element === "object") array.set(element, at);
-      else writeWhole(view, at, element);
+    if (element === null) {
+      view.setInt32(at, -1);
+      at += 4;
+    } else if (typeof element === "object") {
+      view.setInt32(at, element.length);
+      array.set(element, at + 4);
+      at += 4 + element.length;
+    } else {
+      view.setInt32(at, 8);
+      writeWhole(view, at + 4, element);
+      at += 12;
     }
-    at += length;
   }
   return array;
-}
-
-function lengthOf(element: ArrayElement): number {
-  if (element === null) return 0;
-  return typeof element === "object" ? element.length : 8;
 }
 
 function writeWhole(view: DataView, at: number, value: number | bigint): void {

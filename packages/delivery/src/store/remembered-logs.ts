@@ -30,9 +30,9 @@ export class NewestPlaces {
     return this.#newer.get(hash) ?? this.#older.get(hash);
   }
 
-  /** Of a hash that it doesn't have. */
-  add(hash: Bytes, place: Accepted): void {
-    this.#newer.add(hash, place);
+  /** Takes it in, unless it is there: then that is the answer. */
+  add(hash: Bytes, place: Accepted): Accepted | undefined {
+    return this.#older.get(hash) ?? this.#newer.add(hash, place);
   }
 
   /** Forgets those that were added last, since it was bounded at the latest. */

@@ -39,11 +39,10 @@ export function sqliteAppender(db: Database, logs: HeldLogs): GroupStore["append
     }
     if (!logs.isMember(groupId, log, device)) return "not-member";
     if (message.epoch !== epoch) return { currentEpoch: epoch };
-    const again = log.places.get(hash);
-    if (again !== undefined) return again;
     const next = { seq: last.seq + 1, acceptedAt: Math.max(last.acceptedAt, message.now) };
+    const again = logs.add(log, hash, next);
+    if (again !== undefined) return again;
     entries.push({ log, kind: "application", entry: message, place: next });
-    logs.add(log, hash, next);
     return next;
   }
 

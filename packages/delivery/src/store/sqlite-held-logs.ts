@@ -81,12 +81,14 @@ export class HeldLogs {
     return true;
   }
 
-  /** The next message of the log, which is written before the transaction ends. */
-  add(log: HeldLog, hash: Bytes, place: Accepted): void {
-    log.places.add(hash, place);
+  /** The next message of the log, which is written before the transaction ends; unless it is there: then its place. */
+  add(log: HeldLog, hash: Bytes, place: Accepted): Accepted | undefined {
+    const there = log.places.add(hash, place);
+    if (there !== undefined) return there;
     log.places.bound();
     log.last = place;
     this.#logs.weigh(log);
+    return undefined;
   }
 
   #load(groupId: Bytes): HeldLog | undefined {

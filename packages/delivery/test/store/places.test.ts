@@ -44,10 +44,10 @@ describe("places", () => {
         const places = new Places();
         const model = new Map<string, unknown>();
         for (const [one, place] of added) {
-          expect(places.get(one)).toEqual(model.get(keyOf(one)));
-          if (model.has(keyOf(one))) continue;
-          places.add(one, place);
-          model.set(keyOf(one), place);
+          const known = model.get(keyOf(one));
+          expect(places.get(one)).toEqual(known);
+          expect(places.add(one, place)).toEqual(known);
+          if (known === undefined) model.set(keyOf(one), place);
         }
         expect(places.size).toBe(model.size);
         for (const one of [...added.map(([each]) => each), ...asked]) {

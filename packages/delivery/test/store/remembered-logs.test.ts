@@ -34,6 +34,12 @@ describe("newest places", () => {
           const place = i < kept ? undefined : { seq: i + 1, acceptedAt: 7 };
           expect(places.get(hash)).toEqual(place);
         }
+        // Whatever comes again has the place that it had.
+        for (const [i, hash] of hashes.entries().drop(kept)) {
+          const place = { seq: i + 1, acceptedAt: 7 };
+          expect(places.add(hash, { seq: 9_999, acceptedAt: 9 })).toEqual(place);
+          expect(places.get(hash)).toEqual(place);
+        }
       }),
       { numRuns: 20 },
     );
