@@ -222,19 +222,19 @@ const Settings = section({
   shutdown: section({
     delay: count(
       "a number of seconds",
-      "From the signal until the service takes no more connections: for a proxy that asks `/ready`.",
+      "Seconds from the signal until the service takes no more connections: for a proxy that asks `/ready`.",
       0,
       HOUR,
     ).default(0),
     spread: count(
       "a number of seconds",
-      "Over which WebSockets are closed, so that not all devices come back at once.",
+      "Seconds over which WebSockets are closed, so that not all devices come back at once.",
       0,
       HOUR,
     ).default(2),
     grace: count(
       "a number of seconds",
-      "How long requests under way may take then, before they are cut off.",
+      "Seconds that requests under way may take then, before they are cut off.",
       0,
       HOUR,
     ).default(10),
@@ -252,7 +252,7 @@ const Settings = section({
     ).optional(),
     interval: count(
       "a number of minutes",
-      "Between two sweeps of what has expired, or is to be deleted.",
+      "Minutes between two sweeps of what has expired, or is to be deleted.",
       1,
       WEEK,
     ).default(10),

@@ -195,11 +195,13 @@ async function tried(
   }
 }
 
-async function databaseOf({ database: { url } }: Configuration): Promise<Row> {
+async function databaseOf({ database: { url }, data }: Configuration): Promise<Row> {
   const path = sqlitePath(url);
   if (path !== undefined) {
-    await checkWritable("database.url", dirname(path));
-    for (const rest of SQLITE_FILES) await checkFile("database.url", path + rest);
+    // Where no URL is given, it is in the folder that `data` names.
+    const setting = path === join(data, "conclave.sqlite") ? "data" : "database.url";
+    await checkWritable(setting, dirname(path));
+    for (const rest of SQLITE_FILES) await checkFile(setting, path + rest);
   }
   const shown = withoutSecrets(url);
   const version = await databaseVersion(url);
@@ -263,6 +265,9 @@ function changedLimits(limits: Limits): readonly string[] {
 async function checkWritable(setting: string, folder: string): Promise<void> {
   let there = resolve(folder);
   while (!(await isThere(there)) && there !== dirname(there)) there = dirname(there);
+  if (!(await stat(there)).isDirectory()) {
+    throw new OperatorError(`${setting}: ${there} is no folder`);
+  }
   try {
     await access(there, constants.W_OK | constants.X_OK);
   } catch {

@@ -31,6 +31,7 @@ ${Object.entries(COMMANDS)
   .map(([name, [summary]]) => `  ${name.padEnd(8)} ${summary}\n`)
   .join("")}
 conclave-delivery COMMAND --help says more. Settings come from environment variables (CONCLAVE_…) and a file (TOML).
+Codes: 0 done, 1 something stands in the way, 2 the command line or the configuration can't be followed.
 Begin with: CONCLAVE_PUBLIC_ORIGIN=http://localhost:8441 conclave-delivery serve
 `;
 

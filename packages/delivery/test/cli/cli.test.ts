@@ -103,7 +103,7 @@ describe("conclave-delivery", () => {
     }
     const nowhere = await runCommand(["serve", "--check"], anEnvironment({ CONCLAVE_DATA: file }));
     expect(nowhere.code).toBe(1);
-    expect(nowhere.stderr).toContain(`can't write to ${file}`);
+    expect(nowhere.stderr).toContain(`data: ${file} is no folder`);
 
     const one = { CONCLAVE_LISTEN: "127.0.0.1:1", CONCLAVE_METRICS_LISTEN: "127.0.0.1:1" };
     const both = await runCommand(["serve", "--check"], anEnvironment(one));
