@@ -330,8 +330,7 @@ async function measureSize(
   const joiners = Math.min(few, n - 2);
   await sizing.everyone({ step: "warmUp" });
   await sizing.everyone({ step: "setup", n, joiners });
-  const additions = n > LARGEST_FOR_PEERS ? 1 : few;
-  await sizing.measure("create and add all", { step: "addAll" }, additions, n >= 1000 ? 1 : few);
+  await sizing.measure("create and add all", { step: "addAll" }, few, n >= 1000 ? 1 : few);
   await sizing.measure("join", { step: "join" }, joiners);
   const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });
