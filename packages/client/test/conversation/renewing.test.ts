@@ -115,15 +115,25 @@ describe("a device that is revoked while the service is asked who is to go", () 
   });
 });
 
-describe("a revoked device whose replacement has no key package", () => {
-  it("holds up nothing else, goes alone after a while, and the replacement comes when it can", async () => {
-    let claims = 0;
-    const counting: Fetch = (url, init) => {
+/** How often key packages were claimed through it. */
+function countingClaims(): { readonly fetch: Fetch; readonly claims: number } {
+  let claims = 0;
+  return {
+    fetch(url, init) {
       if (url.endsWith("/claim")) claims++;
       return fetch(url, init);
-    };
+    },
+    get claims() {
+      return claims;
+    },
+  };
+}
+
+describe("a revoked device whose replacement has no key package", () => {
+  it("holds up nothing else, goes alone after a while, and the replacement comes when it can", async () => {
+    const counting = countingClaims();
     const { ada, ben, id, names, recoveryPhrase } = await pair({
-      fetch: counting,
+      fetch: counting.fetch,
       WebSocket,
       poll: 300,
       patience: 5000,
@@ -134,7 +144,7 @@ describe("a revoked device whose replacement has no key package", () => {
       second.device,
     ]);
     await ben.close();
-    await expect.poll(() => claims, SOON).toBeGreaterThan(0);
+    await expect.poll(() => counting.claims, SOON).toBeGreaterThan(0);
     await ada.createInvitation(id, terms);
     await say(ada, id, "not held up");
     await untilTexts(ada, id, ["not held up"]);
@@ -153,23 +163,24 @@ describe("a revoked device whose replacement has no key package", () => {
   });
 
   it("is asked for again and again, also where its time comes between two looks at the clock", async () => {
-    let claims = 0;
-    const counting: Fetch = (url, init) => {
-      if (url.endsWith("/claim")) claims++;
-      return fetch(url, init);
-    };
+    const counting = countingClaims();
     // Each look takes so long that some times come between two of them.
     let looks = 0;
     const now = (): number => Date.now() + 2 * looks++;
     const retry = [14, 14] as const;
-    const { ben, names, recoveryPhrase } = await pair({ fetch: counting, WebSocket, now, retry });
+    const { ben, names, recoveryPhrase } = await pair({
+      fetch: counting.fetch,
+      WebSocket,
+      now,
+      retry,
+    });
     const second = await secondDevice(names[1]);
     await ben.replaceDeviceList(recoveryPhrase, (devices) => [
       ...devices.map((device) => ({ ...device, revokedAt: seconds() + 1n })),
       second.device,
     ]);
     await ben.close();
-    await expect.poll(() => claims, SOON).toBeGreaterThan(20);
+    await expect.poll(() => counting.claims, SOON).toBeGreaterThan(20);
   });
 
   it("is given up where somebody takes the account out meanwhile", async () => {
