@@ -588,7 +588,7 @@ const LOST = ["08", "25", "57P"];
 /** Rolled back since others did something at the same time: done again it will see what they did. */
 const IN_THE_WAY = ["40", "23505", "42P07"];
 
-/** Not for now alone. */
+/** The database said no, and would say so again: unlike what passes, it is not to be tried anew. */
 class Refused extends Error {
   constructor(state: string, constraint?: string) {
     const where = constraint === undefined ? "" : ` (${constraint})`;
