@@ -259,6 +259,9 @@ export class Database implements Queries {
     this.#shows = false;
     await this.transaction(async (tx) => {
       if ((await tx.one<{ there: boolean }>(FIND_VERSION))?.there === true) return;
+      // Two that make the same table get in each other's way wherever they happen to meet.
+      await tx.all("SELECT pg_advisory_xact_lock(hashtext('schema_version'))");
+      if ((await tx.one<{ there: boolean }>(FIND_VERSION))?.there === true) return;
       await tx.all(
         "CREATE TABLE schema_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL)",
       );
@@ -586,7 +589,7 @@ const PASSING = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
 /** Those in which the server ends the connection, or isn't the one that writes. */
 const LOST = ["08", "25", "57P"];
 /** Rolled back since others did something at the same time: done again it will see what they did. */
-const IN_THE_WAY = ["40", "23505", "42P07"];
+const IN_THE_WAY = ["40", "23505"];
 
 /** The database said no, and would say so again: unlike what passes, it is not to be tried anew. */
 class Refused extends Error {

@@ -233,9 +233,9 @@ migrations("PostgreSQL", POSTGRES, IN_STEP.postgres, IN_POSTGRES, async (stateme
 });
 
 describe("PostgreSQL: processes that start together", () => {
-  it("take the steps once, and all find them taken", async () => {
+  it("take the steps once, and all find them taken, none in another's way", async () => {
     const url = await server.database("empty");
-    const stores = await Promise.all([1, 2, 3, 4].map(() => openPostgresStore(url)));
+    const stores = await Promise.all(Array.from({ length: 8 }, () => openPostgresStore(url)));
     for (const store of stores) {
       expect(await store.account(bytes("00"))).toBeUndefined();
       await store.close();
@@ -243,5 +243,8 @@ describe("PostgreSQL: processes that start together", () => {
     expect(await server.query("SELECT version FROM schema_version", url)).toEqual([
       { version: POSTGRES.length },
     ]);
+    const undone =
+      "SELECT xact_rollback AS undone FROM pg_stat_database WHERE datname = current_database()";
+    expect(await server.query(undone, url)).toEqual([{ undone: "0" }]);
   });
 });
