@@ -23,15 +23,16 @@ const MADE = [
   "/etc/nginx/conf.d/conclave-delivery.conf",
   "/etc/nginx/delivery-cert.pem",
   "/etc/nginx/delivery-key.pem",
-  "/var/lib/postgresql/conclave.dump",
   "/var/lib/postgresql/archive",
   "/var/lib/postgresql/base",
-  "/var/backups/conclave-blobs.tar",
   "/var/lib/conclave-backup",
   "/usr/local/bin/conclave-delivery-backup",
   "/etc/systemd/system/conclave-delivery.service",
   "/etc/systemd/system/conclave-delivery-backup.service",
   "/etc/systemd/system/conclave-delivery-backup.timer",
+  "/usr/local/bin/conclave-delivery-dump",
+  "/etc/systemd/system/conclave-delivery-dump.service",
+  "/etc/systemd/system/conclave-delivery-dump.timer",
 ];
 
 /** start, stop, restart, enable --now and disable --now, by what the unit files say; of a timer only whether it is there. */
@@ -171,6 +172,7 @@ async function main() {
     console.log("Taking it away …");
     const units = [
       "conclave-delivery-backup.timer",
+      "conclave-delivery-dump.timer",
       "conclave-delivery",
       "conclave-delivery@8441",
       "conclave-delivery@8442",
@@ -184,6 +186,7 @@ async function main() {
     for (const command of [
       psql,
       "dropdb --if-exists --force conclave",
+      "dropdb --if-exists --force conclave_before",
       "dropuser --if-exists conclave",
     ]) {
       await run("su", ["postgres", "-c", command], { env, stdio: "ignore", cwd: "/" });

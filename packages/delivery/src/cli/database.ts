@@ -93,7 +93,8 @@ export const restore: Command = {
 Puts a copy where there is no database. What the copy can't know is made harmless: logs and inboxes go on with numbers that
 were never given, key packages and sessions of before are gone. Devices see that something is missing.
 
-  --mark         does the latter alone, for a PostgreSQL that was restored with its own tools; no service may run
+  --mark         does the latter alone, for a database that was put back by other means, as a PostgreSQL is by its own tools;
+                 no service may run
 ${JSON_OPTION}${CONFIG_OPTION}`,
   async run(world) {
     const { flags, config, rest } = parseCommand(world.args, ["mark", "json"]);
