@@ -458,7 +458,8 @@ function readTable({ name, text }: Source): Table {
     if (!(error instanceof TomlError)) throw error;
     // Its message quotes the lines around, in which a password may stand.
     const [reason] = error.message.split("\n");
-    throw new ConfigurationError(`${name}:${error.line}:${error.column}: ${reason}`);
+    const hint = reason?.endsWith("invalid value") === true ? ": texts stand in quotes" : "";
+    throw new ConfigurationError(`${name}:${error.line}:${error.column}: ${reason}${hint}`);
   }
 }
 

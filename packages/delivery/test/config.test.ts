@@ -195,6 +195,12 @@ bucket = "b"`);
     ]);
   });
 
+  it("reminds of the quotes where a text has none", async () => {
+    expect(await wrong({}, await aFile("publicOrigin = https://a.example"))).toEqual([
+      expect.stringMatching(/:1:16: Invalid TOML document: invalid value: texts stand in quotes$/),
+    ]);
+  });
+
   it("refuses what doesn't go together", async () => {
     expect(await wrong({ ...ORIGIN, CONCLAVE_TLS_CERT_FILE: "cert.pem" })).toEqual([
       "tls.certFile and tls.keyFile belong together: one is missing",
