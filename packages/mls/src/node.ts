@@ -68,6 +68,38 @@ const SCHEMES: ReadonlyMap<SignatureName, Scheme> = new Map<SignatureName, Schem
   ["ecdsa_secp521r1_sha512", { curve: "p521", hash: "sha512" }],
 ]);
 
+/** How many bytes an array may have that lies within the engine's heap. */
+const IN_HEAP = 64;
+/**
+ * Where short inputs lie while native code reads them. It may not read within the engine's heap: an array there would get memory of
+ * its own first, which takes longer than all else about it, and what it held would stay in the heap when its owner overwrites it.
+ */
+const DESK = new Uint8Array(4 * IN_HEAP);
+/** Its places, each for up to `IN_HEAP` bytes, by how many those are: a view costs as much as a copy. */
+const PLACES: readonly (readonly Bytes[])[] = [0, 1, 2, 3].map((place) =>
+  Array.from({ length: IN_HEAP + 1 }, (_, length) => {
+    const from = place * IN_HEAP;
+    return DESK.subarray(from, from + length);
+  }),
+);
+
+/** The same bytes for a call that has read them when it returns: what is secret within `usingDesk`. */
+function onDesk(place: 0 | 1 | 2 | 3, input: Uint8Array): Uint8Array {
+  const view = PLACES[place]?.[input.length];
+  if (view === undefined) return input;
+  view.set(input);
+  return view;
+}
+
+/** Nothing stays there afterwards. */
+function usingDesk<T>(use: () => T): T {
+  try {
+    return use();
+  } finally {
+    DESK.fill(0);
+  }
+}
+
 function schemeOf(name: SignatureName): Scheme {
   const scheme = SCHEMES.get(name);
   if (!scheme) throw new TypeError(`this provider has no ${name}`);
@@ -79,11 +111,13 @@ function privateKeyObject(curve: Curve, keyPair: KeyPair): KeyObject {
     if (keyPair.privateKey.length !== PRIVATE_SIZE[curve]) {
       throw new TypeError("a private key of the wrong size");
     }
-    return createPrivateKey({
-      key: keyPair.privateKey,
-      format: "raw-private",
-      asymmetricKeyType: curve,
-    });
+    return usingDesk(() =>
+      createPrivateKey({
+        key: onDesk(0, keyPair.privateKey),
+        format: "raw-private",
+        asymmetricKeyType: curve,
+      }),
+    );
   }
   const der = pkcs8(FORMATS[curve], keyPair);
   try {
@@ -106,7 +140,7 @@ const TAKES_RAW: boolean = ((): boolean => {
   }
 })();
 
-function rawKey(curve: keyof typeof OKP, publicKey: Bytes): RawPublicKeyInput {
+function rawKey(curve: keyof typeof OKP, publicKey: Uint8Array): RawPublicKeyInput {
   return { key: publicKey, format: "raw-public", asymmetricKeyType: curve };
 }
 
@@ -114,13 +148,13 @@ function rawKey(curve: keyof typeof OKP, publicKey: Bytes): RawPublicKeyInput {
 function verificationKey(curve: Curve, publicKey: Bytes): KeyObject | VerifyPublicKeyInput {
   if (!TAKES_RAW || !isOkp(curve)) return publicKeyObject(curve, publicKey);
   // `verify` takes it as `createPublicKey` does; its types don't say so yet.
-  return rawKey(curve, publicKey) as unknown as VerifyPublicKeyInput;
+  return rawKey(curve, onDesk(0, publicKey)) as unknown as VerifyPublicKeyInput;
 }
 
 /** Node refuses other sizes itself, and `spki` what is no uncompressed point. */
 function publicKeyObject(curve: Curve, publicKey: Bytes): KeyObject {
   if (isOkp(curve)) {
-    if (TAKES_RAW) return createPublicKey(rawKey(curve, publicKey));
+    if (TAKES_RAW) return createPublicKey(rawKey(curve, onDesk(0, publicKey)));
     // Faster than DER.
     const x = Buffer.from(publicKey).toString("base64url");
     return createPublicKey({ key: { kty: "OKP", crv: OKP[curve], x }, format: "jwk" });
@@ -197,7 +231,7 @@ const AT_A_TIME = 512;
 function verifyHere({ curve, hash }: Scheme, signed: Signed): boolean {
   try {
     const key = verificationKey(curve, signed.publicKey);
-    return verify(hash, signed.message, key, signed.signature);
+    return verify(hash, signed.message, key, onDesk(1, signed.signature));
   } catch {
     // A key of the wrong form: no valid signature.
     return false;
@@ -223,35 +257,45 @@ export const nodeCrypto: CryptoProvider = {
   suites: SUITES,
 
   // None is drawn in advance: two copies of a process must not share what each draws after they part (§6.3.1).
-  random: (length) => randomFillSync(new Uint8Array(length)),
-
-  hash: (name, data) => bytes(hash(name, data, "buffer")),
-
-  hmac: (name, key, data) => bytes(createHmac(name, key).update(data).digest()),
-
-  seal: (aead, key, nonce, aad, plaintext) => {
-    // All three have tags of 16 bytes unless told otherwise; the types tell AES-GCM and ChaCha20-Poly1305 apart.
-    const cipher = createCipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce);
-    if (aad.length > 0) cipher.setAAD(aad);
-    const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
-    sealed.set(cipher.update(plaintext));
-    // Both are stream ciphers inside: nothing comes at the end but the tag.
-    cipher.final();
-    sealed.set(cipher.getAuthTag(), plaintext.length);
-    return sealed;
+  random: (length) => {
+    const place = PLACES[0]?.[length];
+    return place === undefined
+      ? randomFillSync(new Uint8Array(length))
+      : usingDesk(() => randomFillSync(place).slice());
   },
 
-  open: (aead, key, nonce, aad, ciphertext) => {
-    const split = ciphertext.length - TAG_LENGTH;
-    if (split < 0) throw new TypeError("a ciphertext shorter than its tag");
-    const decipher = createDecipheriv(CIPHER[aead] as "aes-128-gcm", key, nonce);
-    if (aad.length > 0) decipher.setAAD(aad);
-    decipher.setAuthTag(ciphertext.subarray(split));
-    const opened = decipher.update(ciphertext.subarray(0, split));
-    // Nothing comes at the end but whether the tag verifies.
-    decipher.final();
-    return bytes(opened);
-  },
+  hash: (name, data) => usingDesk(() => bytes(hash(name, onDesk(0, data), "buffer"))),
+
+  hmac: (name, key, data) =>
+    usingDesk(() => bytes(createHmac(name, onDesk(0, key)).update(onDesk(1, data)).digest())),
+
+  seal: (aead, key, nonce, aad, plaintext) =>
+    usingDesk(() => {
+      // All three have tags of 16 bytes unless told otherwise; the types tell AES-GCM and ChaCha20-Poly1305 apart.
+      const name = CIPHER[aead] as "aes-128-gcm";
+      const cipher = createCipheriv(name, onDesk(0, key), onDesk(1, nonce));
+      if (aad.length > 0) cipher.setAAD(onDesk(2, aad));
+      const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
+      sealed.set(cipher.update(onDesk(3, plaintext)));
+      // Both are stream ciphers inside: nothing comes at the end but the tag.
+      cipher.final();
+      sealed.set(cipher.getAuthTag(), plaintext.length);
+      return sealed;
+    }),
+
+  open: (aead, key, nonce, aad, ciphertext) =>
+    usingDesk(() => {
+      const split = ciphertext.length - TAG_LENGTH;
+      if (split < 0) throw new TypeError("a ciphertext shorter than its tag");
+      const name = CIPHER[aead] as "aes-128-gcm";
+      const decipher = createDecipheriv(name, onDesk(0, key), onDesk(1, nonce));
+      if (aad.length > 0) decipher.setAAD(onDesk(2, aad));
+      decipher.setAuthTag(ciphertext.subarray(split));
+      const opened = decipher.update(ciphertext.subarray(0, split));
+      // Nothing comes at the end but whether the tag verifies.
+      decipher.final();
+      return bytes(opened);
+    }),
 
   ...(nodeLattice && { lattice: nodeLattice }),
 

@@ -29,6 +29,12 @@ vi.mock("node:crypto", async (original) => {
       if (typeof given === "object" && "key" in given) note(given.key);
       return actual.createPrivateKey(given);
     },
+    createHmac: (name: string, key: Uint8Array) => actual.createHmac(name, note(key)),
+    createCipheriv: (name: "aes-128-gcm", key: Uint8Array, nonce: Uint8Array) =>
+      actual.createCipheriv(name, note(key), nonce),
+    createDecipheriv: (name: "aes-128-gcm", key: Uint8Array, nonce: Uint8Array) =>
+      actual.createDecipheriv(name, note(key), nonce),
+    randomFillSync: (array: Uint8Array) => note(actual.randomFillSync(array)),
   };
 });
 
@@ -76,6 +82,30 @@ describe("Node", () => {
     expectGone(keyPair.privateKey);
   });
 
+  it("keeps none of a key that it signs with", async () => {
+    const keyPair = await nodeCrypto.generateSignatureKeyPair("ed25519");
+    copies.length = 0;
+    nodeCrypto.signer("ed25519", keyPair);
+    expectGone(keyPair.privateKey);
+  });
+
+  it("keeps none of a key that it authenticates with, encrypts with or decrypts with, whether it opens or not", async () => {
+    const [key, nonce] = [Uint8Array.from({ length: 16 }, (_, i) => i + 1), new Uint8Array(12)];
+    nodeCrypto.hmac("sha256", key, nonce);
+    expectGone(key);
+    const sealed = await nodeCrypto.seal("aes128gcm", key, nonce, nonce, nonce);
+    expectGone(key);
+    await nodeCrypto.open("aes128gcm", key, nonce, nonce, sealed);
+    expectGone(key);
+    copies.length = 0;
+    expect(() => nodeCrypto.open("aes128gcm", key, nonce, key, sealed)).toThrow("authenticate");
+    expectGone(key);
+  });
+
+  it("keeps none of what it draws", () => {
+    expectGone(nodeCrypto.random(32));
+  });
+
   it.runIf(nodeLattice)("keeps none of a lattice's seed", () => {
     const seed = nodeCrypto.random(64);
     nodeLattice?.mlKemPublicKey(768, seed);
@@ -114,13 +144,15 @@ describe("the noble libraries", () => {
   it("leave no private key behind, nor what an encapsulation is made of", () => {
     const { crypto, left } = ledgerOf(nodeCrypto);
     const lattice = nobleLattice(crypto);
-    const seed = nodeCrypto.random(64);
+    const [seed, other] = [nodeCrypto.random(64), nodeCrypto.random(32)];
+    copies.length = 0;
     const publicKey = lattice.mlKemPublicKey(768, seed);
     const { ciphertext, secret } = lattice.mlKemEncaps(768, publicKey);
     expect(left([secret])).toEqual([]);
     expect(lattice.mlKemDecaps(768, seed, ciphertext)).toEqual(secret);
-    lattice.mlDsaPublicKey(44, nodeCrypto.random(32));
-    expect(copies).toHaveLength(3);
+    lattice.mlDsaPublicKey(44, other);
+    // Of three key pairs, and what an encapsulation draws.
+    expect(copies).toHaveLength(4);
     expect(copies.filter(({ array }) => array.some((byte) => byte !== 0))).toEqual([]);
   });
 });
