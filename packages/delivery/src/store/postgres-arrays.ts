@@ -18,7 +18,9 @@ export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
   let size = HEADER + elements.length * 4;
   let type = INT8;
   let hasNull = 0;
-  for (const element of elements) {
+  // By their places: an iterator of such mixed lists makes an object for each.
+  for (let i = 0; i < elements.length; i++) {
+    const element = elements[i] ?? null;
     if (element === null) hasNull = 1;
     else if (typeof element === "object") {
       type = BYTEA;
@@ -36,7 +38,8 @@ export function toBinaryArray(elements: readonly ArrayElement[]): Bytes {
   // The index of the first.
   view.setInt32(16, 1);
   let at = HEADER;
-  for (const element of elements) {
+  for (let i = 0; i < elements.length; i++) {
+    const element = elements[i] ?? null;
     if (element === null) {
       view.setInt32(at, -1);
       at += 4;
