@@ -258,14 +258,19 @@ export function createAccounts(service: {
     await replaceList(given);
   }
 
-  /** Throws `Refusal`. The members of groups in which a device was that is revoked now are told: its leaf is to go. */
+  /** Throws `Refusal`. */
   async function replaceList({ before, next }: NextList): Promise<void> {
     const replaced = await store.replaceDeviceList(next);
     if (replaced === "device-list-conflict") throw conflict(before.version);
     if (replaced === "entered-later") throw enteredLater();
     if (replaced === "key-in-use") throw new Refusal(replaced, REGISTRATION_TITLES[replaced]);
     doorbell.ring({ type: "revoked", devices: replaced.revoked });
-    for (const device of replaced.revoked) {
+    await tellMembers(replaced.revoked);
+  }
+
+  /** The members of groups in which a device is that its account's list revokes now are told: its leaf is to go. */
+  async function tellMembers(revoked: readonly number[]): Promise<void> {
+    for (const device of revoked) {
       let after: Bytes | undefined;
       do {
         const page = await store.groupsOf(device, { after, limit: GROUPS });
@@ -313,6 +318,8 @@ export function createAccounts(service: {
     if (deleted === "device-list-conflict") throw conflict((final?.version ?? 1n) - 1n);
     if (deleted === "entered-later") throw enteredLater();
     doorbell.ring({ type: "revoked", devices: deleted.devices });
+    // Without a last list they can't know that it is so.
+    if (final !== undefined) await tellMembers(deleted.devices);
   }
 
   return { register, recovery, recover, lookUp, deviceList, replaceDeviceList, deleteAccount };

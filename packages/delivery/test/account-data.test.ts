@@ -22,6 +22,7 @@ import {
   type Answer,
   type Bytes,
   call,
+  eventually,
   newPerson,
   proveSignIn,
   random,
@@ -142,6 +143,17 @@ describe("the end of an account", () => {
       body: { accountId: ben.person.accountId, suites: [1] },
     });
     expect(claim.status).toBe(404);
+  });
+
+  it("is told to those who share a group with it, where its last list lets them remove its leaves", async () => {
+    const [ada, ben] = [await aMember(), await aMember()];
+    const group = await startGroup(world, ada);
+    await addAll(world, { member: ada, group }, [ben]);
+    const listener = await listenReady(world, ada.token);
+    expect((await remove(ben, ben, { deviceList: await lastList(ben) })).status).toBe(204);
+    const last = () => listener.frames.at(-1);
+    await eventually(() => last()?.type === "reports");
+    expect(last()).toEqual({ type: "reports", groupId: group.groupId });
   });
 
   it("takes the device list with it where nobody else needs it", async () => {
