@@ -9,7 +9,7 @@ import { deleteBlobsOf } from "./postgres-blobs.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { clearInbox } from "./postgres-inbox.ts";
 import { type AccountRow, LISTED, type ListedRow, toDevice } from "./rows.ts";
-import type { AccountDataStore } from "./store.ts";
+import { type AccountDataStore, GONE } from "./store.ts";
 
 /** Groups in which nobody but the account's devices ever was, of those it is or was in; and whether there are others. */
 async function groupsOf(
@@ -38,7 +38,8 @@ async function clearGroups(tx: Queries, groups: readonly Bytes[]): Promise<void>
   await tx.all(
     `WITH ended AS (
          INSERT INTO ended_groups SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING),
-       unread AS (UPDATE groups SET kept_from = head + 1 WHERE group_id = ANY($1::bytea[])),
+       unread AS (
+         UPDATE groups SET version = ${GONE}, kept_from = head + 1 WHERE group_id = ANY($1::bytea[])),
        nodes AS (DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[])),
        states AS (DELETE FROM group_states WHERE group_id = ANY($1::bytea[])),
        past AS (DELETE FROM past_states WHERE group_id = ANY($1::bytea[])),

@@ -9,7 +9,7 @@ import { putList, refuseLateEntry } from "./sqlite-accounts.ts";
 import { deleteBlobsOf } from "./sqlite-blobs.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
-import type { AccountDataStore } from "./store.ts";
+import { type AccountDataStore, GONE } from "./store.ts";
 
 export function sqliteAccountData(db: Database): AccountDataStore {
   function devicesOf(accountId: Bytes): readonly ListedRow[] {
@@ -31,7 +31,8 @@ export function sqliteAccountData(db: Database): AccountDataStore {
   function clearGroup(groupId: Bytes): void {
     // The log may be long: the sweep deletes it.
     db.run(
-      `UPDATE groups SET head = ended.head, accepted_at = ended.accepted_at, kept_from = ended.head + 1
+      `UPDATE groups SET version = ${GONE}, head = ended.head, accepted_at = ended.accepted_at,
+         kept_from = ended.head + 1
        FROM group_ends AS ended WHERE groups.group_id = ? AND ended.group_id = groups.group_id`,
       groupId,
     );

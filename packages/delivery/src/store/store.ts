@@ -475,6 +475,9 @@ export interface StoredLink {
   readonly sealedGroupInfo: Bytes;
 }
 
+/** The version of a group that is gone: no other has it, so whatever was judged before moves on to nothing. */
+export const GONE = -1;
+
 /**
  * How many application messages of an epoch have one place each, however often they come. One from before them that comes again
  * may take another: a reader that had it has no key for it any more (RFC 9420 §9.1).

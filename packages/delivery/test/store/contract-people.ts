@@ -569,6 +569,32 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       expect(await store.group(shared)).toMatchObject({ epoch: 1n });
     });
 
+    it("takes them from commits and proposals too that were judged before: nobody enters what is gone", async () => {
+      const [held, ben] = [await anAccount(2), await anAccount()];
+      const [first, second] = held.devices.map(({ device }) => device);
+      const alone = await aGroup(first ?? -1, second ?? -1);
+      const version = (await store.group(alone))?.version ?? -1;
+      await ends(held);
+      const welcome = { message: random(9), devices: [ben.device], limit: 9 };
+      const added = [{ leafIndex: 2, device: ben.device }];
+      expect(await append(alone, 1, { version, added, welcome })).toBe("moved");
+      expect(await store.inbox(ben.device, PAGE)).toEqual([]);
+      const proposal = { hash: random(32), message: random(9), state: random(9) };
+      expect(
+        await store.appendProposal({
+          groupId: alone,
+          device: second ?? -1,
+          epoch: 1n,
+          version,
+          nextVersion: version + 1,
+          limit: 9,
+          now: NOW,
+          ...proposal,
+        }),
+      ).toBe("moved");
+      expect(await store.group(alone, version)).toBeUndefined();
+    });
+
     it("leaves the device list where others judge by it, the final one if there is one", async () => {
       const [held, ben] = [await anAccount(), await anAccount()];
       await aGroup(held.device, ben.device);
