@@ -249,6 +249,12 @@ export function createGroupLog(service: {
     if (!link || !sameBytes(link.groupId, groupId)) throw notFound();
   }
 
+  /** Who is no member takes none of the group's time with a proposal either; one that was accepted may come again. */
+  async function checkMayPropose({ groupId, hash }: Entry, device: number): Promise<void> {
+    if ((await store.leafOf(groupId, device)) !== undefined) return;
+    if ((await store.findEntry(groupId, device, hash)) === undefined) throw notFound();
+  }
+
   /** Where a message of another epoch was refused. Only members learn where the group is. */
   async function wrongEpoch(
     groupId: Bytes,
@@ -482,6 +488,7 @@ export function createGroupLog(service: {
     // In turn also what needs no judgement: the log must not get past the time by which a commit is being judged.
     const key = bytesToText(groupId);
     await checkRate(groupId, device.device);
+    if (isProposal) await checkMayPropose(entry, device.device);
     const accepted = isProposal
       ? await turns.alone(key, device.device, () => untilSettled(() => tryProposal(device, entry)))
       : await turns.together(key, device.device, () => application(device, entry));

@@ -634,6 +634,37 @@ describe("what is held in memory", () => {
   });
 });
 
+describe("a group's turns", () => {
+  it("are its members': who has no part in it takes none by a proposal", async () => {
+    const asked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    let strangers = false;
+    const store = new Proxy(openSqliteStore(":memory:"), {
+      get(target, name: keyof Store) {
+        if (name !== "findEntry" || !strangers) return target[name];
+        return async (...given: Parameters<Store["findEntry"]>) => {
+          asked.resolve();
+          await answered.promise;
+          return target.findEntry(...given);
+        };
+      },
+    });
+    const own = await startWorld({ store, limits: { waiting: 1 } });
+    const [ada, eve] = [await newMember(own, "Ada"), await newMember(own, "Eve")];
+    const group = await startGroup(own, ada);
+    const text = await group.send(random(9));
+    const proposal = await group.propose({ proposalType: "remove", removed: 0 });
+    strangers = true;
+    const refused = postMessage(own, eve, group.groupId, proposal);
+    await asked.promise;
+    const sent = await postMessage(own, ada, group.groupId, text);
+    answered.resolve();
+    expect(sent.status).toBe(201);
+    expect((await refused).status).toBe(404);
+    await own.close();
+  });
+});
+
 describe("large trees", () => {
   const blank = encode(opaque, new Uint8Array(2 ** 20));
 
