@@ -8,7 +8,7 @@ import { putList, refuseLateEntry } from "./postgres-accounts.ts";
 import { deleteBlobsOf } from "./postgres-blobs.ts";
 import type { Database, Queries } from "./postgres-database.ts";
 import { clearInbox } from "./postgres-inbox.ts";
-import { type AccountRow, LISTED, type ListedRow, toDevice } from "./rows.ts";
+import { type AccountRow, EVER, LISTED, type ListedRow, toDevice } from "./rows.ts";
 import { type AccountDataStore, GONE } from "./store.ts";
 
 /** Groups in which nobody but the account's devices ever was, of those it is or was in; and whether there are others. */
@@ -155,6 +155,7 @@ export function postgresAccountData(db: Database): AccountDataStore {
             "UPDATE accounts SET device_list = '', hash = '' WHERE account_id = $1",
             accountId,
           );
+          await tx.all("UPDATE devices SET revoked_at = $2 WHERE account_id = $1", accountId, EVER);
         }
         return { devices };
       });

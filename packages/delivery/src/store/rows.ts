@@ -8,6 +8,12 @@ import { sameBytes } from "../bytes.ts";
 import type { Device, Instance, LogEntry } from "../protocol/index.ts";
 import type { Account, InviteRefusal, ListedDevice, StoredBlob, StoredInvite } from "./store.ts";
 
+/**
+ * From when on the devices are revoked of an account whose list is gone, in seconds since the Unix epoch: nobody could judge the leaf of
+ * one that enters a group, at whatever time.
+ */
+export const EVER = 1;
+
 /** How many sessions a device has at most; the oldest go first. */
 export const SESSIONS = 16;
 

@@ -4,7 +4,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { type AccountRow, LISTED, type ListedRow, toDevice } from "./rows.ts";
+import { type AccountRow, EVER, LISTED, type ListedRow, toDevice } from "./rows.ts";
 import { putList, refuseLateEntry } from "./sqlite-accounts.ts";
 import { deleteBlobsOf } from "./sqlite-blobs.ts";
 import type { Database } from "./sqlite-database.ts";
@@ -136,6 +136,7 @@ export function sqliteAccountData(db: Database): AccountDataStore {
             "UPDATE accounts SET device_list = x'', hash = x'' WHERE account_id = ?",
             accountId,
           );
+          db.run("UPDATE devices SET revoked_at = ? WHERE account_id = ?", EVER, accountId);
         }
         return { devices };
       });

@@ -613,6 +613,18 @@ export function peopleContract(name: string, open: () => Promise<Store>): void {
       );
     });
 
+    it("lets nobody in whose list is gone: also by a commit that was judged before, by an earlier time", async () => {
+      const [held, ben] = [await anAccount(), await anAccount()];
+      const shared = await aGroup(ben.device);
+      await ends(held);
+      const added = [{ leafIndex: 1, device: held.device }];
+      const entering = { acceptedAt: NOW - 5000, added };
+      expect(await append(shared, 1, entering)).toBe("moved");
+      expect(await store.account(held.accountId)).toBeUndefined();
+      expect(await store.leafOf(shared, held.device)).toBeUndefined();
+      expect(await store.group(shared)).toMatchObject({ epoch: 1n });
+    });
+
     it("takes the device list too where it shared a group with nobody", async () => {
       const held = await anAccount();
       await aGroup(held.device);
