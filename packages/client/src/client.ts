@@ -361,7 +361,7 @@ class Engine implements Client {
     }
     const seed = randomBytes(32);
     const { signer, encryptionKey } = await linkKeysOf(seed);
-    const expiresAt = Math.floor(this.#now() / 1000) + expiresInSeconds;
+    const expiresAt = Math.floor(this.#service.now() / 1000) + expiresInSeconds;
     const link = {
       signatureKey: signer.publicKey,
       encryptionKey,

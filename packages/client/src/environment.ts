@@ -85,15 +85,18 @@ const LIFETIME = 90n;
 /** Clocks differ: an hour, in seconds. */
 const LEEWAY = 3600n;
 
-/** Of a new leaf, from `now` (milliseconds). */
+/** Of a new leaf, from `now` (milliseconds) by the service's clock. */
 export function leafLifetime(now: number): Lifetime {
   const seconds = BigInt(Math.floor(now / 1000));
   return { notBefore: seconds - LEEWAY, notAfter: seconds + LIFETIME * 24n * 3600n };
 }
 
-/** `judgedAt`: the time, in milliseconds, by which credentials and commits are judged. */
+/**
+ * `judgedAt`: the time, in milliseconds, by which credentials and commits are judged. By the service's clock others judge our key packages,
+ * and made theirs: ours may be wrong.
+ */
 export function mlsContext(environment: Environment, judgedAt: () => number): MlsContext {
-  const { crypto, storage, directory, now } = environment;
+  const { crypto, storage, directory, service } = environment;
   return {
     crypto,
     storage,
@@ -101,7 +104,7 @@ export function mlsContext(environment: Environment, judgedAt: () => number): Ml
     policy: commitPolicy(judgedAt),
     // The log has one order, and its messages belong to the current epoch: hardly anything comes out of order.
     window: { forward: 16, kept: 16 },
-    now,
+    now: service.now,
   };
 }
 

@@ -28,14 +28,14 @@ const LastResort: Codec<LastResort> = struct({ madeAt: count });
 
 /** A key package of this device, whose private half is kept. */
 export async function newKeyPackage(environment: Environment, lastResort: boolean): Promise<Bytes> {
-  const { self, now } = environment;
-  const context = mlsContext(environment, now);
+  const { self, service } = environment;
+  const context = mlsContext(environment, service.now);
   const { keyPackage } = await createKeyPackage(context, {
     suite: SUITE,
     credential: self.credential,
     signer: self.leafSigner,
     capabilities: capabilitiesOf(context.crypto),
-    lifetime: leafLifetime(now()),
+    lifetime: leafLifetime(service.now()),
     lastResort,
   });
   return keyPackage;
@@ -43,14 +43,14 @@ export async function newKeyPackage(environment: Environment, lastResort: boolea
 
 /** Fills up what the service has of ours. Throws `ServiceError`. */
 export async function refillKeyPackages(environment: Environment): Promise<void> {
-  const { service, storage, now } = environment;
+  const { service, storage } = environment;
   const { pools } = await service.countKeyPackages();
   const pool = pools.find(({ suite }) => suite === SUITE);
   const { available = 0, lastResort = false, lastResortServedAt } = pool ?? {};
   const held = await read(storage, LastResort, LAST_RESORT_RECORD);
   // One that was served is known to somebody (RFC 9750 §5.1). Its private half stays: the Welcome may still be on its way.
   const used = lastResortServedAt !== undefined;
-  const replace = !lastResort || used || !held || held.madeAt + LAST_RESORT_AGE < now();
+  const replace = !lastResort || used || !held || held.madeAt + LAST_RESORT_AGE < service.now();
   if (available >= LEAST && !replace) return;
 
   const keyPackages = [];
@@ -62,7 +62,7 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
   const body = { keyPackages, ...(fresh && { lastResort: fresh }) };
   await service.uploadKeyPackages({ body });
   if (fresh) {
-    const madeAt = encode(LastResort, { madeAt: now() });
+    const madeAt = encode(LastResort, { madeAt: service.now() });
     await storage.apply({ put: new Map([[LAST_RESORT_RECORD, madeAt]]) });
   }
 }

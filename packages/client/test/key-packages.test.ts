@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { createDeliveryClient } from "@conclave/delivery/client";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
-import type { Fetch } from "../src/index.ts";
+import type { Client, Fetch } from "../src/index.ts";
 import { openProfile } from "../src/node/index.ts";
 import { keepAccount } from "../src/registration.ts";
 import { read } from "../src/storage.ts";
@@ -133,4 +133,35 @@ it("a device that had no key package is told of, and added when it has one", asy
   await until(xia, async () => (await wimIn()) === 2);
   await say(there, room, "from the second");
   await untilTexts(xia, room, ["from the second"]);
+});
+
+describe("a device whose clock is wrong", () => {
+  const HOUR = 3_600_000;
+  const isAdded = (by: Client, id: string, name: string): Promise<boolean> =>
+    by.addByName(id, name).then(
+      () => true,
+      () => false,
+    );
+
+  it("has key packages by the service's: it is added, and makes them once", async () => {
+    const { seen, fetch: through } = besideDevice();
+    const now = (): number => Date.now() + 2 * HOUR;
+    const una = await world.person("Una", { now, fetch: through });
+    const tea = await world.person("Tea");
+    await until(una, async () => seen.uploads > 0);
+    const id = await tea.createConversation("Clocks");
+    expect(await isAdded(tea, id, "Una")).toBe(true);
+    await untilMembers(una, id, ["Tea", "Una"]);
+    expect(seen.uploads).toBe(1);
+  });
+
+  it("takes those of others by the service's: it adds them as soon as they are there", async () => {
+    const { seen, fetch: through } = besideDevice();
+    const sol = await world.person("Sol", { fetch: through });
+    await until(sol, async () => seen.uploads > 0);
+    const rex = await world.person("Rex", { now: () => Date.now() - 2 * HOUR });
+    const id = await rex.createConversation("Clocks");
+    expect(await isAdded(rex, id, "Sol")).toBe(true);
+    await untilMembers(sol, id, ["Rex", "Sol"]);
+  });
 });

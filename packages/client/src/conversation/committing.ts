@@ -156,7 +156,8 @@ async function changeFor(
       return leaves.length > 0 ? { removed: leaves.map(({ leafIndex }) => leafIndex) } : "over";
     }
     case "invite": {
-      const open = links.filter((link) => Number(link.expiresAt) * 1000 > state.environment.now());
+      const now = state.environment.service.now();
+      const open = links.filter((link) => Number(link.expiresAt) * 1000 > now);
       const there = links.some((link) => equal(link.signatureKey, intent.link.signatureKey));
       return there ? "over" : { links: [...open, intent.link] };
     }

@@ -34,13 +34,13 @@ export async function createConversation(
     extensionType: EXTENSION.requiredCapabilities,
     extensionData: encode(RequiredCapabilities, required),
   };
-  const group = await createGroup(mlsContext(environment, now), {
+  const group = await createGroup(mlsContext(environment, service.now), {
     groupId,
     suite: SUITE,
     credential: self.credential,
     signer: self.leafSigner,
     capabilities,
-    lifetime: leafLifetime(now()),
+    lifetime: leafLifetime(service.now()),
     extensions: withLinks([requiredCapabilities], []),
   });
   try {

@@ -68,7 +68,7 @@ export async function openLink(environment: Environment, secret: LinkSecret): Pr
     if (error.code === "tree-gone") throw raced(error);
     throw error.transient ? error : linkRefused(error);
   });
-  const context = mlsContext(environment, environment.now);
+  const context = mlsContext(environment, environment.service.now);
   try {
     const group = await PublicGroup.open(context, { groupInfo, ratchetTree });
     const roster = await rosterOf(group);

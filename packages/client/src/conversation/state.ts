@@ -156,7 +156,7 @@ export class ConversationState implements History {
 
   /** The time by which an own commit is judged: what the log will say is not earlier. */
   judgeNow(): void {
-    this.judgedAt = Math.max(this.environment.now(), this.position.acceptedAt);
+    this.judgedAt = Math.max(this.environment.service.now(), this.position.acceptedAt);
   }
 
   /** Up to which entry all others have read, those who are in now or those who were. */
@@ -203,7 +203,7 @@ export class ConversationState implements History {
 
   openLinks(): number {
     if (!this.group || this.group.status !== "active") return 0;
-    const now = this.environment.now();
+    const now = this.environment.service.now();
     const links = linksOf(this.group.extensions);
     return links.filter(({ expiresAt }) => Number(expiresAt) * 1000 > now).length;
   }
