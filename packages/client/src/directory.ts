@@ -253,7 +253,8 @@ export class Directory {
     const held = this.#known.get(hex(id));
     if (held && placeOf(held.list, identity, at) === "open") return;
     const { list } = await this.fetch(id).catch((cause: unknown) => {
-      if (!(cause instanceof ServiceError) || cause.transient) throw cause;
+      // Any other answer, of whatever stands before the service, says nothing of the account.
+      if (!(cause instanceof ServiceError) || cause.code !== "not-found") throw cause;
       const about = { accountId: hex(id) };
       throw new Refusal("unlisted-device", "the account has no device list", about, { cause });
     });

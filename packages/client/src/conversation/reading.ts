@@ -330,7 +330,7 @@ async function noticeHead(
 function mustTryAgain(error: unknown): boolean {
   return (
     causeOf(error, ClientError) !== undefined ||
-    causeOf(error, ServiceError)?.transient === true ||
+    (causeOf(error, ServiceError) !== undefined && refusalOf(error) === undefined) ||
     (error instanceof MlsError && error.code === "storage")
   );
 }

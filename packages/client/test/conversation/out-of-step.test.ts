@@ -109,3 +109,30 @@ describe("a commit that the service took and members refuse", () => {
     await untilMembers(ben, id, names);
   });
 });
+
+describe("a commit that can't be judged now", () => {
+  it("is judged later, whatever answers in the service's place: nobody is out of step", async () => {
+    let refusals = 0;
+    let between = false;
+    const walled: Fetch = async (input, init) => {
+      if (!between || !input.endsWith("/device-list")) return fetch(input, init);
+      refusals++;
+      return new Response("<h1>Forbidden</h1>", { status: 403 });
+    };
+    const names = ["Ada", "Ben", "Cy"].map((name) => `${name} ${++people}`);
+    const [first = "", second = "", third = ""] = names;
+    const ada = await world.person(first);
+    const ben = await world.person(second, { fetch: walled });
+    const cy = await world.person(third);
+    const id = await gather(ada, [ben]);
+    between = true;
+    const { fragment } = await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 9 });
+    await cy.acceptInvitation(fragment);
+    await say(cy, id, "here I am");
+    await expect.poll(() => refusals).toBeGreaterThan(2);
+    between = false;
+    await untilTexts(ben, id, ["here I am"]);
+    await untilMembers(ben, id, names);
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+  });
+});
