@@ -333,6 +333,11 @@ async function push(state: ConversationState, group: Group): Promise<Outcome> {
     accepted = await state.environment.service.commit({ groupId: state.groupId, body });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
+    if (error.problem === undefined) {
+      // That is not the service's word: it may have taken the commit, and then the log has it.
+      await catchUp(state);
+      if (!group.pendingCommit) return "lost";
+    }
     if (error.code === "pending-proposals") {
       // Somebody asked to leave meanwhile: it goes into the commit that is composed next.
       await catchUp(state);

@@ -136,3 +136,23 @@ describe("a commit that can't be judged now", () => {
     expect((await conversation(ben, id)).warnings).toEqual([]);
   });
 });
+
+describe("a commit whose answer was replaced on its way", () => {
+  it.each([201, 403])("by one of status %i is found in the log", async (status) => {
+    let replaced = false;
+    const filtered: Fetch = async (input, init) => {
+      const response = await fetch(input, init);
+      if (!replaced || !input.endsWith("/commits")) return response;
+      replaced = false;
+      return new Response("<h1>Something else</h1>", { status });
+    };
+    const ada = await world.person(`Ada ${++people}`, { fetch: filtered });
+    const ben = await world.person(`Ben ${people}`);
+    const id = await gather(ada, [ben]);
+    replaced = true;
+    await ada.createInvitation(id, { expiresInSeconds: 60, maxUses: 9 });
+    await say(ada, id, "still here");
+    await untilTexts(ben, id, ["still here"]);
+    expect((await conversation(ada, id)).warnings).toEqual([]);
+  });
+});
