@@ -133,7 +133,7 @@ export async function measureCommits(url: string, sizes: readonly number[]): Pro
     store,
     publicOrigin: ORIGIN,
     allowedOrigins: [],
-    limits: { address: UNLIMITED, device: UNLIMITED },
+    limits: { address: UNLIMITED, device: UNLIMITED, groupCommit: UNLIMITED },
   });
   const members: Member[] = [];
   const rows: Readonly<Record<string, string>>[] = [];

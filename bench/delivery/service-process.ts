@@ -52,6 +52,7 @@ offer({
         device: UNLIMITED,
         account: UNLIMITED,
         groupMessage: UNLIMITED,
+        groupCommit: UNLIMITED,
         waiting: 1024,
         ...(heartbeat !== undefined && { heartbeat }),
       },

@@ -115,6 +115,7 @@ export function createGroupLog(service: {
   const { store, doorbell, limits, now, context } = service;
   const newGroups = createRateLimiter(limits.group, now);
   const messages = createRateLimiter(limits.groupMessage, now);
+  const commits = createRateLimiter(limits.groupCommit, now);
   const outsiders = createRateLimiter(limits.join, now);
   const bytesOfAccount = createRateLimiter(limits.logBytes, now);
   const repeats = createRateLimiter(REPEATS, now);
@@ -409,10 +410,16 @@ export function createGroupLog(service: {
     await checkRate(groupId, device.device);
     await checkMayCommit(groupId, device, bundle.commit);
     const key = bytesToText(groupId);
+    const committer = `${key} ${bytesToText(device.accountId)}`;
     const accepted = await turns.alone(key, device.device, () =>
       untilSettled(async (attempt) => {
         const again = await store.findEntry(groupId, device.device, hash);
-        if (again === undefined) return tryCommit(device, groupId, bundle, hash, attempt);
+        if (again === undefined) {
+          commits.check(committer);
+          const taken = await tryCommit(device, groupId, bundle, hash, attempt);
+          if (taken !== "moved") commits.charge(committer);
+          return taken;
+        }
         if (!repeats.tryTake(`${key} ${device.device}`)) return again;
         // Who was to ring for it the first time may have ended before.
         const moved = await store.movedBy(groupId, again.seq);

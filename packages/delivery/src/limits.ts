@@ -66,6 +66,8 @@ export interface Limits {
   readonly signalQueue: number;
   /** Commits, proposals and application messages of all members of one group. */
   readonly groupMessage: Rate;
+  /** Commits of one account in one group: each ends the epoch for what all others are about to send. */
+  readonly groupCommit: Rate;
   /** Bytes of new groups, of commits with what comes with them, and of messages that one account sends. */
   readonly logBytes: Rate;
   /** Commits and proposals of one device that were judged, and refused. */
@@ -181,6 +183,7 @@ export const DEFAULT_LIMITS: Limits = {
   signalFramesPerAccount: { burst: 5000, perSecond: 250 },
   signalQueue: 8,
   groupMessage: { burst: 2000, perSecond: 200 },
+  groupCommit: { burst: 200, perSecond: 1 },
   logBytes: { burst: 256 * 1024 * 1024, perSecond: 128 * 1024 },
   refused: { burst: 60, perSecond: 0.5 },
   readBytes: { burst: 1024 * 1024 * 1024, perSecond: 8 * 1024 * 1024 },

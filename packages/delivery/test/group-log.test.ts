@@ -1073,6 +1073,37 @@ describe("what one may send", () => {
   });
 });
 
+describe("the commits of a member", () => {
+  it("are so many at once: then the others come in, also to remove it", async () => {
+    const few = await startWorld({ limits: { groupCommit: { burst: 3, perSecond: 0.01 } } });
+    const [mallory, ada] = [await newMember(few, "Mallory"), await newMember(few, "Ada")];
+    const group = await startGroup(few, mallory);
+    const [adas] = await addAll(few, { member: mallory, group }, [ada]);
+    if (adas === undefined) throw new Error("Ada is in");
+    const made = [await bundleBody(group, await group.commit())];
+    for (let i = 0; i < 2; i++) {
+      await group.receive(made.at(-1)?.commit ?? random(0));
+      made.push(await bundleBody(group, await group.commit()));
+    }
+    const post = (body: unknown) => postCommit(few, mallory, group.groupId, body);
+    const [second, third, fourth] = made;
+    for (const body of [second, third]) {
+      expect((await post(body)).status).toBe(201);
+      await adas.receive(body?.commit ?? random(0));
+    }
+    const { status, headers } = await post(fourth);
+    expect(status).toBe(429);
+    expect(Number(headers.get("retry-after"))).toBeGreaterThan(60);
+    // What was accepted before is answered as ever, and another group is another matter.
+    expect((await post(third)).status).toBe(201);
+    expect((await commit(few, mallory, await startGroup(few, mallory))).status).toBe(201);
+    const removed = adas.members().find(({ leafIndex }) => leafIndex !== adas.ownLeafIndex);
+    const proposals = [{ proposalType: "remove", removed: removed?.leafIndex ?? -1 }] as const;
+    expect((await commit(few, ada, adas, { proposals })).status).toBe(201);
+    await few.close();
+  });
+});
+
 describe("what is refused once it was judged", () => {
   it("is so much from one device, and takes nothing from others, nor from what is repeated or late", async () => {
     const few = await startWorld({ limits: { refused: { burst: 2, perSecond: 0.01 } } });
