@@ -9,6 +9,9 @@ export const IDLE: number = 2 ** 31 - 1;
 /** The same again, after a pause that grows. */
 export const AGAIN = -1;
 
+/** No other sleep is longer, in milliseconds, whatever a service or a clock that went back asks for: a timer of more than 2^31 would end at once. */
+const LONGEST = 3_600_000;
+
 export interface WorkerOptions {
   /** Does one thing; answers for how many milliseconds to sleep, `IDLE`, or `AGAIN`. */
   readonly turn: () => Promise<number>;
@@ -98,7 +101,10 @@ export class Worker {
     if (this.#rung || this.#closed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wake = resolve;
-    const timer = setTimeout(resolve, milliseconds);
+    const timer = setTimeout(
+      resolve,
+      milliseconds === IDLE ? IDLE : Math.min(milliseconds, LONGEST),
+    );
     await promise;
     clearTimeout(timer);
     this.#wake = undefined;

@@ -30,6 +30,24 @@ describe("a worker", () => {
     expect(turns).toBe(4);
   });
 
+  it("sleeps where it is told to for longer than a timer can, after a turn or a failure", async () => {
+    for (const fails of [false, true]) {
+      let turns = 0;
+      const subject = worker(
+        async () => {
+          turns++;
+          if (fails) throw new Error("come again in years");
+          return 2 ** 40;
+        },
+        () => 2 ** 40,
+      );
+      await expect.poll(() => turns).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      expect(turns).toBe(1);
+      await subject.close();
+    }
+  });
+
   it("hears a bell that rings while it works", async () => {
     let turns = 0;
     const subject: Worker = worker(async () => {
