@@ -63,6 +63,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
           COMMITS,
           "many want the same epoch again and again: each gets its own in the end, and none waits for ever",
         ],
+        [LOG, "are so many at once: then the others come in, also to remove it"],
       ],
     },
     {
@@ -211,7 +212,13 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         [COMMITS, "the clock of the service goes back: order and times in a log do not"],
         [LOG, "never goes back, and commits and links are judged by it"],
         ["delivery:store/contract", "are closed by the log's time too, should the clock go back"],
+        [
+          "client:key-packages",
+          "has key packages by the service's: it is added, and makes them once",
+          "takes those of others by the service's: it adds them as soon as they are there",
+        ],
       ],
+      note: "A log that took an entry at a time far ahead is judged by that time from then on: until it has come, nobody enters whose device list, or link, ends before it.",
     },
   ],
   "Welcomes, key packages, joining": [
@@ -418,6 +425,10 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         [
           "client:directory",
           "of a revoked device enters no group from then on; where it is, it stays",
+        ],
+        [
+          "delivery:store/contract-people",
+          "lets nobody in whose list is gone: also by a commit that was judged before, by an earlier time",
         ],
         [
           "client:directory",
