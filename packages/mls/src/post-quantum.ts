@@ -14,6 +14,7 @@
  */
 
 import type { Bytes } from "./codec.ts";
+import { loaded } from "./crypto/loading.ts";
 import { postQuantumKems } from "./crypto/post-quantum-kem.ts";
 import type {
   AeadName,
@@ -136,7 +137,7 @@ const ML_DSA: ReadonlyMap<SignatureName, MlDsaSize> = new Map<SignatureName, MlD
 
 async function latticeOf(provider: CryptoProvider): Promise<Lattice> {
   if (provider.lattice) return provider.lattice;
-  return (await import("./crypto/noble-lattice.ts")).nobleLattice(provider);
+  return (await loaded(import("./crypto/noble-lattice.ts"))).nobleLattice(provider);
 }
 
 /** The provider with the suites beside its own. Throws `TypeError` where two suites would have one number. */
@@ -172,12 +173,11 @@ export function withPostQuantum(
     signer: (name, keyPair) => {
       const size = ML_DSA.get(name);
       if (size === undefined) return provider.signer(name, keyPair);
-      let signer: Promise<(message: Bytes) => Bytes> | undefined;
+      let signer: ((message: Bytes) => Bytes) | undefined;
       return async (message) => {
-        signer ??= latticeOf(provider).then((lattice) =>
-          lattice.mlDsaSigner(size, keyPair.privateKey),
-        );
-        return (await signer)(message);
+        const lattice = await latticeOf(provider);
+        signer ??= lattice.mlDsaSigner(size, keyPair.privateKey);
+        return signer(message);
       };
     },
     verify: (name, publicKey, message, signature) => {

@@ -8,6 +8,7 @@ import { concat, EMPTY, mlsLabel, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, encode, opaque, struct } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import { i2osp, kemOf, type LabeledKdf, labeledExpand, labeledExtract } from "./kem.ts";
+import { passLoadError } from "./loading.ts";
 import { AEADS, HASHES, type KeyPair, type Suite } from "./suite.ts";
 
 /** §5.1.3, `HPKECiphertext`. */
@@ -68,6 +69,7 @@ export async function checkPublicKey(suite: Suite, ...publicKeys: readonly Bytes
       if (checked) await checked;
     }
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("crypto", "5.1.1", "a public key that cannot be encrypted to", { cause });
   }
 }
@@ -80,6 +82,7 @@ async function encap(
   try {
     return await kemOf(suite).encap(recipient, among);
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("crypto", "5.1", "the public key cannot be encrypted to", { cause });
   }
 }
@@ -88,6 +91,7 @@ async function decap(suite: Suite, enc: Bytes, recipient: KeyPair): Promise<Byte
   try {
     return await kemOf(suite).decap(enc, recipient);
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("hpke-open", "5.1.3", "the KEM output does not fit the key", { cause });
   }
 }
@@ -179,6 +183,7 @@ export async function hpkeOpen(
   try {
     return await suite.provider.open(suite.aead, key, nonce, aad, sealed.ciphertext);
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("hpke-open", "5.1.3", "the ciphertext does not open", { cause });
   } finally {
     wipe(key, nonce);

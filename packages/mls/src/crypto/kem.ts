@@ -7,6 +7,7 @@
 import { bytesEqual, concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
+import { loaded } from "./loading.ts";
 import {
   type CryptoProvider,
   type DhGroup,
@@ -113,7 +114,11 @@ export function isNist(group: DhGroup): group is NistGroup {
 let nistCurves: Promise<typeof import("./nist-curve.ts")> | undefined;
 /** What is computed with keys of NIST's curves. */
 export function loadNistCurves(): Promise<typeof import("./nist-curve.ts")> {
-  nistCurves ??= import("./nist-curve.ts");
+  // What did not come may come when it is asked for again.
+  nistCurves ??= loaded(import("./nist-curve.ts")).catch((cause: unknown) => {
+    nistCurves = undefined;
+    throw cause;
+  });
   return nistCurves;
 }
 

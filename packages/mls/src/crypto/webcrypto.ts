@@ -29,6 +29,7 @@ import {
   FORMATS,
   pkcs8,
 } from "./key-format.ts";
+import { loaded, passLoadError } from "./loading.ts";
 import {
   AEADS,
   type AeadName,
@@ -106,7 +107,7 @@ async function aesKey(
 }
 
 async function chaCha(key: Bytes, nonce: Bytes, aad: Bytes): Promise<Cipher> {
-  const { chacha20poly1305 } = await import("@noble/ciphers/chacha.js");
+  const { chacha20poly1305 } = await loaded(import("@noble/ciphers/chacha.js"));
   return chacha20poly1305(key, nonce, aad);
 }
 
@@ -125,20 +126,20 @@ async function importPrivate(
 }
 
 async function nistCurve(group: NistGroup): Promise<ECDSA> {
-  return (await import("@noble/curves/nist.js"))[group];
+  return (await loaded(import("@noble/curves/nist.js")))[group];
 }
 
 /** X25519 and X448 in JavaScript. */
 async function montgomeryCurve(group: "x25519" | "x448"): Promise<MontgomeryECDH> {
   return group === "x25519"
-    ? (await import("@noble/curves/ed25519.js")).x25519
-    : (await import("@noble/curves/ed448.js")).x448;
+    ? (await loaded(import("@noble/curves/ed25519.js"))).x25519
+    : (await loaded(import("@noble/curves/ed448.js"))).x448;
 }
 
 async function edwardsCurve(curve: "ed25519" | "ed448"): Promise<EdDSA> {
   return curve === "ed25519"
-    ? (await import("@noble/curves/ed25519.js")).ed25519
-    : (await import("@noble/curves/ed448.js")).ed448;
+    ? (await loaded(import("@noble/curves/ed25519.js"))).ed25519
+    : (await loaded(import("@noble/curves/ed448.js"))).ed448;
 }
 
 /** Platforms that take a private key of a NIST curve alone compute the other half, and write it at the end; others refuse. */
@@ -202,7 +203,8 @@ async function verify(
     return isEdwards(curve)
       ? (await edwardsCurve(curve)).verify(raw, message, publicKey, { zip215: false })
       : (await nistCurve(curve)).verify(raw, message, publicKey, { lowS: false });
-  } catch {
+  } catch (cause) {
+    passLoadError(cause);
     // A key or signature of the wrong form: no valid signature.
     return false;
   }

@@ -19,6 +19,7 @@ import {
   uint64,
 } from "../codec.ts";
 import { expandWithLabel } from "../crypto/kdf.ts";
+import { passLoadError } from "../crypto/loading.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { SecretTree, TakenKey } from "../key/secret-tree.ts";
@@ -224,6 +225,7 @@ async function openSenderData(
     wipe(opened);
     return senderData;
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("aead-open", "6.3.2", "the sender data does not open", { cause });
   } finally {
     wipe(key, nonce);
@@ -294,6 +296,7 @@ async function open(
   try {
     return await suite.provider.open(suite.aead, key, nonce, aad, ciphertext);
   } catch (cause) {
+    passLoadError(cause);
     throw new MlsError("aead-open", "6.3.1", "the message does not open", { cause });
   }
 }

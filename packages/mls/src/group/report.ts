@@ -7,6 +7,7 @@
 import { bytesEqual, wipe } from "../bytes.ts";
 import { type Bytes, type Codec, decode, opaque, struct, uint8, uint32 } from "../codec.ts";
 import { publicKeyOf } from "../crypto/hpke.ts";
+import { passLoadError } from "../crypto/loading.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import type { AuthenticatedContent } from "../framing/content.ts";
@@ -121,7 +122,8 @@ export async function checkReport(
 async function isPair(suite: Suite, { privateKey, publicKey }: KeyPair): Promise<boolean> {
   try {
     return bytesEqual(await publicKeyOf(suite, privateKey), publicKey);
-  } catch {
+  } catch (cause) {
+    passLoadError(cause);
     return false;
   }
 }

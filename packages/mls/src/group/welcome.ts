@@ -7,6 +7,7 @@ import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
 import { type Bytes, decode, encode } from "../codec.ts";
 import { decryptWithLabel, encryptManyWithLabel } from "../crypto/hpke.ts";
 import { expandWithLabel } from "../crypto/kdf.ts";
+import { passLoadError } from "../crypto/loading.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
@@ -110,6 +111,7 @@ export async function openGroupInfo(
     );
   } catch (cause) {
     if (cause instanceof MlsError) throw cause;
+    passLoadError(cause);
     throw new MlsError("welcome", "12.4.3.1", "the GroupInfo in a Welcome does not open", {
       cause,
     });
