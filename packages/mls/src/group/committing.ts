@@ -65,7 +65,12 @@ export async function commit(group: LiveGroup, options: CommitOptions): Promise<
   });
   const record = new Map([[group.keys.pending, encodePending(state.tree, composed)]]);
   const batches = [taken?.batch, { put: record }];
-  await group.change(batches, () => options.and?.(composed.bundle), taken);
+  try {
+    await group.change(batches, () => options.and?.(composed.bundle), taken);
+  } catch (cause) {
+    group.wipeNext(composed.next);
+    throw cause;
+  }
   if (options.leaf?.signer) group.know(options.leaf.signer);
   group.pending = { composed };
   group.events.emit(() => [{ type: "commit-composed", epoch: composed.summary.epoch }]);

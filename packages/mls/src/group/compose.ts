@@ -172,6 +172,21 @@ export async function composeCommit(
   context: MlsContext,
   composition: Composition,
 ): Promise<ComposedCommit & { readonly taken: TakenKey | undefined }> {
+  const unfinished: Bytes[] = [];
+  try {
+    return await composed(context, composition, unfinished);
+  } catch (cause) {
+    wipe(...unfinished);
+    throw cause;
+  }
+}
+
+/** `unfinished`: gets the secrets that are made, which are of no use if this fails. */
+async function composed(
+  context: MlsContext,
+  composition: Composition,
+  unfinished: Bytes[],
+): ReturnType<typeof composeCommit> {
   const { state, list, signer, committer, pskSecret } = composition;
   const { suite } = state;
   const { groupId, epoch } = state.groupContext;
@@ -202,6 +217,11 @@ export async function composeCommit(
         leafFor(composition, leafIndex, encryptionKey, parentHash),
       )
     : undefined;
+  if (made) {
+    const { commitSecret, leafKeyPair, path } = made;
+    unfinished.push(commitSecret, leafKeyPair.privateKey);
+    for (const { secret, keyPair } of path) unfinished.push(secret, keyPair.privateKey);
+  }
   const tree = made?.tree ?? provisionalTree;
   if (made && (external || leaf)) {
     // What all others would refuse is refused here first.
@@ -259,7 +279,8 @@ export async function composeCommit(
   const commitSecret = made?.commitSecret ?? zeroSecret(suite);
   const joiner = joinerSecret(suite, composition.initSecret, commitSecret, encodedNext);
   const derived = epochSecrets(suite, joiner, pskSecret, encodedNext);
-  const { secrets } = derived;
+  const { secrets, encryptionSecret, applicationExportSecret } = derived;
+  unfinished.push(joiner, ...Object.values(secrets), encryptionSecret, applicationExportSecret);
   const tag = confirmationTag(suite, secrets.confirmationKey, groupContext.confirmedTranscriptHash);
   const authenticated: AuthenticatedContent = {
     ...signed,

@@ -9,7 +9,7 @@ import type { Signer } from "../crypto/signature.ts";
 import type { KeyPair } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { ExporterTree } from "../key/exporter-tree.ts";
-import { wipeEpochSecrets } from "../key/key-schedule.ts";
+import { wipeDerived, wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
 import { type Batch, mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
@@ -289,17 +289,31 @@ export class LiveGroup {
     this.events.close();
   }
 
+  /** It was never stored, or nobody knows: nothing can be done with it. */
+  abandon(): void {
+    this.#broken = true;
+    this.#wipeAll();
+    this.status = "removed";
+    this.events.close();
+  }
+
   /** Overwrites what a commit of ours that lost had prepared. */
   wipePending(): void {
     if (!this.pending) return;
-    const { next } = this.pending.composed;
-    wipeEpochSecrets(next.secrets);
-    wipe(next.encryptionSecret, next.applicationExportSecret);
-    for (const [index, { privateKey }] of next.keys) {
-      // A key that both epochs share is still in use.
-      if (this.live.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
-    }
+    this.wipeNext(this.pending.composed.next);
     this.pending = undefined;
+  }
+
+  /** Overwrites an epoch that is not to begin. */
+  wipeNext(next: NextEpoch): void {
+    wipeDerived(next);
+    // A key that both epochs share is still in use, and so is that of an Update of ours.
+    const inUse = new Set(
+      [...this.live.keys.values(), ...this.updates.values()].map(({ privateKey }) => privateKey),
+    );
+    for (const { privateKey } of next.keys.values()) {
+      if (!inUse.has(privateKey)) wipe(privateKey);
+    }
   }
 
   #wipeAll(): void {

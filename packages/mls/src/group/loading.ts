@@ -3,7 +3,7 @@
  * @module
  */
 
-import { bytesEqual, EMPTY } from "../bytes.ts";
+import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
@@ -112,6 +112,22 @@ export async function loadGroup(
 ): Promise<Group | undefined> {
   const keys = groupKeys(options.groupId);
   const records = await context.storage.list(keys.all);
+  try {
+    return await fromRecords(context, keys, records, options.signer);
+  } finally {
+    // What was read of them are copies, but for the secret trees, which own theirs.
+    for (const [key, record] of records) {
+      if (!key.startsWith(`${keys.all}tree/`)) wipe(record);
+    }
+  }
+}
+
+async function fromRecords(
+  context: MlsContext,
+  keys: GroupKeys,
+  records: ReadonlyMap<string, Bytes>,
+  ours: Signer | SignerOf,
+): Promise<Group | undefined> {
   const loaded = await loadState(context, keys, records);
   if (!loaded) return undefined;
   const { state, status, ownLeaf } = loaded;
@@ -126,9 +142,9 @@ export async function loadGroup(
     : { secrets: NO_SECRETS, exporter: undefined };
   const pending = records.get(keys.pending);
   const composed = pending && status !== "joining" ? decodePending(state, pending) : undefined;
-  const signer = await signerFor(ownLeafNode(loaded).signatureKey, options.signer);
+  const signer = await signerFor(ownLeafNode(loaded).signatureKey, ours);
   const signers = await Promise.all(
-    comingSignatureKeys(loaded, composed).map((key) => signerFor(key, options.signer)),
+    comingSignatureKeys(loaded, composed).map((key) => signerFor(key, ours)),
   );
   const past = PastEpochs.load(suite, keys, records, context);
   const old = past.sweep(context.pastEpochs, context.now());

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { EMPTY, toHex, wipe } from "../bytes.ts";
+import { EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
@@ -11,20 +11,25 @@ import { MlsError } from "../errors.ts";
 import { ExporterTree } from "../key/exporter-tree.ts";
 import { checkNoDuplicateExtension, type Extension, externalSendersOf } from "../key/extension.ts";
 import { type GroupContext, interimTranscriptHash } from "../key/group-context.ts";
-import { confirmationTag, secretsOfEpoch } from "../key/key-schedule.ts";
+import { confirmationTag, secretsOfEpoch, wipeDerived } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
 import { type Batch, mergeBatches, type Storage } from "../storage.ts";
-import type { Lifetime } from "../tree/leaf-node.ts";
+import {
+  checkTotalLifetime,
+  keyPackageSource,
+  type Lifetime,
+  MAX_LIFETIME,
+} from "../tree/leaf-node.ts";
 import { eachNode, encodedNode, treeOf } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport } from "../tree/tree-validation.ts";
 import type { compose } from "./committing.ts";
 import type { CommitBundle } from "./compose.ts";
 import type { MlsContext, NextEpoch } from "./epoch.ts";
-import { Group } from "./group.ts";
+import { Group, liveGroupOf } from "./group.ts";
 import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
-import { type Joiner, newLeaf } from "./own-key-package.ts";
+import { type Joiner, keyPackageKey, newLeaf } from "./own-key-package.ts";
 import { heldResumptionPsk } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
 import {
@@ -40,7 +45,8 @@ import {
 
 /** What a group that is new here is stored with. */
 interface Beginning {
-  readonly batch?: Batch;
+  /** The key package that we come by, and what becomes of it; asked when nobody else is about to come by it. */
+  readonly keyPackage?: { readonly ref: Bytes; readonly use: () => Promise<Batch> };
   /** It takes the place of a group with the same id that is here. */
   readonly replacing?: boolean;
   readonly joining?: CommitBundle;
@@ -49,8 +55,21 @@ interface Beginning {
   readonly and?: And<Group> | undefined;
 }
 
-/** Groups that are about to be stored, by storage and key: of two with one id the second must see the first (§12.4.3.1). */
-const beginnings = new WeakMap<Storage, Map<string, Promise<unknown>>>();
+/** What is about to be stored, by storage and key: of two groups with one id, or by one key package, the second must see the first. */
+const turns = new WeakMap<Storage, Map<string, Promise<unknown>>>();
+
+async function inTurn<T>(storage: Storage, key: string, act: () => Promise<T>): Promise<T> {
+  const waiting = turns.get(storage) ?? new Map<string, Promise<unknown>>();
+  turns.set(storage, waiting);
+  const before = waiting.get(key) ?? Promise.resolve();
+  const done = before.catch(() => undefined).then(act);
+  waiting.set(key, done);
+  try {
+    return await done;
+  } finally {
+    if (waiting.get(key) === done) waiting.delete(key);
+  }
+}
 
 /** Stores a group that is new here, and brings it to life. Throws `MlsError` with `group-exists`. */
 export async function begin(
@@ -61,19 +80,22 @@ export async function begin(
   extra: Beginning,
 ): Promise<Group> {
   const { storage } = context;
-  const waiting = beginnings.get(storage) ?? new Map<string, Promise<unknown>>();
-  beginnings.set(storage, waiting);
-  const key = toHex(next.state.groupContext.groupId);
-  const before = waiting.get(key) ?? Promise.resolve();
-  const group = before
-    .catch(() => undefined)
-    .then(() => store(context, signer, status, next, extra));
-  waiting.set(key, group);
+  const { keyPackage } = extra;
+  const act = () => store(context, signer, status, next, extra);
   try {
-    return await group;
-  } finally {
-    if (waiting.get(key) === group) waiting.delete(key);
+    return await inTurn(storage, groupKeys(next.state.groupContext.groupId).all, () =>
+      keyPackage ? inTurn(storage, keyPackageKey(keyPackage.ref), act) : act(),
+    );
+  } catch (cause) {
+    wipeEpoch(next);
+    throw cause;
   }
+}
+
+/** Overwrites an epoch that nobody lives in. */
+function wipeEpoch(next: NextEpoch): void {
+  wipeDerived(next);
+  for (const { privateKey } of next.keys.values()) wipe(privateKey);
 }
 
 async function store(
@@ -90,6 +112,7 @@ async function store(
   if (former && former.status !== "removed" && !extra.replacing) {
     throw new MlsError("group-exists", "12.4.3.1", "a group with this id is here already");
   }
+  const used = await extra.keyPackage?.use();
   const prefix = keys.tree(state.groupContext.epoch);
   const { suite, tree } = state;
   const secretTree = SecretTree.create(
@@ -128,17 +151,26 @@ async function store(
   if (last) records.set(keys.resumption(former.groupContext.epoch), last);
   if (composed) records.set(keys.pending, encodePending(tree, composed));
   if (extra.joining) records.set(keys.pending, encodeJoining(extra.joining));
-  await context.storage.apply(
-    mergeBatches(
-      { delete: stale },
-      keyRecords(keys, new Map(), next.keys),
-      { put: records },
-      secretTree.records(),
-      composed?.taken?.batch,
-      extra.batch,
-      await extra.and?.(group),
-    ),
-  );
+  try {
+    await context.storage.apply(
+      mergeBatches(
+        { delete: stale },
+        keyRecords(keys, new Map(), next.keys),
+        { put: records },
+        secretTree.records(),
+        composed?.taken?.batch,
+        used,
+        await extra.and?.(group),
+      ),
+    );
+  } catch (cause) {
+    composed?.taken?.discard();
+    // The application may have kept what it was shown.
+    liveGroupOf(group).abandon();
+    throw cause;
+  } finally {
+    wipe(last);
+  }
   composed?.taken?.settle();
   return group;
 }
@@ -153,7 +185,10 @@ export interface NewGroup extends Joiner {
   readonly extensions?: readonly Extension[];
 }
 
-/** Makes a group with its maker as the one member (§11). Not a message is sent. */
+/**
+ * Makes a group with its maker as the one member (§11). Not a message is sent. Throws `MlsError` with `leaf-lifetime` where nobody would
+ * join a group whose maker's leaf may live that long.
+ */
 export async function createGroup(
   context: MlsContext,
   options: NewGroup & { readonly and?: And<Group> },
@@ -167,6 +202,7 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const suite = suiteOf(context.crypto, options.suite);
   const extensions = options.extensions ?? [];
   checkNoDuplicateExtension(extensions);
+  checkTotalLifetime(keyPackageSource(options.lifetime), context.maxLifetime ?? MAX_LIFETIME);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   // The maker's own too (§5.3.1): a group whose first member others will refuse is better not made.
   await context.authentication.validate([leafNode, ...externalSendersOf(extensions)], "new");

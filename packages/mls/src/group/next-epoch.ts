@@ -18,10 +18,10 @@ import {
   epochSecrets,
   externalKeyPair,
   joinerSecret,
-  wipeEpochSecrets,
+  wipeDerived,
 } from "../key/key-schedule.ts";
 import type { SecretTree } from "../key/secret-tree.ts";
-import { decryptPath } from "../tree/update-path.ts";
+import { decryptPath, wipePath } from "../tree/update-path.ts";
 import { keysAfterPath, type MlsContext, type NextEpoch, zeroSecret } from "./epoch.ts";
 import { resolvePsks } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
@@ -71,32 +71,40 @@ export async function nextEpoch(
   const keys = keysForPath(live, updates, staged);
   // §12.4.2: all of them are there before anything is done with them.
   const pskSecret = await resolvePsks(context, suite, applied.psks);
-  const opened = commit.path
-    ? await decryptPath(suite, provisionalTree, receivedPath(staged, commit.path), {
-        leafIndex: ownLeaf,
-        keys,
-      })
-    : undefined;
-  const initSecret = applied.externalInit
-    ? await externalInitSecret(live, applied.externalInit)
-    : secrets.initSecret;
-  const groupContext = GroupContext.encoded(next.groupContext);
-  const commitSecret = opened?.commitSecret ?? zeroSecret(suite);
-  const joiner = joinerSecret(suite, initSecret, commitSecret, groupContext);
-  const derived = epochSecrets(suite, joiner, pskSecret, groupContext);
-  wipe(joiner, commitSecret, pskSecret, ...(opened?.path ?? []).map(({ secret }) => secret));
-  if (applied.externalInit) wipe(initSecret);
-  const { confirmationKey } = derived.secrets;
-  const confirmed = next.groupContext.confirmedTranscriptHash;
-  const due = confirmationTag(suite, confirmationKey, confirmed);
-  if (!constantTimeEqual(due, next.confirmationTag)) {
-    wipeEpochSecrets(derived.secrets);
-    wipe(derived.encryptionSecret, derived.applicationExportSecret);
-    wipe(...(opened?.path ?? []).map(({ keyPair }) => keyPair.privateKey));
-    throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
+  // What is overwritten however this ends, and what if it comes to nothing.
+  const passing = [pskSecret];
+  let opened: Awaited<ReturnType<typeof decryptPath>> | undefined;
+  try {
+    if (commit.path) {
+      const received = receivedPath(staged, commit.path);
+      opened = await decryptPath(suite, provisionalTree, received, { leafIndex: ownLeaf, keys });
+    }
+    const commitSecret = opened?.commitSecret ?? zeroSecret(suite);
+    passing.push(commitSecret, ...(opened?.path ?? []).map(({ secret }) => secret));
+    let { initSecret } = secrets;
+    if (applied.externalInit) {
+      initSecret = await externalInitSecret(live, applied.externalInit);
+      passing.push(initSecret);
+    }
+    const groupContext = GroupContext.encoded(next.groupContext);
+    const joiner = joinerSecret(suite, initSecret, commitSecret, groupContext);
+    passing.push(joiner);
+    const derived = epochSecrets(suite, joiner, pskSecret, groupContext);
+    const { confirmationKey } = derived.secrets;
+    const confirmed = next.groupContext.confirmedTranscriptHash;
+    const due = confirmationTag(suite, confirmationKey, confirmed);
+    if (!constantTimeEqual(due, next.confirmationTag)) {
+      wipeDerived(derived);
+      throw new MlsError("confirmation-tag", "8.1", "the confirmation tag does not verify");
+    }
+    const after = keysAfterPath(next.tree, ownLeaf, keys, opened?.path ?? []);
+    return { state: next, ownLeaf, keys: after, ...derived };
+  } catch (cause) {
+    if (opened) wipePath(opened);
+    throw cause;
+  } finally {
+    wipe(...passing);
   }
-  const after = keysAfterPath(next.tree, ownLeaf, keys, opened?.path ?? []);
-  return { state: next, ownLeaf, keys: after, ...derived };
 }
 
 /** The `init_secret` that an external commit brings (§8.3). */

@@ -185,7 +185,9 @@ export async function findKeyPackage(
     if (bytes[0] !== VERSION) {
       throw new MlsError("storage", "14", `a stored key package of version ${bytes[0]}`);
     }
-    return { ref, stored: decode(StoredKeyPackage, bytes) };
+    const stored = decode(StoredKeyPackage, bytes);
+    wipe(bytes);
+    return { ref, stored };
   }
   throw new MlsError("key-package-unknown", "12.4.3.1", "a Welcome for no key package of ours");
 }

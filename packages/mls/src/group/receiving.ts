@@ -305,7 +305,12 @@ async function handleCommit(
       commit,
       staged,
     });
-    await group.enter(next, () => and?.(received), { taken });
+    try {
+      await group.enter(next, () => and?.(received), { taken });
+    } catch (cause) {
+      group.wipeNext(next);
+      throw cause;
+    }
   }
   group.events.emit(() => commitEvents(received, { before, after: group.status }));
   if (removed) group.events.close();

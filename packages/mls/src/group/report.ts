@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, wipe } from "../bytes.ts";
+import { bytesEqual } from "../bytes.ts";
 import { type Bytes, type Codec, decode, opaque, struct, uint8, uint32 } from "../codec.ts";
 import { publicKeyOf } from "../crypto/hpke.ts";
 import { passLoadError } from "../crypto/loading.ts";
@@ -24,6 +24,7 @@ import {
   type ReceivedPath,
   type Recipient,
   recipientAt,
+  wipePath,
 } from "../tree/update-path.ts";
 import type { PublicContext, PublicState } from "./public-state.ts";
 import { receivedPath, stageCommit } from "./staged-commit.ts";
@@ -63,9 +64,7 @@ export async function shutsOut(
   keyPair: KeyPair,
 ): Promise<boolean> {
   try {
-    const { path, commitSecret } = await openPathSecret(suite, received, recipient, keyPair);
-    wipe(commitSecret);
-    for (const { secret, keyPair: made } of path) wipe(secret, made.privateKey);
+    wipePath(await openPathSecret(suite, received, recipient, keyPair));
     return false;
   } catch (error) {
     if (error instanceof MlsError && (error.code === "hpke-open" || error.code === "path-secret")) {

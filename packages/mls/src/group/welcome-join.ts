@@ -13,7 +13,7 @@ import type { Extension } from "../key/extension.ts";
 import { GroupContext } from "../key/group-context.ts";
 import type { GroupInfo, GroupSecrets, Welcome } from "../key/group-info.ts";
 import type { KeyPackage } from "../key/key-package.ts";
-import { confirmationTag, epochSecrets, wipeEpochSecrets } from "../key/key-schedule.ts";
+import { confirmationTag, epochSecrets, wipeDerived } from "../key/key-schedule.ts";
 import type { Batch } from "../storage.ts";
 import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
@@ -42,6 +42,17 @@ async function useLastResort(
     throw new MlsError("welcome", "12.4.3.1", "a Welcome into an epoch that we were in before");
   }
   return { put: new Map([[key, encode(uint64, epoch)]]) };
+}
+
+/** Any other serves once (§10): another Welcome may have used it since it was found. Throws `MlsError` with `key-package-unknown`. */
+async function useOnce({ storage }: MlsContext, ref: Bytes): Promise<Batch> {
+  const key = keyPackageKey(ref);
+  const stored = await storage.get(key);
+  if (!stored) {
+    throw new MlsError("key-package-unknown", "10", "a key package that another Welcome used");
+  }
+  wipe(stored);
+  return { delete: [key] };
 }
 
 /** The epoch that the Welcome leads into, all of it verified. Throws `MlsError`. */
@@ -79,8 +90,7 @@ async function enterEpoch(
     const confirmed = state.groupContext.confirmedTranscriptHash;
     const tag = confirmationTag(suite, derived.secrets.confirmationKey, confirmed);
     if (!constantTimeEqual(tag, state.confirmationTag)) {
-      wipeEpochSecrets(derived.secrets);
-      wipe(derived.encryptionSecret, derived.applicationExportSecret);
+      wipeDerived(derived);
       throw new MlsError("confirmation-tag", "12.4.3.1", "the confirmation tag does not verify");
     }
     return { groupInfo, state, ownLeaf: own.leafIndex, derived };
@@ -133,32 +143,43 @@ export async function joinGroup(
   const secrets = await openGroupSecrets(suite, welcome, ref, initKeyPair).finally(() => {
     wipe(initKeyPair.privateKey);
   });
-  const entered = await enterEpoch(context, welcome, secrets, keyPackage, options).finally(() => {
-    wipe(secrets.joinerSecret);
-  });
-  const { groupInfo, state, ownLeaf, derived } = entered;
   const leafKeyPair: KeyPair = {
     privateKey: stored.encryptionKey,
     publicKey: keyPackage.leafNode.encryptionKey,
   };
-  const path = await welcomePath(suite, state.tree, secrets.pathSecret?.pathSecret, {
-    ownLeaf,
-    committer: groupInfo.signer,
-  });
-  const keys = keysAfterPath(state.tree, ownLeaf, new Map([[2 * ownLeaf, leafKeyPair]]), path);
-  wipe(...path.map(({ secret }) => secret));
-  const next = { state, ownLeaf, keys, ...derived };
-  await checkLink(context, secrets.psks, state);
-  const used =
-    stored.lastResort === 1
-      ? await useLastResort(context, ref, state.groupContext)
-      : { delete: [keyPackageKey(ref)] };
-  return begin(context, options.signer, "active", next, {
-    batch: used,
-    and: (group) => {
-      const lastResort = stored.lastResort === 1;
-      const { signer: committer, extensions: groupInfoExtensions } = groupInfo;
-      return options.and?.({ group, committer, groupInfoExtensions, lastResort }) ?? {};
-    },
-  });
+  const pathSecret = secrets.pathSecret?.pathSecret;
+  /** Of no use where this fails. */
+  const unfinished = [leafKeyPair.privateKey, ...(pathSecret ? [pathSecret] : [])];
+  try {
+    const entered = await enterEpoch(context, welcome, secrets, keyPackage, options);
+    const { groupInfo, state, ownLeaf, derived } = entered;
+    const { encryptionSecret, applicationExportSecret } = derived;
+    unfinished.push(...Object.values(derived.secrets), encryptionSecret, applicationExportSecret);
+    const path = await welcomePath(suite, state.tree, pathSecret, {
+      ownLeaf,
+      committer: groupInfo.signer,
+    });
+    unfinished.push(...path.map(({ keyPair }) => keyPair.privateKey));
+    const keys = keysAfterPath(state.tree, ownLeaf, new Map([[2 * ownLeaf, leafKeyPair]]), path);
+    wipe(...path.map(({ secret }) => secret));
+    const next = { state, ownLeaf, keys, ...derived };
+    await checkLink(context, secrets.psks, state);
+    const use = () =>
+      stored.lastResort === 1
+        ? useLastResort(context, ref, state.groupContext)
+        : useOnce(context, ref);
+    return await begin(context, options.signer, "active", next, {
+      keyPackage: { ref, use },
+      and: (group) => {
+        const lastResort = stored.lastResort === 1;
+        const { signer: committer, extensions: groupInfoExtensions } = groupInfo;
+        return options.and?.({ group, committer, groupInfoExtensions, lastResort }) ?? {};
+      },
+    });
+  } catch (cause) {
+    wipe(...unfinished);
+    throw cause;
+  } finally {
+    wipe(secrets.joinerSecret);
+  }
 }

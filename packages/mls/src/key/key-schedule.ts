@@ -103,6 +103,16 @@ export function wipeEpochSecrets(secrets: EpochSecrets): void {
   wipe(...Object.values(secrets));
 }
 
+/** Overwrites what an epoch would have begun with. */
+export function wipeDerived(
+  derived: Pick<DerivedSecrets, "secrets" | "encryptionSecret"> & {
+    readonly applicationExportSecret: Bytes | undefined;
+  },
+): void {
+  wipeEpochSecrets(derived.secrets);
+  wipe(derived.encryptionSecret, derived.applicationExportSecret);
+}
+
 /** §8.1. */
 export function confirmationTag(
   suite: Suite,

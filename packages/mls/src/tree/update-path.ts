@@ -79,6 +79,14 @@ function filteredDirectPath(tree: RatchetTree, leafIndex: number): PathStep[] {
   return steps.reverse();
 }
 
+/** Overwrites what came of a path that leads to nothing. */
+export function wipePath({
+  path,
+  commitSecret,
+}: Pick<NewPath, "path"> & { readonly commitSecret?: Bytes }): void {
+  wipe(commitSecret, ...path.flatMap(({ secret, keyPair }) => [secret, keyPair.privateKey]));
+}
+
 /** A path secret, and the node whose key pair comes from it. */
 export interface PathSecret {
   readonly index: number;
@@ -324,6 +332,7 @@ export async function openPathSecret(
   const derived = await derivePathSecrets(suite, secret, indices);
   for (const [j, { keyPair: made }] of derived.path.entries()) {
     if (!bytesEqual(made.publicKey, nodes[j]?.encryptionKey ?? EMPTY)) {
+      wipePath(derived);
       throw new MlsError(
         "path-secret",
         "7.5",
@@ -373,12 +382,16 @@ export async function welcomePath(
     return [];
   }
   // Which is also the lowest: below it, what the committer's path did not replace lists us.
-  if (due[0]?.index !== ancestor) refuse("the path secret is for no node above this member");
+  if (due[0]?.index !== ancestor) {
+    wipe(pathSecret);
+    refuse("the path secret is for no node above this member");
+  }
   const indices = due.map(({ index }) => index);
   const { path, commitSecret } = await derivePathSecrets(suite, pathSecret, indices);
   wipe(commitSecret);
   for (const { index, keyPair } of path) {
     if (!bytesEqual(keyPair.publicKey, parentAt(tree, index)?.encryptionKey ?? EMPTY)) {
+      wipePath({ path });
       refuse(`the path secret does not lead to node ${index}`);
     }
   }

@@ -1,4 +1,4 @@
-import type { Group } from "@conclave/mls";
+import { createGroup, type Group } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import {
   add,
@@ -6,6 +6,7 @@ import {
   found,
   hex,
   joinByLink,
+  LIFETIME,
   person,
   persons,
   reload,
@@ -282,6 +283,38 @@ describe("§8.6 a resumption PSK", () => {
       for (const group of groups) await group.receive(commit);
       agree(groups);
     }
+  });
+});
+
+describe("§7.2 a group's first leaf", () => {
+  it("lives no longer than whoever joins would take", async () => {
+    const alice = await person("alice");
+    const lifetime = { notBefore: 0n, notAfter: 500n * 86_400n };
+    const options = { ...alice, groupId: utf8("room"), lifetime };
+    await expect(createGroup(alice.context, options)).rejects.toMatchObject({
+      code: "leaf-lifetime",
+    });
+    const context = { ...alice.context, maxLifetime: 500n * 86_400n };
+    await expect(createGroup(context, options)).resolves.toMatchObject({ epoch: 0n });
+  });
+});
+
+describe("a group that could not be stored", () => {
+  it("is of no use to whoever kept it", async () => {
+    const alice = await person("alice");
+    const apply = async () => {
+      throw new Error("the disk is full");
+    };
+    const context = { ...alice.context, storage: { ...alice.storage, apply } };
+    let kept: Group | undefined;
+    const options = { ...alice, groupId: utf8("room"), lifetime: LIFETIME };
+    const and = (group: Group) => {
+      kept = group;
+      return {};
+    };
+    await expect(createGroup(context, { ...options, and })).rejects.toThrow("full");
+    await expect(kept?.send(utf8("hello"))).rejects.toMatchObject({ code: "storage" });
+    expect(() => kept?.exportSecret("label", utf8(""), 32)).toThrow();
   });
 });
 

@@ -1,6 +1,7 @@
 /** §7.5, §8, §9.2: what is left in memory of the secrets that an operation passed through. */
 
 import {
+  createGroup,
   type Group,
   joinExternally,
   joinGroup,
@@ -13,7 +14,7 @@ import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
-import { addProposal, found, keyPackageOf, person, room, utf8 } from "../people.ts";
+import { addProposal, found, keyPackageOf, LIFETIME, person, room, utf8 } from "../people.ts";
 
 /** Someone whose secrets are looked after. `public`: what the application has, or everybody. */
 async function watched(name: string, context: Partial<MlsContext> = {}) {
@@ -269,5 +270,72 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await check(...Object.values(await alice.commit({ forcePath: true })));
     await alice.remove();
     await check();
+  });
+
+  it("when a commit's path doesn't open, or leads elsewhere, a PSK in it", async () => {
+    const { who, alice, where, check } = await three({ externalPsk: async () => utf8("a psk") });
+    const proposals = [
+      preSharedKey(who.context, alice, { pskType: "external", pskId: utf8("id") }),
+    ];
+    const mallory = await inside(where.at(2).person);
+    const bad = await forgeCommit(mallory, {
+      proposals,
+      path: (made) => ({
+        ...made,
+        nodes: made.nodes.map((node) => ({
+          ...node,
+          encryptedPathSecret: [...node.encryptedPathSecret].map((sealed) => ({
+            ...sealed,
+            ciphertext: sealed.ciphertext.map((byte) => byte ^ 1),
+          })),
+        })),
+      }),
+    });
+    await expect(alice.receive(bad)).rejects.toMatchObject({ code: "hpke-open" });
+    await check(bad);
+    const { provider } = mallory.suite;
+    const seal: typeof provider.seal = (aead, key, nonce, aad, plaintext) => {
+      const wrong = plaintext.length === mallory.suite.nh ? plaintext.map(() => 7) : plaintext;
+      return provider.seal(aead, key, nonce, aad, wrong);
+    };
+    const misleading = { ...mallory, suite: { ...mallory.suite, provider: { ...provider, seal } } };
+    const worse = await forgeCommit(misleading);
+    await expect(alice.receive(worse)).rejects.toMatchObject({ code: "path-secret" });
+    await check();
+    await reportCommit(alice, worse);
+    await check();
+  });
+
+  it("when the application has no records for what was done", async () => {
+    const and = (): never => {
+      throw new Error("no room");
+    };
+    const { who, alice, bob, carol, check } = await three();
+    const { commit } = await bob.commit({ forcePath: true });
+    await expect(alice.receive(commit, { and })).rejects.toThrow("no room");
+    await check();
+    await expect(alice.commit({ forcePath: true, and })).rejects.toThrow("no room");
+    await check();
+    const authenticatedData = async () => and();
+    await expect(alice.commit({ forcePath: true, authenticatedData })).rejects.toThrow("no room");
+    await check();
+    const groupInfo = await bob.groupInfo({ externalPub: true, ratchetTree: "inside" });
+    const { who: eve, check: checkEve } = await watched("eve");
+    await expect(joinExternally(eve.context, { ...eve, groupInfo, and })).rejects.toThrow("room");
+    await checkEve();
+    const proposals = [await addProposal(eve)];
+    const { welcome, ...bundle } = await carol.commit({ proposals, forcePath: true });
+    await carol.receive(bundle.commit);
+    if (!welcome) throw new Error("no welcome");
+    const joining = { welcome, ratchetTree: carol.ratchetTree(), signer: eve.signer, and };
+    await expect(joinGroup(eve.context, joining)).rejects.toThrow("no room");
+    await checkEve();
+    const lifetime = LIFETIME;
+    const founding = createGroup(who.context, { ...who, groupId: utf8("new"), lifetime, and });
+    await expect(founding).rejects.toThrow("no room");
+    await check();
+    // What the group lives on is still there.
+    await alice.receive(commit);
+    expect(alice.epoch).toBe(2n);
   });
 });

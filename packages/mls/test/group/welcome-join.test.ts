@@ -20,6 +20,7 @@ import {
   found,
   keyPackageOf,
   LIFETIME,
+  type Person,
   person,
   persons,
   room,
@@ -153,6 +154,27 @@ describe("§12.4.3.1 a Welcome", () => {
     const [group] = await add(await found(await person("bob")), [dan]);
     expect(group?.members()).toHaveLength(2);
     expect((await dan.storage.list("key-package/")).size).toBe(0);
+  });
+
+  it("uses it up for one of two groups that want it at once (§10)", async () => {
+    const [alice, bob, carol] = await persons(["alice", "bob", "carol"]);
+    if (!alice || !bob || !carol) throw new Error("three people");
+    const keyPackage = readKeyPackage(await keyPackageOf(carol));
+    const invite = async (by: Person, groupId: string) => {
+      const group = await found(by, { groupId });
+      const { commit, welcome = utf8("") } = await group.commit({
+        proposals: [{ proposalType: "add", keyPackage }],
+      });
+      await group.receive(commit);
+      return { welcome, ratchetTree: group.ratchetTree(), signer: carol.signer };
+    };
+    const joining = [await invite(alice, "one"), await invite(bob, "other")];
+    const settled = await Promise.allSettled(joining.map((join) => joinGroup(carol.context, join)));
+    expect(settled.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const refused = settled.find(({ status }) => status === "rejected");
+    expect(refused).toMatchObject({ reason: { code: "key-package-unknown" } });
+    const states = [...(await carol.storage.list("group/")).keys()];
+    expect(states.filter((key) => key.endsWith("/state"))).toHaveLength(1);
   });
 
   it("by a last resort is good for one epoch once: message keys would be new in it again (§9.1)", async () => {
