@@ -19,6 +19,7 @@ import { GroupEvents } from "./events.ts";
 import type { LiveEpoch } from "./next-epoch.ts";
 import { PastEpochs } from "./past-epochs.ts";
 import {
+  decodeState,
   encodeState,
   epochRecords,
   type GroupKeys,
@@ -281,7 +282,11 @@ export class LiveGroup {
 
   /** Deletes all that this client has of the group. */
   async remove(and: Records): Promise<void> {
-    const keys = [...(await this.context.storage.list(this.keys.all)).keys()];
+    const { storage } = this.context;
+    // Who came to the group anew has other records there, which are not this object's.
+    const state = this.status === "removed" ? await storage.get(this.keys.state) : undefined;
+    const isAnothers = state && decodeState(state).status !== "removed";
+    const keys = isAnothers ? [] : [...(await storage.list(this.keys.all)).keys()];
     await this.store({ delete: keys }, and);
     this.#wipeAll();
     this.status = "removed";

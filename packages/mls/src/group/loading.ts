@@ -134,7 +134,7 @@ async function fromRecords(
   const { suite, tree, groupContext } = state;
   const storedSecrets = records.get(keys.secrets);
   // Nothing is to be encrypted with secrets that are none.
-  if (status === "active" && !storedSecrets) {
+  if (status !== "removed" && !storedSecrets) {
     throw new MlsError("storage", "14", "the epoch's secrets are gone");
   }
   const { secrets, exporter } = storedSecrets

@@ -5,6 +5,7 @@ import {
   type CryptoProvider,
   comparePositions,
   type Group,
+  joinExternally,
   joinGroup,
   loadGroup,
   type MlsContext,
@@ -557,5 +558,46 @@ describe("a stored group", () => {
     expect((await loadGroup(alice.context, options))?.status).toBe("active");
     await alice.context.storage.apply({ delete: [`group/${hex(groupId)}/secrets`] });
     await expect(loadGroup(alice.context, options)).rejects.toMatchObject({ code: "storage" });
+  });
+
+  it("isn't loaded without them while it is joined, nor when it is closed", async () => {
+    const [alice, bob] = [await person("alice"), await person("bob")];
+    const group = await found(alice);
+    const { groupId } = group;
+    await joinExternally(bob.context, {
+      ...bob,
+      groupInfo: await group.groupInfo({ externalPub: true, ratchetTree: "inside" }),
+    });
+    const reinit = { groupId: utf8("new"), version: 1, cipherSuite: 1, extensions: [] };
+    const { commit } = await group.commit({
+      proposals: [{ proposalType: "reinit", ...reinit }],
+    });
+    await group.receive(commit);
+    for (const [who, status] of [
+      [bob, "joining"],
+      [alice, "closed"],
+    ] as const) {
+      const options = { groupId, signer: who.signer };
+      expect((await loadGroup(who.context, options))?.status).toBe(status);
+      await who.storage.apply({ delete: [`group/${hex(groupId)}/secrets`] });
+      await expect(loadGroup(who.context, options)).rejects.toMatchObject({ code: "storage" });
+    }
+  });
+
+  it("is not deleted by an object of the group as it was before we were added again", async () => {
+    const [alice, bob] = [await person("alice"), await person("bob")];
+    const group = await found(alice);
+    const [former] = await add(group, [bob]);
+    if (!former) throw new Error("bob joined");
+    const { commit } = await group.commit({ proposals: [{ proposalType: "remove", removed: 1 }] });
+    for (const one of [group, former]) await one.receive(commit);
+    const [again] = await add(group, [bob]);
+    const before = await bob.storage.list("group/");
+    await former.remove({ and: () => ({ put: new Map([["left", utf8("yes")]]) }) });
+    expect(await bob.storage.list("group/")).toEqual(before);
+    expect(await bob.storage.get("left")).toEqual(utf8("yes"));
+    await again?.remove();
+    expect((await bob.storage.list("group/")).size).toBe(0);
+    await again?.remove();
   });
 });
