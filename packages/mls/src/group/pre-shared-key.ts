@@ -3,7 +3,7 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
+import { bytesEqual, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -15,6 +15,7 @@ import {
   type PskSource,
   pskSecret,
 } from "../key/psk.ts";
+import type { Storage } from "../storage.ts";
 import type { MlsContext } from "./epoch.ts";
 import { decodeSecrets, decodeState, groupKeys } from "./stored-group.ts";
 
@@ -37,14 +38,31 @@ export async function heldResumptionPsk(
   epoch: bigint,
 ): Promise<Bytes | undefined> {
   const keys = groupKeys(groupId);
-  const kept = await storage.get(keys.resumption(epoch));
-  if (kept) return kept;
-  const [state, secrets] = [await storage.get(keys.state), await storage.get(keys.secrets)];
-  if (!state || !secrets) return undefined;
-  const { status, groupContext } = decodeState(state);
-  // The epoch that an external commit of ours would begin is no epoch yet.
-  if (status === "joining" || groupContext.epoch !== epoch) return undefined;
-  return decodeSecrets(secrets).secrets.resumptionPsk;
+  for (;;) {
+    const state = await storage.get(keys.state);
+    const kept = await storage.get(keys.resumption(epoch));
+    if (kept || !state) return kept;
+    const { status, groupContext } = decodeState(state);
+    // The epoch that an external commit of ours would begin is no epoch yet.
+    if (status === "joining" || groupContext.epoch !== epoch) {
+      // Unless it ended, and its PSK was kept, between the two looks.
+      if (await isStill(storage, keys.state, state)) return undefined;
+      continue;
+    }
+    const stored = await storage.get(keys.secrets);
+    if (!stored) return undefined;
+    const { secrets, exporter = [] } = decodeSecrets(stored);
+    const { resumptionPsk, ...others } = secrets;
+    wipe(stored, ...Object.values(others), ...exporter.map(({ secret }) => secret));
+    // The group may have begun its next epoch meanwhile, whose secrets these are then.
+    if (await isStill(storage, keys.state, state)) return resumptionPsk;
+    wipe(resumptionPsk);
+  }
+}
+
+async function isStill(storage: Storage, key: string, record: Bytes): Promise<boolean> {
+  const now = await storage.get(key);
+  return now !== undefined && bytesEqual(now, record);
 }
 
 async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {

@@ -4,6 +4,7 @@ import {
   createGroup,
   deleteResumptionPsks,
   type Group,
+  memoryStorage,
   type PreSharedKeyID,
   type Proposal,
   preSharedKey,
@@ -226,4 +227,35 @@ describe("§8.6 resumption PSKs", () => {
       await expect(refused).rejects.toMatchObject({ code: "psk-usage" });
     },
   );
+});
+
+describe("§8.6 a resumption PSK of another group, which goes on meanwhile", () => {
+  it.each([2, 3])("is that of its epoch, whenever that ends: before look %i", async (looks) => {
+    const inner = memoryStorage();
+    let before: (() => Promise<unknown>) | undefined;
+    let look = 0;
+    const get = async (key: string) => {
+      if (key.startsWith("group/") && ++look === looks) {
+        const act = before;
+        before = undefined;
+        await act?.();
+      }
+      return inner.get(key);
+    };
+    const [alice, bob] = await Promise.all([
+      person("alice", { storage: { ...inner, get } }),
+      person("bob"),
+    ]);
+    const one = await found(alice, { groupId: "one" });
+    await add(one, [bob]);
+    const two = await found(alice, { groupId: "two" });
+    const [twoAtBob] = await add(two, [bob]);
+    const { commit: next } = await one.commit();
+    const proposals = [resumption(alice, one, 1n)];
+    before = () => one.receive(next);
+    look = 0;
+    const { commit } = await two.commit({ proposals });
+    expect(one.epoch).toBe(2n);
+    await expect(twoAtBob?.receive(commit)).resolves.toMatchObject({ epoch: 2n });
+  });
 });
