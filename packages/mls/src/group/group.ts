@@ -145,18 +145,19 @@ export class Group {
     readonly extensions?: readonly Extension[];
   }): Promise<Bytes> {
     this.#group.checkNotGone();
-    const { state, ownLeaf, secrets } = this.#group.live;
+    // All of one epoch: another may begin while this is made.
+    const { context, signer, live } = this.#group;
+    const { state, ownLeaf, secrets } = live;
     const externalPub = options.externalPub
       ? [await externalPubExtension(state.suite, secrets)]
       : [];
-    const { context } = this.#group;
     const where = options.ratchetTree ? { ratchetTree: options.ratchetTree } : context;
     const extensions = [
       ...externalPub,
       ...ratchetTreeExtensions(where, state.tree),
       ...(options.extensions ?? []),
     ];
-    return makeGroupInfo(this.#group.signer, state, ownLeaf, extensions);
+    return makeGroupInfo(signer, state, ownLeaf, extensions);
   }
 
   /**

@@ -1,14 +1,23 @@
 /** §7.3, §12.1.2, §12.4.1: what a member changes about its own leaf. */
 
-import { type Group, loadGroup, type NewLeaf, readGroupInfo, signerOf } from "@conclave/mls";
+import {
+  type CryptoProvider,
+  type Group,
+  loadGroup,
+  type NewLeaf,
+  readGroupInfo,
+  signerOf,
+} from "@conclave/mls";
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
+import { PublicGroup } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
 import { suiteOf } from "../../src/crypto/suite.ts";
 import { verifyGroupInfoBy } from "../../src/key/group-info.ts";
 import { GREASE } from "../../src/registry.ts";
 import {
   addProposal,
+  found,
   hex,
   type Person,
   person,
@@ -236,6 +245,30 @@ describe("§12.1.2 an Update with a new leaf", () => {
     for (const one of [group, bob, carol]) await one.receive(commit);
     expect(leafOf(carol, 0)).toMatchObject({ signatureKey: leaf.signer.publicKey });
     await talk([group, bob, carol]);
+  });
+
+  it("signs no GroupInfo of the epoch before, however long that takes to make", async () => {
+    let ready = Promise.resolve();
+    const slow: CryptoProvider = {
+      ...nodeCrypto,
+      dhPublicKey: async (...of) => {
+        await ready;
+        return nodeCrypto.dhPublicKey(...of);
+      },
+    };
+    const alice = await person("alice", { crypto: slow });
+    const group = await found(alice);
+    const { commit } = await group.commit({ leaf: await newLeaf() });
+    const ratchetTree = group.ratchetTree();
+    let go: () => void = () => undefined;
+    ready = new Promise((resolve) => {
+      go = resolve;
+    });
+    const making = group.groupInfo({ externalPub: true });
+    await group.receive(commit);
+    go();
+    const opened = await PublicGroup.open(alice.context, { groupInfo: await making, ratchetTree });
+    expect(opened.epoch).toBe(0n);
   });
 
   it("is void, and its signer with it, when the epoch ends without it", async () => {
