@@ -12,6 +12,7 @@ import type { Sender } from "../framing/content.ts";
 import type { Proposal, ReInit } from "../framing/proposal.ts";
 import type { Extension } from "../key/extension.ts";
 import { mlsExporter } from "../key/key-schedule.ts";
+import type { PreSharedKeyID } from "../key/psk.ts";
 import { encodeRatchetTree, type Member, membersOf } from "../tree/ratchet-tree.ts";
 import { type CommitOptions, commit, discardPending } from "./committing.ts";
 import type { CommitBundle, NewLeaf } from "./compose.ts";
@@ -20,6 +21,7 @@ import type { GroupEvent } from "./events.ts";
 import { safeExportSecret } from "./exporting.ts";
 import { type BrokenRule, inspectProposals } from "./inspection.ts";
 import { type And, type GroupParts, type GroupPosition, LiveGroup } from "./live-group.ts";
+import { lacksPsk } from "./pre-shared-key.ts";
 import type { PendingProposal } from "./public-state.ts";
 import { type Received, receive } from "./receiving.ts";
 import { propose, proposeUpdate, send } from "./sending.ts";
@@ -134,7 +136,9 @@ export class Group {
     const { state, ownLeaf } = this.#group.live;
     const sender: Sender = { senderType: "member", leafIndex: ownLeaf };
     const list = proposals.map((proposal) => ({ proposal, sender, ref: undefined }));
-    return inspectProposals(this.#group.context, state, list, ownLeaf);
+    const { context } = this.#group;
+    const lacking = (psk: PreSharedKeyID): Promise<boolean> => lacksPsk(context, psk);
+    return inspectProposals(context, state, list, ownLeaf, lacking);
   }
 
   /** A GroupInfo of this epoch as an MLSMessage; with `external_pub`, whoever has it can join. */

@@ -9,6 +9,7 @@ import { type Suite, suiteOf } from "../crypto/suite.ts";
 import { attempt, MlsError, type MlsErrorCode, type Refuse, refuseAtOnce } from "../errors.ts";
 import { decodeMessageOf } from "../framing/message.ts";
 import { validateKeyPackage } from "../key/key-package.ts";
+import type { PreSharedKeyID } from "../key/psk.ts";
 import {
   checkLifetime,
   checkSuiteListed,
@@ -92,15 +93,24 @@ export function inspectKeyPackage(
 
 /**
  * Every rule that a commit with these proposals would break, but for those on its path. `committer`: a leaf index, or
- * undefined for an external commit. Nothing changes.
+ * undefined for an external commit. `lacks`: whether the committer has no value for a PSK; services can't know. Nothing changes.
  */
 export function inspectProposals(
   context: PublicContext,
   state: PublicState,
   list: readonly ListedProposal[],
   committer: number | undefined,
+  lacks?: (psk: PreSharedKeyID) => Promise<boolean>,
 ): Promise<readonly BrokenRule[]> {
-  return brokenRules((refuse) => checkProposals(context, state, list, committer, refuse));
+  return brokenRules(async (refuse) => {
+    await attempt(refuse, () => checkProposals(context, state, list, committer, refuse));
+    for (const [position, { proposal }] of list.entries()) {
+      if (proposal.proposalType === "psk" && (await lacks?.(proposal.psk))) {
+        const why = "a PSK that this client does not have";
+        refuse(new MlsError("psk-unknown", "8.4", why), position);
+      }
+    }
+  });
 }
 
 /** The same, for who wants to know whether there is one. Throws the first unless `refuse` goes on. */

@@ -72,6 +72,13 @@ async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes |
   return value && Uint8Array.from(value);
 }
 
+/** Whether this client has no value for a PSK. */
+export async function lacksPsk(context: MlsContext, id: PreSharedKeyID): Promise<boolean> {
+  const held = await heldPsk(context, id);
+  wipe(held);
+  return held === undefined;
+}
+
 /** `psk_secret` over these PSKs, in their order (§8.4). Throws `MlsError` with `psk-unknown`. */
 export async function resolvePsks(
   context: MlsContext,

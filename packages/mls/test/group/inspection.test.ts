@@ -122,8 +122,23 @@ describe("a list of proposals, looked at before it is committed", () => {
       "blank-leaf §12.1.3 2",
       "proposal-unsupported §12.2 7",
       "leaf-lifetime §7.3 6",
+      "psk-unknown §8.4 4",
+      "psk-unknown §8.4 5",
     ]);
     await expect(group.commit({ proposals: list })).rejects.toMatchObject({ name: "MlsError" });
+  });
+
+  it("names a PSK that this client lacks, which a service can't know", async () => {
+    const context = { externalPsk: async () => utf8("a secret of the application") };
+    const where = await room([await person("alice"), await person("bob", { context })]);
+    const list = [remove(1), psk(32)];
+    const broken = await where.at(0).group.inspectProposals(list);
+    expect(broken.map(({ code, proposal }) => [code, proposal])).toEqual([["psk-unknown", 1]]);
+    await expect(where.at(0).group.commit({ proposals: list })).rejects.toMatchObject({
+      code: "psk-unknown",
+    });
+    expect(await where.observer.inspectProposals(list, 0)).toEqual([]);
+    expect(await where.at(1).group.inspectProposals([psk(32)])).toEqual([]);
   });
 
   it("has a key twice, and only the Adds with it are told", async () => {
