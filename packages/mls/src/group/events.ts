@@ -62,14 +62,17 @@ interface Reader {
 /** Tells each reader what happens from the time on that it asked. */
 export class GroupEvents {
   readonly #readers = new Set<Reader>();
+  #isOver = false;
 
   /** `limit`: how many events wait for a reader that is slow; what is more is counted and left out. */
   open(limit: number = DEFAULT_LIMIT): ReadableStream<GroupEvent> {
     const readers = this.#readers;
+    const isOver = this.#isOver;
     let reader: Reader | undefined;
     return new ReadableStream<GroupEvent>(
       {
         start(controller) {
+          if (isOver) return controller.close();
           reader = { controller, missed: 0 };
           readers.add(reader);
         },
@@ -102,7 +105,11 @@ export class GroupEvents {
 
   /** Nothing will happen any more. */
   close(): void {
-    for (const { controller } of this.#readers) controller.close();
+    this.#isOver = true;
+    for (const { controller, missed } of this.#readers) {
+      if (missed > 0) controller.enqueue({ type: "missed", count: missed });
+      controller.close();
+    }
     this.#readers.clear();
   }
 }

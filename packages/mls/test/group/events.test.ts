@@ -192,3 +192,19 @@ describe("nothing secret", () => {
     expect(reachable(refused)).toEqual([]);
   });
 });
+
+describe("when a group is forgotten", () => {
+  it("a reader that was slow is told how much it missed, and one who comes then that nothing follows", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group } = at(1);
+    const slow = listen(group, 1);
+    for (let i = 0; i < 3; i++) await group.receive(await at(0).group.send(utf8("hello")));
+    await group.remove();
+    // Two messages and the status.
+    expect(await slow.take(3)).toMatchObject([
+      { type: "message-received", generation: 0 },
+      { type: "missed", count: 3 },
+    ]);
+    expect(await listen(group).take(1)).toEqual([]);
+  });
+});
