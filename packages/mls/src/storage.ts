@@ -15,9 +15,12 @@ export interface Batch {
 export interface Storage {
   /** The record under a key, as a copy, or undefined. */
   readonly get: (key: string) => Promise<Bytes | undefined>;
-  /** The records whose keys begin with `prefix`, in the order of their keys. */
+  /** The records whose keys begin with `prefix`, as copies, in the order of their keys. */
   readonly list: (prefix: string) => Promise<ReadonlyMap<string, Bytes>>;
-  /** All of it or nothing, and durable when the promise is fulfilled. What it deletes should be overwritten too, where the medium can. */
+  /**
+   * All of it or nothing, and durable when the promise is fulfilled; from then on the arrays may be overwritten, so what is kept are copies.
+   * What it deletes should be overwritten too, where the medium can.
+   */
   readonly apply: (batch: Batch) => Promise<void>;
 }
 

@@ -114,8 +114,10 @@ export function openPath(
   const above = [leaf, ...directPath(leaf, leafCount)];
   const from = above.findIndex((node) => secretOf(node));
   const start = above[from];
-  let secret = start === undefined ? undefined : secretOf(start)?.slice();
-  if (start === undefined || !secret) return undefined;
+  const held = start === undefined ? undefined : secretOf(start);
+  if (start === undefined || !held) return undefined;
+  // Not `slice`: a storage may give a `Buffer`, and that of one is no copy.
+  let secret: Bytes = new Uint8Array(held);
   const siblings = new Map<number, Bytes>();
   for (let i = from; i > 0; i--) {
     const node = above[i] ?? 0;

@@ -141,6 +141,22 @@ describe("§11.2 a group that was re-initialised", () => {
 });
 
 describe("a Buffer of Node", () => {
+  it("may be what a storage gives: a message that is refused leaves its key", async () => {
+    const where = await room(await persons(["alice", "bob"]));
+    const { group, person: bob } = where.at(1);
+    const { storage } = bob;
+    const list = async (prefix: string) => {
+      const records = await storage.list(prefix);
+      return new Map([...records].map(([key, value]) => [key, Buffer.from(value)]));
+    };
+    const context = { ...bob.context, storage: { ...storage, list } };
+    const loaded = await reload({ ...bob, context }, group);
+    const message = await where.at(0).group.send(utf8("hello"));
+    const bad = message.with(-1, (message.at(-1) ?? 0) ^ 1);
+    await expect(loaded.receive(bad)).rejects.toMatchObject({ code: "aead-open" });
+    expect(await loaded.receive(message)).toMatchObject({ data: utf8("hello") });
+  });
+
   it("is read like any array: what was read is a copy", async () => {
     const pool = Buffer.from([3, 1, 2, 3, 9]);
     const read = decode(opaque, pool.subarray(0, 4));
