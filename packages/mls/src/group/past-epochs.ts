@@ -175,7 +175,7 @@ export class PastEpochs {
       .map(({ index }) => ({ leafIndex: index / 2, leafNode: leafAt(tree, index / 2) }));
     const record = encode(StoredPastEpoch, {
       version: VERSION,
-      endedAt: BigInt(now),
+      endedAt: BigInt(Math.floor(now)),
       ownLeaf,
       leafCount: tree.leafCount,
       groupContext,
@@ -205,7 +205,8 @@ export class PastEpochs {
 
   /** How many of the oldest have to go, so that there is room for `coming`. */
   #tooMuch({ epochs, seconds }: PastEpochWindow, now: number, coming: number): number {
-    const over = this.#epochs.filter(({ endedAt }) => now - endedAt >= seconds * 1000).length;
+    // A clock may have been put back between two of them: what came before one that is over is over too.
+    const over = 1 + this.#epochs.findLastIndex(({ endedAt }) => now - endedAt >= seconds * 1000);
     return Math.max(over, this.#epochs.length + coming - epochs);
   }
 

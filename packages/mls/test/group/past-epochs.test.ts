@@ -243,4 +243,27 @@ describe("§9.2 an epoch that has passed", () => {
     await bob.storage.apply({ put: new Map([[key, record.with(0, 99) as Bytes]]) });
     await expect(reload(bob, group)).rejects.toMatchObject({ code: "storage" });
   });
+
+  it("is over with what came after it, where the clock was put back between the two", async () => {
+    const { at, clock, epoch } = await keeping(3);
+    const { group } = at(1);
+    const late = await at(0).group.send(utf8("late"));
+    await epoch(0);
+    const later = await at(0).group.send(utf8("later"));
+    clock.now -= HOUR * 1000;
+    await epoch(0);
+    // For half an hour by the clock the first has not even ended.
+    clock.now += HOUR * 1000;
+    for (const message of [later, late]) {
+      await expect(group.receive(message)).rejects.toMatchObject({ code: "wrong-epoch" });
+    }
+  });
+
+  it("may end between two milliseconds", async () => {
+    const { at, clock, epoch } = await keeping(1);
+    clock.now += 0.5;
+    const late = await at(0).group.send(utf8("late"));
+    await epoch(0);
+    expect((await read(at(1).group, late)).words).toBe("late");
+  });
 });
