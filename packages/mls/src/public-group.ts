@@ -126,7 +126,7 @@ export class PublicGroup {
     const suite = suiteOf(context.crypto, groupInfo.groupContext.cipherSuite);
     const tree = await treeFor(suite, groupInfo, options.ratchetTree);
     const state = await verifiedState(context, suite, groupInfo, tree);
-    return new PublicGroup(context, state, options.groupInfo);
+    return new PublicGroup(context, state, new Uint8Array(options.groupInfo));
   }
 
   /**
@@ -313,7 +313,9 @@ export class PublicGroup {
   async checkGroupInfo(
     message: Bytes,
   ): Promise<{ readonly extensions: readonly Extension[]; readonly group: PublicGroup }> {
-    const { groupInfo } = decodeMessageOf(message, "mls_group_info");
+    // What is handed out is what was checked, whatever becomes of the caller's array meanwhile.
+    const copy = new Uint8Array(message);
+    const { groupInfo } = decodeMessageOf(copy, "mls_group_info");
     const { groupContext, confirmationTag, suite, tree } = this.#state;
     if (
       !bytesEqual(
@@ -325,7 +327,7 @@ export class PublicGroup {
       throw new MlsError("group-info-signature", "12.4.3", "a GroupInfo of another state");
     }
     await verifyGroupInfo(suite, groupInfo, tree);
-    const group = new PublicGroup(this.#context, this.#state, message);
+    const group = new PublicGroup(this.#context, this.#state, copy);
     return { extensions: groupInfo.extensions, group };
   }
 }

@@ -43,6 +43,19 @@ describe("a public group", () => {
     expect(changes.map(({ index }) => index).sort((a, b) => a - b)).toEqual([0, 1]);
   });
 
+  it("hands out the GroupInfo that was checked, whatever its array holds by now", async () => {
+    const { at, observer } = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = at(0);
+    const groupInfo = await group.groupInfo({ externalPub: false });
+    const was = hex(groupInfo);
+    const ratchetTree = group.ratchetTree();
+    const opened = await PublicGroup.open(alice.context, { groupInfo, ratchetTree });
+    const checked = observer.checkGroupInfo(groupInfo);
+    groupInfo.fill(0);
+    expect(hex(opened.groupInfo ?? groupInfo)).toBe(was);
+    expect(hex((await checked).group.groupInfo ?? groupInfo)).toBe(was);
+  });
+
   it("is stored as its state and the nodes that changed", async () => {
     const where = await room(await persons(["alice", "bob", "carol"]));
     const { at } = where;
