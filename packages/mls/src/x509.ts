@@ -332,12 +332,33 @@ export function x509Authentication(options: X509Options): AuthenticationService 
     return leaf;
   };
 
-  /** The anchor above the topmost certificate of a chain; undefined where that is an anchor itself. */
-  const anchorOf = async (top: Certificate, alone: boolean): Promise<Certificate | undefined> => {
-    if (!alone && anchorDigests.has(top.digest)) return undefined;
-    for (const anchor of bySubject.get(top.issuer) ?? []) {
-      if (await (alone ? isSignedBy(top, anchor) : isCertifiedBy(top, anchor))) return anchor;
+  /**
+   * A chain from an anchor down: where its topmost certificate is none itself, from the first that certifies it and makes a path that is
+   * fit. A CA that was renewed with its key may be there twice, and one of both be out of its time.
+   */
+  const pathOf = async (
+    chain: readonly Certificate[],
+    checkFit: (path: readonly Certificate[]) => void,
+  ): Promise<readonly Certificate[]> => {
+    const [top] = chain;
+    if (!top) return chain;
+    const alone = chain.length === 1;
+    if (!alone && anchorDigests.has(top.digest)) {
+      checkFit(chain);
+      return chain;
     }
+    let unfit: unknown;
+    for (const anchor of bySubject.get(top.issuer) ?? []) {
+      if (!(await (alone ? isSignedBy(top, anchor) : isCertifiedBy(top, anchor)))) continue;
+      const path = [anchor, ...chain];
+      try {
+        checkFit(path);
+        return path;
+      } catch (cause) {
+        unfit ??= cause;
+      }
+    }
+    if (unfit !== undefined) throw unfit;
     return refuse("5.3.1", "a chain that leads to no trust anchor");
   };
 
@@ -357,14 +378,15 @@ export function x509Authentication(options: X509Options): AuthenticationService 
     if (identify(viewOf(leaf)) === "") refuse("5.3.1", "a certificate that names nobody");
 
     const above = certificates.slice(1).map(authorityOf).toReversed();
-    const anchor = await anchorOf(above[0] ?? leaf, above.length === 0);
-    const path = [...(anchor ? [anchor] : []), ...above, leaf];
-    checkTimes(path, now(), standing === "present" ? grace : 0);
-    checkPathLength(path.slice(0, -1));
-    for (const [i, certificate] of path.entries()) {
-      const issuer = path[i - 1];
-      // What is next to the anchor was found by its signature.
-      if (!issuer || issuer === anchor) continue;
+    const chain = [...above, leaf];
+    const path = await pathOf(chain, (fitting) => {
+      checkTimes(fitting, now(), standing === "present" ? grace : 0);
+      checkPathLength(fitting.slice(0, -1));
+    });
+    // What is next to an anchor from outside the chain was found by its signature.
+    for (const [i, certificate] of chain.entries()) {
+      const issuer = chain[i - 1];
+      if (!issuer) continue;
       if (certificate.issuer !== issuer.subject) {
         refuse("5.3.1", "a certificate that is not by the one after it");
       }

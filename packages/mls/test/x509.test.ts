@@ -174,6 +174,24 @@ describe("§5.3 a chain", () => {
     });
   });
 
+  it("leads to a CA that was renewed with its key, whichever of its certificates is the first anchor", async () => {
+    const old = await issue(root.keys.publicKey, root.keys.privateKey, {
+      subject: root.name,
+      notBefore: NOW - 2 * DAY,
+      notAfter: NOW - 1,
+      extensions: [new BasicConstraintsExtension(true, 0, true)],
+    });
+    for (const anchors of [
+      [old, root.der],
+      [root.der, old],
+    ]) {
+      await expectAccepted(leaf(alice, middle), { anchors });
+      await expectAccepted(leaf(await client(root)), { anchors });
+    }
+    await expectRefused(leaf(alice, middle), "5.3.2", /expired/, { anchors: [old] });
+    await expectRefused(leaf(await client(root)), "5.3.2", /expired/, { anchors: [old, old] });
+  });
+
   it("has the leaf's certificate first, and each next certifies the one before", async () => {
     const der = (one: { readonly der: Bytes }) => one.der;
     const chain = (...certificates: Bytes[]): Credentialed => ({
