@@ -32,7 +32,8 @@ import { judgeProposal } from "./staged-commit.ts";
 
 /**
  * Joins by an external commit (§12.4.3.2). The group is stored as joining, with the bundle to be sent; once the service has
- * accepted it, `confirm` (or the commit met in the log) makes us a member; if it lost, `remove` forgets the group.
+ * accepted it, `confirm` (or the commit met in the log) makes us a member; if it lost, `remove` forgets the group. One that lost with
+ * `resync` is replaced by the next: to remove it would forget the former self's resumption PSKs as well.
  */
 export async function joinExternally(
   context: MlsContext,
