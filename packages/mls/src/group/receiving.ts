@@ -177,7 +177,7 @@ async function receivePrivate(
       throw new MlsError("wrong-wire-format", "12.1", "a proposal that must be a PublicMessage");
     }
     if (sender.leafIndex === ownLeaf) {
-      throw new MlsError("state-old", "14", "we sent this, and this state does not know it");
+      throw unknownOwn();
     }
     return content.contentType === "application"
       ? await handleApplication(group, message, content.applicationData, { sender, taken }, and)
@@ -203,6 +203,11 @@ function epochOf(group: LiveGroup, message: PrivateMessage): ReadableEpoch {
   const { senderDataSecret } = secrets;
   const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
   return { groupContext, ownLeaf, senderDataSecret, secretTree, leafOf };
+}
+
+/** What we send is stored before it leaves: an older copy of our state was put back. */
+function unknownOwn(): MlsError {
+  return new MlsError("state-old", "14", "we sent this, and this state does not know it");
 }
 
 function handleHandshake(
@@ -251,12 +256,13 @@ async function handleProposal(
   taken: TakenKey | undefined,
   and: And<Received> | undefined,
 ): Promise<Received> {
-  const { state } = group.live;
+  const { state, ownLeaf } = group.live;
   const { sender } = authenticated.content;
   const pending = pendingProposal(state.suite, authenticated, proposal);
   checkRoom(group.context, state, pending);
   const known = state.proposals.has(toHex(pending.ref));
   if (!known) {
+    if (isMemberAt(sender, ownLeaf)) throw unknownOwn();
     await validateProposal(group.context, state, proposal, sender);
     await judgeProposal(group.context, state, proposal, sender);
   }
@@ -265,11 +271,12 @@ async function handleProposal(
   await group.store(mergeBatches(taken?.batch, record), () => and?.(received), taken);
   group.live = { ...group.live, state: withProposal(state, pending) };
   if (!known) {
-    const own = isMemberAt(sender, group.live.ownLeaf);
     const { epoch } = state.groupContext;
     const { ref } = pending;
     const { proposalType } = proposal;
-    group.events.emit(() => [{ type: "proposal", own, epoch, ref, proposalType, sender }]);
+    group.events.emit(() => [
+      { type: "proposal", own: false, epoch, ref, proposalType, sender },
+    ]);
   }
   return received;
 }

@@ -32,4 +32,20 @@ describe("§14 a message of our own in the log", () => {
     await expect(restored?.receive(message)).rejects.toMatchObject({ code: "state-old" });
     await expect(b?.receive(message)).resolves.toMatchObject({ type: "application" });
   });
+
+  it("shows that as well where it is a proposal in the clear", async () => {
+    const alice = await person("alice");
+    const a = await found(alice);
+    const [b] = await add(a, [await person("bob")]);
+    const backup = await copyOf(alice.storage);
+    const update = await a.proposeUpdate();
+    const restored = await loadGroup(
+      { ...alice.context, storage: backup },
+      { groupId: a.groupId, signer: alice.signer },
+    );
+    await expect(restored?.receive(update)).rejects.toMatchObject({ code: "state-old" });
+    expect(restored?.pendingProposals).toEqual([]);
+    await b?.receive(update);
+    await expect(a.receive(update)).resolves.toMatchObject({ type: "proposal" });
+  });
 });
