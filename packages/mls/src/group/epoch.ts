@@ -11,7 +11,12 @@ import type { KeyPair, Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
 import { encodeMessage } from "../framing/message.ts";
 import type { Padding } from "../framing/private-message.ts";
-import { type Extension, greaseExtension, randomGrease } from "../key/extension.ts";
+import {
+  checkNoDuplicateExtension,
+  type Extension,
+  greaseExtension,
+  randomGrease,
+} from "../key/extension.ts";
 import { type GroupInfo, signGroupInfo } from "../key/group-info.ts";
 import { type EpochSecrets, externalKeyPair } from "../key/key-schedule.ts";
 import type { RatchetBounds } from "../key/secret-tree.ts";
@@ -99,7 +104,7 @@ export function keysAfterPath(
   return fitting;
 }
 
-/** A signed GroupInfo (§12.4.3). */
+/** A signed GroupInfo (§12.4.3). Throws `MlsError` with `duplicate-extension`. */
 export async function newGroupInfo(
   signer: Signer,
   state: PublicState,
@@ -107,6 +112,7 @@ export async function newGroupInfo(
   extensions: readonly Extension[],
 ): Promise<GroupInfo> {
   const { groupContext, confirmationTag, suite } = state;
+  checkNoDuplicateExtension(extensions);
   // §13.5: a value among them that means nothing, so that receivers who would refuse it are found out.
   const greased = [...extensions, greaseExtension(randomGrease(suite.provider))];
   return signGroupInfo(

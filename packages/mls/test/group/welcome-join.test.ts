@@ -156,6 +156,19 @@ describe("§12.4.3.1 a Welcome", () => {
     expect((await dan.storage.list("key-package/")).size).toBe(0);
   });
 
+  it("isn't made with extensions that its receivers would refuse (§13.4)", async () => {
+    const { where } = await stage();
+    const { group } = where.at(0);
+    const proposals = [await addProposal(await person("dan"))];
+    const one = { extensionType: 0xf001, extensionData: utf8("") };
+    const refused = { code: "duplicate-extension" };
+    const making = group.commit({ proposals, joinerExtensions: [one, one] });
+    await expect(making).rejects.toMatchObject(refused);
+    const info = group.groupInfo({ externalPub: true, extensions: [one, one] });
+    await expect(info).rejects.toMatchObject(refused);
+    expect(group.pendingCommit).toBeUndefined();
+  });
+
   it("uses it up for one of two groups that want it at once (§10)", async () => {
     const [alice, bob, carol] = await persons(["alice", "bob", "carol"]);
     if (!alice || !bob || !carol) throw new Error("three people");
