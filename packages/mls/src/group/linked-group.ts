@@ -216,7 +216,10 @@ async function matchBySuccession(
   let matched = 0;
   for (const next of now) {
     const previous = await findPrevious(next);
-    if (previous && unmatched.delete(previous)) matched += 1;
+    // One stranger is enough: a group of many is not compared with ours to the end.
+    if (!previous) break;
+    unmatched.delete(previous);
+    matched += 1;
   }
   return matched;
 }

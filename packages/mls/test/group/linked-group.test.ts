@@ -234,10 +234,23 @@ describe("§11.2 a ReInit", () => {
       { credential: a }: { credential: unknown },
       { credential: b }: { credential: unknown },
     ) => JSON.stringify(a) === JSON.stringify(b);
-    const unnamed = { ...ACCEPT_ALL_FOR_TESTS, isSuccessor };
+    let asked = 0;
+    const counting: typeof isSuccessor = (previous, next) => {
+      asked++;
+      return isSuccessor(previous, next);
+    };
+    const unnamed = { ...ACCEPT_ALL_FOR_TESTS, isSuccessor: counting };
     const context = { ...alice.context, authentication: unnamed };
     const wrong = await linked(alice, at(on.groups, 0), [bob, dave]);
     await expect(reinitializeGroup(context, wrong)).rejects.toMatchObject({ code: "reinit" });
+    // However many strangers there are: the first is looked for among those who are left, and no other.
+    const strangers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => person(`stranger ${i}`, { suite: 1 })),
+    );
+    asked = 0;
+    const crowd = await linked(alice, at(on.groups, 0), strangers);
+    await expect(reinitializeGroup(context, crowd)).rejects.toMatchObject({ code: "reinit" });
+    expect(asked).toBe(3);
     const right = await linked(alice, at(on.groups, 0), [carol, bob]);
     expect((await reinitializeGroup(context, right)).group.epoch).toBe(0n);
   });
