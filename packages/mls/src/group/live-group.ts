@@ -322,6 +322,7 @@ export class LiveGroup {
   }
 
   #wipeAll(): void {
+    this.joining = undefined;
     this.wipePending();
     wipeEpochSecrets(this.live.secrets);
     this.live.secretTree.wipe();

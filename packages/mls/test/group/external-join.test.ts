@@ -302,6 +302,20 @@ describe("§12.4.3.2 a member who comes back (resync)", () => {
   });
 });
 
+describe("§12.4.3.2 who gives up joining", () => {
+  it("has no commit to send any more", async () => {
+    const { where, eve } = await stage();
+    const { group } = await joinExternally(eve.context, {
+      groupInfo: await where.at(0).group.groupInfo({ externalPub: true, ratchetTree: "inside" }),
+      credential: eve.credential,
+      signer: eve.signer,
+    });
+    expect(group.pendingCommit).toBeDefined();
+    await group.remove();
+    expect(group.pendingCommit).toBeUndefined();
+  });
+});
+
 describe("§5.3.3, §7.2 the leaf of who joins", () => {
   it("has the extensions that the application gives it, and keeps them", async () => {
     const { where, eve } = await stage();
