@@ -3,7 +3,7 @@
  * @module
  */
 
-import { bytesEqual, wipe } from "../bytes.ts";
+import { bytesEqual, EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { type Suite, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -13,6 +13,7 @@ import {
   type PreSharedKeyID,
   type Psk,
   type PskSource,
+  pskKey,
   pskSecret,
 } from "../key/psk.ts";
 import type { Storage } from "../storage.ts";
@@ -86,10 +87,14 @@ export async function resolvePsks(
   ids: readonly PreSharedKeyID[],
 ): Promise<Bytes> {
   const psks: Psk[] = [];
+  // One may be injected many times, each with a nonce of its own: it is looked up once.
+  const held = new Map<string, Bytes>();
   try {
     for (const id of ids) {
-      const secret = await heldPsk(context, id);
+      const source = pskKey({ ...id, pskNonce: EMPTY });
+      const secret = held.get(source) ?? (await heldPsk(context, id));
       if (!secret) throw new MlsError("psk-unknown", "8.4", "a PSK that this client does not have");
+      held.set(source, secret);
       psks.push({ id, secret });
     }
     return pskSecret(suite, psks);

@@ -229,6 +229,29 @@ describe("§8.6 resumption PSKs", () => {
   );
 });
 
+describe("§8.4 a PSK that is injected again and again", () => {
+  it("is looked up once", async () => {
+    const inner = memoryStorage();
+    let looks = 0;
+    const get = (key: string) => {
+      looks++;
+      return inner.get(key);
+    };
+    const [alice, bob] = await Promise.all([
+      person("alice"),
+      person("bob", { storage: { ...inner, get } }),
+    ]);
+    const { at } = await room([alice, bob]);
+    const many = Array.from({ length: 100 }, () => resumption(alice, at(0).group, 1n));
+    const { commit } = await at(0).group.commit({ proposals: many });
+    looks = 0;
+    await at(1).group.receive(commit);
+    expect(looks).toBeLessThan(10);
+    await at(0).group.receive(commit);
+    expect(at(1).group.epochAuthenticator).toEqual(at(0).group.epochAuthenticator);
+  });
+});
+
 describe("§8.6 a resumption PSK of another group, which goes on meanwhile", () => {
   it.each([2, 3])("is that of its epoch, whenever that ends: before look %i", async (looks) => {
     const inner = memoryStorage();
