@@ -3,6 +3,7 @@
  * @module
  */
 
+import { wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 
 /** What changes together. Where a key is both put and deleted, it is put. */
@@ -22,6 +23,13 @@ export interface Storage {
    * What it deletes should be overwritten too, where the medium can.
    */
   readonly apply: (batch: Batch) => Promise<void>;
+}
+
+/** The keys that begin with `prefix`. What was read with them, for nothing, is overwritten. */
+export async function keysOf({ list }: Pick<Storage, "list">, prefix: string): Promise<string[]> {
+  const records = await list(prefix);
+  for (const record of records.values()) wipe(record);
+  return [...records.keys()];
 }
 
 /** One batch out of several; the later wins. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, toHex } from "../bytes.ts";
+import { bytesEqual, toHex, wipe } from "../bytes.ts";
 import { type Bytes, encode } from "../codec.ts";
 import { suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -84,7 +84,10 @@ export async function branchGroup(
 
 async function formerGroup(context: MlsContext, groupId: Bytes): Promise<PublicState> {
   const keys = groupKeys(groupId);
-  const loaded = await loadState(context, keys, await context.storage.list(keys.all));
+  const records = await context.storage.list(keys.all);
+  const loaded = await loadState(context, keys, records).finally(() => {
+    for (const record of records.values()) wipe(record);
+  });
   if (!loaded) {
     throw new MlsError("psk-unknown", "8.6", "no member of the group that is to be continued");
   }

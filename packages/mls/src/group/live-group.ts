@@ -11,7 +11,7 @@ import { MlsError } from "../errors.ts";
 import { ExporterTree } from "../key/exporter-tree.ts";
 import { wipeDerived, wipeEpochSecrets } from "../key/key-schedule.ts";
 import { SecretTree, type Taken, type TakenKey } from "../key/secret-tree.ts";
-import { type Batch, mergeBatches } from "../storage.ts";
+import { type Batch, keysOf, mergeBatches } from "../storage.ts";
 import { leafAt } from "../tree/ratchet-tree.ts";
 import type { CommitBundle, ComposedCommit } from "./compose.ts";
 import { type MlsContext, type NextEpoch, ownLeafNode } from "./epoch.ts";
@@ -260,7 +260,7 @@ export class LiveGroup {
   /** A commit removed us (§12.4.2): nothing is kept but that. */
   async enterRemoved(and: Records): Promise<void> {
     const { state, ownLeaf } = this.live;
-    const all = [...(await this.context.storage.list(this.keys.all)).keys()];
+    const all = await keysOf(this.context.storage, this.keys.all);
     // The tree stays, so that who was in the group can still be shown; it holds no secret.
     const kept = (key: string): boolean =>
       key === this.keys.state || key.startsWith(`${this.keys.all}node/`);
@@ -286,7 +286,7 @@ export class LiveGroup {
     // Who came to the group anew has other records there, which are not this object's.
     const state = this.status === "removed" ? await storage.get(this.keys.state) : undefined;
     const isAnothers = state && decodeState(state).status !== "removed";
-    const keys = isAnothers ? [] : [...(await storage.list(this.keys.all)).keys()];
+    const keys = isAnothers ? [] : await keysOf(storage, this.keys.all);
     await this.store({ delete: keys }, and);
     this.#wipeAll();
     this.status = "removed";

@@ -14,7 +14,7 @@ import { type GroupContext, interimTranscriptHash } from "../key/group-context.t
 import { confirmationTag, secretsOfEpoch, wipeDerived } from "../key/key-schedule.ts";
 import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
-import { type Batch, mergeBatches, type Storage } from "../storage.ts";
+import { type Batch, keysOf, mergeBatches, type Storage } from "../storage.ts";
 import {
   checkTotalLifetime,
   keyPackageSource,
@@ -136,7 +136,7 @@ async function store(
   const composed = await extra.first?.(new LiveGroup(parts));
   const group = new Group({ ...parts, pending: composed && { composed } });
   // What a former self in the group has left goes first, but for what may prove later that it was there (§8.6).
-  const left = [...(await context.storage.list(keys.all)).keys()];
+  const left = await keysOf(context.storage, keys.all);
   const stale = left.filter((key) => !key.startsWith(keys.resumptions));
   const { groupId } = state.groupContext;
   const last = former && (await heldResumptionPsk(context, groupId, former.groupContext.epoch));

@@ -16,7 +16,7 @@ import {
   pskKey,
   pskSecret,
 } from "../key/psk.ts";
-import type { Storage } from "../storage.ts";
+import { keysOf, type Storage } from "../storage.ts";
 import type { MlsContext } from "./epoch.ts";
 import { decodeSecrets, decodeState, groupKeys } from "./stored-group.ts";
 
@@ -110,7 +110,7 @@ export async function deleteResumptionPsks(
   before?: bigint,
 ): Promise<void> {
   const prefix = groupKeys(group.groupId).resumptions;
-  const kept = [...(await storage.list(prefix)).keys()];
+  const kept = await keysOf(storage, prefix);
   const isOld = (key: string): boolean =>
     before === undefined || BigInt(key.slice(prefix.length)) < before;
   await storage.apply({ delete: kept.filter(isOld) });

@@ -1,20 +1,24 @@
 /** §7.5, §8, §9.2: what is left in memory of the secrets that an operation passed through. */
 
 import {
+  branchGroup,
   createGroup,
   type Group,
   joinExternally,
   joinGroup,
   type MlsContext,
+  memoryStorage,
   preSharedKey,
   readKeyPackage,
   reportCommit,
+  type Storage,
 } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
-import { addProposal, found, keyPackageOf, LIFETIME, person, room, utf8 } from "../people.ts";
+import { addProposal, found, keyPackageOf, LIFETIME, person, reload, room, utf8 } from "../people.ts";
 
 /** Someone whose secrets are looked after. `public`: what the application has, or everybody. */
 async function watched(name: string, context: Partial<MlsContext> = {}) {
@@ -337,5 +341,75 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     // What the group lives on is still there.
     await alice.receive(commit);
     expect(alice.epoch).toBe(2n);
+  });
+});
+
+describe("of the records that a storage gave", () => {
+  /** A storage, and which secret records that it gave still hold something. Those of secret trees are the trees' own. */
+  function watchedStorage() {
+    const inner = memoryStorage();
+    const given: (readonly [key: string, record: Bytes])[] = [];
+    const isSecret = (key: string) =>
+      /\/(?:secrets|pending)$|\/(?:key|update|resumption|past)\/|^key-package\//.test(key);
+    const storage: Storage = {
+      ...inner,
+      get: async (key) => {
+        const record = await inner.get(key);
+        if (record) given.push([key, record]);
+        return record;
+      },
+      list: async (prefix) => {
+        const records = await inner.list(prefix);
+        given.push(...records);
+        return records;
+      },
+    };
+    const left = () =>
+      given.flatMap(([key, record]) => (isSecret(key) && record.some((byte) => byte) ? [key] : []));
+    return { storage, left, looked: () => given.splice(0).filter(([key]) => isSecret(key)).length };
+  }
+
+  it("those that were secret are overwritten when a group is loaded, joined, or left", async () => {
+    const { storage, left, looked } = watchedStorage();
+    const { where } = await three({ pastEpochs: { epochs: 1, seconds: 3600 } });
+    const [bob, carol] = [where.at(1).group, where.at(2).group];
+    const dave = await person("dave", { storage });
+    const joined = await bob.commit({ proposals: [await addProposal(dave)], forcePath: true });
+    for (const { group } of [0, 1, 2].map(where.at)) await group.receive(joined.commit);
+    const { welcome, commit: _ } = joined;
+    if (!welcome) throw new Error("no welcome");
+    const { context, signer } = dave;
+    let group = await joinGroup(context, { welcome, ratchetTree: bob.ratchetTree(), signer });
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(0);
+    await bob.receive(await group.proposeUpdate());
+    await commits(bob, [group]);
+    await group.proposeUpdate();
+    await group.commit({ forcePath: true });
+    group = await reload(dave, group);
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(5);
+    await group.discardPendingCommit();
+    const source = { pskType: "resumption", pskGroupId: group.groupId } as const;
+    const proposals = [2n, 3n].map((pskEpoch) =>
+      preSharedKey(context, group, { ...source, pskEpoch }),
+    );
+    await group.commit({ proposals });
+    expect(left()).toEqual([]);
+    expect(looked()).toBe(2);
+    const branch = { ...dave, from: group, groupId: utf8("aside"), keyPackages: [] };
+    await branchGroup(context, { ...branch, lifetime: LIFETIME });
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(5);
+    const { group: again } = await joinExternally(context, {
+      ...dave,
+      groupInfo: await carol.groupInfo({ externalPub: true, ratchetTree: "inside" }),
+      resync: group.ownLeafIndex,
+    });
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(0);
+    await again.remove();
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(0);
   });
 });

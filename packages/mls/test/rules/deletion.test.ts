@@ -162,7 +162,7 @@ rule("D04", () => {
 });
 
 rule("D05", () => {
-  const source = ["group/next-epoch.ts", "wipe(joiner, commitSecret, pskSecret"] as const;
+  const source = ["group/next-epoch.ts", "wipe(...passing);"] as const;
   holds("an epoch that ended leaves none of its secrets in memory or storage", source, async () => {
     const at = await stage();
     const [before, held] = [new Map<string, readonly Bytes[]>(), new Map<string, string[]>()];
@@ -287,10 +287,7 @@ rule("D08", () => {
 });
 
 rule("D09", () => {
-  const source = [
-    LIVE_GROUP,
-    "wipe(next.encryptionSecret, next.applicationExportSecret);",
-  ] as const;
+  const source = [LIVE_GROUP, "this.wipeNext(this.pending.composed.next);"] as const;
   const pendingOf = async (who: Person): Promise<Bytes> => {
     const [record] = (await recordsUnder(who.storage, "/pending")).values();
     if (!record) throw new Error("nothing is pending");

@@ -200,7 +200,7 @@ async function kept(who: Person): Promise<number> {
 }
 
 rule("K09", () => {
-  const at = ["group/welcome-join.ts", "delete: [keyPackageKey(ref)]"] as const;
+  const at = ["group/welcome-join.ts", "return { delete: [key] };"] as const;
   const join = async (lastResort: boolean): Promise<Person> => {
     const where = await room(await persons(["alice", "bob"]));
     const eve = await person("eve");
