@@ -7,6 +7,11 @@ import type { Bytes } from "./codec.ts";
 
 export const EMPTY: Bytes = new Uint8Array(0);
 
+/** A copy of a part. Not `slice`: a provider or a storage may give a `Buffer`, and that of one shares its memory. */
+export function copyOf(bytes: Uint8Array, start?: number, end?: number): Bytes {
+  return new Uint8Array(bytes.subarray(start, end));
+}
+
 /** Whether two byte strings are the same. For public values: it stops at the first difference. */
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { wipe } from "./bytes.ts";
+import { copyOf, EMPTY, wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 
 /** What changes together. Where a key is both put and deleted, it is put. */
@@ -52,13 +52,14 @@ export function mergeBatches(...batches: readonly (Batch | undefined)[]): Batch 
  */
 export function memoryStorage(records: Map<string, Bytes> = new Map<string, Bytes>()): Storage {
   return {
-    get: async (key) => records.get(key)?.slice(),
+    get: async (key) => {
+      const record = records.get(key);
+      return record && copyOf(record);
+    },
     list: async (prefix) => {
       const keys = [...records.keys()].filter((key) => key.startsWith(prefix));
       // The default order is that of UTF-16 code units, as the comparison of strings is.
-      return new Map(
-        keys.sort().map((key) => [key, records.get(key)?.slice() ?? new Uint8Array(0)]),
-      );
+      return new Map(keys.sort().map((key) => [key, copyOf(records.get(key) ?? EMPTY)]));
     },
     apply: async (batch) => {
       for (const key of batch.delete ?? []) {
@@ -67,8 +68,7 @@ export function memoryStorage(records: Map<string, Bytes> = new Map<string, Byte
       }
       for (const [key, value] of batch.put ?? []) {
         records.get(key)?.fill(0);
-        // Not `slice`: that of a `Buffer` is no copy.
-        records.set(key, new Uint8Array(value));
+        records.set(key, copyOf(value));
       }
     },
   };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
+import { concat, copyOf, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Encoder, encode, encodedFor, opaque, struct, uint16 } from "../codec.ts";
 import { type CryptoProvider, HASHES, type HashName, type Suite } from "./suite.ts";
 
@@ -38,7 +38,7 @@ const FIRST: Bytes = Uint8Array.of(1);
 /** The first `length` bytes of a block; nothing stays of the others. */
 function begin(block: Bytes, length: number): Bytes {
   if (length === block.length) return block;
-  const output = block.slice(0, length);
+  const output = copyOf(block, 0, length);
   wipe(block);
   return output;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { concat, utf8Bytes, wipe } from "../bytes.ts";
+import { concat, copyOf, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { checkDhPublicKey, dhEphemeral, i2osp, isNist, type Kem, keyPairOf } from "./kem.ts";
 import { sampleScalar } from "./nist-curve.ts";
@@ -132,10 +132,10 @@ function hybridKem(provider: CryptoProvider, latticeOf: LatticeOf, hybrid: Hybri
   const expand = (lattice: Lattice, seed: Bytes): { readonly pq: Bytes; readonly t: Bytes } => {
     if (seed.length !== 32) throw new TypeError("a private key of the wrong size");
     const expanded = lattice.shake256(seed, SEED_LENGTH + scalarSeed);
-    const pq = expanded.slice(0, SEED_LENGTH);
+    const pq = copyOf(expanded, 0, SEED_LENGTH);
     const scalar = (i: number, nsk: number): Bytes => {
       const start = SEED_LENGTH + i * nsk;
-      return expanded.slice(start, start + nsk);
+      return copyOf(expanded, start, start + nsk);
     };
     const nsk = group === "p256" ? 32 : 48;
     const t = isNist(group)

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
+import { copyOf, wipe } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -115,7 +115,7 @@ export function senderDataKey(
 }
 
 function guarded(nonce: Bytes, reuseGuard: Bytes): Bytes {
-  const made = nonce.slice();
+  const made = copyOf(nonce);
   for (let i = 0; i < reuseGuard.length; i++) made[i] = (nonce[i] ?? 0) ^ (reuseGuard[i] ?? 0);
   return made;
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { copyOf } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { Sender } from "../framing/content.ts";
 import type { Proposal, ReInit } from "../framing/proposal.ts";
@@ -75,7 +76,7 @@ export class Group {
   /** §8.7: the same for all members of this epoch, and for nobody else. */
   get epochAuthenticator(): Bytes {
     this.#group.checkNotGone();
-    return this.#group.live.secrets.epochAuthenticator.slice();
+    return copyOf(this.#group.live.secrets.epochAuthenticator);
   }
   /** What waits for the service's decision: a commit of ours, or the one that we join by. */
   get pendingCommit(): CommitBundle | undefined {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
+import { copyOf, wipe } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -185,7 +185,7 @@ export class PastEpochs {
     const epoch: PastEpoch = {
       groupContext,
       ownLeaf,
-      senderDataSecret: secrets.senderDataSecret.slice(),
+      senderDataSecret: copyOf(secrets.senderDataSecret),
       secretTree,
       endedAt: now,
       replaced: new Map(leaves.map(({ leafIndex, leafNode }) => [leafIndex, leafNode])),

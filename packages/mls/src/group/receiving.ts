@@ -274,9 +274,7 @@ async function handleProposal(
     const { epoch } = state.groupContext;
     const { ref } = pending;
     const { proposalType } = proposal;
-    group.events.emit(() => [
-      { type: "proposal", own: false, epoch, ref, proposalType, sender },
-    ]);
+    group.events.emit(() => [{ type: "proposal", own: false, epoch, ref, proposalType, sender }]);
   }
   return received;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { utf8Bytes, wipe } from "../bytes.ts";
+import { copyOf, utf8Bytes, wipe } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -116,8 +116,7 @@ export function openPath(
   const start = above[from];
   const held = start === undefined ? undefined : secretOf(start);
   if (start === undefined || !held) return undefined;
-  // Not `slice`: a storage may give a `Buffer`, and that of one is no copy.
-  let secret: Bytes = new Uint8Array(held);
+  let secret = copyOf(held);
   const siblings = new Map<number, Bytes>();
   for (let i = from; i > 0; i--) {
     const node = above[i] ?? 0;

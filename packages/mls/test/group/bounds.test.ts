@@ -3,6 +3,7 @@
 import { type Extension, type MlsContext, type Proposal } from "@conclave/mls";
 import { type Bytes, decode, encode, opaque } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
+import { withPostQuantum } from "@conclave/mls/post-quantum";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
 import { suiteOf } from "../../src/crypto/suite.ts";
@@ -141,6 +142,57 @@ describe("§11.2 a group that was re-initialised", () => {
 });
 
 describe("a Buffer of Node", () => {
+  /** What a function of a provider gives, as a Buffer. */
+  const given = (value: unknown): unknown =>
+    value instanceof Uint8Array
+      ? Buffer.from(value)
+      : value instanceof Promise
+        ? value.then(given)
+        : typeof value === "object" && value !== null
+          ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, given(one)]))
+          : value;
+  const giving = <T extends object>(of: T): T =>
+    Object.fromEntries(
+      Object.entries(of).map(([name, act]) => [
+        name,
+        typeof act === "function" ? (...from: unknown[]) => given(act(...from)) : act,
+      ]),
+    ) as T;
+
+  it("may be what a provider gives: no key is overwritten before it was used", async () => {
+    const { verify, verifyMany, signer, lattice } = nodeCrypto;
+    const native = { ...giving(nodeCrypto), verify, verifyMany, signer };
+    const [ours, theirs] = await Promise.all([
+      withPostQuantum({ ...native, ...(lattice && { lattice: giving(lattice) }) }),
+      withPostQuantum(nodeCrypto),
+    ]);
+    const used: string[] = [];
+    const seal: typeof ours.seal = (aead, key, ...others) => {
+      used.push(hex(key));
+      return ours.seal(aead, key, ...others);
+    };
+    const context = { pastEpochs: { epochs: 1, seconds: 60 } };
+    for (const suite of [1, 2, 3, 0xfd01]) {
+      const where = await room([
+        await person("alice", { suite, crypto: { ...ours, seal }, context }),
+        await person("bob", { suite, crypto: theirs, context }),
+      ]);
+      const [alice, bob] = [where.at(0).group, where.at(1).group];
+      const late = await bob.send(utf8("late"));
+      expect(await bob.receive(await alice.send(utf8("hello")))).toMatchObject({
+        data: utf8("hello"),
+      });
+      const authenticator = alice.epochAuthenticator;
+      const was = hex(authenticator);
+      const { commit } = await alice.commit();
+      for (const group of where.groups) await group.receive(commit);
+      expect(hex(authenticator)).toBe(was);
+      expect(await alice.receive(late)).toMatchObject({ data: utf8("late") });
+      expect(hex(alice.epochAuthenticator)).toBe(hex(bob.epochAuthenticator));
+    }
+    expect(used.filter((key) => /^0*$/.test(key))).toEqual([]);
+  });
+
   it("may be what a storage gives: a message that is refused leaves its key", async () => {
     const where = await room(await persons(["alice", "bob"]));
     const { group, person: bob } = where.at(1);

@@ -18,7 +18,16 @@ import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
-import { addProposal, found, keyPackageOf, LIFETIME, person, reload, room, utf8 } from "../people.ts";
+import {
+  addProposal,
+  found,
+  keyPackageOf,
+  LIFETIME,
+  person,
+  reload,
+  room,
+  utf8,
+} from "../people.ts";
 
 /** Someone whose secrets are looked after. `public`: what the application has, or everybody. */
 async function watched(name: string, context: Partial<MlsContext> = {}) {

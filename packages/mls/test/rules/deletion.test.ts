@@ -344,7 +344,7 @@ rule("D10", () => {
 rule("D11", () => {
   const source = [
     "storage.ts",
-    "records.get(key)?.fill(0);\n        // Not `slice`: that of a `Buffer` is no copy.",
+    "records.get(key)?.fill(0);\n        records.set(key, copyOf(value));",
   ] as const;
   holds("no key of an ended epoch is listed", source, async () => {
     const at = await stage();
