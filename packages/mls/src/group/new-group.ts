@@ -3,7 +3,7 @@
  * @module
  */
 
-import { EMPTY, wipe } from "../bytes.ts";
+import { copyOf, EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { suiteOf } from "../crypto/suite.ts";
@@ -211,7 +211,7 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const groupContext: GroupContext = {
     version: MLS10,
     cipherSuite: suite.number,
-    groupId: options.groupId,
+    groupId: copyOf(options.groupId),
     epoch: 0n,
     treeHash: rootHash(suite, tree),
     confirmedTranscriptHash: EMPTY,

@@ -299,6 +299,19 @@ describe("§7.2 a group's first leaf", () => {
   });
 });
 
+describe("a group's id", () => {
+  it("stays what it was, whatever becomes of the array that it was given in", async () => {
+    const [alice, bob] = [await person("alice"), await person("bob")];
+    const groupId = utf8("room");
+    const group = await createGroup(alice.context, { ...alice, groupId, lifetime: LIFETIME });
+    groupId.fill(0);
+    const [joined] = await add(group, [bob]);
+    if (!joined) throw new Error("bob joined");
+    await say(group, [joined], "hello");
+    expect(text(joined.groupId)).toBe("room");
+  });
+});
+
 describe("a group that could not be stored", () => {
   it("is of no use to whoever kept it", async () => {
     const alice = await person("alice");
