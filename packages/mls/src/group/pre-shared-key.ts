@@ -63,7 +63,7 @@ export async function heldResumptionPsk(
 
 async function isStill(storage: Storage, key: string, record: Bytes): Promise<boolean> {
   const now = await storage.get(key);
-  return now !== undefined && bytesEqual(now, record);
+  return now ? bytesEqual(now, record) : false;
 }
 
 async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes | undefined> {
@@ -77,7 +77,7 @@ async function heldPsk(context: MlsContext, id: PreSharedKeyID): Promise<Bytes |
 export async function lacksPsk(context: MlsContext, id: PreSharedKeyID): Promise<boolean> {
   const held = await heldPsk(context, id);
   wipe(held);
-  return held === undefined;
+  return !held;
 }
 
 /** `psk_secret` over these PSKs, in their order (§8.4). Throws `MlsError` with `psk-unknown`. */
