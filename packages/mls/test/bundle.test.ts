@@ -45,12 +45,12 @@ function loadedWith(file: string, seen = new Set<string>()): Set<string> {
 }
 
 describe("an application in suite 1", () => {
-  it("loads at most 45 KB (gzip) of code", () => {
+  it("loads at most 46 KB (gzip) of code", () => {
     const sizes = [...loadedWith(ENTRY)].map(
       (file) => gzipSync(readFileSync(join(folder, file))).length,
     );
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    expect(total).toBeLessThanOrEqual(45_000);
+    expect(total).toBeLessThanOrEqual(46_000);
   });
 
   it("needs nothing of what other suites load", async () => {
