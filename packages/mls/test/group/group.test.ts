@@ -327,7 +327,7 @@ describe("a group that could not be stored", () => {
     };
     await expect(createGroup(context, { ...options, and })).rejects.toThrow("full");
     await expect(kept?.send(utf8("hello"))).rejects.toMatchObject({ code: "storage" });
-    expect(() => kept?.exportSecret("label", utf8(""), 32)).toThrow();
+    expect(() => kept?.exportSecret("label", utf8(""), 32)).toThrow("no member of this group");
   });
 });
 
