@@ -30,9 +30,9 @@ function caller(): string {
 
 /** Secrets of less than this can't be told from chance. */
 const SHORTEST = 8;
-/** MACs; hashes of what is public, at the beginning of a key schedule (RFC 9180 §5.1); a GroupInfo, which is no key. */
+/** MACs; nonces of PSKs; hashes of what is public, at the beginning of a key schedule (RFC 9180 §5.1); a GroupInfo, which is no key. */
 const PUBLIC =
-  /^hmac at mac |\b(?:scheduleOf|hpkeOf) |^(?:seal|open) plaintext at (?:makeWelcome|openGroupInfo) /;
+  /^hmac at mac |^random at freshPskId |\b(?:scheduleOf|hpkeOf) |^(?:seal|open) plaintext at (?:makeWelcome|openGroupInfo) /;
 
 export function ledgerOf(provider: CryptoProvider): Ledger {
   const entries: Entry[] = [];

@@ -121,7 +121,11 @@ async function makeLinked(
   const group = await begin(context, options.signer, "active", next, {
     first: async (live) => {
       const composed = await compose(live, list, options);
-      await checkMembers(context.authentication, usage, former.tree, composed.next.state.tree);
+      const { tree } = composed.next.state;
+      await checkMembers(context.authentication, usage, former.tree, tree).catch((cause) => {
+        live.wipeNext(composed.next);
+        throw cause;
+      });
       return composed;
     },
     and: options.and,

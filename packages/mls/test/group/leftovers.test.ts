@@ -2,6 +2,7 @@
 
 import {
   branchGroup,
+  type Credentialed,
   createGroup,
   type Group,
   joinExternally,
@@ -21,6 +22,7 @@ import { ledgerOf } from "../ledger.ts";
 import {
   addProposal,
   found,
+  hex,
   keyPackageOf,
   LIFETIME,
   person,
@@ -55,6 +57,10 @@ async function three(context: Partial<MlsContext> = {}) {
   const { group: carol } = where.at(2);
   await check();
   return { who, check, where, alice, bob, carol };
+}
+
+function clientByIdentity({ credential }: Credentialed): string {
+  return credential.credentialType === "basic" ? hex(credential.identity) : "";
 }
 
 async function commits(
@@ -344,6 +350,13 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await expect(joinGroup(eve.context, joining)).rejects.toThrow("no room");
     await checkEve();
     const lifetime = LIFETIME;
+    // Dave is not in the group that this claims to continue.
+    const keyPackages = [await keyPackageOf(await person("dave"))];
+    const linked = { ...who, from: alice, groupId: utf8("aside"), keyPackages, lifetime };
+    const authentication = { ...who.context.authentication, clientOf: clientByIdentity };
+    const branching = branchGroup({ ...who.context, authentication }, linked);
+    await expect(branching).rejects.toMatchObject({ code: "branch" });
+    await check();
     const founding = createGroup(who.context, { ...who, groupId: utf8("new"), lifetime, and });
     await expect(founding).rejects.toThrow("no room");
     await check();
