@@ -65,7 +65,12 @@ export { type And, comparePositions, type GroupPosition } from "./group/live-gro
 export { loadGroup, type SignerOf } from "./group/loading.ts";
 export { createGroup, type NewGroup } from "./group/new-group.ts";
 export { readGroupInfo } from "./group/opened-group.ts";
-export { createKeyPackage, type Joiner, readKeyPackage } from "./group/own-key-package.ts";
+export {
+  createKeyPackage,
+  deleteKeyPackages,
+  type Joiner,
+  readKeyPackage,
+} from "./group/own-key-package.ts";
 export type { PastEpochWindow } from "./group/past-epochs.ts";
 export { deleteResumptionPsks, preSharedKey } from "./group/pre-shared-key.ts";
 export type { ListedProposal } from "./group/proposal-list.ts";

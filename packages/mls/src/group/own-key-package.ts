@@ -14,7 +14,7 @@ import type { Credential } from "../key/credential.ts";
 import { checkNoDuplicateExtension, type Extension, greaseExtension } from "../key/extension.ts";
 import { KeyPackage, keyPackageRef, signKeyPackage } from "../key/key-package.ts";
 import { DEFAULT_EXTENSIONS, GREASE, MLS10 } from "../registry.ts";
-import { type Batch, mergeBatches } from "../storage.ts";
+import { type Batch, keysOf, mergeBatches } from "../storage.ts";
 import {
   type Capabilities,
   checkTotalLifetime,
@@ -23,6 +23,7 @@ import {
   keyPackageSource,
   type LeafNode,
   type Lifetime,
+  lifetimeOf,
   MAX_LIFETIME,
   signLeafNode,
 } from "../tree/leaf-node.ts";
@@ -47,8 +48,11 @@ export const StoredKeyPackage: Codec<StoredKeyPackage> = struct({
   encryptionKey: opaque,
 });
 
+const KEY_PACKAGES = "key-package/";
+const LAST_RESORTS = "last-resort/";
+
 export function keyPackageKey(ref: Bytes): string {
-  return `key-package/${toHex(ref)}`;
+  return `${KEY_PACKAGES}${toHex(ref)}`;
 }
 
 /**
@@ -56,7 +60,7 @@ export function keyPackageKey(ref: Bytes): string {
  * bring us into its epoch again, where all our message keys were new once more.
  */
 export function lastResortKey(ref: Bytes, groupId: Bytes): string {
-  return `last-resort/${toHex(ref)}/${toHex(groupId)}`;
+  return `${LAST_RESORTS}${toHex(ref)}/${toHex(groupId)}`;
 }
 
 /** The private half of a key package as a record, under the reference by which a Welcome finds it. */
@@ -182,14 +186,44 @@ export async function findKeyPackage(
   for (const ref of refs) {
     const bytes = await context.storage.get(keyPackageKey(ref));
     if (!bytes) continue;
-    if (bytes[0] !== VERSION) {
-      throw new MlsError("storage", "14", `a stored key package of version ${bytes[0]}`);
-    }
-    const stored = decode(StoredKeyPackage, bytes);
-    wipe(bytes);
-    return { ref, stored };
+    return { ref, stored: takeStored(bytes) };
   }
   throw new MlsError("key-package-unknown", "12.4.3.1", "a Welcome for no key package of ours");
+}
+
+/** A record, which is overwritten. Throws `MlsError` with `storage` for a version that this package does not know. */
+function takeStored(bytes: Bytes): StoredKeyPackage {
+  if (bytes[0] !== VERSION) {
+    throw new MlsError("storage", "14", `a stored key package of version ${bytes[0]}`);
+  }
+  const stored = decode(StoredKeyPackage, bytes);
+  wipe(bytes);
+  return stored;
+}
+
+/**
+ * Deletes the private halves of those key packages that expired before a time (in seconds since the Unix epoch), and tells how many: of
+ * those that nobody used, and of last resorts, whose keys open whatever Welcome they were ever used for. A Welcome by one of them that comes
+ * later is refused: leave time for those that are under way.
+ */
+export async function deleteKeyPackages(
+  { storage }: Pick<MlsContext, "storage">,
+  expiredBefore: bigint,
+): Promise<number> {
+  const gone: string[] = [];
+  for (const [key, record] of await storage.list(KEY_PACKAGES)) {
+    const { keyPackage, initKey, encryptionKey } = takeStored(record);
+    wipe(initKey, encryptionKey);
+    if (lifetimeOf(keyPackage.leafNode).notAfter < expiredBefore) gone.push(key);
+  }
+  // What groups a last resort has led to matters as long as it leads anywhere.
+  const led = await keysOf(storage, LAST_RESORTS);
+  const marks = gone.flatMap((key) => {
+    const prefix = `${LAST_RESORTS}${key.slice(KEY_PACKAGES.length)}/`;
+    return led.filter((one) => one.startsWith(prefix));
+  });
+  if (gone.length > 0) await storage.apply({ delete: [...gone, ...marks] });
+  return gone.length;
 }
 
 /** A key package (an MLSMessage) for an Add proposal; it is validated when it is committed. */

@@ -1,10 +1,18 @@
 /** §10: what we publish about ourselves is what others would take. */
 
-import { createGroup, createKeyPackage, joinExternally, signerOf } from "@conclave/mls";
+import {
+  createGroup,
+  createKeyPackage,
+  deleteKeyPackages,
+  joinExternally,
+  joinGroup,
+  readKeyPackage,
+  signerOf,
+} from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
-import { found, LIFETIME, NOW, person, utf8 } from "../people.ts";
+import { found, hex, LIFETIME, NOW, person, utf8 } from "../people.ts";
 
 describe("the lifetime of a leaf of ours", () => {
   it("§7.2 doesn't end before it begins", async () => {
@@ -67,5 +75,42 @@ describe("the lifetime of a key package of our own (§7.2)", () => {
       const refused = createKeyPackage(alice.context, { ...alice, lifetime });
       await expect(refused).rejects.toMatchObject({ code: "leaf-lifetime", section: "7.2" });
     }
+  });
+});
+
+describe("§9.2, §10 the private halves of key packages that expired", () => {
+  it("are deleted: of those that nobody used, and of last resorts, with what tells where these led", async () => {
+    const [alice, bob] = [await person("alice"), await person("bob")];
+    const { notBefore } = LIFETIME;
+    const make = (notAfter: bigint, lastResort: boolean) => {
+      const lifetime = { notBefore, notAfter };
+      return createKeyPackage(bob.context, { ...bob, lifetime, lastResort });
+    };
+    const [early, late] = [notBefore + 86_400n, notBefore + 90n * 86_400n];
+    const [unused, resort] = [await make(early, false), await make(early, true)];
+    const later = await make(late, true);
+    const group = await found(alice);
+    const join = async ({ keyPackage }: typeof resort) => {
+      const adding = { proposalType: "add", keyPackage: readKeyPackage(keyPackage) } as const;
+      const { commit, welcome = utf8("") } = await group.commit({ proposals: [adding] });
+      await group.receive(commit);
+      return { welcome, ratchetTree: group.ratchetTree(), signer: bob.signer };
+    };
+    const joining = await join(resort);
+    await (await joinGroup(bob.context, joining)).remove();
+    const keys = async () => [...(await bob.storage.list("")).keys()].sort();
+    const before = await keys();
+    expect(before.filter((key) => key.startsWith("last-resort/"))).toHaveLength(1);
+    // The end of a lifetime is a part of it.
+    expect(await deleteKeyPackages(bob.context, early)).toBe(0);
+    expect(await keys()).toEqual(before);
+    expect(await deleteKeyPackages(bob.context, early + 1n)).toBe(2);
+    expect(await keys()).toEqual([`key-package/${hex(later.ref)}`]);
+    const refused = { code: "key-package-unknown" };
+    await expect(joinGroup(bob.context, joining)).rejects.toMatchObject(refused);
+    expect(unused.ref).not.toEqual(resort.ref);
+    const proposals = [{ proposalType: "remove", removed: 1 } as const];
+    await group.receive((await group.commit({ proposals })).commit);
+    expect((await joinGroup(bob.context, await join(later))).epoch).toBe(group.epoch);
   });
 });
