@@ -26,8 +26,8 @@ export interface Storage {
 }
 
 /** The keys that begin with `prefix`. What was read with them, for nothing, is overwritten. */
-export async function keysOf({ list }: Pick<Storage, "list">, prefix: string): Promise<string[]> {
-  const records = await list(prefix);
+export async function keysOf(storage: Storage, prefix: string): Promise<string[]> {
+  const records = await storage.list(prefix);
   for (const record of records.values()) wipe(record);
   return [...records.keys()];
 }

@@ -15,6 +15,7 @@ import { type Bytes, encode, uint32, vector } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import { AuthenticatedContent, signContent, verifyContent } from "../../src/framing/content.ts";
 import { decodeMessageOf, encodeMessage } from "../../src/framing/message.ts";
+import { liveGroupOf } from "../../src/group/group.ts";
 import { applyProposals, checkWelcomePsks } from "../../src/group/proposal-list.ts";
 import { stageCommit } from "../../src/group/staged-commit.ts";
 import { groupKeys } from "../../src/group/stored-group.ts";
@@ -91,11 +92,17 @@ describe("a commit", () => {
   });
 
   it("with an Update of ours whose key we don't have changes nothing (§12.1.2)", async () => {
-    const { where, mallory } = await stage();
-    const update = await forgeProposal(mallory, await forgeUpdate(mallory));
+    const { where } = await stage();
+    const { group: whole, person: who } = where.at(MALLORY);
+    const { groupId } = whole;
+    const update = await whole.proposeUpdate();
     for (const group of where.groups) await group.receive(update);
     const { commit } = await where.at(0).group.commit();
-    const { group } = where.at(MALLORY);
+    const lost = [...(await who.storage.list(`${groupKeys(groupId).all}update/`)).keys()];
+    expect(lost).toHaveLength(1);
+    await who.storage.apply({ delete: lost });
+    const group = await loadGroup(who.context, { groupId, signer: who.signer });
+    if (!group) throw new Error("no group");
     const before = group.epochAuthenticator;
     await expect(group.receive(commit)).rejects.toEqual(refusal("path-secret", "12.1.2"));
     expect(group.epochAuthenticator).toEqual(before);
@@ -198,8 +205,12 @@ describe("a group from storage", () => {
     if (!damaged) throw new Error("no group");
     const { group: alice } = where.at(0);
     await alice.receive(update);
-    await damaged.receive(update);
+    // It takes itself for an older copy; whatever else would have it know the Update, it knows no signer for that.
+    await expect(damaged.receive(update)).rejects.toEqual(refusal("state-old", "14"));
     const { commit } = await alice.commit();
+    const [known, lacking] = [liveGroupOf(group), liveGroupOf(damaged)];
+    lacking.live = known.live;
+    for (const [key, keyPair] of known.updates) lacking.updates.set(key, keyPair);
     await expect(damaged.receive(commit)).rejects.toEqual(refusal("storage", "14"));
     expect(damaged.epoch).toBe(1n);
     // Nothing is lost: with its records whole it goes on.
