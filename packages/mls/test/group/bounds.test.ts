@@ -35,12 +35,12 @@ describe("§12.4 proposals that wait to be committed", () => {
     const by = await inside(where.at(1).person);
     const messages = await Promise.all([1, 2, 3, 4, 5].map((n) => forgeProposal(by, psk(n))));
     for (const message of messages.slice(0, 4)) {
-      for (const group of where.groups) await group.receive(message);
+      for (const leafIndex of [0, 2]) await where.at(leafIndex).group.receive(message);
       observer = (await observer.process(message)).group;
     }
     const [first, , , , fifth] = messages;
     if (!first || !fifth) throw new Error("no message");
-    await expectRefused({ ...where, observer }, -1, fifth, "too-many-proposals");
+    await expectRefused({ ...where, observer }, 1, fifth, "too-many-proposals");
     // What waits already is no other one.
     await where.at(0).group.receive(first);
     const again = await reload(where.at(2).person, where.at(2).group);
