@@ -84,6 +84,8 @@ export function capabilitiesOf(crypto: CryptoProvider): Capabilities {
 const LIFETIME = 90n;
 /** Clocks differ: an hour, in seconds. */
 const LEEWAY = 3600n;
+/** How far behind ours the service's clock is followed, in milliseconds: it is not to bring back key packages that are long over. */
+const BEHIND = 24 * 3_600_000;
 
 /** Of a new leaf, from `now` (milliseconds) by the service's clock. */
 export function leafLifetime(now: number): Lifetime {
@@ -96,7 +98,7 @@ export function leafLifetime(now: number): Lifetime {
  * and made theirs: ours may be wrong.
  */
 export function mlsContext(environment: Environment, judgedAt: () => number): MlsContext {
-  const { crypto, storage, directory, service } = environment;
+  const { crypto, storage, directory, service, now } = environment;
   return {
     crypto,
     storage,
@@ -104,7 +106,7 @@ export function mlsContext(environment: Environment, judgedAt: () => number): Ml
     policy: commitPolicy(judgedAt),
     // The log has one order, and its messages belong to the current epoch: hardly anything comes out of order.
     window: { forward: 16, kept: 16 },
-    now: service.now,
+    now: () => Math.max(service.now(), now() - BEHIND),
   };
 }
 

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { createDeliveryClient } from "@conclave/delivery/client";
 import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
+import { mlsContext } from "../src/environment.ts";
 import type { Client, Fetch } from "../src/index.ts";
 import { openProfile } from "../src/node/index.ts";
 import { keepAccount } from "../src/registration.ts";
@@ -163,5 +164,17 @@ describe("a device whose clock is wrong", () => {
     const id = await rex.createConversation("Clocks");
     expect(await isAdded(rex, id, "Sol")).toBe(true);
     await untilMembers(sol, id, ["Rex", "Sol"]);
+  });
+
+  it("does not follow a service's that is days behind: key packages that are long over stay so", () => {
+    const [ours, day] = [1_800_000_000_000, 24 * HOUR];
+    const judging = (theirs: number): number => {
+      const environment = { now: () => ours, service: { now: () => theirs } };
+      const directory = { authentication: () => ({}) };
+      return mlsContext({ ...environment, directory } as never, () => ours).now();
+    };
+    expect(judging(ours + 9 * day)).toBe(ours + 9 * day);
+    expect(judging(ours - 2 * HOUR)).toBe(ours - 2 * HOUR);
+    expect(judging(ours - 9 * day)).toBe(ours - day);
   });
 });
