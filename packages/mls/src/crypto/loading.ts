@@ -13,7 +13,7 @@ export async function loaded<T>(module: Promise<T>): Promise<T> {
   try {
     return await module;
   } catch (cause) {
-    throw new LoadError("code that the suite needs could not be loaded", { cause });
+    throw new LoadError("code that is needed could not be loaded", { cause });
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { bytesEqual, constantTimeEqual, wipe } from "../bytes.ts";
 import { type Bytes, decode, encode, uint64 } from "../codec.ts";
+import { loaded } from "../crypto/loading.ts";
 import type { Signer } from "../crypto/signature.ts";
 import { type KeyPair, suiteOf } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -14,13 +15,13 @@ import { GroupContext } from "../key/group-context.ts";
 import type { GroupInfo, GroupSecrets, Welcome } from "../key/group-info.ts";
 import type { KeyPackage } from "../key/key-package.ts";
 import { confirmationTag, epochSecrets, wipeDerived } from "../key/key-schedule.ts";
+import { isLink } from "../key/psk.ts";
 import type { Batch } from "../storage.ts";
 import { sameLeaf } from "../tree/leaf-node.ts";
 import { membersOf } from "../tree/ratchet-tree.ts";
 import { welcomePath } from "../tree/update-path.ts";
 import { keysAfterPath, type MlsContext } from "./epoch.ts";
 import type { Group } from "./group.ts";
-import { checkLink } from "./linked-group.ts";
 import type { And } from "./live-group.ts";
 import { begin } from "./new-group.ts";
 import { treeFor, verifiedState } from "./opened-group.ts";
@@ -163,7 +164,11 @@ export async function joinGroup(
     const keys = keysAfterPath(state.tree, ownLeaf, new Map([[2 * ownLeaf, leafKeyPair]]), path);
     wipe(...path.map(({ secret }) => secret));
     const next = { state, ownLeaf, keys, ...derived };
-    await checkLink(context, secrets.psks, state);
+    if (secrets.psks.some(isLink)) {
+      // Few groups continue another: an application that joins none need not load what judges them.
+      const { checkLink } = await loaded(import("./linked-group.ts"));
+      await checkLink(context, secrets.psks, state);
+    }
     const use = () =>
       stored.lastResort === 1
         ? useLastResort(context, ref, state.groupContext)
