@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createKeyPackage } from "@conclave/mls";
+import { createKeyPackage, deleteKeyPackages } from "@conclave/mls";
 import { type Bytes, type Codec, encode, struct } from "@conclave/mls/codec";
 import {
   capabilitiesOf,
@@ -20,6 +20,8 @@ const FULL = 40;
 /** How old a last resort may get, in milliseconds. */
 const LAST_RESORT_AGE = 30 * 24 * 3600 * 1000;
 const LAST_RESORT_RECORD = "last-resort";
+/** How long a private half stays when its key package is over, in milliseconds: a Welcome by it may lie in the inbox of a device that is long away. */
+const KEPT = 90 * 24 * 3600 * 1000;
 
 interface LastResort {
   readonly madeAt: number;
@@ -43,7 +45,7 @@ export async function newKeyPackage(environment: Environment, lastResort: boolea
 
 /** Fills up what the service has of ours. Throws `ServiceError`. */
 export async function refillKeyPackages(environment: Environment): Promise<void> {
-  const { service, storage } = environment;
+  const { service, storage, now } = environment;
   const { pools } = await service.countKeyPackages();
   const pool = pools.find(({ suite }) => suite === SUITE);
   const { available = 0, lastResort = false, lastResortServedAt } = pool ?? {};
@@ -65,4 +67,7 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
     const madeAt = encode(LastResort, { madeAt: service.now() });
     await storage.apply({ put: new Map([[LAST_RESORT_RECORD, madeAt]]) });
   }
+  // By the clock that is behind: the other may be wrong.
+  const kept = Math.min(service.now(), now()) - KEPT;
+  await deleteKeyPackages({ storage }, BigInt(Math.floor(kept / 1000)));
 }

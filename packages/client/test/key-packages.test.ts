@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { createDeliveryClient } from "@conclave/delivery/client";
+import { createKeyPackage, signerOf } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { ACCOUNT_RECORD, Account } from "../src/account.ts";
 import { mlsContext } from "../src/environment.ts";
@@ -134,6 +136,53 @@ it("a device that had no key package is told of, and added when it has one", asy
   await until(xia, async () => (await wimIn()) === 2);
   await say(there, room, "from the second");
   await untilTexts(xia, room, ["from the second"]);
+});
+
+it("a device forgets the private halves of key packages that are long over, and no others", async () => {
+  const { seen, fetch: through, service } = besideDevice();
+  const ivo = await world.person("Ivo", { fetch: through });
+  await until(ivo, async () => seen.uploads > 0);
+  const { accountId = "" } = (await ivo.snapshot()).account ?? {};
+  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
+  await ivo.close();
+  const held = async (): Promise<readonly string[]> => {
+    const { storage } = openProfile(join(world.folder, "Ivo.db"));
+    const records = await storage.list("key-package/");
+    await storage.close();
+    return [...records.keys()];
+  };
+  const before = await held();
+  const { storage } = openProfile(join(world.folder, "Ivo.db"));
+  const keyPair = await nodeCrypto.generateSignatureKeyPair("ed25519");
+  const DAY = 24 * 3600;
+  for (const ago of [91, 89]) {
+    const notAfter = BigInt(Math.floor(Date.now() / 1000) - ago * DAY);
+    await createKeyPackage(
+      {
+        crypto: nodeCrypto,
+        storage,
+        authentication: { validate: async () => undefined, isSuccessor: async () => true },
+        now: Date.now,
+      },
+      {
+        suite: 3,
+        credential: { credentialType: "basic", identity: id },
+        signer: signerOf(nodeCrypto, "ed25519", keyPair),
+        lifetime: { notBefore: notAfter - 9n, notAfter },
+      },
+    );
+  }
+  await storage.close();
+  expect(await held()).toHaveLength(before.length + 2);
+
+  for (let i = 0; i < 22; i++)
+    await service.claimKeyPackages({ body: { accountId: id, suites: [3] } });
+  seen.uploads = 0;
+  const again = await world.device("Ivo", { fetch: through });
+  await until(again, async () => seen.uploads > 0);
+  await again.close();
+  // Twenty-two were made anew.
+  expect(await held()).toHaveLength(before.length + 22 + 1);
 });
 
 describe("a device whose clock is wrong", () => {
