@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytesEqual, concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
+import { concat, EMPTY, labelBytes, utf8Bytes, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { hkdfExpand, hkdfExtract } from "./kdf.ts";
 import { loaded } from "./loading.ts";
@@ -156,12 +156,16 @@ function isDhGroup(kem: KemName): kem is DhGroup {
 export function checkDhPublicKey(name: DhGroup, publicKey: Bytes): MaybePromise<void> {
   if (publicKey.length !== GROUPS[name].npk) throw new TypeError("a public key of the wrong size");
   if (isNist(name)) return loadNistCurves().then(({ checkPoint }) => checkPoint(name, publicKey));
-  const number = new Uint8Array(publicKey);
-  // RFC 7748 §5: the top bit of X25519's is no part of it.
-  if (name === "x25519") number[31] = (number[31] ?? 0) & 0x7f;
-  if (SMALL_ORDER[name].some((point) => bytesEqual(point, number))) {
-    throw new TypeError("a point of small order");
+  for (const point of SMALL_ORDER[name]) {
+    if (isNumber(name, publicKey, point)) throw new TypeError("a point of small order");
   }
+}
+
+function isNumber(name: "x25519" | "x448", publicKey: Bytes, number: Bytes): boolean {
+  const last = number.length - 1;
+  for (let i = 0; i < last; i++) if (publicKey[i] !== number[i]) return false;
+  // RFC 7748 §5: the top bit of X25519's is no part of it.
+  return ((publicKey[last] ?? 0) & (name === "x25519" ? 0x7f : 0xff)) === number[last];
 }
 
 /** Whatever the promise is made by: a page may have put another in place of its own. */
