@@ -4,7 +4,16 @@
  */
 
 import { toHex, wipe } from "../bytes.ts";
-import { type Bytes, type Codec, decode, encode, opaque, struct, uint8 } from "../codec.ts";
+import {
+  type Bytes,
+  type Codec,
+  decode,
+  encode,
+  type Ownership,
+  opaque,
+  struct,
+  uint8,
+} from "../codec.ts";
 import { generateKeyPair } from "../crypto/hpke.ts";
 import { checkSigner, type Signer } from "../crypto/signature.ts";
 import { type KeyPair, type Suite, suiteOf } from "../crypto/suite.ts";
@@ -186,19 +195,19 @@ export async function findKeyPackage(
   for (const ref of refs) {
     const bytes = await context.storage.get(keyPackageKey(ref));
     if (!bytes) continue;
-    return { ref, stored: takeStored(bytes) };
+    const stored = decodeStored(bytes);
+    wipe(bytes);
+    return { ref, stored };
   }
   throw new MlsError("key-package-unknown", "12.4.3.1", "a Welcome for no key package of ours");
 }
 
-/** A record, which is overwritten. Throws `MlsError` with `storage` for a version that this package does not know. */
-function takeStored(bytes: Bytes): StoredKeyPackage {
-  if (bytes[0] !== VERSION) {
-    throw new MlsError("storage", "14", `a stored key package of version ${bytes[0]}`);
+/** Throws `MlsError` with `storage` for a version that this package does not know. `owned`: whose the record's bytes are then. */
+function decodeStored(record: Bytes, owned?: Ownership): StoredKeyPackage {
+  if (record[0] !== VERSION) {
+    throw new MlsError("storage", "14", `a stored key package of version ${record[0]}`);
   }
-  const stored = decode(StoredKeyPackage, bytes);
-  wipe(bytes);
-  return stored;
+  return decode(StoredKeyPackage, record, owned);
 }
 
 /**
@@ -212,9 +221,11 @@ export async function deleteKeyPackages(
 ): Promise<number> {
   const gone: string[] = [];
   for (const [key, record] of await storage.list(KEY_PACKAGES)) {
-    const { keyPackage, initKey, encryptionKey } = takeStored(record);
-    wipe(initKey, encryptionKey);
-    if (lifetimeOf(keyPackage.leafNode).notAfter < expiredBefore) gone.push(key);
+    // Its parts as they stand in the record: no other copy of the private ones is made.
+    const { keyPackage } = decodeStored(record, "owned");
+    const { notAfter } = lifetimeOf(keyPackage.leafNode);
+    wipe(record);
+    if (notAfter < expiredBefore) gone.push(key);
   }
   // What groups a last resort has led to matters as long as it leads anywhere.
   const led = await keysOf(storage, LAST_RESORTS);

@@ -54,10 +54,11 @@ export async function heldResumptionPsk(
     if (!stored) return undefined;
     const { secrets, exporter = [] } = decodeSecrets(stored);
     const { resumptionPsk, ...others } = secrets;
-    wipe(stored, ...Object.values(others), ...exporter.map(({ secret }) => secret));
     // The group may have begun its next epoch meanwhile, whose secrets these are then.
-    if (await isStill(storage, keys.state, state)) return resumptionPsk;
-    wipe(resumptionPsk);
+    const isOurs = await isStill(storage, keys.state, state);
+    const gone = Object.values(isOurs ? others : secrets);
+    wipe(stored, ...gone, ...exporter.map(({ secret }) => secret));
+    if (isOurs) return resumptionPsk;
   }
 }
 

@@ -4,6 +4,7 @@ import {
   branchGroup,
   type Credentialed,
   createGroup,
+  deleteKeyPackages,
   type Group,
   joinExternally,
   joinGroup,
@@ -134,6 +135,29 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await check();
     await expect(joinGroup(eve.context, joining)).rejects.toMatchObject({
       code: "confirmation-tag",
+    });
+    await check();
+  });
+
+  it("when a Welcome leads into a group that does not continue the one it claims to", async () => {
+    const { who, check, where, bob } = await three();
+    const by = where.at(1).person;
+    const { context, signer } = who;
+    const made = await branchGroup(by.context, {
+      ...by,
+      from: bob,
+      groupId: utf8("aside"),
+      keyPackages: [await keyPackageOf(who), await keyPackageOf(await person("dave"))],
+      lifetime: LIFETIME,
+    });
+    await made.group.receive(made.bundle.commit);
+    const { welcome } = made.bundle;
+    if (!welcome) throw new Error("no welcome");
+    // By alice's word on who is who, dave was not in the former group.
+    const authentication = { ...context.authentication, clientOf: clientByIdentity };
+    const joining = { welcome, ratchetTree: made.group.ratchetTree(), signer };
+    await expect(joinGroup({ ...context, authentication }, joining)).rejects.toMatchObject({
+      code: "branch",
     });
     await check();
   });
@@ -426,6 +450,9 @@ describe("of the records that a storage gave", () => {
     const proposals = [2n, 3n].map((pskEpoch) =>
       preSharedKey(context, group, { ...source, pskEpoch }),
     );
+    expect(await group.inspectProposals(proposals)).toEqual([]);
+    expect(left()).toEqual([]);
+    expect(looked()).toBe(2);
     await group.commit({ proposals });
     expect(left()).toEqual([]);
     expect(looked()).toBe(2);
@@ -441,6 +468,10 @@ describe("of the records that a storage gave", () => {
     expect(left()).toEqual([]);
     expect(looked()).toBeGreaterThan(0);
     await again.remove();
+    expect(left()).toEqual([]);
+    expect(looked()).toBeGreaterThan(0);
+    await keyPackageOf(dave);
+    expect(await deleteKeyPackages(dave.context, 0n)).toBe(0);
     expect(left()).toEqual([]);
     expect(looked()).toBeGreaterThan(0);
   });
