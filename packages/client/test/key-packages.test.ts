@@ -39,14 +39,23 @@ function besideDevice() {
   return { seen, fetch: through, service };
 }
 
+/** Somebody who brought key packages and went away; by their account. */
+async function leaveFilled(
+  name: string,
+  seen: { readonly uploads: number },
+  through: Fetch,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const who = await world.person(name, { fetch: through });
+  await until(who, async () => seen.uploads > 0);
+  const { accountId = "" } = (await who.snapshot()).account ?? {};
+  await who.close();
+  return Uint8Array.from(Buffer.from(accountId, "hex"));
+}
+
 it("a device keeps twenty and a last resort with the service, and makes up for those that were used", async () => {
   const ada = await world.person("Ada");
   const { seen, fetch: through, service } = besideDevice();
-  const ben = await world.person("Ben", { fetch: through });
-  await until(ben, async () => seen.uploads > 0);
-  const { accountId = "" } = (await ben.snapshot()).account ?? {};
-  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
-  await ben.close();
+  const id = await leaveFilled("Ben", seen, through);
   expect(await service.countKeyPackages()).toEqual({
     pools: [{ suite: 3, available: 40, lastResort: true }],
   });
@@ -80,11 +89,7 @@ it("a device keeps twenty and a last resort with the service, and makes up for t
 it("a device that came by its last resort gets fresh keys in the group soon", async () => {
   const zoe = await world.person("Zoe");
   const { seen, fetch: through, service: asYan } = besideDevice();
-  const yan = await world.person("Yan", { fetch: through });
-  await until(yan, async () => seen.uploads > 0);
-  const { accountId = "" } = (await yan.snapshot()).account ?? {};
-  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
-  await yan.close();
+  const id = await leaveFilled("Yan", seen, through);
   for (let i = 0; i < 40; i++) {
     await asYan.claimKeyPackages({ body: { accountId: id, suites: [3] } });
   }
@@ -140,11 +145,7 @@ it("a device that had no key package is told of, and added when it has one", asy
 
 it("a device forgets the private halves of key packages that are long over, and no others", async () => {
   const { seen, fetch: through, service } = besideDevice();
-  const ivo = await world.person("Ivo", { fetch: through });
-  await until(ivo, async () => seen.uploads > 0);
-  const { accountId = "" } = (await ivo.snapshot()).account ?? {};
-  const id = Uint8Array.from(Buffer.from(accountId, "hex"));
-  await ivo.close();
+  const id = await leaveFilled("Ivo", seen, through);
   const held = async (): Promise<readonly string[]> => {
     const { storage } = openProfile(join(world.folder, "Ivo.db"));
     const records = await storage.list("key-package/");

@@ -382,10 +382,7 @@ export async function welcomePath(
     return [];
   }
   // Which is also the lowest: below it, what the committer's path did not replace lists us.
-  if (due[0]?.index !== ancestor) {
-    wipe(pathSecret);
-    refuse("the path secret is for no node above this member");
-  }
+  if (due[0]?.index !== ancestor) refuse("the path secret is for no node above this member");
   const indices = due.map(({ index }) => index);
   const { path, commitSecret } = await derivePathSecrets(suite, pathSecret, indices);
   wipe(commitSecret);
