@@ -18,7 +18,7 @@ import {
 import type { Bytes } from "@conclave/mls/codec";
 import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
-import { forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
+import { changedWelcome, forgeCommit, forgeKeyPackage, forgeWelcome, inside } from "../forge.ts";
 import { ledgerOf } from "../ledger.ts";
 import {
   addProposal,
@@ -136,6 +136,26 @@ describe("of secrets nothing is left in memory but what is stored", () => {
     await expect(joinGroup(eve.context, joining)).rejects.toMatchObject({
       code: "confirmation-tag",
     });
+    await check();
+  });
+
+  it("when a Welcome's path secret leads to other keys than the tree shows", async () => {
+    const { where } = await three();
+    const { group: carol } = where.at(2);
+    const { who: eve, check } = await watched("eve");
+    const proposals = [await addProposal(eve)];
+    const { commit, welcome } = await carol.commit({ proposals, forcePath: true });
+    await carol.receive(commit);
+    if (!welcome) throw new Error("no welcome");
+    const pathSecret = new Uint8Array(32).fill(5);
+    const secrets = () => ({ pathSecret: { pathSecret } });
+    const changed = await changedWelcome(
+      { ...eve, context: { ...eve.context, crypto: nodeCrypto } },
+      welcome,
+      { secrets },
+    );
+    const joining = { welcome: changed, ratchetTree: carol.ratchetTree(), signer: eve.signer };
+    await expect(joinGroup(eve.context, joining)).rejects.toMatchObject({ code: "path-secret" });
     await check();
   });
 
