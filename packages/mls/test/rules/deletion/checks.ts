@@ -122,7 +122,8 @@ export function findChecks(file: string, source: string): readonly Check[] {
     const name = calledName(node);
     if (name === undefined || !CHECKING.test(name)) return;
     add(node, "checks", "undefined", (key) =>
-      awaits(node)
+      // Whoever calls `refuse` does refuse, though it may only be noted.
+      awaits(node) || name === "refuse"
         ? [`(globalThis.fired(${key}), `, ")"]
         : [`globalThis.watched(${key}, () => `, ")"],
     );
