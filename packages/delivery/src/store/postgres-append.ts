@@ -7,9 +7,10 @@
 import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "@conclave/mls/codec";
 import { keyOf } from "../bytes.ts";
-import { type Database, Doubted, type Queries } from "./postgres-database.ts";
+import { type Database, Doubted, isTaken, type Queries } from "./postgres-database.ts";
 import { type Asked, type End, Ends } from "./postgres-ends.ts";
 import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } from "./store.ts";
+import { Undo } from "./undo.ts";
 
 /** Transactions under way at once. Messages of one group all go through the same one. */
 const WRITERS = 2;
@@ -73,33 +74,47 @@ interface Outcome {
 }
 
 /**
- * Moves groups on to the new ends of their logs; one that has another end by now is left out, as the number of rows says. It waits for
- * the groups' rows, in the order that is given, and compares then.
- *
- * Of lots: $1, their groups, and $2, of each the version, the head before and after, the time, and which message is its last. Of
- * messages: $3, their hashes in one, and $4. Each parameter costs every statement.
+ * Of lots: $1, their groups, and $2, of each the version and the end that the group's row has, where its log ends before and after,
+ * the time, and which message is its last. Of messages: $3, their hashes in one, and $4. Each parameter costs every statement.
  */
-const moved = (given: string): string => `WITH moved AS (
-  UPDATE groups SET head = ($2::bigint[])[lot * 5 - 2], accepted_at = ($2::bigint[])[lot * 5 - 1]
-  FROM ${given}
-  WHERE groups.number = ($1::bigint[])[lot] AND groups.version = ($2::bigint[])[lot * 5 - 4]
-    AND groups.head = ($2::bigint[])[lot * 5 - 3]
-  RETURNING given.*, groups.number AS group_number, groups.epoch, groups.head, groups.accepted_at
-)`;
-const LOG = "INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)";
+const FIELDS = 6;
+const field = (number: number): string => `($2::bigint[])[lot * ${FIELDS} - ${FIELDS - number}]`;
+const LOT = {
+  version: field(1),
+  base: field(2),
+  before: field(3),
+  head: field(4),
+  time: field(5),
+  last: field(6),
+};
 const HASH_OF = (place: string): string =>
   `substr($3::bytea, ${place}::int * ${HASH} - ${HASH - 1}, ${HASH})`;
 
-const APPEND = `${moved("unnest($1::bigint[]) WITH ORDINALITY AS given (number, lot)")} ${LOG}
-SELECT group_number, head - last + place, epoch, 'application', ${HASH_OF("place")}, ($4::bytea[])[place], accepted_at
+/** The groups of lots that still are what is remembered of them. */
+const SAME = `JOIN groups ON number = ($1::bigint[])[lot] AND version = ${LOT.version} AND groups.head = ${LOT.base}`;
+/** And nobody is seen to have been first: for this an eighth of a statement's work is done. */
+const UNMOVED = `${SAME} AND (
+  SELECT 1 FROM log WHERE group_number = groups.number AND seq = ${LOT.before} + 1) IS NULL`;
+const LOG = "INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)";
+
+/** Fails where a place is taken, though nobody may see that yet. */
+const appendSeveral = (groups: string): string => `${LOG}
+SELECT number, head - last + place, epoch, 'application', ${HASH_OF("place")}, ($4::bytea[])[place], time
 FROM (
-  SELECT *, generate_series(last - head + ($2::bigint[])[lot * 5 - 3] + 1, last) AS place
-  FROM (SELECT *, ($2::bigint[])[lot * 5] AS last FROM moved) AS moved
+  SELECT number, epoch, ${LOT.head} AS head, ${LOT.time} AS time, ${LOT.last} AS last,
+    generate_series(${LOT.last} - ${LOT.head} + ${LOT.before} + 1, ${LOT.last}) AS place
+  FROM unnest($1::bigint[]) WITH ORDINALITY AS given (group_number, lot) ${groups}
 ) AS placed`;
 
 /** Where each lot is one message, as most are where many write: a sixth less of such a statement. */
-const APPEND_EACH = `${moved("unnest($4::bytea[]) WITH ORDINALITY AS given (message, lot)")} ${LOG}
-SELECT group_number, head, epoch, 'application', ${HASH_OF("lot")}, message, accepted_at FROM moved`;
+const appendEach = (groups: string): string => `${LOG}
+SELECT number, ${LOT.head}, epoch, 'application', ${HASH_OF("lot")}, message, ${LOT.time}
+FROM unnest($4::bytea[]) WITH ORDINALITY AS given (message, lot) ${groups}`;
+
+const APPEND = {
+  each: { unlooked: appendEach(SAME), looked: appendEach(UNMOVED) },
+  several: { unlooked: appendSeveral(SAME), looked: appendSeveral(UNMOVED) },
+} as const;
 
 /**
  * Which lots were left out: those whose messages are not all in the log as they were to be. Another may have written the first of them,
@@ -107,13 +122,16 @@ SELECT group_number, head, epoch, 'application', ${HASH_OF("lot")}, message, acc
  */
 const MISSED = `SELECT DISTINCT lot FROM (
   SELECT *, generate_series(last - head + before + 1, last) AS place FROM (
-    SELECT number, lot, ($2::bigint[])[lot * 5 - 3] AS before, ($2::bigint[])[lot * 5 - 2] AS head,
-      ($2::bigint[])[lot * 5 - 1] AS time, ($2::bigint[])[lot * 5] AS last
+    SELECT number, lot, ${LOT.before} AS before, ${LOT.head} AS head, ${LOT.time} AS time, ${LOT.last} AS last
     FROM unnest($1::bigint[]) WITH ORDINALITY AS lots (number, lot)) AS lots
   ) AS given
   WHERE (SELECT 1 FROM log WHERE log.group_number = given.number
     AND log.seq = given.head - given.last + given.place AND log.accepted_at = given.time
     AND log.hash = ${HASH_OF("given.place")}) IS NULL`;
+
+/** So that whoever writes to these beside us misses, and looks who else does. */
+const TELL = `UPDATE groups SET head = greatest(groups.head, ended.head) FROM group_ends AS ended
+  WHERE groups.group_id = ANY($1::bytea[]) AND ended.group_id = groups.group_id`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE`;
@@ -125,7 +143,7 @@ const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
 const SEE = `SELECT own.epoch, found.seq, found.accepted_at,
     (SELECT leaf_index FROM members WHERE members.group_id = own.group_id
      AND device = $2 AND until_seq IS NULL) AS leaf_index
-  FROM groups AS own LEFT JOIN LATERAL (
+  FROM group_ends AS own LEFT JOIN LATERAL (
     SELECT seq, newest.accepted_at FROM (
       SELECT seq, log.accepted_at, hash FROM log
       WHERE log.group_number = own.number AND kind = 'application'
@@ -308,30 +326,56 @@ export function createAppender(db: Database): Appender {
       if (one !== undefined) judged.push(one);
     }
     if (judged.length === 0) return outcome;
-    const groups: number[] = [];
-    const ofLots: number[] = [];
+    try {
+      const missed = await insert(queries, judged, isLocked);
+      outcome.moved = judged.filter((one) => !missed.has(one));
+      outcome.missed = [...missed];
+    } catch (error) {
+      if (!isLocked || !isTaken(error)) throw error;
+      // Somebody who didn't ask for the lock: all of it is undone.
+      outcome.missed = judged;
+      throw new Undo(outcome);
+    }
+    return outcome;
+  }
+
+  /** Gives those that were left out, since others were first. */
+  async function insert(
+    queries: Pick<Queries, "all" | "count">,
+    judged: readonly Judged[],
+    isLocked: boolean,
+  ): Promise<ReadonlySet<Judged>> {
     const messages: Bytes[] = [];
     const hashes: Bytes[] = [];
+    const ofLots: number[] = [];
     for (const { end, fits, acceptedAt } of judged) {
       for (const { message } of fits) {
         messages.push(message.message);
         hashes.push(message.hash);
       }
-      groups.push(end.number);
-      ofLots.push(end.version, end.head, end.head + fits.length, acceptedAt, messages.length);
+      const { version, base, head } = end;
+      ofLots.push(version, base, head, head + fits.length, acceptedAt, messages.length);
     }
-    const append = messages.length === groups.length ? APPEND_EACH : APPEND;
+    const groups = judged.map(({ end }) => end.number);
+    const { unlooked, looked } = APPEND[messages.length === groups.length ? "each" : "several"];
     const allHashes = Buffer.concat(hashes);
-    const written = await queries.count(append, groups, ofLots, allHashes, messages);
-    if (written === messages.length) outcome.moved = judged;
-    else if (written === 0) outcome.missed = judged;
-    else {
-      const missed = await queries.all<{ lot: number }>(MISSED, groups, ofLots, allHashes);
-      const which = new Set(missed.map(({ lot }) => lot));
-      outcome.moved = judged.filter((_, i) => !which.has(i + 1));
-      outcome.missed = judged.filter((_, i) => which.has(i + 1));
+    let isLooked = isLocked || judged.some(({ end }) => end.isShared);
+    let written: number | undefined;
+    while (written === undefined) {
+      try {
+        const append = isLooked ? looked : unlooked;
+        written = await queries.count(append, groups, ofLots, allHashes, messages);
+      } catch (error) {
+        if (isLocked || !isTaken(error)) throw error;
+        // A place is taken, so none has a message.
+        isLooked = true;
+      }
     }
-    return outcome;
+    if (written === messages.length) return new Set();
+    if (written === 0) return new Set(judged);
+    const missed = await queries.all<{ lot: number }>(MISSED, groups, ofLots, allHashes);
+    const places = new Set(missed.map(({ lot }) => lot));
+    return new Set(judged.filter((_, i) => places.has(i + 1)));
   }
 
   /** After others were first: now the groups' rows are held before they are read. */
@@ -346,12 +390,11 @@ export function createAppender(db: Database): Appender {
       try {
         return await appendTogether(tx, doubts, lots, true);
       } catch (error) {
-        forget(lots);
+        if (!(error instanceof Undo)) forget(lots);
         throw error;
       }
     });
   }
-
   function forget(lots: readonly Lot[]): void {
     for (const { key } of lots) ends.forget(key);
   }
@@ -409,16 +452,26 @@ export function createAppender(db: Database): Appender {
         ends.change(lot.key, end, (now) => {
           now.places.undo(fits.length);
           now.rivals = Math.min(2, now.rivals + 1);
+          now.isShared = true;
         });
         return fits;
       });
       if (missed.length > 0) writer.again.push(missed);
       writer.queue.unshift(...outcome.later);
+      if (isAgain) await tellRivals(outcome.missed);
     } catch (error) {
       // What is remembered of them has messages that may not be there.
       forget(lots);
       fail(writer, lots, error);
     }
+  }
+
+  /** Of groups to which they wrote though the row was held here: they don't know of it. */
+  async function tellRivals(missed: readonly Judged[]): Promise<void> {
+    if (missed.length === 0) return;
+    const groups = missed.map(({ lot }) => lot.groupId);
+    // If that fails they are told when it is missed once more.
+    await db.all(TELL, groups).catch(() => undefined);
   }
 
   function fail(writer: Writer, lots: readonly Lot[], error: unknown): void {

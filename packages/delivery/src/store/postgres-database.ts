@@ -112,11 +112,12 @@ const FIND_PLACE = `SELECT (${FIND_VERSION}) AS there,
 const FIND_RIGHTS = `SELECT coalesce(bool_and(has_table_privilege(oid, 'SELECT')
     AND has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE')
     AND has_table_privilege(oid, 'DELETE')), true) AS whole
-  FROM pg_class WHERE relkind = 'r' AND relname = ANY ($1::text[])
+  FROM pg_class WHERE relkind IN ('r', 'v') AND relname = ANY ($1::text[])
     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())`;
 const OWN_TABLES: readonly string[] = [
   ...TABLES.map(({ name }) => name),
   "facts",
+  "group_ends",
   "handshakes",
   "schema_version",
   "settled",
@@ -376,12 +377,18 @@ export class Database implements Queries {
     return this.#doubts;
   }
 
-  /** For statements that are right only by what was read before: each is sent while there is no more reason to doubt that than `doubts`. */
+  /**
+   * For statements that are right only by what was read before: each is sent while there is no more reason to doubt that than `doubts`.
+   * One that meets a row where it was to write one throws what `isTaken` knows, at once.
+   */
   asOf(doubts: number): Pick<Queries, "all" | "count"> {
     const undoubted = <T>(work: (queries: Queries) => Promise<T>): Promise<T> =>
       this.#often(async (client) => {
         if (this.#doubts !== doubts) throw new Doubted();
-        return work(this.#queries(client));
+        // The next try would find the row too.
+        return work(this.#queries(client)).catch((error: unknown) => {
+          throw isTaken(error) ? new Taken() : error;
+        });
       });
     return {
       all: <Row>(sql: string, ...values: readonly SqlValue[]) =>
@@ -535,6 +542,18 @@ export async function refuseServices(tx: Pick<Queries, "one">, why?: string): Pr
   );
 }
 
+/** There is a row already where the statement was to write one. */
+class Taken extends Error {
+  constructor() {
+    super("there is such a row already");
+  }
+}
+
+/** Whether a statement failed since there is a row already where it was to write one. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof Taken || (error instanceof Failure && error.taken);
+}
+
 /** It was not sent: what it is right by is to be read again. */
 export class Doubted extends Error {
   constructor() {
@@ -588,8 +607,10 @@ function isUnacknowledged(notice: {
 const PASSING = ["08", "25", "28", "3D", "40", "53", "55", "57", "58"];
 /** Those in which the server ends the connection, or isn't the one that writes. */
 const LOST = ["08", "25", "57P"];
+/** There is such a row already. */
+const TAKEN = "23505";
 /** Rolled back since others did something at the same time: done again it will see what they did. */
-const IN_THE_WAY = ["40", "23505"];
+const IN_THE_WAY = ["40", TAKEN];
 
 /** The database said no, and would say so again: unlike what passes, it is not to be tried anew. */
 class Refused extends Error {
@@ -604,6 +625,7 @@ class Failure extends Error {
   /** Nobody knows where its connection is. */
   readonly lost: boolean;
   readonly inTheWay: boolean;
+  readonly taken: boolean;
   /** What may be seen of it: the server's messages quote values. */
   readonly outward: Error;
 
@@ -615,12 +637,14 @@ class Failure extends Error {
       const { code = "", constraint } = error;
       this.lost = isOneOf(LOST, code);
       this.inTheWay = isOneOf(IN_THE_WAY, code);
+      this.taken = code === TAKEN;
       this.outward = isOneOf(PASSING, code)
         ? new StoreUnavailable(`SQLSTATE ${code}`)
         : new Refused(code, constraint);
       return;
     }
     this.inTheWay = false;
+    this.taken = false;
     // Of the driver's own errors, those from parsing a row leave the connection where it should be.
     this.lost = !(error instanceof RangeError);
     if (error instanceof StoreUnavailable || error instanceof RangeError) this.outward = error;

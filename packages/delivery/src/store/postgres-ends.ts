@@ -1,6 +1,6 @@
 /**
  * Where the logs of groups end, as this process remembers: what a message is judged by without asking the database. It counts for
- * nothing unless the group's row still says the same, which is asked as the log moves on.
+ * nothing unless the group's row still says the same, and nothing is in the log behind that end: which is asked as the log moves on.
  * @module
  */
 
@@ -12,14 +12,18 @@ import { REMEMBERED } from "./store.ts";
 /** Places and members, and as many again. */
 const HELD = 1_000_000;
 
-/** Whoever changes its epoch, its head or when it accepted leaves another head or version, and a version is never drawn twice. */
+/** Whoever changes its epoch, or writes what is no message, leaves another version, and a version is never drawn twice. */
 export interface End extends RememberedLog {
   /** Of the group, as the log has it. */
   readonly number: number;
   epoch: bigint;
   version: number;
+  /** What the group's row has for an end: whoever writes beside others moves it on, so that these look. */
+  base: number;
   head: number;
   acceptedAt: number;
+  /** Whether others were found to write to the log: then it is looked at before it is written to. */
+  isShared: boolean;
   /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
   rivals: number;
 }
@@ -35,20 +39,22 @@ export interface Asked {
  * All of one moment. What is looked up in large tables is so by subqueries that can't be made joins: a join may be made by reading all
  * of a table.
  */
-const READ = `SELECT place, number, epoch, version, head, accepted_at, newest, NULL AS device
+const READ = `SELECT place, number, epoch, version, base, head, accepted_at, newest, NULL AS device
   FROM unnest($1::bytea[], $2::bigint[], $3::bigint[])
     WITH ORDINALITY AS asked (group_id, known_epoch, known_head, place)
-  CROSS JOIN LATERAL (SELECT * FROM groups WHERE groups.group_id = asked.group_id OFFSET 0) AS own
+  CROSS JOIN LATERAL (
+    SELECT group_ends.*, (SELECT head FROM groups WHERE groups.number = group_ends.number) AS base
+    FROM group_ends WHERE group_ends.group_id = asked.group_id OFFSET 0) AS own
   CROSS JOIN LATERAL (
     SELECT string_agg(int8send(seq) || int8send(log.accepted_at) || hash, '') AS newest FROM (
       SELECT seq, log.accepted_at, hash FROM log
-      WHERE log.group_number = own.number AND kind = 'application' AND seq <= own.head
+      WHERE log.group_number = own.number AND kind = 'application'
         AND seq > CASE WHEN own.epoch = known_epoch THEN known_head ELSE coalesce((
           SELECT seq FROM handshakes AS ended WHERE ended.group_id = own.group_id
           AND ended.epoch = own.epoch - 1 AND ended.kind = 'commit'), 0) END
       ORDER BY seq DESC LIMIT ${REMEMBERED}) AS log) AS places
   UNION ALL
-  SELECT place, NULL, NULL, NULL, NULL, NULL, NULL, device
+  SELECT place, NULL, NULL, NULL, NULL, NULL, NULL, NULL, device
   FROM unnest($4::bigint[], $5::bytea[], $6::bigint[]) AS asked (place, group_id, device)
   WHERE (SELECT 1 FROM members WHERE members.group_id = asked.group_id
     AND members.device = asked.device AND until_seq IS NULL) IS NOT NULL`;
@@ -60,6 +66,7 @@ interface EndRow {
   readonly number: number;
   readonly epoch: number;
   readonly version: number;
+  readonly base: number;
   readonly head: number;
   readonly accepted_at: number;
   /** Of each message, the newest first: its place, when it was accepted, and its hash. */
@@ -150,8 +157,10 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
     number: row.number,
     epoch,
     version: row.version,
+    base: row.base,
     head: row.head,
     acceptedAt: row.accepted_at,
+    isShared: known !== undefined && (known.isShared || !isSame),
     members: known?.version === row.version ? known.members : new Set(),
     places: known?.epoch === epoch ? known.places : new NewestPlaces(),
     rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),

@@ -23,11 +23,9 @@ interface GroupRow {
   readonly number: number;
   readonly epoch: number;
   readonly version: number;
-  readonly head: number;
-  readonly accepted_at: number;
 }
 
-/** Where a row of `members` of the same group lets its device read: up to `groups.head`. */
+/** Where a row of `members` of the same group lets its device read: up to the log's end. */
 const READABLE = (seq: string): string =>
   `${seq} >= members.from_seq AND (members.until_seq IS NULL OR ${seq} <= members.until_seq)`;
 
@@ -57,7 +55,37 @@ export function toNodes(rows: readonly NodeRow[]): StoredNode[] {
 }
 
 async function lock(tx: Queries, groupId: Bytes): Promise<GroupRow | undefined> {
-  return tx.one<GroupRow>("SELECT * FROM groups WHERE group_id = $1 FOR NO KEY UPDATE", groupId);
+  return tx.one<GroupRow>(
+    "SELECT number, epoch, version FROM groups WHERE group_id = $1 FOR NO KEY UPDATE",
+    groupId,
+  );
+}
+
+/**
+ * Writes an entry behind the last one, which may be a message that was under way: they don't ask for the group's row. It is no
+ * earlier than that.
+ */
+async function takePlace(
+  tx: Queries,
+  { number, epoch }: GroupRow,
+  kind: "commit" | "proposal",
+  entry: Pick<AppendCommit, "hash" | "message"> & { readonly at: number },
+): Promise<Accepted> {
+  for (;;) {
+    const row = await tx.one<{ seq: number; accepted_at: number }>(
+      `INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+       SELECT number, head + 1, $2::bigint, $3, $4::bytea, $5::bytea, greatest($6, accepted_at)
+       FROM group_ends WHERE number = $1
+       ON CONFLICT (group_number, seq) DO NOTHING RETURNING seq, accepted_at`,
+      number,
+      epoch,
+      kind,
+      entry.hash,
+      entry.message,
+      entry.at,
+    );
+    if (row !== undefined) return { seq: row.seq, acceptedAt: row.accepted_at };
+  }
 }
 
 async function useLink(
@@ -75,13 +103,12 @@ async function useLink(
   if (used === undefined) throw new Undo("link-closed");
 }
 
-/** The commit in the log, and the end of all that ends with it. */
-async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Promise<Accepted> {
+/** The end of all that ends with the commit, which is in the log. */
+async function endEpoch(tx: Queries, commit: AppendCommit, seq: number): Promise<void> {
   const { groupId, acceptedAt } = commit;
-  const seq = held.head + 1;
   await tx.all(
     `WITH moved AS (
-       UPDATE groups SET epoch = epoch + 1, version = $12, head = $2, accepted_at = $3
+       UPDATE groups SET epoch = epoch + 1, version = $11, head = $2, accepted_at = $3
        WHERE group_id = $1
      ), followed AS (
        UPDATE group_states SET state = $4, group_info = $5 WHERE group_id = $1
@@ -101,12 +128,9 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
      ), closed AS (
        UPDATE links SET sealed_group_info = NULL
        WHERE group_id = $1 AND sealed_group_info IS NOT NULL AND link_id <> ALL($9::bytea[])
-     ), won AS (
-       INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
-       VALUES ($1, $6, $2, 'commit', $10, $3) RETURNING *
      )
-     INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
-     SELECT $13, seq, epoch, kind, hash, $11, accepted_at FROM won`,
+     INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
+     VALUES ($1, $6, $2, 'commit', $10, $3)`,
     groupId,
     seq,
     acceptedAt,
@@ -117,11 +141,8 @@ async function endEpoch(tx: Queries, commit: AppendCommit, held: GroupRow): Prom
     commit.removed,
     commit.links.map(({ linkId }) => linkId),
     commit.hash,
-    commit.message,
     commit.nextVersion,
-    held.number,
   );
-  return { seq, acceptedAt };
 }
 
 /** What begins with the epoch after the commit's. Replaced nodes stay for so many epochs, and while a Welcome leads to them. */
@@ -269,10 +290,11 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
     },
 
     async group(groupId, heldVersion) {
-      const [held, ...nodes] = await db.all<Partial<GroupRow> & NodeRow>(
+      type Row = Partial<GroupRow> & { readonly accepted_at?: number } & NodeRow;
+      const [held, ...nodes] = await db.all<Row>(
         `SELECT -1 AS node_index, epoch, version, accepted_at,
            CASE WHEN version IS DISTINCT FROM $2 THEN state END AS bytes
-         FROM groups JOIN group_states USING (group_id) WHERE group_id = $1
+         FROM group_ends JOIN group_states USING (group_id) WHERE group_id = $1
          UNION ALL
          SELECT node_index, NULL, NULL, NULL, node FROM groups JOIN group_nodes USING (group_id)
          WHERE group_id = $1 AND version IS DISTINCT FROM $2 AND ${HOLDS("epoch")}
@@ -384,9 +406,10 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         const held = await lock(tx, commit.groupId);
         if (held === undefined || held.version !== commit.version) return "moved";
         if (BigInt(held.epoch) !== commit.epoch) return "moved";
-        if (held.accepted_at > commit.acceptedAt) return "moved";
+        const accepted = await takePlace(tx, held, "commit", { ...commit, at: commit.acceptedAt });
+        if (accepted.acceptedAt > commit.acceptedAt) throw new Undo("moved");
         await useLink(tx, commit);
-        const accepted = await endEpoch(tx, commit, held);
+        await endEpoch(tx, commit, accepted.seq);
         await beginEpoch(tx, commit);
         await letIn(tx, commit, accepted.seq);
         return accepted;
@@ -412,35 +435,29 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         );
         if (seen?.member !== true) return "not-member";
         if (seen.waiting >= limit) return "full";
-        const seq = held.head + 1;
-        const acceptedAt = Math.max(proposal.now, held.accepted_at);
+        const accepted = await takePlace(tx, held, "proposal", { ...proposal, at: proposal.now });
         await tx.all(
           `WITH given_up AS (
              UPDATE members SET given_up = true
-             WHERE group_id = $1 AND device = $9 AND until_seq IS NULL
+             WHERE group_id = $1 AND device = $8 AND until_seq IS NULL
            ), moved AS (
-             UPDATE groups SET version = $8, head = $2, accepted_at = $3
+             UPDATE groups SET version = $7, head = $2, accepted_at = $3
              WHERE group_id = $1
            ), followed AS (
              UPDATE group_states SET state = $4 WHERE group_id = $1
-           ), waits AS (
-             INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
-             VALUES ($1, $5, $2, 'proposal', $6, $3) RETURNING *
            )
-           INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
-           SELECT $10, seq, epoch, kind, hash, $7, accepted_at FROM waits`,
+           INSERT INTO handshakes (group_id, epoch, seq, kind, hash, accepted_at)
+           VALUES ($1, $5, $2, 'proposal', $6, $3)`,
           groupId,
-          seq,
-          acceptedAt,
+          accepted.seq,
+          accepted.acceptedAt,
           proposal.state,
           held.epoch,
           proposal.hash,
-          proposal.message,
           proposal.nextVersion,
           device,
-          held.number,
         );
-        return { seq, acceptedAt };
+        return accepted;
       });
     },
 
@@ -457,7 +474,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
         `SELECT last, next, kept_from, page.* FROM (
            SELECT max(coalesce(until_seq, head)) AS last, max(kept_from) AS kept_from,
              min(CASE WHEN coalesce(until_seq, head) > $3 THEN greatest(from_seq, $3 + 1) END) AS next
-           FROM members JOIN groups USING (group_id)
+           FROM members JOIN group_ends USING (group_id)
            WHERE device = $2 AND group_id = $1) AS reach
          LEFT JOIN (
            SELECT seq, epoch, kind, message, accepted_at,
@@ -497,7 +514,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
              SELECT log.epoch FROM log WHERE group_number = groups.number AND seq = until_seq
            ) END) AS epoch
-         FROM members JOIN groups USING (group_id) WHERE device = $1 AND group_id > $2
+         FROM members JOIN group_ends AS groups USING (group_id) WHERE device = $1 AND group_id > $2
          GROUP BY group_id ORDER BY group_id LIMIT $3`,
         device,
         after ?? new Uint8Array(0),
@@ -513,7 +530,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
 
     async currentGroupsOf(device, limit) {
       const rows = await db.all<{ group_id: Bytes; head: number; epoch: number }>(
-        `SELECT group_id, head, epoch FROM members JOIN groups USING (group_id)
+        `SELECT group_id, head, epoch FROM members JOIN group_ends USING (group_id)
          WHERE device = $1 AND until_seq IS NULL ORDER BY given_up LIMIT $2`,
         device,
         limit,
@@ -549,7 +566,7 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
       }>(
         `SELECT group_id, epoch, accepted_at, expires_at, max_uses - uses AS uses_left,
            sealed_group_info
-         FROM links JOIN groups USING (group_id) WHERE link_id = $1`,
+         FROM links JOIN group_ends USING (group_id) WHERE link_id = $1`,
         linkId,
       );
       if (row === undefined) return undefined;

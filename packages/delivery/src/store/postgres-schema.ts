@@ -363,6 +363,16 @@ ALTER TABLE barred DROP CONSTRAINT barred_group_id_fkey;
 ALTER TABLE ended_groups DROP CONSTRAINT ended_groups_group_id_fkey;
 `;
 
+/** A message is one row: the log's key says who was first, as in SQLite. */
+const GROUP_ENDS = `
+-- Where each group's log ends. A message leaves the group's own row as it is: that says so of what is not in the log.
+CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
+  greatest(head, (SELECT max(seq) FROM log WHERE group_number = number)) AS head,
+  greatest(accepted_at, (SELECT log.accepted_at FROM log WHERE group_number = number
+    ORDER BY seq DESC LIMIT 1)) AS accepted_at
+FROM groups;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   BLOBS,
@@ -377,4 +387,5 @@ export const MIGRATIONS: readonly string[] = [
   ADMISSION,
   MEMBERS_NOW,
   HANDSHAKES,
+  GROUP_ENDS,
 ];

@@ -114,7 +114,11 @@ export function postgresUpkeep(db: Database): UpkeepStore {
     async markRestored(now) {
       // It touches every group and device.
       await db.unhurried(async (tx) => {
-        await tx.all("UPDATE groups SET head = head + $1", RESTORE_GAP);
+        await tx.all(
+          `UPDATE groups SET head = ended.head + $1 FROM group_ends AS ended
+           WHERE ended.group_id = groups.group_id`,
+          RESTORE_GAP,
+        );
         await tx.all("UPDATE devices SET inbox_head = inbox_head + $1", RESTORE_GAP);
         await tx.all("DELETE FROM key_packages WHERE last_resort = false");
         await tx.all("DELETE FROM sessions");
