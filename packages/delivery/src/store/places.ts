@@ -70,6 +70,12 @@ export class Places {
     }
   }
 
+  /** Forgets all of it, and keeps the memory for as many. */
+  clear(): void {
+    this.#size = 0;
+    this.#slots.fill(0);
+  }
+
   #at(slot: number): Accepted | undefined {
     const entry = (this.#slots[slot] ?? 0) - 1;
     if (entry < 0) return undefined;

@@ -39,7 +39,8 @@ async function clearGroups(tx: Queries, groups: readonly Bytes[]): Promise<void>
     `WITH ended AS (
          INSERT INTO ended_groups SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING),
        unread AS (
-         UPDATE groups SET version = ${GONE}, head = ended.head, kept_from = ended.head + 1
+         UPDATE groups SET version = ${GONE}, head = ended.head, accepted_at = ended.accepted_at,
+           kept_from = ended.head + 1
          FROM group_ends AS ended
          WHERE groups.group_id = ANY($1::bytea[]) AND ended.group_id = groups.group_id),
        nodes AS (DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[])),

@@ -129,7 +129,7 @@ const MISSED = `SELECT DISTINCT lot FROM (
     AND log.seq = given.head - given.last + given.place AND log.accepted_at = given.time
     AND log.hash = ${HASH_OF("given.place")}) IS NULL`;
 
-/** So that whoever writes to these beside us misses, and looks who else does. */
+/** So that whoever writes to these beside us misses, and looks who else does. It never goes back, whoever else moves it on. */
 const TELL = `UPDATE groups SET head = greatest(groups.head, ended.head) FROM group_ends AS ended
   WHERE groups.group_id = ANY($1::bytea[]) AND ended.group_id = groups.group_id`;
 
@@ -320,11 +320,12 @@ export function createAppender(db: Database): Appender {
     if (asked.length > 0) await ends.read(queries, doubts, asked);
     const outcome: Outcome = { moved: [], missed: [], later: [], alone: [] };
     const judged: Judged[] = [];
-    // In one order for all who wait for several.
-    for (const lot of lots.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+    for (const lot of lots) {
       const one = judge(lot, outcome);
       if (one !== undefined) judged.push(one);
     }
+    // In one order for all who wait for several places.
+    judged.sort((a, b) => a.end.number - b.end.number);
     if (judged.length === 0) return outcome;
     try {
       const missed = await insert(queries, judged, isLocked);

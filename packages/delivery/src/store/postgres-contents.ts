@@ -41,8 +41,6 @@ export const POSTGRES_OWN: readonly string[] = [
 
 /** With the groups' ids in place of their numbers. */
 const LOG = "(SELECT group_id, log.* FROM log JOIN groups ON number = group_number)";
-/** What a table's rows are read from, where that is not the table. Where the log of a group ends, its own row doesn't say. */
-const SOURCES: Readonly<Record<string, string>> = { log: LOG, groups: "group_ends" };
 
 /** How long is waited for others who write. */
 const PATIENCE = "10s";
@@ -152,7 +150,7 @@ async function* readRows(
   const columns = Object.entries(table.columns);
   await tx.all(`DECLARE ${cursor} NO SCROLL CURSOR FOR
     SELECT ${columns.map(([name, type]) => `${READING[type](name)} AS ${name}`).join(", ")}
-    FROM ${SOURCES[table.name] ?? table.name} AS one ORDER BY ${table.key.map((name) => `one.${name}`).join(", ")}`);
+    FROM ${table.name === "log" ? LOG : table.name} AS one ORDER BY ${table.key.map((name) => `one.${name}`).join(", ")}`);
   for (;;) {
     const found = await tx.all<Record<string, Bytes | string | null>>(
       `FETCH ${ROWS} FROM ${cursor}`,

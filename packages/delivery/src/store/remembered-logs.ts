@@ -43,8 +43,8 @@ export class NewestPlaces {
   /** Lets the older go where the newer are enough. */
   bound(): void {
     if (this.#newer.size < REMEMBERED) return;
-    this.#older = this.#newer;
-    this.#newer = new Places();
+    [this.#newer, this.#older] = [this.#older, this.#newer];
+    this.#newer.clear();
   }
 }
 

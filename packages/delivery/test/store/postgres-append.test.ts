@@ -387,6 +387,100 @@ describe("what is remembered of a log", () => {
   });
 });
 
+describe("a place in the log", () => {
+  const numberOf = (group: Bytes): string =>
+    `(SELECT number FROM groups WHERE group_id = '\\x${Buffer.from(group).toString("hex")}')`;
+  const clients: pg.Client[] = [];
+  afterEach(async () => {
+    await Promise.all(clients.splice(0).map(async (client) => client.end()));
+  });
+
+  interface Taker {
+    /** Resolves when a statement waits for what becomes of it. */
+    readonly awaited: () => Promise<void>;
+    readonly commit: () => Promise<unknown>;
+  }
+
+  /** Somebody who has taken a place in the first group, which nobody sees until it is committed. */
+  async function taken(seq: number, acceptedAt = NOW): Promise<Taker> {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    clients.push(client);
+    await client.query("BEGIN");
+    await client.query(
+      `INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+       VALUES (${numberOf(groups[0])}, $1, 1, 'application', $2, $3, $4)`,
+      [seq, Buffer.from(random(32)), Buffer.from(random(9)), acceptedAt],
+    );
+    const { rows } = await client.query<{ id: string }>("SELECT pg_current_xact_id()::xid AS id");
+    const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = '${rows[0]?.id}'`;
+    return {
+      awaited: () => eventually(async () => (await server.query(waiting, url)).length === 1),
+      commit: async () => client.query("COMMIT"),
+    };
+  }
+
+  it("is the next one's where somebody has it already, and so for those behind it", async () => {
+    await appendAll(aMessage());
+    const first = await taken(3);
+    const answers = appendAll(aMessage(), aMessage(), aMessage({ groupId: groups[1] }));
+    await first.awaited();
+    await first.commit();
+    expect(await answers).toEqual([4, 5, 2].map((seq) => ({ seq, acceptedAt: NOW })));
+  });
+
+  it("is one of those that the group's row is held for, where others don't ask for it; then they are told", async () => {
+    const head = async (): Promise<unknown> =>
+      (await server.query(`SELECT head FROM groups WHERE number = ${numberOf(groups[0])}`, url))[0];
+    await appendAll(aMessage());
+    const [first, second] = [await taken(3), await taken(4)];
+    const answers = appendAll(aMessage(), aMessage());
+    await first.awaited();
+    await first.commit();
+    await second.awaited();
+    expect(await head()).toEqual({ head: "1" });
+    await second.commit();
+    expect(await answers).toEqual([5, 6].map((seq) => ({ seq, acceptedAt: NOW })));
+    expect(await head()).toEqual({ head: "4" });
+  });
+
+  it("is behind the end that the group's row names, which may be none that the log has", async () => {
+    await appendAll(aMessage());
+    await server.query(`UPDATE groups SET head = 1000 WHERE number = ${numberOf(groups[0])}`, url);
+    expect(await appendAll(aMessage())).toEqual([{ seq: 1001, acceptedAt: NOW }]);
+  });
+
+  it("is none where the group's row has another version, though it names the same end", async () => {
+    await appendAll(aMessage());
+    const where = `WHERE number = ${numberOf(groups[0])}`;
+    await server.query(`UPDATE groups SET version = 7, epoch = 2 ${where}`, url);
+    expect(await appendAll(aMessage())).toEqual([{ currentEpoch: 2n }]);
+  });
+
+  it("is a commit's behind the message that was under way, and no earlier than that", async () => {
+    // However many others go on.
+    const places = [2, 3, 4, 5, 6, 7, 8];
+    const others = await Promise.all(places.map((seq) => taken(seq, NOW + 5)));
+    const late = store.appendCommit(aCommit(groups[0], 1, { acceptedAt: NOW + 5 }));
+    for (const one of others) {
+      await one.awaited();
+      await one.commit();
+    }
+    expect(await late).toEqual({ seq: 9, acceptedAt: NOW + 5 });
+    const last = await taken(10, NOW + 9);
+    const early = store.appendCommit(aCommit(groups[0], 2, { acceptedAt: NOW + 8 }));
+    await last.awaited();
+    await last.commit();
+    expect(await early).toBe("moved");
+    const page = { after: 8, limit: 9, bytes: 99_999 };
+    const log = await store.log(groups[0], member, page);
+    expect(log?.entries.map(({ seq, kind }) => [seq, kind])).toEqual([
+      [9, "commit"],
+      [10, "application"],
+    ]);
+  });
+});
+
 describe("members who are remembered", () => {
   it("are none as of the commit that removes them, by whichever process", async () => {
     await appendAll(aMessage(), aMessage({ device: second }));
