@@ -71,6 +71,7 @@ const byArrival: Rows = () => [];
 const reindexed: Rows = () => [];
 const inStretches: Rows = () => [];
 const handshakes: Rows = () => [];
+const ends: Rows = () => [];
 const of =
   (...several: readonly Rows[]): Rows =>
   (dialect) =>
@@ -108,6 +109,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     admitted,
     reindexed,
     handshakes,
+    ends,
   ],
 };
 
