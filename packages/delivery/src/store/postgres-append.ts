@@ -129,9 +129,9 @@ const MISSED = `SELECT DISTINCT lot FROM (
     AND log.seq = given.head - given.last + given.place AND log.accepted_at = given.time
     AND log.hash = ${HASH_OF("given.place")}) IS NULL`;
 
-/** So that whoever writes to these beside us misses, and looks who else does. It never goes back, whoever else moves it on. */
+/** So that whoever writes to this group beside us misses, and looks who else does. It never goes back, whoever else moves it on. */
 const TELL = `UPDATE groups SET head = greatest(groups.head, ended.head) FROM group_ends AS ended
-  WHERE groups.group_id = ANY($1::bytea[]) AND ended.group_id = groups.group_id`;
+  WHERE groups.group_id = $1 AND ended.group_id = groups.group_id`;
 
 const LOCK = `SELECT 1 FROM groups WHERE group_id = ANY($1::bytea[])
   ORDER BY group_id FOR NO KEY UPDATE`;
@@ -360,16 +360,15 @@ export function createAppender(db: Database): Appender {
     const groups = judged.map(({ end }) => end.number);
     const { unlooked, looked } = APPEND[messages.length === groups.length ? "each" : "several"];
     const allHashes = Buffer.concat(hashes);
-    let isLooked = isLocked || judged.some(({ end }) => end.isShared);
-    let written: number | undefined;
-    while (written === undefined) {
+    const isLooked = isLocked || judged.some(({ end }) => end.isShared);
+    let written = 0;
+    for (const append of isLooked ? [looked] : [unlooked, looked]) {
       try {
-        const append = isLooked ? looked : unlooked;
         written = await queries.count(append, groups, ofLots, allHashes, messages);
+        break;
       } catch (error) {
-        if (isLocked || !isTaken(error)) throw error;
         // A place is taken, so none has a message.
-        isLooked = true;
+        if (isLocked || !isTaken(error)) throw error;
       }
     }
     if (written === messages.length) return new Set();
@@ -453,7 +452,6 @@ export function createAppender(db: Database): Appender {
         ends.change(lot.key, end, (now) => {
           now.places.undo(fits.length);
           now.rivals = Math.min(2, now.rivals + 1);
-          now.isShared = true;
         });
         return fits;
       });
@@ -469,10 +467,8 @@ export function createAppender(db: Database): Appender {
 
   /** Of groups to which they wrote though the row was held here: they don't know of it. */
   async function tellRivals(missed: readonly Judged[]): Promise<void> {
-    if (missed.length === 0) return;
-    const groups = missed.map(({ lot }) => lot.groupId);
-    // If that fails they are told when it is missed once more.
-    await db.all(TELL, groups).catch(() => undefined);
+    // One by one: who locks several does so in an order. If it fails they are told when it is missed once more.
+    for (const { lot } of missed) await db.all(TELL, lot.groupId).catch(() => undefined);
   }
 
   function fail(writer: Writer, lots: readonly Lot[], error: unknown): void {

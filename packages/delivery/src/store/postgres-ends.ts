@@ -22,7 +22,7 @@ export interface End extends RememberedLog {
   base: number;
   head: number;
   acceptedAt: number;
-  /** Whether others were found to write to the log: then it is looked at before it is written to. */
+  /** Whether others were found to write messages: then the log is looked at as it is written to. */
   isShared: boolean;
   /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
   rivals: number;
@@ -160,7 +160,7 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
     base: row.base,
     head: row.head,
     acceptedAt: row.accepted_at,
-    isShared: known !== undefined && (known.isShared || !isSame),
+    isShared: known?.isShared === true || (known?.version === row.version && !isSame),
     members: known?.version === row.version ? known.members : new Set(),
     places: known?.epoch === epoch ? known.places : new NewestPlaces(),
     rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
