@@ -206,7 +206,7 @@ export function createAppender(db: Database): Appender {
       let lot = lots.get(key) ?? writer.unknown.get(key);
       if (lot === undefined) {
         const end = ends.get(key);
-        lot = { key, groupId: message.groupId, messages: end?.rivals === 2 ? crowded : [] };
+        lot = { key, groupId: message.groupId, messages: (end?.rivals ?? 0) >= 2 ? crowded : [] };
         (end === undefined ? writer.unknown : lots).set(key, lot);
       }
       lot.messages.push(one);
@@ -451,7 +451,7 @@ export function createAppender(db: Database): Appender {
       const missed = outcome.missed.flatMap(({ lot, end, fits }) => {
         ends.change(lot.key, end, (now) => {
           now.places.undo(fits.length);
-          now.rivals = Math.min(2, now.rivals + 1);
+          now.rivals = Math.max(now.rivals, Math.min(2, now.rivals + 1));
         });
         return fits;
       });

@@ -9,6 +9,12 @@ import { type Database, Doubted, type Queries } from "./postgres-database.ts";
 import { NewestPlaces, type RememberedLog, RememberedLogs } from "./remembered-logs.ts";
 import { REMEMBERED } from "./store.ts";
 
+/**
+ * How many statements ask for the group's row once others have told that they lost while they held it. Those come again a round trip later:
+ * whoever is nearer to the database must still ask by then, or would be first each time.
+ */
+const TOLD = 32;
+
 /** Places and members, and as many again. */
 const HELD = 1_000_000;
 
@@ -24,7 +30,7 @@ export interface End extends RememberedLog {
   acceptedAt: number;
   /** Whether others were found to write messages: then the log is looked at as it is written to. */
   isShared: boolean;
-  /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, 2 where it is locked too. */
+  /** How much other processes write to the log: 0 where that wasn't noticed, 1 where it is read before, more where it is locked too. */
   rivals: number;
 }
 
@@ -153,6 +159,7 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
   if (known !== undefined && row.head < known.head) return undefined;
   const epoch = BigInt(row.epoch);
   const isSame = known?.version === row.version && known.head === row.head;
+  const isTold = known?.version === row.version && known.base !== row.base;
   const end: End = {
     number: row.number,
     epoch,
@@ -163,7 +170,7 @@ function follow(known: End | undefined, row: EndRow): End | undefined {
     isShared: known?.isShared === true || (known?.version === row.version && !isSame),
     members: known?.version === row.version ? known.members : new Set(),
     places: known?.epoch === epoch ? known.places : new NewestPlaces(),
-    rivals: Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
+    rivals: isTold ? TOLD : Math.max(0, (known?.rivals ?? 0) - (isSame ? 1 : 0)),
     weight: 0,
   };
   const bytes = row.newest ?? new Uint8Array(0);

@@ -401,17 +401,12 @@ describe("a place in the log", () => {
     readonly commit: () => Promise<unknown>;
   }
 
-  /** Somebody who has taken a place in the first group, which nobody sees until it is committed. */
-  async function taken(seq: number, acceptedAt = NOW): Promise<Taker> {
+  async function taker(sql: string, ...values: unknown[]): Promise<Taker> {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     clients.push(client);
     await client.query("BEGIN");
-    await client.query(
-      `INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
-       VALUES (${numberOf(groups[0])}, $1, 1, 'application', $2, $3, $4)`,
-      [seq, Buffer.from(random(32)), Buffer.from(random(9)), acceptedAt],
-    );
+    await client.query(sql, values);
     const { rows } = await client.query<{ id: string }>("SELECT pg_current_xact_id()::xid AS id");
     const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid = '${rows[0]?.id}'`;
     return {
@@ -419,6 +414,17 @@ describe("a place in the log", () => {
       commit: async () => client.query("COMMIT"),
     };
   }
+
+  /** Somebody who has taken a place in the first group, which nobody sees until it is committed. */
+  const taken = (seq: number, acceptedAt = NOW): Promise<Taker> =>
+    taker(
+      `INSERT INTO log (group_number, seq, epoch, kind, hash, message, accepted_at)
+       VALUES (${numberOf(groups[0])}, $1, 1, 'application', $2, $3, $4)`,
+      seq,
+      Buffer.from(random(32)),
+      Buffer.from(random(9)),
+      acceptedAt,
+    );
 
   it("is the next one's where somebody has it already, and so for those behind it", async () => {
     await appendAll(aMessage());
@@ -463,6 +469,23 @@ describe("a place in the log", () => {
     await second.commit();
     expect(await answers).toEqual([5, 6].map((seq) => ({ seq, acceptedAt: NOW })));
     expect(await head()).toEqual({ head: "4" });
+  });
+
+  it("is asked for with the group's row by whoever was told, until others who are far had the time to take one", async () => {
+    await appendAll(aMessage());
+    await server.query(`UPDATE groups SET head = 2 WHERE number = ${numberOf(groups[0])}`, url);
+    for (let seq = 3; seq < 20; seq++) expect(await appendAll(aMessage())).toMatchObject([{ seq }]);
+    const row = `SELECT 1 FROM groups WHERE number = ${numberOf(groups[0])} FOR NO KEY UPDATE`;
+    const far = await taker(row);
+    const answers = appendAll(aMessage());
+    await far.awaited();
+    await far.commit();
+    expect(await answers).toEqual([{ seq: 20, acceptedAt: NOW }]);
+    // And then it is left to the log's key again.
+    for (let seq = 21; seq < 60; seq++) await appendAll(aMessage());
+    const held = await taker(row);
+    expect(await appendAll(aMessage())).toEqual([{ seq: 60, acceptedAt: NOW }]);
+    await held.commit();
   });
 
   it("is behind the end that the group's row names, which may be none that the log has", async () => {
