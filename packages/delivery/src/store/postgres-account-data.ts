@@ -33,16 +33,18 @@ async function groupsOf(
   return { own: own.map((row) => row.group_id), shared: own.length < groups.length };
 }
 
-/** Their logs may be long: the sweep deletes them. */
+/** Their logs may be long: the sweep deletes them. Nobody is a member from here on, so nothing is added to them. */
 async function clearGroups(tx: Queries, groups: readonly Bytes[]): Promise<void> {
   await tx.all(
     `WITH ended AS (
          INSERT INTO ended_groups SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING),
        unread AS (
-         UPDATE groups SET version = ${GONE}, head = ended.head, accepted_at = ended.accepted_at,
-           kept_from = ended.head + 1
-         FROM group_ends AS ended
+         UPDATE groups SET version = ${GONE}, kept_from = ended.head + 1 FROM group_ends AS ended
          WHERE groups.group_id = ANY($1::bytea[]) AND ended.group_id = groups.group_id),
+       gone AS (
+         UPDATE members SET until_seq = ended.head FROM group_ends AS ended
+         WHERE members.group_id = ANY($1::bytea[]) AND ended.group_id = members.group_id
+           AND until_seq IS NULL),
        nodes AS (DELETE FROM group_nodes WHERE group_id = ANY($1::bytea[])),
        states AS (DELETE FROM group_states WHERE group_id = ANY($1::bytea[])),
        past AS (DELETE FROM past_states WHERE group_id = ANY($1::bytea[])),

@@ -29,11 +29,15 @@ export function sqliteAccountData(db: Database): AccountDataStore {
   }
 
   function clearGroup(groupId: Bytes): void {
-    // The log may be long: the sweep deletes it.
+    // The log may be long: the sweep deletes it. Nobody is a member from here on, so nothing is added to it.
     db.run(
-      `UPDATE groups SET version = ${GONE}, head = ended.head, accepted_at = ended.accepted_at,
-         kept_from = ended.head + 1
+      `UPDATE groups SET version = ${GONE}, kept_from = ended.head + 1
        FROM group_ends AS ended WHERE groups.group_id = ? AND ended.group_id = groups.group_id`,
+      groupId,
+    );
+    db.run(
+      `UPDATE members SET until_seq = ended.head FROM group_ends AS ended
+       WHERE members.group_id = ? AND ended.group_id = members.group_id AND until_seq IS NULL`,
       groupId,
     );
     db.run("INSERT INTO ended_groups VALUES (?) ON CONFLICT DO NOTHING", groupId);
