@@ -7,9 +7,12 @@ import type { Bytes } from "./codec.ts";
 
 export const EMPTY: Bytes = new Uint8Array(0);
 
-/** A copy of a part. Not `slice`: a provider or a storage may give a `Buffer`, and that of one shares its memory. */
+/**
+ * A copy, of a part. Not `slice`: a provider or a storage may give a `Buffer`, and that of one shares its memory. A view of few bytes
+ * makes the engine move them, and leaves another copy of them behind: none is made for all of them.
+ */
 export function copyOf(bytes: Uint8Array, start?: number, end?: number): Bytes {
-  return new Uint8Array(bytes.subarray(start, end));
+  return new Uint8Array(start === undefined ? bytes : bytes.subarray(start, end));
 }
 
 /** Whether two byte strings are the same. For public values: it stops at the first difference. */
