@@ -149,17 +149,17 @@ const cases: readonly Case[] = [
     html: '<p>x</p> <p onclick="one()">x</p>',
     ask: inline("script attribute", "one()", "p"),
   },
-  element(
+  later(
     "image whose URL is stripped",
     none("img-src"),
     '<img src="https://user:pw@a.test/i?q=1#f">',
     { url: "https://user:pw@a.test/i?q=1#f", destination: "image" },
   ),
-  element("image of another origin", none("img-src"), `<img src="${b}">`, {
+  later("image of another origin", none("img-src"), `<img src="${b}">`, {
     url: b,
     destination: "image",
   }),
-  element("image by default-src", none("default-src"), `<img src="${b}">`, {
+  later("image by default-src", none("default-src"), `<img src="${b}">`, {
     url: b,
     destination: "image",
   }),
