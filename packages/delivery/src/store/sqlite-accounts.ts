@@ -20,7 +20,7 @@ import {
 import { spendInvite } from "./sqlite-admission.ts";
 import type { Database } from "./sqlite-database.ts";
 import { clearInbox } from "./sqlite-inbox.ts";
-import { stretchOf } from "./sqlite-log.ts";
+import { atPlace } from "./sqlite-log.ts";
 import type { AccountStore } from "./store.ts";
 import { Undo } from "./undo.ts";
 
@@ -70,8 +70,7 @@ export function putList(db: Database, next: DeviceListChange): void {
 export function refuseLateEntry(db: Database, device: number): void {
   const late = db.one(
     `SELECT 1 FROM devices JOIN members USING (device) JOIN groups USING (group_id)
-     JOIN log ON group_number = number AND seq = from_seq
-       AND stretch = ${stretchOf("number", "from_seq")}
+     JOIN entries AS log ON group_number = number AND ${atPlace("number", "from_seq")}
      WHERE device = ? AND revoked_at > 0 AND log.accepted_at >= revoked_at * 1000`,
     device,
   );

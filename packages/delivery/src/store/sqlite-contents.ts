@@ -20,7 +20,7 @@ import {
   type Value,
 } from "./contents.ts";
 import { Database } from "./sqlite-database.ts";
-import { insertEntries, KINDS, type LogEnd, type NewEntry, spanOf } from "./sqlite-log.ts";
+import { insertEntries, KINDS, type LogEnd, logEnd, type NewEntry } from "./sqlite-log.ts";
 
 /** What the file has beside: it is made anew elsewhere. */
 export const SQLITE_OWN: readonly string[] = [
@@ -29,6 +29,7 @@ export const SQLITE_OWN: readonly string[] = [
   "groups.number",
   "log.id",
   "log.group_number",
+  "parts.n",
   "spans.group_number",
   "spans.first_seq",
   "spans.stretch",
@@ -135,7 +136,7 @@ function* logRows(db: Database, table: Table): Generator<Row> {
   );
   const columns = ["seq", "epoch", "hash", "message", "accepted_at"];
   const sql = `SELECT kind, ${columns.map((name) => selected(table, name)).join(", ")}
-    FROM entries AS one WHERE group_number = ? ORDER BY first_seq, one.seq`;
+    FROM entries AS one WHERE group_number = ? ORDER BY first_seq, n, one.seq`;
   for (const { group_id, number } of groups) {
     for (const { kind, ...found } of db.each<Found & { readonly kind: number }>(sql, number)) {
       yield toRow(table, { ...found, group_id, kind: KINDS[kind] ?? null });
@@ -155,7 +156,7 @@ function addLog(db: Database, rows: readonly Row[]): void {
       groupId,
     );
     const number = found?.number ?? 0;
-    const log = { number, span: spanOf(db, number) };
+    const log = logEnd(db, number);
     logs.set(key, log);
     return log;
   };

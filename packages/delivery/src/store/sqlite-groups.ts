@@ -9,17 +9,18 @@ import { sqliteAppender } from "./sqlite-append.ts";
 import type { Database } from "./sqlite-database.ts";
 import { HeldLogs } from "./sqlite-held-logs.ts";
 import {
+  atPlace,
   type EntryRow,
   entriesOf,
   findHandshake,
   fromSpan,
   type GroupRow,
   groupRow,
+  IN_ORDER,
   insertEntries,
   leafOf,
+  logEnd,
   READABLE,
-  spanOf,
-  stretchOf,
   winnerOf,
 } from "./sqlite-log.ts";
 import {
@@ -114,7 +115,7 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
     entry: Pick<AppendCommit, "epoch" | "hash" | "message" | "acceptedAt">,
   ): Accepted {
     const accepted = { seq: head + 1, acceptedAt: entry.acceptedAt };
-    const log = { number, span: spanOf(db, number) };
+    const log = logEnd(db, number);
     insertEntries(db, [{ log, kind, entry, place: accepted }]);
     return accepted;
   }
@@ -441,7 +442,7 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
         `SELECT seq, log.epoch, kind, message, log.accepted_at
          FROM groups CROSS JOIN entries AS log ON group_number = number
          WHERE group_id = ?1 AND seq > ?2 AND ${fromSpan("number", "?2")} AND ${READABLE}
-         ORDER BY first_seq, seq LIMIT ?`,
+         ORDER BY ${IN_ORDER} LIMIT ?`,
         groupId,
         after,
         device,
@@ -456,8 +457,8 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
         // A past member is told the epoch that its removal ended, nothing later.
         `SELECT group_id, max(ifnull(until_seq, head)) AS head, max(until_seq IS NULL) AS member,
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
-             SELECT log.epoch FROM log WHERE group_number = number AND seq = until_seq
-               AND stretch = ${stretchOf("number", "until_seq")}
+             SELECT entries.epoch FROM entries
+             WHERE group_number = number AND ${atPlace("number", "until_seq")}
            ) END) AS epoch
          FROM members JOIN group_ends AS groups USING (group_id) WHERE device = ? AND group_id > ?
          GROUP BY group_id ORDER BY group_id LIMIT ?`,
@@ -527,7 +528,7 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
         `SELECT seq, log.epoch, kind, message, log.accepted_at
          FROM groups CROSS JOIN entries AS log ON group_number = number
          WHERE group_id = ?1 AND seq > ?2 AND seq >= kept_from AND ${fromSpan("number", "?2")}
-         ORDER BY first_seq, seq LIMIT ?3`,
+         ORDER BY ${IN_ORDER} LIMIT ?3`,
         groupId,
         after,
         limit,

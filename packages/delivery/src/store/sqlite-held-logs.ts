@@ -12,7 +12,7 @@ import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import { NewestPlaces, type RememberedLog, RememberedLogs } from "./remembered-logs.ts";
 import type { Database } from "./sqlite-database.ts";
-import { endOf, groupRow, type LogEnd, leafOf, NEWEST_OF_EPOCH, spanOf } from "./sqlite-log.ts";
+import { endOf, groupRow, type LogEnd, leafOf, logEnd, NEWEST_OF_EPOCH } from "./sqlite-log.ts";
 
 /** Places and members, and as many again. */
 const HELD = 400_000;
@@ -106,8 +106,7 @@ export class HeldLogs {
     for (const one of newest) places.add(one.hash, { seq: one.seq, acceptedAt: one.accepted_at });
     places.bound();
     return {
-      number,
-      span: spanOf(this.#db, number),
+      ...logEnd(this.#db, number),
       epoch,
       last: { seq, acceptedAt },
       members: new Set(),

@@ -35,16 +35,19 @@ export const fromSpan = (group: string, place: string): string =>
   `first_seq >= ifnull((SELECT max(first_seq) FROM spans
      WHERE spans.group_number = ${group} AND first_seq <= ${place}), 0)`;
 
-/** The stretch in which a place of a group is, if it is taken. */
-export const stretchOf = (group: string, place: string): string =>
-  `(SELECT spans.stretch FROM spans WHERE spans.group_number = ${group} AND first_seq <= ${place}
-    ORDER BY first_seq DESC LIMIT 1)`;
+/** With the `entries` of a group: the one at a place. */
+export const atPlace = (group: string, place: string): string =>
+  `seq = ${place} AND first_seq <= ${place} AND ${fromSpan(group, place)}`;
+
+/** The `entries` of a group in their order; and from the newest on. */
+export const IN_ORDER = "first_seq, n, seq";
+export const NEWEST_FIRST = "first_seq DESC, n DESC, seq DESC";
 
 /** An epoch's application messages: of a group's number, behind the commit that began the epoch, up to a place. The newest is first. */
 export const NEWEST_OF_EPOCH = `SELECT seq, hash, accepted_at FROM entries
   WHERE group_number = ?1 AND kind = 0 AND seq > ?2 AND seq <= ?3
     AND first_seq <= ?3 AND ${fromSpan("?1", "?2")}
-  ORDER BY first_seq DESC, seq DESC LIMIT ${REMEMBERED}`;
+  ORDER BY ${NEWEST_FIRST} LIMIT ${REMEMBERED}`;
 
 export function groupRow(db: Database, groupId: Bytes): GroupRow | undefined {
   return db.one<GroupRow>("SELECT * FROM group_ends WHERE group_id = ?", groupId);
@@ -139,6 +142,8 @@ export interface LogEnd {
   readonly number: number;
   /** Its newest. */
   span: Span | undefined;
+  /** The place of its newest entry, where that was written here. */
+  written: number | undefined;
 }
 
 /** The entries of a group in a stretch: those from this one on. */
@@ -147,11 +152,12 @@ export interface Span {
   readonly stretch: number;
 }
 
-export function spanOf(db: Database, number: number): Span | undefined {
-  return db.one<Span>(
+export function logEnd(db: Database, number: number): LogEnd {
+  const span = db.one<Span>(
     "SELECT first_seq, stretch FROM spans WHERE group_number = ? ORDER BY first_seq DESC LIMIT 1",
     number,
   );
+  return { number, span, written: undefined };
 }
 
 /** An entry that is to be written. */
@@ -163,8 +169,9 @@ export interface NewEntry {
   readonly place: Accepted;
 }
 
-/** So many entries of the whole log are a stretch: as the column says it. */
-const STRETCH = 4096;
+/** So many entries of the whole log are a part, and so many parts a stretch: as the column and the table of them say it. */
+const PART = 1024;
+const PARTS = 4;
 
 /** Rows in one statement: with more each costs no less. */
 const ROWS = 16;
@@ -179,6 +186,21 @@ const INSERT = (rows: number): string =>
 const INSERT_ONE: string = INSERT(1);
 const INSERT_ROWS: string = INSERT(ROWS);
 
+/** Bytes of a hash. */
+const HASH = 32;
+/**
+ * Hashes on their way into a statement, which copies them once more. The engine keeps so few bytes among its own objects, and would
+ * move each out of there for good, to be read once.
+ */
+const HASHES = Array.from({ length: ROWS }, () => new Uint8Array(new ArrayBuffer(HASH)));
+
+function toBind(hash: Bytes, row: number): Bytes {
+  const copy = HASHES[row];
+  if (copy?.length !== hash.length) return hash;
+  copy.set(hash);
+  return copy;
+}
+
 /** Throws where a place is taken: the database itself refuses a second entry there. */
 export function insertEntries(db: Database, entries: readonly NewEntry[]): void {
   let id = 0;
@@ -188,23 +210,38 @@ export function insertEntries(db: Database, entries: readonly NewEntry[]): void 
     rows = [];
   };
   const inRows = entries.length - (entries.length % ROWS);
-  for (const [i, { log, kind, entry, place }] of entries.entries()) {
-    const { epoch, hash, message } = entry;
+  let i = 0;
+  for (const { log, kind, entry, place } of entries) {
+    const { epoch, message } = entry;
+    const hash = toBind(entry.hash, i % ROWS);
     rows.push(log.number, place.seq, epoch, KINDS.indexOf(kind), place.acceptedAt, hash, message);
     if (i >= inRows) write(INSERT_ONE);
     else if (i % ROWS === ROWS - 1) write(INSERT_ROWS);
+    i++;
   }
   // They have the numbers up to this one.
   id -= entries.length;
-  for (const { log, place } of entries) beginSpan(db, log, place.seq, Math.floor(++id / STRETCH));
+  for (const { log, place } of entries) extend(db, log, place.seq, Math.floor(++id / PART));
 }
 
-/** Where the entry is not in the newest span. That no entry of an earlier one is at its place or behind it, the database sees to. */
-function beginSpan(db: Database, log: LogEnd, seq: number, stretch: number): void {
-  if (log.span?.stretch === stretch && log.span.first_seq <= seq) return;
-  db.run("INSERT INTO spans VALUES (?, ?, ?)", log.number, seq, stretch);
-  log.span = { first_seq: seq, stretch };
+/** Where the index can't see whether the place is taken: in another part, or in another span, which is begun then. */
+function extend(db: Database, log: LogEnd, seq: number, part: number): void {
+  const { number, span, written } = log;
+  const stretch = Math.floor(part / PARTS);
+  if (span?.stretch !== stretch || seq < span.first_seq) {
+    // The database sees to it that no entry of an earlier one is at this place or behind it.
+    db.run("INSERT INTO spans VALUES (?, ?, ?)", number, seq, stretch);
+    log.span = { first_seq: seq, stretch };
+  } else if (written !== seq - 1) {
+    const taken = db.one(TAKEN, number, span.first_seq, part % PARTS, seq);
+    if (taken !== undefined) throw new Error("the place in the log is taken");
+  }
+  log.written = seq;
 }
+
+/** Whether a span has entries at a place or behind it, in the parts before one: in that itself the index forbids them. */
+const TAKEN = `SELECT 1 FROM entries
+  WHERE group_number = ? AND first_seq = ? AND n < ? AND seq >= ?`;
 
 /** Deletes so many at most of a group's log, from its beginning; says how many, and whether nothing is left. */
 export function deleteEntries(
@@ -214,7 +251,7 @@ export function deleteEntries(
 ): { readonly gone: number; readonly empty: boolean } {
   const gone = db.run(
     `DELETE FROM log WHERE id IN (
-       SELECT id FROM entries WHERE group_number = ? ORDER BY first_seq, seq LIMIT ?)`,
+       SELECT id FROM entries WHERE group_number = ? ORDER BY ${IN_ORDER} LIMIT ?)`,
     number,
     limit,
   );

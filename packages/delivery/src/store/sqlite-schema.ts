@@ -394,6 +394,44 @@ CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
 FROM groups;
 `;
 
+/**
+ * The index by parts of a stretch: 1,024 entries lie together, on a few pages, of which a batch writes two or three; of a whole stretch
+ * it writes a dozen. A span is of four parts still, so that most groups need few.
+ */
+const PARTS = `
+DROP VIEW group_ends;
+DROP VIEW entries;
+DROP TRIGGER spans_follow;
+DROP INDEX places;
+ALTER TABLE log DROP COLUMN stretch;
+ALTER TABLE log ADD COLUMN part INTEGER AS (id / 1024);
+CREATE UNIQUE INDEX places ON log (part, group_number, seq);
+
+-- A part of a stretch is one of these.
+CREATE TABLE parts (n INTEGER PRIMARY KEY) STRICT;
+INSERT INTO parts VALUES (0), (1), (2), (3);
+
+-- The log by groups: in the order of first_seq, then of n, then of seq.
+CREATE VIEW entries AS SELECT first_seq, n, log.* FROM spans CROSS JOIN parts CROSS JOIN log
+  ON log.part = spans.stretch * 4 + n AND log.group_number = spans.group_number;
+
+CREATE TRIGGER spans_follow BEFORE INSERT ON spans BEGIN
+  SELECT RAISE(FAIL, 'the place in the log is taken') FROM (
+    SELECT first_seq, stretch FROM spans WHERE group_number = NEW.group_number
+    ORDER BY first_seq DESC LIMIT 1) AS newest
+  WHERE newest.stretch >= NEW.stretch OR EXISTS (
+    SELECT 1 FROM entries WHERE group_number = NEW.group_number AND first_seq = newest.first_seq
+    AND seq >= NEW.first_seq);
+END;
+
+CREATE VIEW group_ends AS SELECT group_id, number, epoch, version, kept_from,
+  max(head, ifnull((SELECT seq FROM entries WHERE group_number = number
+    ORDER BY first_seq DESC, n DESC, seq DESC LIMIT 1), 0)) AS head,
+  max(accepted_at, ifnull((SELECT entries.accepted_at FROM entries WHERE group_number = number
+    ORDER BY first_seq DESC, n DESC, seq DESC LIMIT 1), 0)) AS accepted_at
+FROM groups;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   PEOPLE,
@@ -409,4 +447,5 @@ export const MIGRATIONS: readonly string[] = [
   ADMISSION,
   ARRIVAL,
   STRETCHES,
+  PARTS,
 ];

@@ -5,7 +5,7 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Database } from "./sqlite-database.ts";
-import { deleteEntries, fromSpan } from "./sqlite-log.ts";
+import { deleteEntries, fromSpan, IN_ORDER, NEWEST_FIRST } from "./sqlite-log.ts";
 import {
   type Fact,
   INVITE_MEMORY,
@@ -82,10 +82,10 @@ export function sqliteUpkeep(db: Database): UpkeepStore {
           `SELECT max(seq) AS last FROM (
              SELECT seq, accepted_at FROM entries
              WHERE group_number = ?1 AND seq >= ?2 AND ${fromSpan("?1", "?2")}
-             ORDER BY first_seq, seq LIMIT ?3)
+             ORDER BY ${IN_ORDER} LIMIT ?3)
            WHERE accepted_at < ?4 OR (?5 AND seq <= (
              SELECT seq FROM entries WHERE group_number = ?1
-             ORDER BY first_seq DESC, seq DESC LIMIT 1 OFFSET ?6))`,
+             ORDER BY ${NEWEST_FIRST} LIMIT 1 OFFSET ?6))`,
           held.number,
           held.kept_from,
           limit,

@@ -70,6 +70,7 @@ const admitted: Rows = ({ bytes }) => [
 const byArrival: Rows = () => [];
 const reindexed: Rows = () => [];
 const inStretches: Rows = () => [];
+const inParts: Rows = () => [];
 const handshakes: Rows = () => [];
 const ends: Rows = () => [];
 const of =
@@ -94,6 +95,7 @@ const IN_STEP: { readonly sqlite: readonly Rows[]; readonly postgres: readonly R
     admitted,
     byArrival,
     inStretches,
+    inParts,
   ],
   postgres: [
     of(first, startedSession, people),

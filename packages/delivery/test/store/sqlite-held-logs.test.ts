@@ -97,7 +97,7 @@ function rowsOf(db: Database, groupId: Bytes) {
   }>("SELECT * FROM log WHERE group_number = ? ORDER BY seq", group.number);
   // By groups they are the same, each once and in order.
   const placed = db.all<{ seq: number }>(
-    "SELECT seq FROM entries WHERE group_number = ? ORDER BY first_seq, seq",
+    "SELECT seq FROM entries WHERE group_number = ? ORDER BY first_seq, n, seq",
     group.number,
   );
   expect(placed.map(({ seq }) => seq)).toEqual(log.map(({ seq }) => seq));
@@ -132,8 +132,9 @@ async function expectHeldAsRows({ db, logs }: World): Promise<void> {
       const { places, members, ...rows } = rowsOf(db, groupId);
       const log = logs.get(groupId);
       if (log === undefined) throw new Error("there is the group");
-      const { number, span, epoch, last } = log;
+      const { number, span, written, epoch, last } = log;
       expect({ number, span, epoch, last }).toEqual(rows);
+      expect([undefined, last.seq]).toContain(written);
       expect(log.places.size).toBe(places.size);
       for (const hash of HASHES) expect(log.places.get(hash)).toEqual(places.get(keyOf(hash)));
       expect(members).toEqual(expect.arrayContaining([...log.members]));
@@ -213,12 +214,19 @@ const aMessage = fc
   .tuple(aGroup, aDevice, fc.constantFrom(...HASHES), fc.integer({ min: NOW - 9, max: NOW + 9 }))
   .map(([groupId, device, hash, now]) => message(groupId, device, hash, now));
 
-/** The next entry but one is in another stretch. */
-const stretchEnds: Step = async ({ db }) =>
-  db.transaction(() =>
-    db.run(`INSERT INTO log (id, group_number, seq, epoch, kind, accepted_at, hash, message)
-      SELECT (max(id) / 4096 + 1) * 4096 - 2, 99, max(id) / 4096, 0, 0, 0, x'', x'' FROM log`),
-  );
+/** The next entry but one is in another part, or stretch. */
+const ends =
+  (size: number): Step =>
+  async ({ db }) =>
+    db.transaction(() =>
+      db.run(
+        `INSERT INTO log (id, group_number, seq, epoch, kind, accepted_at, hash, message)
+         SELECT (max(id) / ?1 + 1) * ?1 - 2, 99, max(id), 0, 0, 0, x'', x'' FROM log`,
+        size,
+      ),
+    );
+const partEnds = ends(1024);
+const stretchEnds = ends(4096);
 const fails: Step = async ({ db }) =>
   db.transaction(() => {
     db.run("UPDATE groups SET epoch = epoch + 1, head = head + 5");
@@ -280,6 +288,7 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
       endsItsBatch,
       membersAlone,
       restored,
+      partEnds,
       stretchEnds,
     ),
   },

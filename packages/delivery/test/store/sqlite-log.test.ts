@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { openSqliteStore, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
-import { insertEntries, spanOf } from "../../src/store/sqlite-log.ts";
+import { IN_ORDER, insertEntries, logEnd, NEWEST_FIRST } from "../../src/store/sqlite-log.ts";
 import { type Bytes, random } from "../world.ts";
 import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
-const STRETCH = 4096;
+const PART = 1024;
+const STRETCH = 4 * PART;
 
 let folder: string;
 let path: string;
@@ -68,7 +69,10 @@ describe("a log over several stretches", () => {
     // On both sides of a border, in one batch.
     await Promise.all([write(groupId, 3), write(other, 3)]);
     skipTo(7 * STRETCH);
-    await write(groupId, 4);
+    await write(groupId, 2);
+    // On both sides of a border between parts.
+    skipTo(7 * STRETCH + 2 * PART - 1);
+    await write(groupId, 2);
   });
 
   it("is read in order, from any place and in pages of any size", async () => {
@@ -134,18 +138,54 @@ describe("a log over several stretches", () => {
       const entry = { epoch: 0n, hash: random(32), message: random(9) };
       const place = { seq, acceptedAt: NOW };
       return db.transaction(() => {
-        const log = { number, span: spanOf(db, number) };
-        insertEntries(db, [{ log, kind: "application", entry, place }]);
+        insertEntries(db, [{ log: logEnd(db, number), kind: "application", entry, place }]);
       });
     };
     // In this stretch, behind whose beginning the place is or not.
     await expect(again(10)).rejects.toThrow("UNIQUE");
-    await expect(again(2)).rejects.toThrow("the place in the log is taken");
-    skipTo(8 * STRETCH);
-    for (const seq of upTo(10)) {
+    for (const seq of upTo(9)) {
       await expect(again(seq)).rejects.toThrow("the place in the log is taken");
+    }
+    for (const next of [7 * STRETCH + 3 * PART, 8 * STRETCH]) {
+      skipTo(next);
+      for (const seq of upTo(10)) {
+        await expect(again(seq)).rejects.toThrow("the place in the log is taken");
+      }
     }
     await again(11);
     expect(await seqs(groupId, 0)).toEqual(upTo(11));
+  });
+
+  it("has one entry at a place, also for whoever wrote behind it before", async () => {
+    const { number } = db.one<{ number: number }>(
+      "SELECT number FROM groups WHERE group_id = ?",
+      groupId,
+    ) ?? { number: 0 };
+    const log = logEnd(db, number);
+    const write = (seq: number): Promise<void> =>
+      db.transaction(() => {
+        const entry = { epoch: 0n, hash: random(32), message: random(9) };
+        insertEntries(db, [{ log, kind: "application", entry, place: { seq, acceptedAt: NOW } }]);
+      });
+    skipTo(7 * STRETCH + 3 * PART);
+    await write(11);
+    await write(12);
+    await expect(write(11)).rejects.toThrow("UNIQUE");
+    for (const seq of upTo(10)) {
+      await expect(write(seq)).rejects.toThrow("the place in the log is taken");
+    }
+    expect(await seqs(groupId, 0)).toEqual(upTo(12));
+  });
+
+  it("reads no entry more than once to sort it", () => {
+    // By what is written here the database keeps them in order, by spans and parts.
+    for (const order of [IN_ORDER, NEWEST_FIRST]) {
+      const plan = db.all<{ detail: string }>(
+        `EXPLAIN QUERY PLAN SELECT seq FROM entries WHERE group_number = ? AND seq > ? ORDER BY ${order}`,
+        1,
+        1,
+      );
+      expect(plan.map(({ detail }) => detail).join()).not.toContain("TEMP B-TREE");
+    }
   });
 });
