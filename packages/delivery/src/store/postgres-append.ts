@@ -6,7 +6,7 @@
 
 import { setImmediate } from "node:timers/promises";
 import type { Bytes } from "@conclave/mls/codec";
-import { keyOf } from "../bytes.ts";
+import { BytesMap } from "../bytes.ts";
 import { type Database, Doubted, isTaken, type Queries } from "./postgres-database.ts";
 import { type Asked, type End, Ends } from "./postgres-ends.ts";
 import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } from "./store.ts";
@@ -29,7 +29,6 @@ const TRIES = 20;
 type Answer = Awaited<ReturnType<GroupStore["appendApplication"]>>;
 
 interface Waiting {
-  readonly key: string;
   readonly message: AppendMessage;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
@@ -45,13 +44,12 @@ interface Writer {
   isTurnOfAgain: boolean;
   writing: Promise<void> | undefined;
   /** Of groups of which nothing is remembered. They are read beside the others, which wait for none of it. */
-  readonly unknown: Map<string, Lot>;
+  readonly unknown: BytesMap<Lot>;
   reading: Promise<void> | undefined;
 }
 
 /** Messages of one group that go together. */
 interface Lot {
-  readonly key: string;
   readonly groupId: Bytes;
   readonly messages: Waiting[];
 }
@@ -185,7 +183,7 @@ export function createAppender(db: Database): Appender {
       again: [],
       isTurnOfAgain: false,
       writing: undefined,
-      unknown: new Map(),
+      unknown: new BytesMap(),
       reading: undefined,
     }),
   );
@@ -195,24 +193,23 @@ export function createAppender(db: Database): Appender {
 
   /** The next that go together, by their groups. What others write to much goes by itself, and what is to be read first waits for that. */
   function take(writer: Writer): readonly Lot[] {
-    const lots = new Map<string, Lot>();
+    const lots = new BytesMap<Lot>();
     const crowded: Waiting[] = [];
     let [seen, count, bytes] = [0, 0, 0];
     for (const one of writer.queue) {
-      const { key, message } = one;
-      const { length } = message.message;
-      if (count === BATCH.messages || (count > 0 && bytes + length > BATCH.bytes)) break;
+      const { groupId, message } = one.message;
+      if (count === BATCH.messages || (count > 0 && bytes + message.length > BATCH.bytes)) break;
       seen++;
-      let lot = lots.get(key) ?? writer.unknown.get(key);
+      let lot = lots.get(groupId) ?? writer.unknown.get(groupId);
       if (lot === undefined) {
-        const end = ends.get(key);
-        lot = { key, groupId: message.groupId, messages: (end?.rivals ?? 0) >= 2 ? crowded : [] };
-        (end === undefined ? writer.unknown : lots).set(key, lot);
+        const end = ends.get(groupId);
+        lot = { groupId, messages: (end?.rivals ?? 0) >= 2 ? crowded : [] };
+        (end === undefined ? writer.unknown : lots).set(groupId, lot);
       }
       lot.messages.push(one);
-      if (!lots.has(key)) continue;
+      if (!lots.has(groupId)) continue;
       count++;
-      bytes += length;
+      bytes += message.length;
     }
     writer.queue = writer.queue.slice(seen);
     if (crowded.length > 0) writer.again.push(crowded);
@@ -226,7 +223,8 @@ export function createAppender(db: Database): Appender {
     const rest: Waiting[] = [];
     let unknown = 0;
     for (const lot of byGroup(writer.again.shift() ?? [])) {
-      if (ends.get(lot.key) === undefined && ++unknown > UNKNOWN.locked) rest.push(...lot.messages);
+      if (ends.get(lot.groupId) === undefined && ++unknown > UNKNOWN.locked)
+        rest.push(...lot.messages);
       else lots.push(lot);
     }
     if (rest.length > 0) writer.again.unshift(rest);
@@ -242,21 +240,21 @@ export function createAppender(db: Database): Appender {
       try {
         // One that went again was read meanwhile.
         const asked = toRead(
-          lots.filter(({ key }) => ends.get(key) === undefined),
+          lots.filter(({ groupId }) => ends.get(groupId) === undefined),
           false,
         );
         if (asked.length > 0) await ends.read(db.asOf(doubts), doubts, asked);
       } catch (error) {
         if (error instanceof Doubted) continue;
-        for (const { key } of lots) writer.unknown.delete(key);
+        for (const { groupId } of lots) writer.unknown.delete(groupId);
         fail(writer, lots, error);
         start(writer);
         continue;
       }
       const known: Waiting[] = [];
-      for (const { key, messages } of lots) {
-        writer.unknown.delete(key);
-        if (ends.get(key) !== undefined) known.push(...messages);
+      for (const { groupId, messages } of lots) {
+        writer.unknown.delete(groupId);
+        if (ends.get(groupId) !== undefined) known.push(...messages);
         else for (const one of messages) answerAlone(one, null);
       }
       writer.queue = [...known, ...writer.queue];
@@ -268,8 +266,8 @@ export function createAppender(db: Database): Appender {
   /** Which groups are to be read before, and of which senders it is asked whether they are members. */
   function toRead(lots: readonly Lot[], isLocked: boolean): readonly Asked[] {
     const asked: Asked[] = [];
-    for (const { key, groupId, messages } of lots) {
-      const end = ends.get(key);
+    for (const { groupId, messages } of lots) {
+      const end = ends.get(groupId);
       const isOld = messages.some((one) => !one.looked && end && one.message.epoch > end.epoch);
       const unknown: number[] = [];
       for (const one of messages) {
@@ -279,14 +277,14 @@ export function createAppender(db: Database): Appender {
         if (isOld || end?.members.has(device) !== true) unknown.push(device);
       }
       const isRead = isLocked || end === undefined || end.rivals > 0 || unknown.length > 0;
-      if (isRead) asked.push({ key, groupId, devices: new Set(unknown) });
+      if (isRead) asked.push({ groupId, devices: new Set(unknown) });
     }
     return asked;
   }
 
   /** Gives those that fit their places, which count once they are written. */
   function judge(lot: Lot, outcome: Outcome): Judged | undefined {
-    const end = ends.get(lot.key);
+    const end = ends.get(lot.groupId);
     if (end === undefined) {
       for (const one of lot.messages) outcome.alone.push({ one, seq: null });
       return undefined;
@@ -396,14 +394,14 @@ export function createAppender(db: Database): Appender {
     });
   }
   function forget(lots: readonly Lot[]): void {
-    for (const { key } of lots) ends.forget(key);
+    for (const { groupId } of lots) ends.forget(groupId);
   }
 
   /** Answers those that were written. */
   function settle({ lot, end, fits, acceptedAt }: Judged): void {
     let { head } = end;
     for (const one of fits) one.resolve({ seq: ++head, acceptedAt });
-    ends.change(lot.key, end, (now) => {
+    ends.change(lot.groupId, end, (now) => {
       now.head = head;
       now.acceptedAt = acceptedAt;
       now.places.bound();
@@ -424,7 +422,7 @@ export function createAppender(db: Database): Appender {
     } else if (++one.tries > TRIES) one.reject(new Error("a message neither fits nor doesn't"));
     else {
       // What was in its way is not any more.
-      ends.forget(one.key);
+      ends.forget(groupId);
       enqueue(one);
     }
   }
@@ -449,7 +447,7 @@ export function createAppender(db: Database): Appender {
       outcome.moved.forEach(settle);
       for (const { one, seq } of outcome.alone) answerAlone(one, seq);
       const missed = outcome.missed.flatMap(({ lot, end, fits }) => {
-        ends.change(lot.key, end, (now) => {
+        ends.change(lot.groupId, end, (now) => {
           now.places.undo(fits.length);
           now.rivals = Math.max(now.rivals, Math.min(2, now.rivals + 1));
         });
@@ -508,8 +506,7 @@ export function createAppender(db: Database): Appender {
     append(message) {
       if (closed) return Promise.reject(new StoreUnavailable("it is closed"));
       return new Promise((resolve, reject) => {
-        const key = keyOf(message.groupId);
-        enqueue({ key, message, resolve, reject, looked: false, tries: 0 });
+        enqueue({ message, resolve, reject, looked: false, tries: 0 });
       });
     },
     waiting: () =>
@@ -533,11 +530,12 @@ export function createAppender(db: Database): Appender {
 }
 
 function byGroup(messages: readonly Waiting[]): readonly Lot[] {
-  const lots = new Map<string, Lot>();
+  const lots = new BytesMap<Lot>();
   for (const one of messages) {
-    const lot = lots.get(one.key);
+    const { groupId } = one.message;
+    const lot = lots.get(groupId);
     if (lot !== undefined) lot.messages.push(one);
-    else lots.set(one.key, { key: one.key, groupId: one.message.groupId, messages: [one] });
+    else lots.set(groupId, { groupId, messages: [one] });
   }
   return [...lots.values()];
 }

@@ -36,7 +36,6 @@ export interface End extends RememberedLog {
 
 /** A group that is read, and devices of which it is asked whether they are members. */
 export interface Asked {
-  readonly key: string;
   readonly groupId: Bytes;
   readonly devices: ReadonlySet<number>;
 }
@@ -102,17 +101,17 @@ export class Ends {
     return doubts;
   }
 
-  get(key: string): End | undefined {
-    return this.#logs.get(key);
+  get(groupId: Bytes): End | undefined {
+    return this.#logs.get(groupId);
   }
 
-  forget(key: string): void {
-    this.#logs.forget(key);
+  forget(groupId: Bytes): void {
+    this.#logs.forget(groupId);
   }
 
   /** Changes what is remembered of a group, where that is still this: what was read since knows nothing of it. */
-  change(key: string, end: End, change: (end: End) => void): void {
-    if (this.#logs.get(key) !== end) return;
+  change(groupId: Bytes, end: End, change: (end: End) => void): void {
+    if (this.#logs.get(groupId) !== end) return;
     change(end);
     this.#logs.weigh(end);
   }
@@ -123,7 +122,7 @@ export class Ends {
     doubts: number,
     asked: readonly Asked[],
   ): Promise<void> {
-    const known = asked.map(({ key }) => this.get(key));
+    const known = asked.map(({ groupId }) => this.get(groupId));
     const devices = asked.flatMap((one, i) =>
       Array.from(one.devices, (device) => ({ place: i + 1, groupId: one.groupId, device })),
     );
@@ -137,7 +136,7 @@ export class Ends {
       devices.map(({ device }) => device),
     );
     if (this.#db.doubts !== doubts) throw new Doubted();
-    for (const { key } of asked) this.forget(key);
+    for (const { groupId } of asked) this.forget(groupId);
     const found = new Map<number, End>();
     for (const row of rows) {
       if (row.device !== null) continue;
@@ -148,8 +147,8 @@ export class Ends {
       if (device !== null) found.get(place)?.members.add(device);
     }
     for (const [place, end] of found) {
-      const { key } = asked[place - 1] ?? {};
-      if (key !== undefined) this.#logs.set(key, end);
+      const { groupId } = asked[place - 1] ?? {};
+      if (groupId !== undefined) this.#logs.set(groupId, end);
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
+import { BytesMap } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import { Places } from "./places.ts";
 import { REMEMBERED } from "./store.ts";
@@ -56,12 +57,12 @@ export interface RememberedLog {
   weight: number;
 }
 
-/** Logs by the keys of their groups. */
+/** Logs by their groups. */
 export class RememberedLogs<Log extends RememberedLog> {
   readonly #limit: number;
   /** Those that were asked for lately, and those that were before them. */
-  #recent = new Map<string, Log>();
-  #earlier = new Map<string, Log>();
+  #recent = new BytesMap<Log>();
+  #earlier = new BytesMap<Log>();
   /** Of the recent ones. */
   #weight = 0;
 
@@ -70,20 +71,20 @@ export class RememberedLogs<Log extends RememberedLog> {
     this.#limit = limit;
   }
 
-  get(key: string): Log | undefined {
-    const recent = this.#recent.get(key);
+  get(groupId: Bytes): Log | undefined {
+    const recent = this.#recent.get(groupId);
     if (recent !== undefined) return recent;
-    const log = this.#earlier.get(key);
+    const log = this.#earlier.get(groupId);
     if (log === undefined) return undefined;
-    this.#earlier.delete(key);
+    this.#earlier.delete(groupId);
     log.weight = 0;
-    this.set(key, log);
+    this.set(groupId, log);
     return log;
   }
 
   /** Of a group that it doesn't have. */
-  set(key: string, log: Log): void {
-    this.#recent.set(key, log);
+  set(groupId: Bytes, log: Log): void {
+    this.#recent.set(groupId, log);
     this.weigh(log);
   }
 
@@ -94,17 +95,17 @@ export class RememberedLogs<Log extends RememberedLog> {
     log.weight = weight;
   }
 
-  forget(key: string): void {
-    this.#earlier.delete(key);
-    const log = this.#recent.get(key);
+  forget(groupId: Bytes): void {
+    this.#earlier.delete(groupId);
+    const log = this.#recent.get(groupId);
     if (log === undefined) return;
-    this.#recent.delete(key);
+    this.#recent.delete(groupId);
     this.#weight -= log.weight;
   }
 
   forgetAll(): void {
-    this.#recent = new Map();
-    this.#earlier = new Map();
+    this.#recent = new BytesMap();
+    this.#earlier = new BytesMap();
     this.#weight = 0;
   }
 
@@ -112,7 +113,7 @@ export class RememberedLogs<Log extends RememberedLog> {
   bound(): void {
     if (this.#weight <= this.#limit) return;
     this.#earlier = this.#recent;
-    this.#recent = new Map();
+    this.#recent = new BytesMap();
     this.#weight = 0;
   }
 }

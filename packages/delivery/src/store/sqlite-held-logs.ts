@@ -8,7 +8,6 @@
  */
 
 import type { Bytes } from "@conclave/mls/codec";
-import { keyOf } from "../bytes.ts";
 import type { Accepted } from "../protocol/index.ts";
 import { NewestPlaces, type RememberedLog, RememberedLogs } from "./remembered-logs.ts";
 import type { Database } from "./sqlite-database.ts";
@@ -49,7 +48,7 @@ export class HeldLogs {
     this.#db = db;
     this.#logs = new RememberedLogs(limit);
     db.define("forget_log", (groupId) => {
-      if (groupId instanceof Uint8Array) this.#logs.forget(keyOf(groupId));
+      if (groupId instanceof Uint8Array) this.#logs.forget(groupId);
     });
     for (const [name, when, groupId] of TRIGGERS) {
       db.run(`CREATE TEMP TRIGGER ${name} AFTER ${when} BEGIN SELECT forget_log(${groupId}); END`);
@@ -65,11 +64,10 @@ export class HeldLogs {
   }
 
   get(groupId: Bytes): HeldLog | undefined {
-    const key = keyOf(groupId);
-    const held = this.#logs.get(key);
+    const held = this.#logs.get(groupId);
     if (held !== undefined) return held;
     const log = this.#load(groupId);
-    if (log !== undefined) this.#logs.set(key, log);
+    if (log !== undefined) this.#logs.set(groupId, log);
     return log;
   }
 

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { keyOf } from "../../src/bytes.ts";
 import {
   NewestPlaces,
   type RememberedLog,
@@ -64,18 +63,19 @@ const aLog = (members: number): RememberedLog => ({
   places: new NewestPlaces(),
   weight: 0,
 });
-const heldOf = (logs: RememberedLogs<RememberedLog>, keys: readonly string[]): string[] =>
-  keys.filter((key) => logs.get(key) !== undefined);
+const id = (name: string): Bytes => new TextEncoder().encode(name);
+const heldOf = (logs: RememberedLogs<RememberedLog>, names: readonly string[]): string[] =>
+  names.filter((name) => logs.get(id(name)) !== undefined);
 
 describe("remembered logs", () => {
   it("stay where they are asked for, and go where others take their memory", () => {
     const logs = new RememberedLogs<RememberedLog>(100);
-    logs.set("asked", aLog(0));
-    logs.set("not asked", aLog(0));
+    logs.set(id("asked"), aLog(0));
+    logs.set(id("not asked"), aLog(0));
     for (let i = 0; i < 30; i++) {
       logs.bound();
-      expect(logs.get("asked")).toBeDefined();
-      logs.set(`another ${i}`, aLog(30));
+      expect(logs.get(id("asked"))).toBeDefined();
+      logs.set(id(`another ${i}`), aLog(30));
     }
     expect(heldOf(logs, ["asked", "not asked"])).toEqual(["asked"]);
   });
@@ -91,7 +91,7 @@ describe("remembered logs", () => {
       const keys = Array.from({ length: 100 }, (_, i) => `${i}`);
       for (const key of keys) {
         const log = aLog(0);
-        logs.set(key, log);
+        logs.set(id(key), log);
         for (let i = 0; i < 300; i++) {
           step(log);
           logs.weigh(log);
@@ -106,17 +106,17 @@ describe("remembered logs", () => {
 
   it("don't count what is forgotten, and are gone then, whenever they were asked for", () => {
     const logs = new RememberedLogs<RememberedLog>(1_000);
-    logs.set("stays", aLog(0));
+    logs.set(id("stays"), aLog(0));
     for (let i = 0; i < 1_000; i++) {
-      const key = keyOf(random(16));
+      const key = random(16);
       logs.set(key, aLog(50));
       logs.bound();
       logs.forget(key);
       expect(logs.get(key)).toBeUndefined();
     }
-    logs.set("earlier", aLog(2_000));
+    logs.set(id("earlier"), aLog(2_000));
     logs.bound();
-    logs.forget("earlier");
+    logs.forget(id("earlier"));
     expect(heldOf(logs, ["stays", "earlier"])).toEqual(["stays"]);
     logs.forgetAll();
     expect(heldOf(logs, ["stays"])).toEqual([]);

@@ -5,6 +5,7 @@ import { openSqliteStore, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
 import { IN_ORDER, insertEntries, logEnd, NEWEST_FIRST } from "../../src/store/sqlite-log.ts";
+import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Bytes, random } from "../world.ts";
 import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
 
@@ -153,6 +154,9 @@ describe("a log over several stretches", () => {
       }
     }
     await again(11);
+    for (const seq of upTo(10)) {
+      await expect(again(seq)).rejects.toThrow("the place in the log is taken");
+    }
     expect(await seqs(groupId, 0)).toEqual(upTo(11));
   });
 
@@ -187,5 +191,38 @@ describe("a log over several stretches", () => {
       );
       expect(plan.map(({ detail }) => detail).join()).not.toContain("TEMP B-TREE");
     }
+  });
+});
+
+describe("a log that was indexed by stretches", () => {
+  it("is read as before, and goes on", async () => {
+    const groupId = await aGroup(store, device);
+    const other = await aGroup(store, device);
+    for (const next of [0, PART - 1, 3 * PART, STRETCH - 1, 5 * STRETCH + PART - 2]) {
+      if (next > 0) skipTo(next);
+      await Promise.all([write(groupId, 3), write(other, 1)]);
+    }
+    await store.close();
+    // What the step changed, as it was before.
+    db.run("DROP VIEW group_ends");
+    db.run("DROP VIEW entries");
+    db.run("DROP TRIGGER spans_follow");
+    db.run("DROP INDEX places");
+    db.run("DROP TABLE parts");
+    db.run("ALTER TABLE log DROP COLUMN part");
+    const version = MIGRATIONS.findIndex((step) => step.includes("CREATE TABLE parts"));
+    const before = MIGRATIONS[version - 1] ?? "";
+    db.run("ALTER TABLE log ADD COLUMN stretch INTEGER AS (id / 4096)");
+    db.run("CREATE UNIQUE INDEX places ON log (stretch, group_number, seq)");
+    for (const [made] of before.matchAll(/CREATE (TRIGGER .*?\nEND|VIEW .*?);/gs)) db.run(made);
+    db.run(`PRAGMA user_version = ${version}`);
+    db.close();
+    store = openSqliteStore(path);
+    db = new Database(path);
+    expect(await seqs(groupId, 0)).toEqual(upTo(15));
+    expect(await seqs(groupId, 7, 4)).toEqual([8, 9, 10, 11]);
+    await write(groupId, 1);
+    expect(await seqs(groupId, 13)).toEqual([14, 15, 16]);
+    expect(await seqs(other, 0)).toEqual(upTo(5));
   });
 });

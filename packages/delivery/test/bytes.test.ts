@@ -1,0 +1,55 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { BytesMap, keyOf } from "../src/bytes.ts";
+import { random } from "./world.ts";
+
+const sorted = (values: Iterable<number>): readonly number[] => [...values].sort((a, b) => a - b);
+
+describe("a map by bytes", () => {
+  it("is a map", () => {
+    const few = fc.uint8Array({ maxLength: 2, max: 3 });
+    const step = fc.tuple(fc.constantFrom("set", "set", "delete"), few, fc.nat());
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const [map, model] = [new BytesMap<number>(), new Map<string, number>()];
+        for (const [what, key, value] of steps) {
+          if (what === "set") {
+            map.set(key, value);
+            model.set(keyOf(key), value);
+          } else {
+            map.delete(key);
+            model.delete(keyOf(key));
+          }
+          expect(map.size).toBe(model.size);
+          expect(sorted(map.values())).toEqual(sorted(model.values()));
+          for (const [, other] of steps) {
+            expect(map.get(other)).toBe(model.get(keyOf(other)));
+            expect(map.has(other)).toBe(model.has(keyOf(other)));
+          }
+        }
+      }),
+    );
+  });
+
+  it("knows keys of one hash apart: of so many some have the same", () => {
+    const keys = Array.from({ length: 250_000 }, () => random(8));
+    const map = new BytesMap<number>();
+    for (const [i, key] of keys.entries()) map.set(key, i);
+    expect(map.size).toBe(keys.length);
+    expect(keys.filter((key, i) => map.get(key) !== i)).toEqual([]);
+    // Some were set before others of their hash, some after.
+    for (const [i, key] of keys.entries()) if (i % 2 === 1) map.delete(key);
+    expect(map.size).toBe(125_000);
+    expect(keys.filter((key, i) => map.get(key) !== (i % 2 === 1 ? undefined : i))).toEqual([]);
+    expect([...map.values()].reduce((sum, i) => sum + i, 0)).toBe(125_000 * 124_999);
+  });
+
+  it("keeps its keys, whatever becomes of those that it was given", () => {
+    const map = new BytesMap<string>();
+    const key = new Uint8Array([1, 2, 3]);
+    map.set(key, "one");
+    key[0] = 9;
+    expect(map.get(key)).toBeUndefined();
+    expect(map.get(new Uint8Array([1, 2, 3]))).toBe("one");
+  });
+});
