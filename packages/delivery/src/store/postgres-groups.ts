@@ -12,6 +12,7 @@ import { type EntryRow, toEntry } from "./rows.ts";
 import {
   type AppendCommit,
   type Full,
+  GONE,
   type GroupStore,
   PAST_EPOCHS,
   type Store,
@@ -514,7 +515,8 @@ export function postgresGroups(db: Database): GroupStore & Pick<Store, "waiting"
            max(CASE WHEN until_seq IS NULL THEN groups.epoch ELSE (
              SELECT log.epoch FROM log WHERE group_number = groups.number AND seq = until_seq
            ) END) AS epoch
-         FROM members JOIN group_ends AS groups USING (group_id) WHERE device = $1 AND group_id > $2
+         FROM members JOIN group_ends AS groups USING (group_id)
+         WHERE device = $1 AND group_id > $2 AND version <> ${GONE}
          GROUP BY group_id ORDER BY group_id LIMIT $3`,
         device,
         after ?? new Uint8Array(0),

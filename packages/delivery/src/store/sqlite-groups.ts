@@ -27,6 +27,7 @@ import {
   type AppendCommit,
   type AppendMessage,
   type Full,
+  GONE,
   type GroupStore,
   PAST_EPOCHS,
   type StoredNode,
@@ -460,7 +461,8 @@ export function sqliteGroups(db: Database, logs: HeldLogs = new HeldLogs(db)): G
              SELECT entries.epoch FROM entries
              WHERE group_number = number AND ${atPlace("number", "until_seq")}
            ) END) AS epoch
-         FROM members JOIN group_ends AS groups USING (group_id) WHERE device = ? AND group_id > ?
+         FROM members JOIN group_ends AS groups USING (group_id)
+         WHERE device = ? AND group_id > ? AND version <> ${GONE}
          GROUP BY group_id ORDER BY group_id LIMIT ?`,
         device,
         after ?? new Uint8Array(0),

@@ -104,9 +104,13 @@ export function upkeepContract(name: string, open: () => Promise<Store>): void {
       const other = await aGroup([NOW, NOW]);
       for (const { accountId } of [alone, second])
         await store.deleteAccount(accountId, { now: NOW });
+      // For who asked before that was done, and is answered after.
+      const groupsOf = () => store.groupsOf(alone.device, { after: undefined, limit: 9 });
+      expect(await groupsOf()).toEqual([]);
       const portions: (number | undefined)[] = [];
       for (let i = 0; i < 4; i++) portions.push((await store.sweep(NOW, 2)).logEntries);
       expect(portions).toEqual([2, 2, 2, 0]);
+      expect(await groupsOf()).toEqual([]);
       expect((await store.log(alone.groupId, alone.device, PAGE))?.entries ?? []).toEqual([]);
       expect((await store.log(other.groupId, other.device, PAGE))?.entries).toHaveLength(2);
       // What was under way adds nothing to them that would stay.
