@@ -3,7 +3,7 @@
  * @module
  */
 
-import { randomInt } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
@@ -41,8 +41,9 @@ export class BytesMap<Value> {
   set(key: Uint8Array, value: Value): void {
     this.delete(key);
     const hash = hashOf(key);
-    // A copy: the caller's may be a part of much more.
-    this.#chains.set(hash, { key: key.slice(), value, next: this.#chains.get(hash) });
+    // A copy, which of a `Buffer` its `slice` isn't: the caller's may be a part of much more.
+    const copy = new Uint8Array(key);
+    this.#chains.set(hash, { key: copy, value, next: this.#chains.get(hash) });
     this.#size++;
   }
 
@@ -85,12 +86,28 @@ function agree(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Another in each process: whoever chooses keys can't choose many of one hash. */
-const SEED = randomInt(2 ** 32);
-
-/** FNV-1a, as a number that the engine keeps without an object. */
-function hashOf(bytes: Uint8Array): number {
-  let hash = SEED;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 2;
+/** Factors, for each byte of the ids that groups may have; longer keys draw more. */
+function draw(): Int32Array {
+  return randomFillSync(new Int32Array(64));
 }
+
+/**
+ * A hash, as a number that the engine keeps without an object. Each one multiplies by factors of its own, so that whoever chooses keys
+ * can't choose many of one hash: of two keys it is the same for one drawing in 2 ** 24 at most. Where the secret is but what a hash
+ * begins with, as FNV-1a's can be, its last byte may say which keys agree.
+ */
+export function hasher(): (bytes: Uint8Array) => number {
+  let factors = draw();
+  return (bytes) => {
+    while (factors.length < bytes.length) factors = Int32Array.of(...factors, ...draw());
+    const own = factors;
+    let hash = 0;
+    // By numbers, for half of what an iterator takes. A byte and one, so that zeros at the end count too.
+    for (let i = 0; i < bytes.length; i++) {
+      hash = (hash + Math.imul((bytes[i] ?? 0) + 1, own[i] ?? 0)) | 0;
+    }
+    return hash >>> 2;
+  };
+}
+
+const hashOf = hasher();
