@@ -236,7 +236,7 @@ function extend(db: Database, log: LogEnd, seq: number, part: number): void {
     const taken = db.one(TAKEN, number, span.first_seq, part % PARTS, seq);
     if (taken !== undefined) throw new Error("the place in the log is taken");
   }
-  log.written = seq;
+  log.written = Math.max(seq, written ?? 0);
 }
 
 /** Whether a span has entries at a place or behind it, in the parts before one: in that itself the index forbids them. */

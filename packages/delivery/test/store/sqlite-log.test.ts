@@ -178,7 +178,12 @@ describe("a log over several stretches", () => {
     for (const seq of upTo(10)) {
       await expect(write(seq)).rejects.toThrow("the place in the log is taken");
     }
-    expect(await seqs(groupId, 0)).toEqual(upTo(12));
+    // Not in order, and the newest again in the next part.
+    skipTo(8 * STRETCH + 2);
+    for (const seq of [13, 15, 14]) await write(seq);
+    skipTo(8 * STRETCH + PART);
+    await expect(write(15)).rejects.toThrow("the place in the log is taken");
+    expect(await seqs(groupId, 0)).toEqual(upTo(15));
   });
 
   it("reads no entry more than once to sort it", () => {
