@@ -47,7 +47,8 @@ export async function readInbox({ environment, join, warn, ahead }: InboxOptions
         if (!ahead.has(entry.seq)) await join(entry);
       } catch (error) {
         const failed = causeOf(error, ServiceError);
-        if (failed?.transient) {
+        // What is no problem of the service's is said by something before it, and says nothing of the Welcome.
+        if (failed && (failed.transient || !failed.problem)) {
           if (failed.code === "offline") throw error;
           left ??= failed;
           after = entry.seq;

@@ -21,6 +21,7 @@ import type { CryptoProvider } from "@conclave/mls";
 import { freePort } from "../../../scripts/free-port.ts";
 import {
   type Client,
+  ClientError,
   type ClientEvent,
   createClient,
   type Fetch,
@@ -257,4 +258,22 @@ export function eventsOf(client: Client): ClientEvent[] {
   const events: ClientEvent[] = [];
   client.subscribe((event) => events.push(event));
   return events;
+}
+
+export async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return error instanceof ClientError ? error.code : String(error);
+  }
+}
+
+/** The other device's key packages may still be on their way. */
+export async function addWhenReady(client: Client, id: string, name: string): Promise<void> {
+  await until(client, async () => {
+    const code = await codeOf(client.addByName(id, name));
+    if (code !== undefined && code !== "no-key-packages") throw new Error(code);
+    return code === undefined;
+  });
 }

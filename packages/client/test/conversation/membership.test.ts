@@ -4,10 +4,12 @@ import { DatabaseSync } from "node:sqlite";
 import { loadGroup, MlsError } from "@conclave/mls";
 import { describe, expect, it } from "vitest";
 import { fromHex } from "../../src/bytes.ts";
-import { type Client, ClientError } from "../../src/index.ts";
+import type { Client } from "../../src/index.ts";
 import { nodeCrypto, openProfile } from "../../src/node/index.ts";
 import { sharedWorld } from "../shared-world.ts";
 import {
+  addWhenReady,
+  codeOf,
   conversation,
   gather,
   say,
@@ -25,15 +27,6 @@ async function persons(count: number): Promise<{ names: string[]; clients: Clien
   const names = Array.from({ length: count }, () => `Person ${people++}`);
   const clients = await Promise.all(names.map((name) => world.person(name)));
   return { names, clients };
-}
-
-async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await work;
-    return undefined;
-  } catch (error) {
-    return error instanceof ClientError ? error.code : String(error);
-  }
 }
 
 describe("joining", () => {
@@ -388,12 +381,3 @@ describe("racing for an epoch", () => {
     for (const one of clients) expect((await conversation(one, id)).warnings).toEqual([]);
   });
 });
-
-/** The other device's key packages may still be on their way. */
-async function addWhenReady(client: Client, id: string, name: string): Promise<void> {
-  await until(client, async () => {
-    const code = await codeOf(client.addByName(id, name));
-    if (code !== undefined && code !== "no-key-packages") throw new Error(code);
-    return code === undefined;
-  });
-}
