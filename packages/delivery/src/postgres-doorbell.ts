@@ -5,7 +5,7 @@
 
 import pg from "pg";
 import { z } from "zod";
-import { keyOf } from "./bytes.ts";
+import { BytesMap } from "./bytes.ts";
 import { type Doorbell, localDoorbell, type Ring } from "./doorbell.ts";
 import { bytes, toJson } from "./protocol/index.ts";
 import { hostsOf, withSettings } from "./store/postgres-database.ts";
@@ -252,15 +252,15 @@ function payloads(rings: readonly Ring[]): string[] {
 
 /** Of a group whose log only grew several times, the last ring says it all. */
 function newest(rings: readonly Ring[]): Ring[] {
-  const last = new Map<string, Ring>();
+  const last = new BytesMap<Ring>();
   const isGrowth = (ring: Ring): ring is Extract<Ring, { type: "group" }> =>
     ring.type === "group" && ring.joined.length + ring.left.length === 0;
   for (const ring of rings) {
     if (!isGrowth(ring)) continue;
-    const held = last.get(keyOf(ring.groupId));
-    if (held?.type !== "group" || held.head < ring.head) last.set(keyOf(ring.groupId), ring);
+    const held = last.get(ring.groupId);
+    if (held?.type !== "group" || held.head < ring.head) last.set(ring.groupId, ring);
   }
-  return rings.filter((ring) => !isGrowth(ring) || last.get(keyOf(ring.groupId)) === ring);
+  return rings.filter((ring) => !isGrowth(ring) || last.get(ring.groupId) === ring);
 }
 
 /** A ring for many devices as several; who leaves and joins with the same commit is told so in one. */

@@ -5,7 +5,7 @@
 
 import type { SQLInputValue } from "node:sqlite";
 import type { Bytes } from "@conclave/mls/codec";
-import { keyOf } from "../bytes.ts";
+import { BytesMap } from "../bytes.ts";
 import type { LogEntry } from "../protocol/index.ts";
 import {
   type Contents,
@@ -146,10 +146,9 @@ function* logRows(db: Database, table: Table): Generator<Row> {
 
 /** As the log itself writes them. */
 function addLog(db: Database, rows: readonly Row[]): void {
-  const logs = new Map<string, LogEnd>();
+  const logs = new BytesMap<LogEnd>();
   const logOf = (groupId: Bytes): LogEnd => {
-    const key = keyOf(groupId);
-    const held = logs.get(key);
+    const held = logs.get(groupId);
     if (held !== undefined) return held;
     const found = db.one<{ number: number }>(
       "SELECT number FROM groups WHERE group_id = ?",
@@ -157,7 +156,7 @@ function addLog(db: Database, rows: readonly Row[]): void {
     );
     const number = found?.number ?? 0;
     const log = logEnd(db, number);
-    logs.set(key, log);
+    logs.set(groupId, log);
     return log;
   };
   const entries = rows.map((row): NewEntry => {
