@@ -6,9 +6,8 @@
 
 import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted } from "../protocol/index.ts";
+import { HASH } from "./store.ts";
 
-/** Bytes of a hash. */
-const HASH = 32;
 /** What the arrays are for at least, once there is one. */
 const LEAST = 8;
 

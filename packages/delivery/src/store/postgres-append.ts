@@ -9,7 +9,13 @@ import type { Bytes } from "@conclave/mls/codec";
 import { BytesMap } from "../bytes.ts";
 import { type Database, Doubted, isTaken, type Queries } from "./postgres-database.ts";
 import { type Asked, type End, Ends } from "./postgres-ends.ts";
-import { type AppendMessage, type GroupStore, REMEMBERED, StoreUnavailable } from "./store.ts";
+import {
+  type AppendMessage,
+  type GroupStore,
+  HASH,
+  REMEMBERED,
+  StoreUnavailable,
+} from "./store.ts";
 import { Undo } from "./undo.ts";
 
 /** Transactions under way at once. Messages of one group all go through the same one. */
@@ -21,8 +27,6 @@ const BATCH = { messages: 256, bytes: 4 * 1024 * 1024 };
  * nobody else writes to them, and this process to nobody else of theirs.
  */
 const UNKNOWN = { beside: 64, locked: 8 };
-/** Bytes of a message's hash. */
-const HASH = 32;
 /** How often what was in a message's way is found gone before that is called a mistake. */
 const TRIES = 20;
 

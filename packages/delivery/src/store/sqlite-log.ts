@@ -8,7 +8,7 @@ import type { Bytes } from "@conclave/mls/codec";
 import type { Accepted, LogEntry } from "../protocol/index.ts";
 import { toEntry } from "./rows.ts";
 import type { Database } from "./sqlite-database.ts";
-import { type AppendMessage, REMEMBERED } from "./store.ts";
+import { type AppendMessage, HASH, REMEMBERED } from "./store.ts";
 
 /** A group, and where its log ends. */
 export interface GroupRow {
@@ -186,8 +186,6 @@ const INSERT = (rows: number): string =>
 const INSERT_ONE: string = INSERT(1);
 const INSERT_ROWS: string = INSERT(ROWS);
 
-/** Bytes of a hash. */
-const HASH = 32;
 /**
  * Hashes on their way into a statement, which copies them once more. The engine keeps so few bytes among its own objects, and would
  * move each out of there for good, to be read once.

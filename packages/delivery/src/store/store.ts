@@ -484,6 +484,9 @@ export const GONE = -1;
  */
 export const REMEMBERED = 1024;
 
+/** Bytes of a message's hash. */
+export const HASH = 32;
+
 export interface AppendMessage {
   readonly groupId: Bytes;
   readonly device: number;
