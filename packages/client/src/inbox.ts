@@ -48,7 +48,7 @@ export async function readInbox({ environment, join, warn, ahead }: InboxOptions
       } catch (error) {
         const failed = causeOf(error, ServiceError);
         // What is no problem of the service's is said by something before it, and says nothing of the Welcome.
-        if (failed && (failed.transient || !failed.problem)) {
+        if (failed && (failed.transient || failed.problem === undefined)) {
           if (failed.code === "offline") throw error;
           left ??= failed;
           after = entry.seq;

@@ -5,7 +5,7 @@ import { type Client, ClientError, type Fetch } from "../../src/index.ts";
 import { hostileService } from "../hostile/hostile-service.ts";
 import { quietAccount } from "../quiet-account.ts";
 import { sharedWorld } from "../shared-world.ts";
-import { conversation, until, untilMembers } from "../world.ts";
+import { addWhenReady, conversation, until, untilMembers } from "../world.ts";
 
 // Others may put a device into two groups.
 const world = sharedWorld({ limits: { groupsPerDevice: 100, ownGroups: 98 } });
@@ -94,12 +94,7 @@ it("a Welcome that can't be used takes up no place", async () => {
   await until(dan, async () => (await dan.snapshot()).connection === "online");
   const add = async (): Promise<string> => {
     const id = await cem.createConversation("With Dan");
-    await until(cem, async () => {
-      const failure = await cem.addByName(id, "Dan").catch((error: unknown) => error);
-      if (failure instanceof ClientError && failure.code === "no-key-packages") return false;
-      if (failure !== undefined) throw failure;
-      return true;
-    });
+    await addWhenReady(cem, id, "Dan");
     return id;
   };
   // Whoever fills a device up may well do it with what nobody can open.

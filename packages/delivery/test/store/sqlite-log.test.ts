@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { openSqliteStore, type Store } from "@conclave/delivery";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/store/sqlite-database.ts";
-import { IN_ORDER, insertEntries, logEnd, NEWEST_FIRST } from "../../src/store/sqlite-log.ts";
+import {
+  IN_ORDER,
+  insertEntries,
+  type LogEnd,
+  logEnd,
+  NEWEST_FIRST,
+} from "../../src/store/sqlite-log.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { type Bytes, random } from "../world.ts";
 import { aCommit, aDevice, aGroup, NOW } from "./fixtures.ts";
@@ -41,6 +47,18 @@ async function write(groupId: Bytes, count: number, epoch = 0n): Promise<void> {
     now: NOW,
   }));
   await Promise.all(entries.map((entry) => store.appendApplication(entry)));
+}
+
+function endOf(groupId: Bytes): LogEnd {
+  const row = db.one<{ number: number }>("SELECT number FROM groups WHERE group_id = ?", groupId);
+  return logEnd(db, row?.number ?? 0);
+}
+
+/** Without what decides where a message goes. */
+function writeAt(log: LogEnd, seq: number): Promise<void> {
+  const entry = { epoch: 0n, hash: random(32), message: random(9) };
+  const place = { seq, acceptedAt: NOW };
+  return db.transaction(() => insertEntries(db, [{ log, kind: "application", entry, place }]));
 }
 
 /** The next entry has this number in the whole log. */
@@ -131,17 +149,7 @@ describe("a log over several stretches", () => {
   });
 
   it("has one entry at a place: the database refuses another, in whatever stretch the first is", async () => {
-    const { number } = db.one<{ number: number }>(
-      "SELECT number FROM groups WHERE group_id = ?",
-      groupId,
-    ) ?? { number: 0 };
-    const again = (seq: number): Promise<void> => {
-      const entry = { epoch: 0n, hash: random(32), message: random(9) };
-      const place = { seq, acceptedAt: NOW };
-      return db.transaction(() => {
-        insertEntries(db, [{ log: logEnd(db, number), kind: "application", entry, place }]);
-      });
-    };
+    const again = (seq: number): Promise<void> => writeAt(endOf(groupId), seq);
     // In this stretch, behind whose beginning the place is or not.
     await expect(again(10)).rejects.toThrow("UNIQUE");
     for (const seq of upTo(9)) {
@@ -161,16 +169,8 @@ describe("a log over several stretches", () => {
   });
 
   it("has one entry at a place, also for whoever wrote behind it before", async () => {
-    const { number } = db.one<{ number: number }>(
-      "SELECT number FROM groups WHERE group_id = ?",
-      groupId,
-    ) ?? { number: 0 };
-    const log = logEnd(db, number);
-    const write = (seq: number): Promise<void> =>
-      db.transaction(() => {
-        const entry = { epoch: 0n, hash: random(32), message: random(9) };
-        insertEntries(db, [{ log, kind: "application", entry, place: { seq, acceptedAt: NOW } }]);
-      });
+    const log = endOf(groupId);
+    const write = (seq: number): Promise<void> => writeAt(log, seq);
     skipTo(7 * STRETCH + 3 * PART);
     await write(11);
     await write(12);
