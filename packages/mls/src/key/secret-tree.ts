@@ -6,7 +6,7 @@
  * @module
  */
 
-import { copyOf, utf8Bytes, wipe } from "../bytes.ts";
+import { copyOf, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -203,16 +203,21 @@ export class SecretTree {
 
   /** The next key of a sender: for sending. Throws `MlsError` with `exhausted` where the epoch must end first (§15.2). */
   next(leafIndex: number, type: RatchetType): TakenKey {
-    const sent = this.generation(leafIndex, type);
+    const ratchet = ratchetKey(this.#prefix, leafIndex, type);
+    const sent = this.#passed(ratchet);
     if (sent >= this.#limit) {
       throw new MlsError("exhausted", "15.2", `${sent} messages were sent in this epoch`);
     }
-    return this.#take(leafIndex, type, undefined);
+    return this.#take(leafIndex, type, ratchet, sent);
   }
 
   /** The generation that comes next: how many keys of a ratchet were passed. */
   generation(leafIndex: number, type: RatchetType): number {
-    const stored = this.#records.get(ratchetKey(this.#prefix, leafIndex, type));
+    return this.#passed(ratchetKey(this.#prefix, leafIndex, type));
+  }
+
+  #passed(ratchet: string): number {
+    const stored = this.#records.get(ratchet);
     return stored ? new Reader(stored).uint(4) : 0;
   }
 
@@ -221,10 +226,10 @@ export class SecretTree {
    * (at once: what is too far is not walked to).
    */
   at(leafIndex: number, type: RatchetType, generation: number): TakenKey {
-    const kept = this.#records.get(skippedKey(this.#prefix, leafIndex, type, generation));
-    return kept
-      ? this.#takeSkipped(leafIndex, type, generation, kept)
-      : this.#take(leafIndex, type, generation);
+    const ratchet = ratchetKey(this.#prefix, leafIndex, type);
+    return this.#kept.get(ratchet)?.has(generation)
+      ? this.#takeKept(ratchet, generation, skippedKey(this.#prefix, leafIndex, type, generation))
+      : this.#take(leafIndex, type, ratchet, generation);
   }
 
   /** Whether a sender's ratchet has passed a generation. */
@@ -232,8 +237,8 @@ export class SecretTree {
     return generation < this.generation(leafIndex, type);
   }
 
-  #takeSkipped(leafIndex: number, type: RatchetType, generation: number, kept: Bytes): TakenKey {
-    const recordKey = skippedKey(this.#prefix, leafIndex, type, generation);
+  #takeKept(ratchet: string, generation: number, recordKey: string): TakenKey {
+    const kept = this.#records.get(recordKey) ?? EMPTY;
     const { key, nonce } = decode(MessageKey, kept);
     return {
       generation,
@@ -243,16 +248,14 @@ export class SecretTree {
       settle: () => {
         wipe(kept, key, nonce);
         this.#records.delete(recordKey);
-        this.#kept.get(ratchetKey(this.#prefix, leafIndex, type))?.delete(generation);
+        this.#kept.get(ratchet)?.delete(generation);
       },
       discard: () => wipe(key, nonce),
     };
   }
 
-  #take(leafIndex: number, type: RatchetType, wanted: number | undefined): TakenKey {
-    const recordKey = ratchetKey(this.#prefix, leafIndex, type);
+  #take(leafIndex: number, type: RatchetType, recordKey: string, generation: number): TakenKey {
     const { ratchet, opened, closed } = this.#find(leafIndex, type, recordKey);
-    const generation = wanted ?? ratchet.generation;
     const refuse = (code: MlsErrorCode, why: string): never => {
       wipe(ratchet.secret, ...opened.values());
       throw new MlsError(code, "9.1", why);
