@@ -59,6 +59,7 @@ export class Writer {
 
   /** An unsigned integer of `size` bytes, big-endian. */
   uint(value: number, size: 1 | 2 | 4): void {
+    // The largest of that size; a power would be computed each time.
     if (!Number.isInteger(value) || value < 0 || value > -1 >>> (32 - 8 * size)) {
       throw new TypeError(`${value} is not a uint${8 * size}`);
     }
