@@ -44,6 +44,8 @@ export async function sendEntry(
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
+    // What is no problem of the service's is said by something before it, and may pass.
+    if (error.problem === undefined && mayWorkSoon(state, number)) throw error;
     if (isOfOtherEpoch(error)) await nextEpoch(state, group, epoch);
     else await giveUp(state, number, error.code);
     return;

@@ -104,6 +104,42 @@ describe("the outbox", () => {
     expect(await texts(ada, id)).toEqual(["kept"]);
   });
 
+  /** Something before the service that answers so many messages itself, once it is told to. */
+  function behindWall(times: number) {
+    const wall = { stands: false, answered: 0 };
+    const throughWall: typeof fetch = async (url, init) => {
+      if (!wall.stands || !String(url).endsWith("/messages") || wall.answered >= times) {
+        return fetch(url, init);
+      }
+      wall.answered++;
+      return new Response("<h1>not from here</h1>", { status: 403 });
+    };
+    return { wall, throughWall };
+  }
+
+  it("tries again what something before the service answered, and holds up nothing for ever", async () => {
+    const { wall, throughWall } = behindWall(3);
+    const ada = await world.person("Ada behind a wall", { fetch: throughWall });
+    const ben = await world.person("Ben beyond it");
+    const id = await gather(ada, [ben]);
+    wall.stands = true;
+    for (const text of ["first", "second"]) await say(ada, id, text);
+    await untilTexts(ben, id, ["first", "second"]);
+    expect(wall.answered).toBe(3);
+    expect((await conversation(ben, id)).warnings).toEqual([]);
+  });
+
+  it("shows as failed what something before the service never lets through", async () => {
+    const { wall, throughWall } = behindWall(Number.POSITIVE_INFINITY);
+    const ada = await world.person("Ada behind a high wall", { fetch: throughWall });
+    const id = await ada.createConversation("Walled in");
+    wall.stands = true;
+    await say(ada, id, "never through");
+    const failed = await untilState(ada, id, "never through", "failed");
+    expect(failed.failure).toBe("bad-answer");
+    expect(wall.answered).toBeGreaterThan(1);
+  });
+
   /** Cryptography that fails at what has this text in it, so many times. */
   function failingAt(text: string, times: number): CryptoProvider {
     const needle = Buffer.from(text);
