@@ -1,10 +1,10 @@
 /**
- * Keys and signatures in the forms that platforms import and export.
- * RFC 8410 (X25519 and its like), RFC 5915 and RFC 5480 (NIST curves), RFC 3279 §2.2.3 (ECDSA signatures).
+ * Keys in the forms that platforms import and export.
+ * RFC 8410 (X25519 and its like), RFC 5915 and RFC 5480 (NIST curves).
  * @module
  */
 
-import { bytesEqual, concat } from "../bytes.ts";
+import { concat } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import type { KeyPair } from "./suite.ts";
 
@@ -42,12 +42,12 @@ export const FORMATS: Readonly<Record<Curve, KeyFormat>> = {
   p521: { oid: EC_PUBLIC_KEY, curve: [0x2b, 0x81, 4, 0, 0x23], nsk: 66, npk: 133 },
 };
 
-const [INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER, SEQUENCE] = [
-  2, 3, 4, 6, 0x30,
-] as const;
+export const INTEGER = 2;
+const [BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER] = [3, 4, 6] as const;
+export const SEQUENCE = 0x30;
 
 /** One DER element around others, as parts that are joined at the end, so that a key is copied once. */
-function element(tag: number, ...content: readonly (readonly Uint8Array[])[]): Uint8Array[] {
+export function element(tag: number, ...content: readonly (readonly Uint8Array[])[]): Uint8Array[] {
   const parts = content.flat();
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const head =
@@ -55,7 +55,8 @@ function element(tag: number, ...content: readonly (readonly Uint8Array[])[]): U
   return [Uint8Array.of(tag, ...head), ...parts];
 }
 
-function bytes(...values: readonly number[]): Uint8Array[] {
+/** The same for bytes by their values. */
+export function bytes(...values: readonly number[]): Uint8Array[] {
   return [Uint8Array.from(values)];
 }
 
@@ -96,34 +97,4 @@ export function spki(format: KeyFormat, publicKey: Bytes): Bytes {
 export function checkPublicKeyForm({ npk, curve }: KeyFormat, publicKey: Bytes): void {
   if (publicKey.length !== npk) throw new TypeError("a public key of the wrong size");
   if (curve && publicKey[0] !== 4) throw new TypeError("a point that is not uncompressed");
-}
-
-/** An ECDSA signature as two numbers of equal size, the way WebCrypto has it, in DER. */
-export function ecdsaToDer(signature: Uint8Array): Bytes {
-  const half = signature.length / 2;
-  const integer = (value: Uint8Array): Uint8Array[] => {
-    let start = 0;
-    while (start < value.length - 1 && value[start] === 0) start++;
-    const sign = (value[start] ?? 0) > 127 ? bytes(0) : [];
-    return element(INTEGER, sign, [value.subarray(start)]);
-  };
-  const numbers = [integer(signature.subarray(0, half)), integer(signature.subarray(half))];
-  return concat(...element(SEQUENCE, ...numbers));
-}
-
-/** The other way, with numbers of `half` bytes. Throws `TypeError` for what isn't DER: there is one way to write a signature. */
-export function ecdsaFromDer(der: Uint8Array, half: number): Bytes {
-  const signature = new Uint8Array(2 * half);
-  let at = der[1] === 0x81 ? 3 : 2;
-  for (const end of [half, 2 * half]) {
-    const length = der[at + 1] ?? 0;
-    const value = der.subarray(at + 2, at + 2 + length);
-    const digits = value[0] === 0 && length > 1 ? value.subarray(1) : value;
-    if (digits.length > half) throw new TypeError("a number larger than the curve's");
-    signature.set(digits, end - digits.length);
-    at += 2 + length;
-  }
-  if (!bytesEqual(ecdsaToDer(signature), der))
-    throw new TypeError("a signature that is not in DER");
-  return signature;
 }

@@ -21,14 +21,7 @@ import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { EMPTY, wipe } from "../bytes.ts";
 import type { Bytes } from "../codec.ts";
 import { isNist, loadNistCurves } from "./kem.ts";
-import {
-  type Curve,
-  checkPublicKeyForm,
-  ecdsaFromDer,
-  ecdsaToDer,
-  FORMATS,
-  pkcs8,
-} from "./key-format.ts";
+import { type Curve, checkPublicKeyForm, FORMATS, pkcs8 } from "./key-format.ts";
 import { loaded, passLoadError } from "./loading.ts";
 import {
   AEADS,
@@ -125,8 +118,12 @@ async function importPrivate(
   }
 }
 
+/** What is needed for NIST's curves alone. */
+const nist = (): Promise<typeof import("./webcrypto-nist.ts")> =>
+  loaded(import("./webcrypto-nist.ts"));
+
 async function nistCurve(group: NistGroup): Promise<ECDSA> {
-  return (await loaded(import("@noble/curves/nist.js")))[group];
+  return (await nist()).curveOf(group);
 }
 
 /** X25519 and X448 in JavaScript. */
@@ -142,27 +139,8 @@ async function edwardsCurve(curve: "ed25519" | "ed448"): Promise<EdDSA> {
     : (await loaded(import("@noble/curves/ed448.js"))).ed448;
 }
 
-/** Platforms that take a private key of a NIST curve alone compute the other half, and write it at the end; others refuse. */
-async function nistPublicKey(group: NistGroup, privateKey: Bytes): Promise<Bytes> {
-  const { subtle } = crypto;
-  const alone = pkcs8(FORMATS[group], { privateKey, publicKey: EMPTY });
-  try {
-    const key = await subtle.importKey("pkcs8", alone, DH[group], true, ["deriveBits"]);
-    const both = new Uint8Array(await subtle.exportKey("pkcs8", key));
-    const publicKey = both.slice(-2 * privateKey.length - 1);
-    const whole = both.length > alone.length + publicKey.length;
-    wipe(both);
-    if (whole) return publicKey;
-  } catch {
-    // The platform lacks the curve, or wants both halves.
-  } finally {
-    wipe(alone);
-  }
-  return (await nistCurve(group)).getPublicKey(privateKey, false) as Bytes;
-}
-
 async function dhPublicKey(group: DhGroup, privateKey: Bytes): Promise<Bytes> {
-  if (isNist(group)) return nistPublicKey(group, privateKey);
+  if (isNist(group)) return (await nist()).publicKeyOf(group, DH[group], privateKey);
   // A shared secret with the base point is the public key (RFC 7748 §6).
   const base = new Uint8Array(group === "x25519" ? 32 : 56);
   base[0] = group === "x25519" ? 9 : 5;
@@ -195,7 +173,7 @@ async function verify(
   const { curve, algorithm, ecdsa } = scheme;
   try {
     checkPublicKeyForm(FORMATS[curve], publicKey);
-    const raw = ecdsa ? ecdsaFromDer(signature, ecdsa.size) : signature;
+    const raw = ecdsa ? (await nist()).ecdsaFromDer(signature, ecdsa.size) : signature;
     if (await supportsScheme(scheme)) {
       const key = await crypto.subtle.importKey("raw", publicKey, algorithm, false, ["verify"]);
       return await crypto.subtle.verify({ ...algorithm, ...ecdsa }, key, raw, message);
@@ -277,12 +255,15 @@ export const webCrypto: CryptoProvider = {
       if (await supportsScheme(scheme)) {
         key ??= importPrivate(curve, algorithm, keyPair, ["sign"]);
         const parameters = { ...algorithm, ...ecdsa };
-        const signature = await crypto.subtle.sign(parameters, await key, message);
-        return ecdsa ? ecdsaToDer(new Uint8Array(signature)) : new Uint8Array(signature);
+        const signature = new Uint8Array(await crypto.subtle.sign(parameters, await key, message));
+        return ecdsa ? (await nist()).ecdsaToDer(signature) : signature;
       }
-      return isEdwards(curve)
-        ? ((await edwardsCurve(curve)).sign(message, keyPair.privateKey) as Bytes)
-        : ecdsaToDer((await nistCurve(curve)).sign(message, keyPair.privateKey, { lowS: false }));
+      if (isEdwards(curve)) {
+        return (await edwardsCurve(curve)).sign(message, keyPair.privateKey) as Bytes;
+      }
+      const { ecdsaToDer } = await nist();
+      const noble = await nistCurve(curve);
+      return ecdsaToDer(noble.sign(message, keyPair.privateKey, { lowS: false }));
     };
   },
 

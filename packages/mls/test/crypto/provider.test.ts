@@ -18,9 +18,9 @@ import {
   hpkeSendExport,
   publicKeyOf,
 } from "../../src/crypto/hpke.ts";
-import { ecdsaFromDer, ecdsaToDer } from "../../src/crypto/key-format.ts";
 import { signerOf, signWithLabel, verifyWithLabel } from "../../src/crypto/signature.ts";
 import { AEADS, type AeadName, type DhGroup, SUITES, suiteOf } from "../../src/crypto/suite.ts";
+import { ecdsaFromDer, ecdsaToDer } from "../../src/crypto/webcrypto-nist.ts";
 import { hex, unhex, utf8 } from "../people.ts";
 
 const PROVIDERS: readonly (readonly [string, CryptoProvider])[] = [
