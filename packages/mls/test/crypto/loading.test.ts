@@ -1,6 +1,6 @@
 /** Code that is loaded on demand may not come: then nobody's message was at fault, and it may be read later. */
 
-import { type MlsContext, reportCommit, webCrypto } from "@conclave/mls";
+import { type MlsContext, reportCommit, type SignatureName, webCrypto } from "@conclave/mls";
 import { describe, expect, it, vi } from "vitest";
 import { loaded } from "../../src/crypto/loading.ts";
 import { hex, keyPackageOf, type Person, person, persons, reload, room, utf8 } from "../people.ts";
@@ -17,6 +17,17 @@ const onWeb = ({ context, ...who }: Person): Person => ({
   ...who,
   context: { ...context, crypto: webCrypto } satisfies MlsContext,
 });
+
+async function expectLoadedToVerify(name: SignatureName): Promise<void> {
+  const message = utf8("hello");
+  const keyPair = await webCrypto.generateSignatureKeyPair(name);
+  const signature = await webCrypto.signer(name, keyPair)(message);
+  const verify = () => webCrypto.verify(name, keyPair.publicKey, message, signature);
+  platform.offline = true;
+  await expect(verify()).rejects.toMatchObject({ name: "LoadError" });
+  platform.offline = false;
+  expect(await verify()).toBe(true);
+}
 
 describe("a suite whose code does not load", () => {
   it("makes no message unreadable and no commit wrong, and reveals no key", async () => {
@@ -42,16 +53,13 @@ describe("a suite whose code does not load", () => {
     const lacking = vi
       .spyOn(crypto.subtle, "generateKey")
       .mockRejectedValue(new Error("no such curve"));
-    const message = utf8("hello");
-    const keyPair = await webCrypto.generateSignatureKeyPair("ed448");
-    const signature = await webCrypto.signer("ed448", keyPair)(message);
-    const verify = () => webCrypto.verify("ed448", keyPair.publicKey, message, signature);
-    platform.offline = true;
-    await expect(verify()).rejects.toMatchObject({ name: "LoadError" });
-    platform.offline = false;
-    expect(await verify()).toBe(true);
+    await expectLoadedToVerify("ed448");
     expect(lacking).toHaveBeenCalled();
+    lacking.mockRestore();
   });
+
+  it("makes no signature false that is in another form than the platform's", () =>
+    expectLoadedToVerify("ecdsa_secp256r1_sha256"));
 
   it("makes no key package of a NIST curve wrong, and is asked for again", async () => {
     platform.offline = true;
