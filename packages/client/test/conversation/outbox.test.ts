@@ -107,8 +107,8 @@ describe("the outbox", () => {
   /** Something before the service that answers so many messages itself, once it is told to. */
   function behindWall(times: number) {
     const wall = { stands: false, answered: 0 };
-    const throughWall: typeof fetch = async (url, init) => {
-      if (!wall.stands || !String(url).endsWith("/messages") || wall.answered >= times) {
+    const throughWall = async (url: string, init: RequestInit) => {
+      if (!wall.stands || !url.endsWith("/messages") || wall.answered >= times) {
         return fetch(url, init);
       }
       wall.answered++;
