@@ -8,12 +8,14 @@
 export const IDLE: number = 2 ** 31 - 1;
 /** The same again, after a pause that grows. */
 export const AGAIN = -1;
+/** The next thing at once; whether what failed before goes well now is still to be seen. */
+export const ON = -2;
 
 /** No other sleep is longer, in milliseconds, whatever a service or a clock that went back asks for: a timer of more than 2^31 would end at once. */
 const LONGEST = 3_600_000;
 
 export interface WorkerOptions {
-  /** Does one thing; answers for how many milliseconds to sleep, `IDLE`, or `AGAIN`. */
+  /** Does one thing; answers for how many milliseconds to sleep, `IDLE`, `AGAIN`, or `ON`. */
   readonly turn: () => Promise<number>;
   /** The shortest and the longest pause after a failure, in milliseconds. */
   readonly retry: readonly [least: number, most: number];
@@ -82,7 +84,7 @@ export class Worker {
       try {
         pause = await this.alone(this.#options.turn);
         if (pause === AGAIN) pause = this.#backoff(0);
-        else this.#failures = 0;
+        else if (pause !== ON) this.#failures = 0;
       } catch (error) {
         if (this.#closed) return;
         const least = this.#options.onError(error);

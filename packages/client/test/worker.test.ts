@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { AGAIN, IDLE, Worker } from "../src/worker.ts";
+import { describe, expect, it, vi } from "vitest";
+import { AGAIN, IDLE, ON, Worker } from "../src/worker.ts";
 
 function worker(
   turn: () => Promise<number>,
@@ -75,6 +75,29 @@ describe("a worker", () => {
     await expect.poll(() => turns).toBe(4);
     expect(errors).toEqual([new Error("once")]);
     await subject.close();
+  });
+
+  it("waits longer after each failure, whatever goes well that says nothing of it", async () => {
+    vi.useFakeTimers();
+    let failures = 0;
+    let ready = true;
+    const subject = new Worker({
+      turn: async () => {
+        ready = !ready;
+        if (!ready) return ON;
+        failures++;
+        throw new Error("always");
+      },
+      retry: [100, 10_000],
+      onError: () => 0,
+    });
+    subject.start();
+    await vi.advanceTimersByTimeAsync(10_000);
+    vi.useRealTimers();
+    await subject.close();
+    // The first seven pauses are at least half of 100, 200 … 6,400 ms, and at most that.
+    expect(failures).toBeGreaterThan(6);
+    expect(failures).toBeLessThan(10);
   });
 
   it("stops where the failure says so", async () => {

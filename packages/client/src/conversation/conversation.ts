@@ -15,7 +15,7 @@ import { messageIdOf } from "../content/frame.ts";
 import { workerError } from "../environment.ts";
 import { causeOf } from "../refusal.ts";
 import { changes, count, put } from "../storage.ts";
-import { AGAIN, IDLE, Worker } from "../worker.ts";
+import { AGAIN, IDLE, ON, Worker } from "../worker.ts";
 import {
   carryOut,
   commitPending,
@@ -271,7 +271,8 @@ export class Conversation {
         this.#behind = true;
         throw error;
       }
-      return 0;
+      // After each failure the log is read first, which may go well where nothing else does.
+      return ON;
     }
     if (record.restored) return this.#askToReturn();
     if (group.pendingCommit) return this.#after(await pushAgain(state, group));

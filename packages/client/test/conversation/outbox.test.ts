@@ -140,6 +140,28 @@ describe("the outbox", () => {
     expect(wall.answered).toBeGreaterThan(1);
   });
 
+  it("asks ever more seldom while something before the service answers, though the log can be read", async () => {
+    const { wall, throughWall } = behindWall(Number.POSITIVE_INFINITY);
+    const answeredAt: number[] = [];
+    const ada = await world.person("Ada who asks less", {
+      retry: [20, 2000],
+      fetch: async (url, init) => {
+        const before = wall.answered;
+        const response = await throughWall(url, init);
+        if (wall.answered > before) answeredAt.push(performance.now());
+        return response;
+      },
+    });
+    const id = await ada.createConversation("Patience");
+    await say(ada, id, "before");
+    await untilState(ada, id, "before", "sent");
+    wall.stands = true;
+    await say(ada, id, "waits");
+    await expect.poll(() => answeredAt.length, { timeout: 20_000 }).toBe(8);
+    // At least half of 20, 40, 80 … 1280 ms.
+    expect((answeredAt[7] ?? 0) - (answeredAt[0] ?? 0)).toBeGreaterThan(1200);
+  });
+
   /** Cryptography that fails at what has this text in it, so many times. */
   function failingAt(text: string, times: number): CryptoProvider {
     const needle = Buffer.from(text);
