@@ -15,7 +15,7 @@ import { catchUp, readEntry } from "./reading.ts";
 import type { OutboxEntry } from "./records.ts";
 import type { ConversationState } from "./state.ts";
 
-/** How often an entry is tried, at least, that can't be encrypted for no known reason. */
+/** How often an entry is tried, at least, that fails for no known reason. */
 const TRIES = 6;
 
 /** Sends one entry. Throws `ServiceError` where trying again later may help. */
@@ -44,8 +44,14 @@ export async function sendEntry(
     });
   } catch (error) {
     if (!(error instanceof ServiceError) || error.transient) throw error;
-    // What is no problem of the service's is said by something before it, and may pass.
-    if (error.problem === undefined && mayWorkSoon(state, number)) throw error;
+    if (error.problem === undefined) {
+      // That is said by something before the service, and may pass. Behind a proposal, which is to leave, nothing waits.
+      if (entry.kind === "proposal" || mayWorkSoon(state, number)) throw error;
+      // The service may have taken the message, and then the log has it.
+      const kept = state.outbox.entries.get(number);
+      await catchUp(state);
+      if (state.outbox.entries.get(number) !== kept) return;
+    }
     if (isOfOtherEpoch(error)) await nextEpoch(state, group, epoch);
     else await giveUp(state, number, error.code);
     return;

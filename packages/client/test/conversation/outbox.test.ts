@@ -162,6 +162,48 @@ describe("the outbox", () => {
     expect((answeredAt[7] ?? 0) - (answeredAt[0] ?? 0)).toBeGreaterThan(1200);
   });
 
+  it("shows nothing as failed that the service took at the last try", async () => {
+    let [tries, ahead] = [0, 0];
+    const ada = await world.person("Ada at last", {
+      now: () => Date.now() + ahead,
+      fetch: async (url, init) => {
+        if (!url.endsWith("/messages") || ++tries > 6) return fetch(url, init);
+        if (tries === 6) {
+          ahead = 10_000;
+          await fetch(url, init);
+        }
+        return new Response("<h1>not from here</h1>", { status: 403 });
+      },
+    });
+    const id = await ada.createConversation("At last");
+    const events = eventsOf(ada);
+    await say(ada, id, "taken");
+    await untilState(ada, id, "taken", "sent");
+    expect(tries).toBe(6);
+    const states = events.flatMap((event) =>
+      event.type === "messages" ? event.messages.map(({ state }) => state) : [],
+    );
+    expect(states).not.toContain("failed");
+  });
+
+  it("asks to leave until the service has heard it", async () => {
+    let [tries, ahead] = [0, 0];
+    const ada = await world.person("Ada on her way out", {
+      now: () => Date.now() + ahead,
+      fetch: async (url, init) => {
+        if (!ahead || !url.endsWith("/messages") || ++tries > 8) return fetch(url, init);
+        ahead += 10_000;
+        return new Response("<h1>not from here</h1>", { status: 403 });
+      },
+    });
+    const ben = await world.person("Ben who stays");
+    const id = await gather(ada, [ben]);
+    ahead = 1;
+    await ada.leave(id);
+    await until(ben, async () => (await conversation(ben, id)).members.length === 1);
+    expect(tries).toBeGreaterThan(8);
+  });
+
   /** Cryptography that fails at what has this text in it, so many times. */
   function failingAt(text: string, times: number): CryptoProvider {
     const needle = Buffer.from(text);
