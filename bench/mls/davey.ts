@@ -132,6 +132,7 @@ export function subject(): Subject {
 
   return {
     suite: SUITE,
+    mostCommits: 6,
     setup: async (n) => {
       people = [];
       const adds: Bytes[] = [];

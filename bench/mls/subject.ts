@@ -21,6 +21,8 @@ export interface Subject {
   readonly suite: number;
   /** What a reader of the figures has to know. */
   readonly note?: string;
+  /** How many commits a group of 24 bears, where each costs it a member. */
+  readonly mostCommits?: number;
   /** Key packages for a group of `n`, `joiners` of whom will come alive. */
   readonly setup: (n: number, joiners: number) => Promise<void>;
   /** A new group, and one commit that adds everybody else, applied by its maker. */
