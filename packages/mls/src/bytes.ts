@@ -7,11 +7,18 @@ import type { Bytes } from "./codec.ts";
 
 export const EMPTY: Bytes = new Uint8Array(0);
 
+/** Only the compiler knows better: a text, or numbers of another size, would be taken for bytes that they aren't. Throws `TypeError`. */
+export function checkBytes(value: unknown): void {
+  if ((value as Partial<Uint8Array> | undefined)?.BYTES_PER_ELEMENT === 1) return;
+  throw new TypeError("bytes are a Uint8Array; for text: new TextEncoder().encode(text)");
+}
+
 /**
  * A copy, of a part. Not `slice`: a provider or a storage may give a `Buffer`, and that of one shares its memory. A view of few bytes
- * makes the engine move them, and leaves another copy of them behind: none is made for all of them.
+ * makes the engine move them, and leaves another copy of them behind: none is made for all of them. Throws `TypeError` for what is no bytes.
  */
 export function copyOf(bytes: Uint8Array, start?: number, end?: number): Bytes {
+  checkBytes(bytes);
   return new Uint8Array(start === undefined ? bytes : bytes.subarray(start, end));
 }
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { checkBytes } from "./bytes.ts";
 import { MlsError } from "./errors.ts";
 
 /** Bytes as WebCrypto takes and gives them. */
@@ -29,8 +30,6 @@ export type Encoder<T> = Pick<Codec<T>, "write">;
 export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
 
 const NO_BYTES: Bytes = new Uint8Array(0);
-/** What is said to who gives a text. */
-export const NOT_BYTES = "bytes are a Uint8Array; for text: new TextEncoder().encode(text)";
 
 /** A growing buffer. Bytes that were written are copied in. */
 export class Writer {
@@ -89,8 +88,7 @@ export class Writer {
 
   /** Bytes as they are, without a length. */
   bytes(value: Uint8Array): void {
-    // A string or an array of other things would be written as zeros: only the compiler knows better.
-    if (!ArrayBuffer.isView(value)) throw new TypeError(NOT_BYTES);
+    checkBytes(value);
     const at = this.#reserve(value.length);
     this.#buffer.set(value, at);
   }
@@ -158,7 +156,7 @@ export class Reader {
     end: number = bytes.length,
     owned: Ownership = "theirs",
   ) {
-    if (!ArrayBuffer.isView(bytes)) throw new TypeError(NOT_BYTES);
+    checkBytes(bytes);
     // A Buffer of Node is an array too, whose slices are no copies.
     this.#bytes =
       bytes.constructor === Uint8Array

@@ -225,7 +225,8 @@ describe("decode", () => {
 
 describe("what is no Uint8Array", () => {
   it("is neither written nor read, though the compiler was told otherwise", () => {
-    for (const wrong of ["hello", [1, 2], undefined] as unknown as Bytes[]) {
+    const others = ["hello", [1, 2], undefined, new Uint16Array([1, 300]), new ArrayBuffer(2)];
+    for (const wrong of others as unknown as Bytes[]) {
       expect(() => encode(opaque, wrong)).toThrow(TypeError);
       expect(() => decode(opaque, wrong)).toThrow(TypeError);
     }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { copyOf } from "../bytes.ts";
 import { type Bytes, type Codec, decode, encode, select, struct, uint16 } from "../codec.ts";
 import { MlsError } from "../errors.ts";
 import { GroupInfo, Welcome } from "../key/group-info.ts";
@@ -45,7 +46,7 @@ export function encodeMessage(message: MLSMessage): Bytes {
 /** Throws `MlsError` with `decode` or `unsupported-version`. */
 export function decodeMessage(bytes: Bytes): MLSMessage {
   // A copy that nobody changes: of a large commit, most is signed and authenticated where it stands.
-  return decode(MLSMessage, new Uint8Array(bytes), "passing");
+  return decode(MLSMessage, copyOf(bytes), "passing");
 }
 
 /** A message that must be of one wire format. Throws `MlsError` with `wrong-wire-format` too. */

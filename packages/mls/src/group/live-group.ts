@@ -131,16 +131,16 @@ export class LiveGroup {
 
   /** One batch with the application's records; a secret that was taken is forgotten once that is stored. */
   async store(batch: Batch, and: Records, taken?: Taken): Promise<void> {
-    let records: ReturnType<Records>;
+    let whole = batch;
     try {
-      records = and();
-      if (records) records = await records;
+      const records = and();
+      if (records) whole = mergeBatches(batch, await records);
     } catch (cause) {
       taken?.discard();
       throw cause;
     }
     try {
-      await this.context.storage.apply(records ? mergeBatches(batch, records) : batch);
+      await this.context.storage.apply(whole);
     } catch (cause) {
       // It may have been written all the same: this object must not use a key again.
       this.#broken = true;

@@ -3,8 +3,8 @@
  * @module
  */
 
-import { wipe } from "../bytes.ts";
-import { type Bytes, type Codec, NOT_BYTES, opaque, struct } from "../codec.ts";
+import { checkBytes, wipe } from "../bytes.ts";
+import { type Bytes, type Codec, opaque, struct } from "../codec.ts";
 import { deriveKeyPair } from "../crypto/hpke.ts";
 import { deriveSecret, expandWithLabel, extract, hash, mac } from "../crypto/kdf.ts";
 import type { KeyPair, Suite } from "../crypto/suite.ts";
@@ -139,7 +139,7 @@ export function mlsExporter(
   length: number,
 ): Bytes {
   // A platform may hash a text too, each in its own way.
-  if (!ArrayBuffer.isView(context)) throw new TypeError(NOT_BYTES);
+  checkBytes(context);
   const derived = deriveSecret(suite, exporterSecret, label);
   const exported = expandWithLabel(suite, derived, "exported", hash(suite, context), length);
   wipe(derived);

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { copyOf } from "../bytes.ts";
 import {
   type Bytes,
   type Codec,
@@ -686,7 +687,7 @@ export async function decodeRatchetTree(
 /** The nodes, no more than a tree can have: a blank one takes a byte, so the input's length is no bound. */
 async function readNodes(bytes: Bytes): Promise<(Node | undefined)[]> {
   // A copy that nobody changes: its nodes keep their parts of it.
-  const whole = new Reader(new Uint8Array(bytes), 0, bytes.length, "owned");
+  const whole = new Reader(copyOf(bytes), 0, bytes.length, "owned");
   const reader = whole.vector();
   if (!whole.done) throw new MlsError("decode", "12.4.3.3", "bytes behind the tree");
   const nodes: (Node | undefined)[] = [];

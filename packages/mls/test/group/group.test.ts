@@ -1,4 +1,5 @@
-import { createGroup, type Group } from "@conclave/mls";
+import { type Batch, createGroup, type Group, joinGroup, readKeyPackage } from "@conclave/mls";
+import type { Bytes } from "@conclave/mls/codec";
 import { describe, expect, it } from "vitest";
 import {
   add,
@@ -132,6 +133,32 @@ describe("what fails", () => {
     await alice.receive(commit);
     expect(group.epochAuthenticator).toEqual(alice.epochAuthenticator);
     expect(people.length + groups.length).toBe(6);
+  });
+
+  it("for a record of the application's in the wrong form goes on", async () => {
+    const { at } = await room(await persons(["alice", "bob"]));
+    const and = () => ({ put: { mine: utf8("1") } }) as unknown as Batch;
+    await expect(at(0).group.send(utf8("hello"), { and })).rejects.toThrow(TypeError);
+    await say(at(0).group, [at(1).group], "hello");
+  });
+
+  it.each([
+    ["a text", "AAEAAQ=="],
+    ["nothing", undefined],
+    ["numbers of two bytes", new Uint16Array([1, 1])],
+  ])("for %s in place of bytes says so, and blames no message", async (_, given) => {
+    const wrong = given as unknown as Bytes;
+    const { at } = await room(await persons(["alice", "bob"]));
+    const { group, person: alice } = at(0);
+    const { context, signer } = alice;
+    const why = { name: "TypeError", message: expect.stringContaining("bytes are a Uint8Array") };
+    await expect(group.receive(wrong)).rejects.toMatchObject(why);
+    await expect(group.send(wrong)).rejects.toThrow(TypeError);
+    const named = createGroup(context, { ...alice, groupId: wrong, lifetime: LIFETIME });
+    await expect(named).rejects.toMatchObject(why);
+    expect(() => readKeyPackage(wrong)).toThrow(expect.objectContaining(why));
+    await expect(joinGroup(context, { welcome: wrong, signer })).rejects.toMatchObject(why);
+    await say(group, [at(1).group], "hello");
   });
 
   it("for lack of a record of the application's takes no key", async () => {
