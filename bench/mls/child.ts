@@ -12,12 +12,14 @@ export type Order =
   | { readonly step: "setup"; readonly n: number; readonly joiners: number }
   | { readonly step: "enlist"; readonly places: readonly number[] }
   | { readonly step: "warmUp" }
-  | { readonly step: "addAll" | "join" | "commit" | "process" | "send" | "receive" }
+  | { readonly step: "process"; readonly times: number }
+  | { readonly step: "addAll" | "join" | "commit" | "send" | "receive" }
   | { readonly step: "populate" | "populateAll" | "memory" | "others" };
 
 export type Answer =
   | {
-      readonly timed?: Timed | undefined;
+      /** One by one, where it was done several times. */
+      readonly timed?: readonly Timed[];
       readonly committers?: number | undefined;
       readonly others?: Readonly<Record<string, Timed>> | undefined;
       /** In bytes: of one more member's group, where that can be told, and the most the process ever had. */
@@ -79,13 +81,19 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
       return { memory: { member: await subject.memory?.(), peak: resourceUsage().maxRSS * 1024 } };
     case "others":
       return { others: await subject.others?.() };
+    case "process": {
+      const timed: Timed[] = [];
+      for (let i = 0; i < order.times; i++) timed.push(await subject.process());
+      return { timed };
+    }
     case "addAll":
     case "join":
     case "commit":
-    case "process":
     case "send":
-    case "receive":
-      return { timed: await subject[order.step]?.() };
+    case "receive": {
+      const timed = await subject[order.step]?.();
+      return timed ? { timed: [timed] } : {};
+    }
   }
 }
 

@@ -49,7 +49,7 @@ export interface Subject {
 }
 
 /** Messages a time, for `send` and `receive`. */
-export const MESSAGES = 20;
+export const MESSAGES = 100;
 export const DATA: Uint8Array<ArrayBuffer> = new Uint8Array(100).fill(7);
 
 /** How long `operation` takes. */
