@@ -28,6 +28,7 @@ export {
   type Lattice,
   type MaybePromise,
   type NistGroup,
+  type Pieces,
   type SignatureName,
   type Signed,
   SUITES,

@@ -10,6 +10,7 @@
 import {
   createCipheriv,
   createDecipheriv,
+  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
@@ -35,8 +36,10 @@ import {
   type AeadName,
   type CryptoProvider,
   type DhGroup,
+  inPieces,
   type KeyPair,
   type NistGroup,
+  type Pieces,
   type SignatureName,
   type Signed,
   SUITES,
@@ -98,6 +101,16 @@ function usingDesk<T>(use: () => T): T {
   } finally {
     DESK.fill(0);
   }
+}
+
+/** Up to so many bytes it costs less to join pieces than to hand each of them over. */
+const WORTH_JOINING = 4096;
+
+function joined(data: Pieces): Pieces {
+  if (!inPieces(data)) return data;
+  let length = 0;
+  for (const piece of data) length += piece.length;
+  return length > WORTH_JOINING ? data : concat(...data);
 }
 
 function schemeOf(name: SignatureName): Scheme {
@@ -264,10 +277,23 @@ export const nodeCrypto: CryptoProvider = {
       : usingDesk(() => randomFillSync(place).slice());
   },
 
-  hash: (name, data) => usingDesk(() => bytes(hash(name, onDesk(0, data), "buffer"))),
+  hash: (name, data) =>
+    usingDesk(() => {
+      const input = joined(data);
+      if (!inPieces(input)) return bytes(hash(name, onDesk(0, input), "buffer"));
+      const hasher = createHash(name);
+      for (const piece of input) hasher.update(onDesk(0, piece));
+      return bytes(hasher.digest());
+    }),
 
   hmac: (name, key, data) =>
-    usingDesk(() => bytes(createHmac(name, onDesk(0, key)).update(onDesk(1, data)).digest())),
+    usingDesk(() => {
+      const hasher = createHmac(name, onDesk(0, key));
+      const input = joined(data);
+      if (!inPieces(input)) return bytes(hasher.update(onDesk(1, input)).digest());
+      for (const piece of input) hasher.update(onDesk(1, piece));
+      return bytes(hasher.digest());
+    }),
 
   seal: (aead, key, nonce, aad, plaintext) =>
     usingDesk(() => {

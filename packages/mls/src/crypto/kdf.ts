@@ -6,9 +6,9 @@
 
 import { concat, copyOf, EMPTY, utf8Bytes, wipe } from "../bytes.ts";
 import { type Bytes, type Encoder, encode, encodedFor, opaque, struct, uint16 } from "../codec.ts";
-import { type CryptoProvider, HASHES, type HashName, type Suite } from "./suite.ts";
+import { type CryptoProvider, HASHES, type HashName, type Pieces, type Suite } from "./suite.ts";
 
-export function hash(suite: Suite, data: Uint8Array): Bytes {
+export function hash(suite: Suite, data: Pieces): Bytes {
   return suite.provider.hash(suite.hash, data);
 }
 
@@ -18,7 +18,7 @@ export function hashOf<T>(suite: Suite, codec: Encoder<T>, value: T): Bytes {
 }
 
 /** The MAC of confirmation and membership tags (§6.2, §8.1). */
-export function mac(suite: Suite, key: Bytes, data: Bytes): Bytes {
+export function mac(suite: Suite, key: Bytes, data: Pieces): Bytes {
   return suite.provider.hmac(suite.hash, key, data);
 }
 

@@ -34,6 +34,12 @@ export type SignatureName =
   | "mldsa44"
   | "mldsa65"
   | "mldsa87";
+/** Bytes; or pieces, to be taken one behind the other, of what is too long to be joined for this alone. */
+export type Pieces = Uint8Array | readonly Uint8Array[];
+
+export function inPieces(data: Pieces): data is readonly Uint8Array[] {
+  return Array.isArray(data);
+}
 /** What a platform may have at once or later. */
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -169,9 +175,9 @@ export interface CryptoProvider {
   /** Unpredictable bytes. */
   readonly random: (length: number) => Bytes;
   /** Of bytes that may be secret. */
-  readonly hash: (hash: HashName, data: Uint8Array) => Bytes;
+  readonly hash: (hash: HashName, data: Pieces) => Bytes;
   /** HMAC (RFC 2104), with a key of any length. */
-  readonly hmac: (hash: HashName, key: Uint8Array, data: Uint8Array) => Bytes;
+  readonly hmac: (hash: HashName, key: Uint8Array, data: Pieces) => Bytes;
   /** The ciphertext with its tag of 16 bytes behind. */
   readonly seal: (
     aead: AeadName,

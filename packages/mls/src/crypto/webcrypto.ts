@@ -28,8 +28,10 @@ import {
   type AeadName,
   type CryptoProvider,
   type DhGroup,
+  inPieces,
   type KeyPair,
   type NistGroup,
+  type Pieces,
   type SignatureName,
   SUITES,
 } from "./suite.ts";
@@ -192,15 +194,25 @@ function isEdwards(curve: Scheme["curve"]): curve is "ed25519" | "ed448" {
   return curve === "ed25519" || curve === "ed448";
 }
 
+interface Hasher {
+  readonly update: (piece: Uint8Array) => unknown;
+  readonly digest: () => Uint8Array;
+}
+
+function digest(hasher: Hasher, data: Pieces): Bytes {
+  for (const piece of inPieces(data) ? data : [data]) hasher.update(piece);
+  return hasher.digest() as Bytes;
+}
+
 /** The provider on WebCrypto and noble: see the top of this module. */
 export const webCrypto: CryptoProvider = {
   suites: SUITES,
 
   random: (length) => crypto.getRandomValues(new Uint8Array(length)),
 
-  hash: (name, data) => HASH[name](data) as Bytes,
+  hash: (name, data) => digest(HASH[name].create(), data),
 
-  hmac: (name, key, data) => hmac(HASH[name], key, data) as Bytes,
+  hmac: (name, key, data) => digest(hmac.create(HASH[name], key), data),
 
   seal: async (aead, key, nonce, aad, plaintext) => {
     if (aead === "chacha20poly1305") {

@@ -22,7 +22,7 @@ import {
   uint32,
   uint64,
 } from "../codec.ts";
-import { hashOf, refHash } from "../crypto/kdf.ts";
+import { hash, refHash } from "../crypto/kdf.ts";
 import { labeled, type Signer, verifyAlone } from "../crypto/signature.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -282,23 +282,19 @@ export async function verifyContent(
   }
 }
 
-/** §8.2, behind the interim hash before. */
-const ConfirmedTranscriptHashInput: Encoder<AuthenticatedContent & { readonly interim: Bytes }> = {
-  write: (w, { interim, wireFormat, content, auth }) => {
-    w.bytes(interim);
-    WireFormat.write(w, wireFormat);
-    FramedContent.write(w, content);
-    opaque.write(w, auth.signature);
-  },
-};
-
 /** §8.2: over the interim hash before, and the `ConfirmedTranscriptHashInput` of the commit. */
 export function confirmedTranscriptHash(
   suite: Suite,
   interim: Bytes,
   { wireFormat, content, auth }: AuthenticatedContent,
 ): Bytes {
-  return hashOf(suite, ConfirmedTranscriptHashInput, { interim, wireFormat, content, auth });
+  // The encoding of the content is there already, and may be long.
+  return hash(suite, [
+    interim,
+    encode(WireFormat, wireFormat),
+    FramedContent.encoded(content),
+    encode(opaque, auth.signature),
+  ]);
 }
 
 /** `ProposalRef` (§5.2), `nh` bytes. */

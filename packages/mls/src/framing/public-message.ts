@@ -4,7 +4,7 @@
  */
 
 import { constantTimeEqual, EMPTY } from "../bytes.ts";
-import { type Bytes, type Codec, type Encoder, encodedFor, opaque } from "../codec.ts";
+import { type Bytes, type Codec, encode, opaque } from "../codec.ts";
 import { mac } from "../crypto/kdf.ts";
 import type { Suite } from "../crypto/suite.ts";
 import { MlsError } from "../errors.ts";
@@ -40,26 +40,16 @@ export const PublicMessage: Codec<PublicMessage> = {
   },
 };
 
-/** `AuthenticatedContentTBM` (§6.2). `tbs`: what is signed, in parts. */
-const AuthenticatedContentTBM: Encoder<
-  Omit<PublicMessage, "membershipTag"> & { readonly tbs: readonly Bytes[] }
-> = {
-  write: (w, { tbs, content, auth }) => {
-    for (const part of tbs) w.bytes(part);
-    authDataOf(content.content.contentType).write(w, auth);
-  },
-};
-
 function membershipTagOf(
   suite: Suite,
   membershipKey: Bytes,
   { content, auth }: Omit<PublicMessage, "membershipTag">,
   context: Bytes,
 ): Bytes {
+  const authData = encode(authDataOf(content.content.contentType), auth);
+  // `AuthenticatedContentTBM`: what is signed, and the signature behind it.
   return framedContentTbsFor({ wireFormat: "mls_public_message", content }, context, (...tbs) =>
-    encodedFor(AuthenticatedContentTBM, { tbs, content, auth }, (tbm) =>
-      mac(suite, membershipKey, tbm),
-    ),
+    mac(suite, membershipKey, [...tbs, authData]),
   );
 }
 

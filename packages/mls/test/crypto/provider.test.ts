@@ -159,6 +159,23 @@ describe("both providers", () => {
 });
 
 describe.each(PROVIDERS)("%s", (_, provider) => {
+  it("takes what is hashed in pieces, few bytes and many", () => {
+    const piece = fc.oneof(bytes, fc.constant(new Uint8Array(5000).fill(7)));
+    fc.assert(
+      fc.property(
+        fc.constantFrom("sha256", "sha384", "sha512"),
+        bytes,
+        fc.array(piece, { maxLength: 5 }),
+        (name, key, pieces) => {
+          const whole = concat(...pieces);
+          expect(provider.hash(name, pieces)).toEqual(provider.hash(name, whole));
+          expect(provider.hmac(name, key, pieces)).toEqual(provider.hmac(name, key, whole));
+        },
+      ),
+      RUNS,
+    );
+  });
+
   /** Whether it throws, at once or later. */
   const refuses = async (act: () => unknown): Promise<boolean> => {
     try {
