@@ -4,7 +4,6 @@
  */
 
 import { parseArgs } from "node:util";
-
 import {
   buildPolicy,
   type Client,
@@ -20,6 +19,7 @@ import parseOther from "content-security-policy-parser";
 import { CspEvaluator } from "csp_evaluator/dist/evaluator.js";
 import { CspParser } from "csp_evaluator/dist/parser.js";
 import { contentSecurityPolicy } from "helmet";
+import { wholeNumber } from "./options.ts";
 
 const SHORT =
   "default-src 'self'; script-src 'self' 'nonce-r4nd0mr4nd0m'; object-src 'none'; base-uri 'none'";
@@ -190,5 +190,6 @@ export async function measureCsp(args: readonly string[]): Promise<void> {
     args: [...args],
     options: { rounds: { type: "string", default: "200" } },
   });
-  for (const comparison of await comparisons()) compare(comparison, Number(values.rounds));
+  const rounds = wholeNumber(values.rounds, "rounds");
+  for (const comparison of await comparisons()) compare(comparison, rounds);
 }

@@ -12,6 +12,7 @@ import { measureCommits, measureLoads } from "./delivery/commits.ts";
 import { table } from "./delivery/figures.ts";
 import { measureIdle } from "./delivery/idle.ts";
 import { measureMessages, SETTINGS } from "./delivery/messages.ts";
+import { wholeNumber } from "./options.ts";
 
 const PARTS = ["accept", "writes", "commits", "loads", "messages", "idle"] as const;
 type Part = (typeof PARTS)[number];
@@ -50,12 +51,6 @@ const MEASURES: { readonly [part in Part]: (options: Options) => Promise<Rows> }
 
 function isPart(name: string): name is Part {
   return (PARTS as readonly string[]).includes(name);
-}
-
-/** Throws `RangeError` for what is none. */
-function wholeNumber(text: string, name: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new RangeError(`--${name} takes a whole number`);
-  return Number(text);
 }
 
 interface Stores {
