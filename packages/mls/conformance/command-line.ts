@@ -1,5 +1,5 @@
 /**
- * What the commands that test and try have in common: wrong options end in one line and the usage, with exit code 2.
+ * What the commands that test and try have in common: wrong options end in one line and the usage, with exit code 2; `--help` says it.
  * @module
  */
 
@@ -23,8 +23,12 @@ export function oneOf<T extends string>(option: string, said: string, words: rea
   return word;
 }
 
-/** What `parse` makes of the command line; where that is wrong, the process ends with its usage. */
+/** What `parse` makes of the command line; where that asks for the usage, or is wrong, the process ends with it. */
 export function orUsage<T>(usage: string, parse: () => T): T {
+  if (process.argv.slice(2).some((word) => word === "--help" || word === "-h")) {
+    console.log(`usage: ${usage}`);
+    return process.exit(0);
+  }
   try {
     return parse();
   } catch (error) {

@@ -17,9 +17,14 @@ export interface Result extends Tally {
   readonly reasons: readonly string[];
 }
 
-/** Runs what is in a file. Cases of no kind known here are failures, and so is a file without any. */
+/** Runs what is in a file. Cases of no kind known here are failures, and so is a file without any, or that is no JSON. */
 export async function runVectors(bench: Bench, json: string): Promise<Result> {
-  const cases = parseVectors(json);
+  let cases: readonly Case[];
+  try {
+    cases = parseVectors(json);
+  } catch (error) {
+    return { passed: 0, failed: 1, kinds: ["unreadable"], reasons: [String(error)] };
+  }
   // Side by side: a case waits for its platform's cryptography most of the time.
   const ends = await Promise.all(cases.map((vector, i) => endOf(bench, vector, i)));
   const reasons = ends.flatMap(({ reason }) => reason ?? []);

@@ -4,6 +4,7 @@ import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
 import { MISSING, vectorsFolder } from "../conformance/fetch.ts";
 import { runFolder } from "../conformance/main.ts";
+import { runVectors } from "../conformance/run.ts";
 import { type Case, kindOf, parseVectors } from "../conformance/vectors.ts";
 
 const folder = vectorsFolder();
@@ -100,5 +101,8 @@ describe("the working group's test vectors", () => {
   it("count as failed where a file holds none", async () => {
     expect(kindOf({ something: "else" })).toBeUndefined();
     expect(parseVectors("{}")).toEqual([]);
+    expect(await runVectors(bench, "{}")).toMatchObject({ passed: 0, failed: 1 });
+    const unreadable = { passed: 0, failed: 1, reasons: [expect.stringContaining("SyntaxError")] };
+    expect(await runVectors(bench, "[{")).toMatchObject(unreadable);
   });
 });
