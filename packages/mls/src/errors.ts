@@ -75,6 +75,8 @@ export type MlsErrorCode =
   | "group-exists"
   | "group-closed"
   | "removed"
+  // What the application has and gives
+  | "signer-unknown"
   | "storage";
 
 /** A rule of RFC 9420 was broken, or what was asked cannot be done. Nothing secret is in its message. */

@@ -97,14 +97,14 @@ function comingSignatureKeys(
 async function signerFor(publicKey: Bytes, signer: Signer | SignerOf): Promise<Signer> {
   const found = typeof signer === "function" ? await signer(publicKey) : signer;
   if (!found || !bytesEqual(found.publicKey, publicKey)) {
-    throw new MlsError("storage", "14", "the signer is not the one of our leaf");
+    throw new MlsError("signer-unknown", "14", "the signer is not the one of our leaf");
   }
   return found;
 }
 
 /**
  * The group with this id from storage, or undefined. `signer`: of our leaf; where a commit or Update of ours with a new one may be
- * under way, by public key. Throws `MlsError` with `storage` where a signer is another than is needed, or the epoch's secrets are gone.
+ * under way, by public key. Throws `MlsError`: `signer-unknown` where a signer is another than is needed, `storage` where the epoch's secrets are gone.
  */
 export async function loadGroup(
   context: MlsContext,

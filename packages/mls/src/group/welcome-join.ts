@@ -132,7 +132,7 @@ export async function joinGroup(
   const { keyPackage } = stored;
   if (!bytesEqual(keyPackage.leafNode.signatureKey, options.signer.publicKey)) {
     throw new MlsError(
-      "storage",
+      "signer-unknown",
       "12.4.3.1",
       "the signer is not the one of the key package that the Welcome is for",
     );

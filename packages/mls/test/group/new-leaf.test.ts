@@ -151,8 +151,10 @@ describe("§12.4.1 a commit with a new leaf", () => {
     const { group, person: alice } = where.at(0);
     const leaf = await newLeaf();
     const { commit } = await group.commit({ leaf });
-    await expect(load(alice, group, alice.signer)).rejects.toMatchObject({ code: "storage" });
-    await expect(load(alice, group, leaf.signer)).rejects.toMatchObject({ code: "storage" });
+    await expect(load(alice, group, alice.signer)).rejects.toMatchObject({
+      code: "signer-unknown",
+    });
+    await expect(load(alice, group, leaf.signer)).rejects.toMatchObject({ code: "signer-unknown" });
     const again = await load(alice, group, alice.signer, leaf.signer);
     if (!again) throw new Error("not there");
     await where.at(1).group.receive(await again.send(utf8("before")));
@@ -238,7 +240,9 @@ describe("§12.1.2 an Update with a new leaf", () => {
     const update = await group.proposeUpdate({ leaf });
     for (const one of [bob, carol]) await one.receive(update);
     expect(leafOf(group, 0)?.signatureKey).toEqual(alice.signer.publicKey);
-    await expect(load(alice, group, alice.signer)).rejects.toMatchObject({ code: "storage" });
+    await expect(load(alice, group, alice.signer)).rejects.toMatchObject({
+      code: "signer-unknown",
+    });
     const again = await load(alice, group, alice.signer, leaf.signer);
     if (!again) throw new Error("not there");
     const { commit } = await bob.commit();

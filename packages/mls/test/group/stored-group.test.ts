@@ -432,7 +432,7 @@ describe("a stored group", () => {
     if (!alice || !eve) throw new Error("two");
     const group = await found(alice);
     await expect(reload({ ...alice, signer: eve.signer }, group)).rejects.toMatchObject({
-      code: "storage",
+      code: "signer-unknown",
     });
     await expect(reload(eve, group)).rejects.toThrow("not in storage");
     const records = await alice.storage.list("group/");

@@ -296,7 +296,7 @@ it("takes the signer of its key package", async () => {
   const { signer } = await person("eve");
   await expect(joinGroup(on.eve.context, { welcome, signer })).rejects.toMatchObject({
     name: "MlsError",
-    code: "storage",
+    code: "signer-unknown",
   });
   expect((await joinGroup(on.eve.context, { welcome, signer: on.eve.signer })).epoch).toBe(2n);
 });
