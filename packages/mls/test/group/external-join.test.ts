@@ -267,7 +267,7 @@ describe("§12.4.3.2 a member who comes back (resync)", () => {
     const keys = groupKeys(former.groupId);
     const kept = [...(await context.storage.list(keys.resumptions)).keys()];
     expect(kept).toEqual([keys.resumption(1n)]);
-    await expect(reload(carol, former)).rejects.toMatchObject({ code: "storage" });
+    await expect(reload(carol, former)).rejects.toMatchObject({ code: "signer-unknown" });
   });
 
   it("P38 §12.2 is a valid successor of the leaf it removes", async () => {
