@@ -115,7 +115,8 @@ class Runner {
   }
 
   async #next(order: Order | undefined): Promise<Exclude<Answer, { failed: string }> | undefined> {
-    const limit = this.#limit * (order && UNMEASURED.has(order.step) ? 5 : 1);
+    const times = order && "times" in order ? order.times : 1;
+    const limit = this.#limit * (order && UNMEASURED.has(order.step) ? 5 : times);
     const answer = await new Promise<Answer>((resolve) => {
       const end = (taken: Answer): void => {
         clearTimeout(timer);
@@ -244,8 +245,8 @@ class Sizing {
   }
 
   /**
-   * Commits, each processed by all who joined before the next one, one after the other: what nobody does alone, in a process that is woken
-   * for it. By peers `few` of them, of which the last is.
+   * Commits, each processed by all who joined before the next one, one after the other: the first of them finds the caches as others left
+   * them, as a client does that is woken for a commit, and takes a quarter more. By peers `few` commits, of which the last is processed.
    */
   async measurePaths(
     tree: string,
