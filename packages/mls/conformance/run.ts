@@ -39,8 +39,11 @@ async function endOf(
   vector: Case,
   i: number,
 ): Promise<{ readonly kind: string; readonly reason?: string }> {
-  const { name: kind = "unknown", check } = kindOf(vector) ?? {};
+  let kind = "unknown";
   try {
+    const known = kindOf(vector);
+    kind = known?.name ?? kind;
+    const check = known?.check;
     if (!check) throw new Error("fields of no kind of vectors that is known here");
     await check(bench, vector);
     return { kind };

@@ -104,5 +104,6 @@ describe("the working group's test vectors", () => {
     expect(await runVectors(bench, "{}")).toMatchObject({ passed: 0, failed: 1 });
     const unreadable = { passed: 0, failed: 1, reasons: [expect.stringContaining("SyntaxError")] };
     expect(await runVectors(bench, "[{")).toMatchObject(unreadable);
+    expect(await runVectors(bench, '[null, 3, "x"]')).toMatchObject({ passed: 0, failed: 3 });
   });
 });
