@@ -39,7 +39,6 @@ import {
   inPieces,
   type KeyPair,
   type NistGroup,
-  type Pieces,
   type SignatureName,
   type Signed,
   SUITES,
@@ -101,16 +100,6 @@ function usingDesk<T>(use: () => T): T {
   } finally {
     DESK.fill(0);
   }
-}
-
-/** Up to so many bytes it costs less to join pieces than to hand each of them over. */
-const WORTH_JOINING = 4096;
-
-function joined(data: Pieces): Pieces {
-  if (!inPieces(data)) return data;
-  let length = 0;
-  for (const piece of data) length += piece.length;
-  return length > WORTH_JOINING ? data : concat(...data);
 }
 
 function schemeOf(name: SignatureName): Scheme {
@@ -279,19 +268,16 @@ export const nodeCrypto: CryptoProvider = {
 
   hash: (name, data) =>
     usingDesk(() => {
-      const input = joined(data);
-      if (!inPieces(input)) return bytes(hash(name, onDesk(0, input), "buffer"));
+      if (!inPieces(data)) return bytes(hash(name, onDesk(0, data), "buffer"));
       const hasher = createHash(name);
-      for (const piece of input) hasher.update(onDesk(0, piece));
+      for (const piece of data) hasher.update(onDesk(0, piece));
       return bytes(hasher.digest());
     }),
 
   hmac: (name, key, data) =>
     usingDesk(() => {
       const hasher = createHmac(name, onDesk(0, key));
-      const input = joined(data);
-      if (!inPieces(input)) return bytes(hasher.update(onDesk(1, input)).digest());
-      for (const piece of input) hasher.update(onDesk(1, piece));
+      for (const piece of inPieces(data) ? data : [data]) hasher.update(onDesk(1, piece));
       return bytes(hasher.digest());
     }),
 

@@ -177,12 +177,12 @@ export class LiveGroup {
     this.#signers.set(toHex(signer.publicKey), signer);
   }
 
-  /** Who signs for our leaf in the epoch to come. Throws `MlsError` with `signer-unknown` where this client was not told. */
+  /** Who signs for our leaf in the epoch to come. Throws `MlsError` with `storage` where this client was not told: the record of an Update is gone. */
   #signerIn(next: NextEpoch): Signer {
     const leaf = ownLeafNode(next);
     if (leaf === leafAt(this.live.state.tree, this.live.ownLeaf)) return this.signer;
     const signer = this.#signers.get(toHex(leaf.signatureKey));
-    if (!signer) throw new MlsError("signer-unknown", "14", "no signer is known for our new leaf");
+    if (!signer) throw new MlsError("storage", "14", "no signer is known for our new leaf");
     return signer;
   }
 

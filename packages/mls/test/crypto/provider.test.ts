@@ -159,6 +159,12 @@ describe("both providers", () => {
 });
 
 describe.each(PROVIDERS)("%s", (_, provider) => {
+  it("takes no numbers for bytes", () => {
+    const numbers = [1, 2, 3] as unknown as Bytes[];
+    expect(() => provider.hash("sha256", numbers)).toThrow(TypeError);
+    expect(() => provider.hmac("sha256", new Uint8Array(32), numbers)).toThrow(TypeError);
+  });
+
   it("takes what is hashed in pieces, few bytes and many", () => {
     const piece = fc.oneof(bytes, fc.constant(new Uint8Array(5000).fill(7)));
     fc.assert(

@@ -211,7 +211,7 @@ describe("a group from storage", () => {
     const [known, lacking] = [liveGroupOf(group), liveGroupOf(damaged)];
     lacking.live = known.live;
     for (const [key, keyPair] of known.updates) lacking.updates.set(key, keyPair);
-    await expect(damaged.receive(commit)).rejects.toEqual(refusal("signer-unknown", "14"));
+    await expect(damaged.receive(commit)).rejects.toEqual(refusal("storage", "14"));
     expect(damaged.epoch).toBe(1n);
     // Nothing is lost: with its records whole it goes on.
     await group.receive(commit);
