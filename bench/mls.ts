@@ -28,6 +28,12 @@ const COMMITTERS_AMONG_MANY = 2;
  */
 const TURNS = { least: 5, most: 240, seconds: 15 } as const;
 
+/**
+ * Everything is repeated for so many turns of so many seconds of a processor: each subject has as long. A process that sleeps through all
+ * of the others' collects its garbage meanwhile, and V8 drops compiled code with it.
+ */
+const WARM_UP = { turns: 10, seconds: 3 } as const;
+
 /** How often a small group is made. */
 const SHORT_MAKINGS = 15;
 
@@ -358,9 +364,10 @@ async function measureSize(
   const sizing = new Sizing(n, runners, endsAt);
   const few = n >= 1000 ? 3 : 5;
   const joiners = Math.min(few, n - 2);
-  await sizing.everyone({ step: "warmUp" });
+  for (let turn = 0; turn < WARM_UP.turns; turn++) {
+    await sizing.everyone({ step: "warmUp", seconds: WARM_UP.seconds });
+  }
   await sizing.everyone({ step: "setup", n, joiners });
-  // Where that is short, the first of them find a process that has slept through the others' warming up.
   const makings = n >= 1000 ? few : SHORT_MAKINGS;
   await sizing.measure("create and add all", { step: "addAll" }, makings, n >= 1000 ? 1 : makings);
   await sizing.measure("join", { step: "join" }, joiners);

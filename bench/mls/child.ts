@@ -11,7 +11,7 @@ import type { Subject, Timed } from "./subject.ts";
 export type Order =
   | { readonly step: "setup"; readonly n: number; readonly joiners: number }
   | { readonly step: "enlist"; readonly places: readonly number[] }
-  | { readonly step: "warmUp" }
+  | { readonly step: "warmUp"; readonly seconds: number }
   | { readonly step: "process"; readonly times: number }
   | { readonly step: "addAll" | "join" | "commit" | "send" | "receive" }
   | { readonly step: "populate" | "populateAll" | "memory" | "others" };
@@ -28,17 +28,18 @@ export type Answer =
     }
   | { readonly failed: string };
 
-/** Seconds of a processor that everything is repeated for: each subject has as long. */
-const WARM_UP = 30;
 /** Commits in each group: few enough that making groups and joining them is compiled as well. */
 const COMMITS = 20;
 /** After how many of them messages are sent: a step sends many. */
 const COMMITS_A_SEND = 5;
 
-/** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
-async function warmUp(subject: Subject): Promise<void> {
+/**
+ * Everything, in small groups, at least once, until so many seconds of a processor are over: so that what is measured afterwards is
+ * compiled, as it is in a process that has run for a while.
+ */
+async function warmUp(subject: Subject, seconds: number): Promise<void> {
   const before = process.cpuUsage();
-  for (let round = 0; round < 2 || process.cpuUsage(before).user < WARM_UP * 1e6; round++) {
+  do {
     await subject.setup(24, 3);
     await subject.addAll();
     for (let i = 0; i < 3; i++) await subject.join();
@@ -55,7 +56,7 @@ async function warmUp(subject: Subject): Promise<void> {
       await subject.send?.();
       await subject.receive?.();
     }
-  }
+  } while (process.cpuUsage(before).user < seconds * 1e6);
 }
 
 async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite">> {
@@ -64,7 +65,7 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
       await subject.setup(order.n, order.joiners);
       return {};
     case "warmUp":
-      await warmUp(subject);
+      await warmUp(subject, order.seconds);
       return {};
     case "enlist":
       await subject.enlist(order.places);
