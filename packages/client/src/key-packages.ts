@@ -69,5 +69,5 @@ export async function refillKeyPackages(environment: Environment): Promise<void>
   }
   // By the clock that is behind: the other may be wrong.
   const kept = Math.min(service.now(), now()) - KEPT;
-  await deleteKeyPackages({ storage }, BigInt(Math.floor(kept / 1000)));
+  await deleteKeyPackages({ storage, now }, BigInt(Math.floor(kept / 1000)));
 }

@@ -163,7 +163,7 @@ it("a device forgets the private halves of key packages that are long over, and 
         crypto: nodeCrypto,
         storage,
         authentication: { validate: async () => undefined, isSuccessor: async () => true },
-        now: Date.now,
+        now: () => Date.now() - ago * DAY * 1000 - 1000,
       },
       {
         suite: 3,

@@ -29,6 +29,7 @@ import {
   type LeafNode,
   lifetimeOf,
   signLeafNode,
+  verifyLeafNode,
 } from "../tree/leaf-node.ts";
 import { addLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
@@ -226,6 +227,9 @@ async function composed(
   if (made && (external || leaf)) {
     // What all others would refuse is refused here first.
     checkLeafNode(made.leafNode, "commit");
+    if (external || leaf?.signer) {
+      await verifyLeafNode(suite, made.leafNode, { groupId, leafIndex });
+    }
     checkSuiteListed(suite, made.leafNode);
     checkUnique(tree);
     checkSupport(tree, applied.extensions);

@@ -35,6 +35,7 @@ import {
   lifetimeOf,
   MAX_LIFETIME,
   signLeafNode,
+  verifyLeafNode,
 } from "../tree/leaf-node.ts";
 import type { MlsContext } from "./epoch.ts";
 import type { And } from "./live-group.ts";
@@ -95,8 +96,8 @@ export interface Joiner {
 
 /**
  * Makes a key package and stores its private half (§10). A last resort serves for more than one group. Throws `MlsError`:
- * `signature` where the signer is not for the suite, `leaf-lifetime` where nobody would take a lifetime that long (in seconds), or
- * where it ends before it begins.
+ * `signature` where the signer is not for the suite, `leaf-signature` where it signs with another key than its own, `leaf-lifetime`
+ * where nobody would take a lifetime that long (in seconds), or where it ends before it begins, or has ended.
  */
 export async function createKeyPackage(
   context: MlsContext,
@@ -109,7 +110,7 @@ export async function createKeyPackage(
   },
 ): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
   const suite = suiteOf(context.crypto, options.suite);
-  checkTotalLifetime(keyPackageSource(options.lifetime), context.maxLifetime ?? MAX_LIFETIME);
+  checkOwnLifetime(context, options.lifetime);
   const init = await generateKeyPair(suite);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   const extensions = ownExtensions(leafNode, options.extensions ?? []);
@@ -132,6 +133,18 @@ export async function createKeyPackage(
   await context.storage.apply(mergeBatches(record, await options.and?.(made)));
   wipe(init.privateKey, keyPair.privateKey);
   return made;
+}
+
+/** That others take the lifetime of a leaf of ours (§7.2). Throws `MlsError` with `leaf-lifetime`. */
+export function checkOwnLifetime(context: MlsContext, lifetime: Lifetime): void {
+  checkTotalLifetime(keyPackageSource(lifetime), context.maxLifetime ?? MAX_LIFETIME);
+  if (lifetime.notAfter < BigInt(Math.floor(context.now() / 1000))) {
+    throw new MlsError(
+      "leaf-lifetime",
+      "7.2",
+      "a lifetime that has ended (in seconds since the Unix epoch)",
+    );
+  }
 }
 
 /** The extensions of a key package of our own: all of them listed by its leaf (§10), one of them GREASE (§13.5). */
@@ -167,7 +180,7 @@ export function ownLeafContent(
   });
 }
 
-/** A leaf for a tree that has no place for it yet, and its key pair. */
+/** A leaf for a tree that has no place for it yet, and its key pair. Throws `MlsError` with `leaf-signature`: others would refuse it. */
 export async function newLeaf(
   suite: Suite,
   joiner: Joiner,
@@ -184,6 +197,7 @@ export async function newLeaf(
     },
     joiner.signer,
   );
+  await verifyLeafNode(suite, leafNode);
   return { leafNode, keyPair };
 }
 
@@ -213,12 +227,16 @@ function decodeStored(record: Bytes, owned?: Ownership): StoredKeyPackage {
 /**
  * Deletes the private halves of those key packages that expired before a time (in seconds since the Unix epoch), and tells how many: of
  * those that nobody used, and of last resorts, whose keys open whatever Welcome they were ever used for. A Welcome by one of them that comes
- * later is refused: leave time for those that are under way.
+ * later is refused: leave time for those that are under way. Throws `MlsError` with `leaf-lifetime` for a time that is yet to come, as
+ * milliseconds taken for seconds are: it would take those that still serve.
  */
 export async function deleteKeyPackages(
-  { storage }: Pick<MlsContext, "storage">,
+  { storage, now }: Pick<MlsContext, "storage" | "now">,
   expiredBefore: bigint,
 ): Promise<number> {
+  if (expiredBefore > BigInt(Math.floor(now() / 1000))) {
+    throw new MlsError("leaf-lifetime", "7.2", "key packages that have not expired yet are kept");
+  }
   const gone: string[] = [];
   for (const [key, record] of await storage.list(KEY_PACKAGES)) {
     // Its parts as they stand in the record: no other copy of the private ones is made.

@@ -16,7 +16,7 @@ import { protectPublic } from "../framing/public-message.ts";
 import { GroupContext } from "../key/group-context.ts";
 import type { TakenKey } from "../key/secret-tree.ts";
 import type { Batch } from "../storage.ts";
-import { checkSuiteListed, signLeafNode } from "../tree/leaf-node.ts";
+import { checkSuiteListed, signLeafNode, verifyLeafNode } from "../tree/leaf-node.ts";
 import { updateLeaf } from "../tree/ratchet-tree.ts";
 import { checkSupport, checkUnique } from "../tree/tree-validation.ts";
 import { type NewLeaf, newLeafContents } from "./compose.ts";
@@ -156,6 +156,7 @@ export async function proposeUpdate(
   const leaf = ownLeafNode(group.live);
   const keyPair = await generateKeyPair(suite);
   const signer = options.leaf?.signer ?? group.signer;
+  const position = { groupId: groupContext.groupId, leafIndex: ownLeaf };
   const leafNode = await signLeafNode(
     {
       ...newLeafContents(state.suite, leaf, options.leaf),
@@ -164,10 +165,11 @@ export async function proposeUpdate(
       source: { leafNodeSource: "update" },
     },
     signer,
-    { groupId: groupContext.groupId, leafIndex: ownLeaf },
+    position,
   );
   if (options.leaf) {
     // What would spoil every commit is refused here first.
+    if (options.leaf.signer) await verifyLeafNode(suite, leafNode, position);
     checkSuiteListed(suite, leafNode);
     const updated = updateLeaf(state.tree, ownLeaf, leafNode);
     checkUnique(updated);

@@ -316,7 +316,8 @@ describe("§8.6 a resumption PSK", () => {
 describe("§7.2 a group's first leaf", () => {
   it("lives no longer than whoever joins would take", async () => {
     const alice = await person("alice");
-    const lifetime = { notBefore: 0n, notAfter: 500n * 86_400n };
+    const { notBefore } = LIFETIME;
+    const lifetime = { notBefore, notAfter: notBefore + 500n * 86_400n };
     const options = { ...alice, groupId: utf8("room"), lifetime };
     await expect(createGroup(alice.context, options)).rejects.toMatchObject({
       code: "leaf-lifetime",

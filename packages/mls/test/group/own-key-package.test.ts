@@ -7,6 +7,7 @@ import {
   joinExternally,
   joinGroup,
   readKeyPackage,
+  type Signer,
   signerOf,
 } from "@conclave/mls";
 import { nodeCrypto } from "@conclave/mls/node";
@@ -20,13 +21,66 @@ describe("the lifetime of a leaf of ours", () => {
     const alice = await person("alice");
     const { notBefore } = LIFETIME;
     const of = (notAfter: bigint) => ({ ...alice, lifetime: { notBefore, notAfter } });
-    await expect(createKeyPackage(alice.context, of(notBefore - 1n))).rejects.toMatchObject(
-      refused,
-    );
-    const group = createGroup(alice.context, { ...of(notBefore - 1n), groupId: utf8("room") });
+    const context = { ...alice.context, now: () => Number(notBefore - 1n) * 1000 };
+    await expect(createKeyPackage(context, of(notBefore - 1n))).rejects.toMatchObject(refused);
+    const group = createGroup(context, { ...of(notBefore - 1n), groupId: utf8("room") });
     await expect(group).rejects.toMatchObject(refused);
     expect((await alice.storage.list("")).size).toBe(0);
-    await createKeyPackage(alice.context, of(notBefore));
+    await createKeyPackage(context, of(notBefore));
+  });
+  it("§7.2 hasn't ended: a duration taken for a time is told, and so is a clock that is behind", async () => {
+    const refused = { code: "leaf-lifetime", section: "7.2" };
+    const alice = await person("alice");
+    const groupId = utf8("room");
+    const now = BigInt(NOW / 1000);
+    for (const lifetime of [
+      { notBefore: 0n, notAfter: 90n * 86_400n },
+      { notBefore: now - 60n, notAfter: now - 1n },
+    ]) {
+      const options = { ...alice, lifetime };
+      await expect(createKeyPackage(alice.context, options)).rejects.toMatchObject(refused);
+      const group = createGroup(alice.context, { ...options, groupId });
+      await expect(group).rejects.toMatchObject(refused);
+    }
+    expect((await alice.storage.list("")).size).toBe(0);
+    const lifetime = { notBefore: now - 60n, notAfter: now };
+    await createKeyPackage(alice.context, { ...alice, lifetime });
+    await createGroup(alice.context, { ...alice, lifetime, groupId });
+  });
+});
+
+describe("§7.3 a signer whose halves belong to different keys", () => {
+  const refused = { code: "leaf-signature", section: "7.3" };
+  /** Signs with a key of its own, and says that it is bob's. */
+  const mixed = async (): Promise<Signer> => {
+    const [alice, bob] = [await person("alice"), await person("bob")];
+    return { publicKey: bob.signer.publicKey, sign: alice.signer.sign };
+  };
+
+  it("makes no key package and no group, and nothing is stored", async () => {
+    const carol = { ...(await person("carol")), signer: await mixed(), lifetime: LIFETIME };
+    await expect(createKeyPackage(carol.context, carol)).rejects.toMatchObject(refused);
+    const group = createGroup(carol.context, { ...carol, groupId: utf8("room") });
+    await expect(group).rejects.toMatchObject(refused);
+    expect((await carol.storage.list("")).size).toBe(0);
+  });
+  it("joins no group from outside", async () => {
+    const [alice, carol] = [await person("alice"), await person("carol")];
+    const group = await found(alice);
+    const groupInfo = await group.groupInfo({ externalPub: true, ratchetTree: "inside" });
+    const joining = joinExternally(carol.context, { ...carol, signer: await mixed(), groupInfo });
+    await expect(joining).rejects.toMatchObject(refused);
+    expect((await carol.storage.list("")).size).toBe(0);
+  });
+  it("takes no leaf over, by a commit or by an Update", async () => {
+    const alice = await person("alice");
+    const group = await found(alice);
+    const leaf = { signer: await mixed() };
+    const before = [...(await alice.storage.list("")).keys()];
+    await expect(group.commit({ leaf })).rejects.toMatchObject(refused);
+    await expect(group.proposeUpdate({ leaf })).rejects.toMatchObject(refused);
+    expect([...(await alice.storage.list("")).keys()]).toEqual(before);
+    expect(group.pendingCommit).toBeUndefined();
   });
 });
 
@@ -88,7 +142,7 @@ describe("§9.2, §10 the private halves of key packages that expired", () => {
     };
     const [early, late] = [notBefore + 86_400n, notBefore + 90n * 86_400n];
     const [unused, resort] = [await make(early, false), await make(early, true)];
-    const later = await make(late, true);
+    const last = await make(late, true);
     const group = await found(alice);
     const join = async ({ keyPackage }: typeof resort) => {
       const adding = { proposalType: "add", keyPackage: readKeyPackage(keyPackage) } as const;
@@ -101,16 +155,22 @@ describe("§9.2, §10 the private halves of key packages that expired", () => {
     const keys = async () => [...(await bob.storage.list("")).keys()].sort();
     const before = await keys();
     expect(before.filter((key) => key.startsWith("last-resort/"))).toHaveLength(1);
+    const later = { ...bob.context, now: () => Number(early + 1n) * 1000 };
     // The end of a lifetime is a part of it.
-    expect(await deleteKeyPackages(bob.context, early)).toBe(0);
+    expect(await deleteKeyPackages(later, early)).toBe(0);
+    // What comes after now is no time before which anything has expired: milliseconds, most likely.
+    for (const time of [early + 2n, BigInt(later.now())]) {
+      const deleting = deleteKeyPackages(later, time);
+      await expect(deleting).rejects.toMatchObject({ code: "leaf-lifetime", section: "7.2" });
+    }
     expect(await keys()).toEqual(before);
-    expect(await deleteKeyPackages(bob.context, early + 1n)).toBe(2);
-    expect(await keys()).toEqual([`key-package/${hex(later.ref)}`]);
+    expect(await deleteKeyPackages(later, early + 1n)).toBe(2);
+    expect(await keys()).toEqual([`key-package/${hex(last.ref)}`]);
     const refused = { code: "key-package-unknown" };
     await expect(joinGroup(bob.context, joining)).rejects.toMatchObject(refused);
     expect(unused.ref).not.toEqual(resort.ref);
     const proposals = [{ proposalType: "remove", removed: 1 } as const];
     await group.receive((await group.commit({ proposals })).commit);
-    expect((await joinGroup(bob.context, await join(later))).epoch).toBe(group.epoch);
+    expect((await joinGroup(bob.context, await join(last))).epoch).toBe(group.epoch);
   });
 });
