@@ -129,20 +129,59 @@ function speaker({ credential, credentialKey }: CredentialBinding): Credentialed
   return { credential, signatureKey: credentialKey };
 }
 
-/** Whether every member supports what credentials of several need of it: for `rules.checkGroup`. Throws `MlsError`. */
+/**
+ * Whether every member supports what credentials of several need of it: for `rules.checkGroup`. Throws `MlsError`. Members who offer the
+ * same, and credentials that need the same, are compared once: in a large group most do.
+ */
 export const checkMultiCredentials: NonNullable<GroupRules["checkGroup"]> = ({ members }) => {
   const all = members();
+  const needs = new Map<string, { readonly need: Need; readonly leafIndex: number }>();
   for (const { leafIndex, leafNode } of all) {
-    const bindings = bindingsOf(leafNode.credential);
-    if (!bindings) continue;
-    for (const member of all) {
-      const supported = bindings.filter((binding) => memberSupports(member, binding)).length;
-      if (supported >= (isWeak(leafNode.credential) ? 1 : bindings.length)) continue;
+    const need = needOf(leafNode.credential);
+    if (need && !needs.has(need.key)) needs.set(need.key, { need, leafIndex });
+  }
+  if (needs.size === 0) return;
+  const offers = new Map<string, Member>();
+  for (const member of all) {
+    const key = offerKey(member);
+    if (!offers.has(key)) offers.set(key, member);
+  }
+  for (const { need, leafIndex } of needs.values()) {
+    for (const member of offers.values()) {
+      const supported = need.bindings.filter((binding) => memberSupports(member, binding)).length;
+      if (supported >= need.enough) continue;
       const why = `leaf ${member.leafIndex} does not support the bindings of leaf ${leafIndex}`;
       throw new MlsError("leaf-capabilities", "7.3", why);
     }
   }
 };
+
+/** What a credential of several needs of every member: to support so many of its kinds of bindings. */
+interface Need {
+  readonly key: string;
+  readonly enough: number;
+  readonly bindings: readonly CredentialBinding[];
+}
+
+function needOf(credential: Credential): Need | undefined {
+  const kinds = new Map<string, CredentialBinding>();
+  for (const binding of bindingsOf(credential) ?? []) {
+    kinds.set(`${binding.cipherSuite}/${credentialTypeOf(binding.credential)}`, binding);
+  }
+  if (kinds.size === 0) return undefined;
+  const enough = isWeak(credential) ? 1 : kinds.size;
+  return {
+    key: `${enough} of ${[...kinds.keys()].sort().join(" ")}`,
+    enough,
+    bindings: [...kinds.values()],
+  };
+}
+
+/** The same for members who support the same. GREASE makes a few hundred kinds of it, however many members there are. */
+function offerKey({ leafNode }: Member): string {
+  const { cipherSuites, credentials } = leafNode.capabilities;
+  return `${cipherSuites.join(",")}/${credentials.join(",")}`;
+}
 
 function memberSupports({ leafNode }: Member, binding: CredentialBinding): boolean {
   const { cipherSuites, credentials } = leafNode.capabilities;
