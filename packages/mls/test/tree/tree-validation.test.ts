@@ -1,12 +1,18 @@
 /** §7.3, §7.7, §7.9.2, §12.4.3.1: trees from outside. Each broken tree has the tree hash that its group context names. */
 
-import type { MlsErrorCode } from "@conclave/mls";
+import { type MlsErrorCode, signerOf } from "@conclave/mls";
+import { nodeCrypto } from "@conclave/mls/node";
 import { describe, expect, it } from "vitest";
+import { suiteOf } from "../../src/crypto/suite.ts";
+import { MLS10 } from "../../src/registry.ts";
 import { type LeafNode, signLeafNode } from "../../src/tree/leaf-node.ts";
 import {
+  addLeaves,
   leafAt,
+  MANY,
   parentAt,
   type RatchetTree,
+  treeOf,
   withLeaf,
   withParent,
 } from "../../src/tree/ratchet-tree.ts";
@@ -105,5 +111,59 @@ describe("a tree from outside", () => {
     await refused(by, tree, "leaf-extensions");
     const twice = await replaced({ extensions: [extension, extension] });
     await refused(twice.by, twice.tree, "duplicate-extension");
+  });
+});
+
+describe("a tree of more leaves than are checked at once", () => {
+  const suite = suiteOf(nodeCrypto, 3);
+  const flipped = (leaf: LeafNode) => {
+    const signature = Uint8Array.from(leaf.signature);
+    signature[9] = (signature[9] ?? 0) ^ 1;
+    return { ...leaf, signature };
+  };
+  const unlisted = { extensionType: 0xf0_01, extensionData: utf8("") };
+
+  async function leaves(): Promise<LeafNode[]> {
+    const one = await person("one");
+    const { leafNode } = await forgeKeyPackage(one);
+    return Promise.all(
+      Array.from({ length: 2 * MANY + 9 }, async () => {
+        const { publicKey, privateKey } = await nodeCrypto.generateSignatureKeyPair(
+          suite.signature,
+        );
+        const signer = signerOf(nodeCrypto, suite.signature, { publicKey, privateKey });
+        const encryptionKey = nodeCrypto.random(32);
+        return signLeafNode({ ...leafNode, encryptionKey, signatureKey: publicKey }, signer);
+      }),
+    );
+  }
+
+  async function validate([first, ...others]: readonly LeafNode[]): Promise<void> {
+    if (!first) throw new Error("no leaf");
+    const { tree } = addLeaves(treeOf(first), others);
+    await validateTree(suite, tree, {
+      version: MLS10,
+      cipherSuite: suite.number,
+      groupId: utf8("room"),
+      epoch: 0n,
+      treeHash: rootHash(suite, tree),
+      confirmedTranscriptHash: utf8(""),
+      extensions: [],
+    });
+  }
+
+  it("§7.3 is taken, and refused for the signature of any of them", async () => {
+    const all = await leaves();
+    await validate(all);
+    for (const at of [0, MANY - 1, MANY, 2 * MANY - 1, 2 * MANY, 2 * MANY + 8]) {
+      const broken = all.map((leaf, i) => (i === at ? flipped(leaf) : leaf));
+      await expect(validate(broken)).rejects.toMatchObject({ code: "leaf-signature" });
+    }
+    // Two at once, of which one is found while the other is still being verified: the other's failure is nobody's.
+    const both = all.map((leaf, i) => {
+      if (i === 3) return flipped(leaf);
+      return i === MANY + 3 ? { ...leaf, extensions: [unlisted] } : leaf;
+    });
+    await expect(validate(both)).rejects.toMatchObject({ name: "MlsError" });
   });
 });
