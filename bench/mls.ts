@@ -28,24 +28,20 @@ const COMMITTERS_AMONG_MANY = 2;
  */
 const TURNS = { least: 5, most: 240, seconds: 15 } as const;
 
-/**
- * Everything is repeated for so many turns of so many seconds of a processor: each subject has as long. A process that sleeps through all
- * of the others' collects its garbage meanwhile, and V8 drops compiled code with it.
- */
-const WARM_UP = { turns: 10, seconds: 3 } as const;
-
-/** How often a small group is made. */
-const SHORT_MAKINGS = 15;
+/** How often a small group is made in a turn: what comes after the first finds the caches as itself left them. */
+const SHORT_MAKINGS = 3;
 
 /**
  * V8 compiles a function for good when it has run 3,000 times, and 500 times since it met what it hadn't met before: as often as hardly
  * anything runs here that runs once in a commit. All subjects have it done earlier, and so are measured as they are in a process that has
  * run for a while.
  */
-const COMPILE_EARLY = [
+const COMPILED = [
   "--invocation-count-for-maglev=50",
   "--invocation-count-for-turbofan=200",
   "--minimum-invocations-after-ic-update=50",
+  // A process that waits for its turn would collect its garbage meanwhile, and drop compiled code with it.
+  "--no-memory-reducer",
 ] as const;
 
 /** What a step took, as a line of `--json` tells it. */
@@ -105,7 +101,7 @@ class Runner {
         "--conditions=@conclave/source",
         "--expose-gc",
         "--max-old-space-size=6144",
-        ...COMPILE_EARLY,
+        ...COMPILED,
       ],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
@@ -295,8 +291,9 @@ class Sizing {
       }
       const memory = (await runner.ask({ step: "memory" }))?.memory;
       if (memory) {
-        const member =
-          memory.member === undefined ? "" : `, one member's group ${mib(memory.member)}`;
+        // What is less than collecting the garbage leaves now and then isn't told.
+        const told = memory.member !== undefined && memory.member >= 2 ** 20;
+        const member = told ? `, one member's group ${mib(memory.member)}` : "";
         this.#remark(runner, `process at most ${mib(memory.peak)}${member}`);
       }
     }
@@ -364,12 +361,10 @@ async function measureSize(
   const sizing = new Sizing(n, runners, endsAt);
   const few = n >= 1000 ? 3 : 5;
   const joiners = Math.min(few, n - 2);
-  for (let turn = 0; turn < WARM_UP.turns; turn++) {
-    await sizing.everyone({ step: "warmUp", seconds: WARM_UP.seconds });
-  }
+  await sizing.everyone({ step: "warmUp" });
   await sizing.everyone({ step: "setup", n, joiners });
-  const makings = n >= 1000 ? few : SHORT_MAKINGS;
-  await sizing.measure("create and add all", { step: "addAll" }, makings, n >= 1000 ? 1 : makings);
+  const times = n >= 1000 ? 1 : SHORT_MAKINGS;
+  await sizing.measure("create and add all", { step: "addAll", times }, few, n >= 1000 ? 1 : few);
   await sizing.measure("join", { step: "join" }, joiners);
   const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });

@@ -11,9 +11,9 @@ import type { Subject, Timed } from "./subject.ts";
 export type Order =
   | { readonly step: "setup"; readonly n: number; readonly joiners: number }
   | { readonly step: "enlist"; readonly places: readonly number[] }
-  | { readonly step: "warmUp"; readonly seconds: number }
-  | { readonly step: "process"; readonly times: number }
-  | { readonly step: "addAll" | "join" | "commit" | "send" | "receive" }
+  | { readonly step: "warmUp" }
+  | { readonly step: "addAll" | "process"; readonly times: number }
+  | { readonly step: "join" | "commit" | "send" | "receive" }
   | { readonly step: "populate" | "populateAll" | "memory" | "others" };
 
 export type Answer =
@@ -28,18 +28,17 @@ export type Answer =
     }
   | { readonly failed: string };
 
+/** Seconds of a processor that everything is repeated for: each subject has as long. */
+const WARM_UP = 30;
 /** Commits in each group: few enough that making groups and joining them is compiled as well. */
 const COMMITS = 20;
 /** After how many of them messages are sent: a step sends many. */
 const COMMITS_A_SEND = 5;
 
-/**
- * Everything, in small groups, at least once, until so many seconds of a processor are over: so that what is measured afterwards is
- * compiled, as it is in a process that has run for a while.
- */
-async function warmUp(subject: Subject, seconds: number): Promise<void> {
+/** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
+async function warmUp(subject: Subject): Promise<void> {
   const before = process.cpuUsage();
-  do {
+  for (let round = 0; round < 2 || process.cpuUsage(before).user < WARM_UP * 1e6; round++) {
     await subject.setup(24, 3);
     await subject.addAll();
     for (let i = 0; i < 3; i++) await subject.join();
@@ -56,7 +55,7 @@ async function warmUp(subject: Subject, seconds: number): Promise<void> {
       await subject.send?.();
       await subject.receive?.();
     }
-  } while (process.cpuUsage(before).user < seconds * 1e6);
+  }
 }
 
 async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite">> {
@@ -65,7 +64,7 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
       await subject.setup(order.n, order.joiners);
       return {};
     case "warmUp":
-      await warmUp(subject, order.seconds);
+      await warmUp(subject);
       return {};
     case "enlist":
       await subject.enlist(order.places);
@@ -79,12 +78,12 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
       return { memory: { member: await subject.memory?.(), peak: resourceUsage().maxRSS * 1024 } };
     case "others":
       return { others: await subject.others?.() };
+    case "addAll":
     case "process": {
       const timed: Timed[] = [];
-      for (let i = 0; i < order.times; i++) timed.push(await subject.process());
+      for (let i = 0; i < order.times; i++) timed.push(await subject[order.step]());
       return { timed };
     }
-    case "addAll":
     case "join":
     case "commit":
     case "send":
