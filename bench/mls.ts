@@ -28,8 +28,14 @@ const COMMITTERS_AMONG_MANY = 2;
  */
 const TURNS = { least: 5, most: 240, seconds: 15 } as const;
 
-/** How often a small group is made in a turn: what comes after the first finds the caches as itself left them. */
-const SHORT_MAKINGS = 3;
+/**
+ * Everything is repeated in so many turns: a process that sleeps through all of the others' warming up collects its garbage meanwhile, again
+ * and again, and V8 drops compiled code with it.
+ */
+const WARM_UP_TURNS = 10;
+
+/** How often a small group is made in a turn: enough for what a process lost while it waited for its first turn to be compiled again. */
+const SHORT_MAKINGS = 20;
 
 /**
  * V8 compiles a function for good when it has run 3,000 times, and 500 times since it met what it hadn't met before: as often as hardly
@@ -40,8 +46,6 @@ const COMPILED = [
   "--invocation-count-for-maglev=50",
   "--invocation-count-for-turbofan=200",
   "--minimum-invocations-after-ic-update=50",
-  // A process that waits for its turn would collect its garbage meanwhile, and drop compiled code with it.
-  "--no-memory-reducer",
 ] as const;
 
 /** What a step took, as a line of `--json` tells it. */
@@ -361,7 +365,7 @@ async function measureSize(
   const sizing = new Sizing(n, runners, endsAt);
   const few = n >= 1000 ? 3 : 5;
   const joiners = Math.min(few, n - 2);
-  await sizing.everyone({ step: "warmUp" });
+  for (let turn = 0; turn < WARM_UP_TURNS; turn++) await sizing.everyone({ step: "warmUp" });
   await sizing.everyone({ step: "setup", n, joiners });
   const times = n >= 1000 ? 1 : SHORT_MAKINGS;
   await sizing.measure("create and add all", { step: "addAll", times }, few, n >= 1000 ? 1 : few);

@@ -28,17 +28,20 @@ export type Answer =
     }
   | { readonly failed: string };
 
-/** Seconds of a processor that everything is repeated for: each subject has as long. */
-const WARM_UP = 30;
+/** Seconds of a processor that everything is repeated for in a turn of the warm-up. */
+const WARM_UP = 3;
 /** Commits in each group: few enough that making groups and joining them is compiled as well. */
 const COMMITS = 20;
 /** After how many of them messages are sent: a step sends many. */
 const COMMITS_A_SEND = 5;
 
-/** Everything, in small groups: so that what is measured afterwards is compiled, as it is in a process that has run for a while. */
+/**
+ * Everything, in small groups, at least once: so that what is measured afterwards is compiled, as it is in a process that has run for a
+ * while.
+ */
 async function warmUp(subject: Subject): Promise<void> {
   const before = process.cpuUsage();
-  for (let round = 0; round < 2 || process.cpuUsage(before).user < WARM_UP * 1e6; round++) {
+  do {
     await subject.setup(24, 3);
     await subject.addAll();
     for (let i = 0; i < 3; i++) await subject.join();
@@ -55,7 +58,7 @@ async function warmUp(subject: Subject): Promise<void> {
       await subject.send?.();
       await subject.receive?.();
     }
-  }
+  } while (process.cpuUsage(before).user < WARM_UP * 1e6);
 }
 
 async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite">> {
