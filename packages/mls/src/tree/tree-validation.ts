@@ -41,7 +41,7 @@ export async function validateTree(
   groupContext: GroupContext,
 ): Promise<void> {
   if (!bytesEqual(rootHash(suite, tree), groupContext.treeHash)) {
-    throw new MlsError("tree-hash", "12.4.3.1", "the tree is not the one of the group context");
+    throw new MlsError("tree-hash", "12.4.3.1", "the tree is not the one of this group's epoch");
   }
   if (isSubtree(tree.root) && tree.root.right.members === 0) {
     throw new MlsError("tree-shape", "7.7", "the right half of the tree is empty");
@@ -54,22 +54,16 @@ export async function validateTree(
   checkSupport(tree, groupContext.extensions);
   const { groupId } = groupContext;
   const members = membersOf(tree);
-  let before: Promise<unknown> = Promise.resolve();
   for (let at = 0; at < members.length; at += MANY) {
     if (at > 0) await othersTurn();
     const some = members.slice(at, at + MANY);
     for (const { leafNode } of some) checkLeafNode(leafNode, leafNode.source.leafNodeSource);
-    const these = Promise.all(
+    await Promise.all(
       some.map(({ leafIndex, leafNode }) =>
         verifyLeafNode(suite, leafNode, { groupId, leafIndex }),
       ),
     );
-    // Where the platform verifies them beside this, the next ones are made ready meanwhile. What fails is told when it is waited for.
-    these.catch(() => undefined);
-    await before;
-    before = these;
   }
-  await before;
 }
 
 /** §7.2: no leaf lives longer than the application allows. Throws `MlsError` with `leaf-lifetime`. */
