@@ -31,7 +31,8 @@ const LastResort: Codec<LastResort> = struct({ madeAt: count });
 /** A key package of this device, whose private half is kept. */
 export async function newKeyPackage(environment: Environment, lastResort: boolean): Promise<Bytes> {
   const { self, service } = environment;
-  const context = mlsContext(environment, service.now);
+  // By the clock that says how long it lasts, and by which others judge it.
+  const context = { ...mlsContext(environment, service.now), now: service.now };
   const { keyPackage } = await createKeyPackage(context, {
     suite: SUITE,
     credential: self.credential,

@@ -194,17 +194,24 @@ describe("a device whose clock is wrong", () => {
       () => false,
     );
 
-  it("has key packages by the service's: it is added, and makes them once", async () => {
-    const { seen, fetch: through } = besideDevice();
-    const now = (): number => Date.now() + 2 * HOUR;
-    const una = await world.person("Una", { now, fetch: through });
-    const tea = await world.person("Tea");
-    await until(una, async () => seen.uploads > 0);
-    const id = await tea.createConversation("Clocks");
-    expect(await isAdded(tea, id, "Una")).toBe(true);
-    await untilMembers(una, id, ["Tea", "Una"]);
-    expect(seen.uploads).toBe(1);
-  });
+  it.each([
+    ["two hours", 2 * HOUR],
+    ["most of a year", 300 * 24 * HOUR],
+  ])(
+    "has key packages by the service's, %s before: it is added, and makes them once",
+    async (_, ahead) => {
+      const { seen, fetch: through } = besideDevice();
+      const [name, other] = [`Una ${ahead}`, `Tea ${ahead}`];
+      const una = await world.person(name, { now: () => Date.now() + ahead, fetch: through });
+      const tea = await world.person(other);
+      await until(una, async () => seen.uploads > 0);
+      const id = await tea.createConversation("Clocks");
+      expect(await isAdded(tea, id, name)).toBe(true);
+      await untilMembers(una, id, [other, name]);
+      expect(seen.uploads).toBe(1);
+      expect(await una.createConversation("Ours")).toBeTruthy();
+    },
+  );
 
   it("takes those of others by the service's: it adds them as soon as they are there", async () => {
     const { seen, fetch: through } = besideDevice();

@@ -15,7 +15,12 @@ import { confirmationTag, secretsOfEpoch, wipeDerived } from "../key/key-schedul
 import { SecretTree } from "../key/secret-tree.ts";
 import { MLS10 } from "../registry.ts";
 import { type Batch, keysOf, mergeBatches, type Storage } from "../storage.ts";
-import type { Lifetime } from "../tree/leaf-node.ts";
+import {
+  checkTotalLifetime,
+  keyPackageSource,
+  type Lifetime,
+  MAX_LIFETIME,
+} from "../tree/leaf-node.ts";
 import { eachNode, encodedNode, treeOf } from "../tree/ratchet-tree.ts";
 import { rootHash } from "../tree/tree-hash.ts";
 import { checkSupport } from "../tree/tree-validation.ts";
@@ -24,7 +29,7 @@ import type { CommitBundle } from "./compose.ts";
 import type { MlsContext, NextEpoch } from "./epoch.ts";
 import { Group, liveGroupOf } from "./group.ts";
 import { type And, type GroupParts, LiveGroup } from "./live-group.ts";
-import { checkOwnLifetime, type Joiner, keyPackageKey, newLeaf } from "./own-key-package.ts";
+import { type Joiner, keyPackageKey, newLeaf } from "./own-key-package.ts";
 import { heldResumptionPsk } from "./pre-shared-key.ts";
 import type { PublicState } from "./public-state.ts";
 import {
@@ -181,8 +186,8 @@ export interface NewGroup extends Joiner {
 }
 
 /**
- * Makes a group with its maker as the one member (§11). Not a message is sent. Throws `MlsError` with `leaf-lifetime` where nobody would
- * join a group whose maker's leaf may live that long.
+ * Makes a group with its maker as the one member (§11). Not a message is sent. Throws `MlsError`: `leaf-lifetime` where nobody would
+ * join a group whose maker's leaf may live that long, `leaf-signature` where the signer signs with another key than its own.
  */
 export async function createGroup(
   context: MlsContext,
@@ -197,7 +202,7 @@ export async function firstEpoch(context: MlsContext, options: NewGroup): Promis
   const suite = suiteOf(context.crypto, options.suite);
   const extensions = options.extensions ?? [];
   checkNoDuplicateExtension(extensions);
-  checkOwnLifetime(context, options.lifetime);
+  checkTotalLifetime(keyPackageSource(options.lifetime), context.maxLifetime ?? MAX_LIFETIME);
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
   // The maker's own too (§5.3.1): a group whose first member others will refuse is better not made.
   await context.authentication.validate([leafNode, ...externalSendersOf(extensions)], "new");

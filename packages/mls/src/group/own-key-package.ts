@@ -26,6 +26,7 @@ import { DEFAULT_EXTENSIONS, GREASE, MLS10 } from "../registry.ts";
 import { type Batch, keysOf, mergeBatches } from "../storage.ts";
 import {
   type Capabilities,
+  checkLifetime,
   checkTotalLifetime,
   defaultCapabilities,
   greased,
@@ -97,7 +98,7 @@ export interface Joiner {
 /**
  * Makes a key package and stores its private half (§10). A last resort serves for more than one group. Throws `MlsError`:
  * `signature` where the signer is not for the suite, `leaf-signature` where it signs with another key than its own, `leaf-lifetime`
- * where nobody would take a lifetime that long (in seconds), or where it ends before it begins, or has ended.
+ * where nobody would take a lifetime that long (in seconds), or where it ends before it begins, or doesn't contain now.
  */
 export async function createKeyPackage(
   context: MlsContext,
@@ -110,40 +111,33 @@ export async function createKeyPackage(
   },
 ): Promise<{ readonly keyPackage: Bytes; readonly ref: Bytes }> {
   const suite = suiteOf(context.crypto, options.suite);
-  checkOwnLifetime(context, options.lifetime);
-  const init = await generateKeyPair(suite);
+  checkTotalLifetime(keyPackageSource(options.lifetime), context.maxLifetime ?? MAX_LIFETIME);
+  checkLifetime(options.lifetime, context.now());
+  // First of the two: where it fails, no other key has been made.
   const { leafNode, keyPair } = await newLeaf(suite, options, options.lifetime);
-  const extensions = ownExtensions(leafNode, options.extensions ?? []);
-  const keyPackage = await signKeyPackage(
-    {
-      version: MLS10,
-      cipherSuite: suite.number,
-      initKey: init.publicKey,
-      leafNode,
-      extensions,
-    },
-    options.signer,
-  );
-  const made = {
-    keyPackage: encodeMessage({ wireFormat: "mls_key_package", keyPackage }),
-    ref: keyPackageRef(suite, keyPackage),
-  };
-  const privateKeys = { initKey: init.privateKey, encryptionKey: keyPair.privateKey };
-  const record = privateKeyPackage(suite, keyPackage, privateKeys, options.lastResort);
-  await context.storage.apply(mergeBatches(record, await options.and?.(made)));
-  wipe(init.privateKey, keyPair.privateKey);
-  return made;
-}
-
-/** That others take the lifetime of a leaf of ours (§7.2). Throws `MlsError` with `leaf-lifetime`. */
-export function checkOwnLifetime(context: MlsContext, lifetime: Lifetime): void {
-  checkTotalLifetime(keyPackageSource(lifetime), context.maxLifetime ?? MAX_LIFETIME);
-  if (lifetime.notAfter < BigInt(Math.floor(context.now() / 1000))) {
-    throw new MlsError(
-      "leaf-lifetime",
-      "7.2",
-      "a lifetime that has ended (in seconds since the Unix epoch)",
+  const init = await generateKeyPair(suite);
+  try {
+    const extensions = ownExtensions(leafNode, options.extensions ?? []);
+    const keyPackage = await signKeyPackage(
+      {
+        version: MLS10,
+        cipherSuite: suite.number,
+        initKey: init.publicKey,
+        leafNode,
+        extensions,
+      },
+      options.signer,
     );
+    const made = {
+      keyPackage: encodeMessage({ wireFormat: "mls_key_package", keyPackage }),
+      ref: keyPackageRef(suite, keyPackage),
+    };
+    const privateKeys = { initKey: init.privateKey, encryptionKey: keyPair.privateKey };
+    const record = privateKeyPackage(suite, keyPackage, privateKeys, options.lastResort);
+    await context.storage.apply(mergeBatches(record, await options.and?.(made)));
+    return made;
+  } finally {
+    wipe(init.privateKey, keyPair.privateKey);
   }
 }
 
@@ -187,18 +181,23 @@ export async function newLeaf(
   lifetime: Lifetime,
 ): Promise<{ readonly leafNode: LeafNode; readonly keyPair: KeyPair }> {
   const keyPair = await generateKeyPair(suite);
-  const leafNode = await signLeafNode(
-    {
-      encryptionKey: keyPair.publicKey,
-      signatureKey: joiner.signer.publicKey,
-      credential: joiner.credential,
-      ...ownLeafContent(suite, joiner),
-      source: keyPackageSource(lifetime),
-    },
-    joiner.signer,
-  );
-  await verifyLeafNode(suite, leafNode);
-  return { leafNode, keyPair };
+  try {
+    const leafNode = await signLeafNode(
+      {
+        encryptionKey: keyPair.publicKey,
+        signatureKey: joiner.signer.publicKey,
+        credential: joiner.credential,
+        ...ownLeafContent(suite, joiner),
+        source: keyPackageSource(lifetime),
+      },
+      joiner.signer,
+    );
+    await verifyLeafNode(suite, leafNode);
+    return { leafNode, keyPair };
+  } catch (cause) {
+    wipe(keyPair.privateKey);
+    throw cause;
+  }
 }
 
 /** The first of these that is ours. Throws `MlsError` with `key-package-unknown`. */

@@ -274,10 +274,11 @@ export function lifetimeOf({ source }: Pick<LeafNode, "source">): Lifetime {
 export function checkLifetime(lifetime: Lifetime, now: number): void {
   const seconds = BigInt(Math.floor(now / 1000));
   if (lifetime.notBefore > seconds || lifetime.notAfter < seconds) {
+    const { notBefore, notAfter } = lifetime;
     throw new MlsError(
       "leaf-lifetime",
       "7.3",
-      "the lifetime of a key package does not contain now",
+      `a lifetime from ${notBefore} to ${notAfter} does not contain now, ${seconds} (seconds since 1970)`,
     );
   }
 }

@@ -13,6 +13,7 @@ import {
 import { nodeCrypto } from "@conclave/mls/node";
 import { validateKeyPackage } from "@conclave/mls/public-group";
 import { describe, expect, it } from "vitest";
+import { ledgerOf } from "../ledger.ts";
 import { found, hex, LIFETIME, NOW, person, utf8 } from "../people.ts";
 
 describe("the lifetime of a leaf of ours", () => {
@@ -21,31 +22,27 @@ describe("the lifetime of a leaf of ours", () => {
     const alice = await person("alice");
     const { notBefore } = LIFETIME;
     const of = (notAfter: bigint) => ({ ...alice, lifetime: { notBefore, notAfter } });
-    const context = { ...alice.context, now: () => Number(notBefore - 1n) * 1000 };
+    const context = { ...alice.context, now: () => Number(notBefore) * 1000 };
     await expect(createKeyPackage(context, of(notBefore - 1n))).rejects.toMatchObject(refused);
     const group = createGroup(context, { ...of(notBefore - 1n), groupId: utf8("room") });
     await expect(group).rejects.toMatchObject(refused);
     expect((await alice.storage.list("")).size).toBe(0);
     await createKeyPackage(context, of(notBefore));
   });
-  it("§7.2 hasn't ended: a duration taken for a time is told, and so is a clock that is behind", async () => {
-    const refused = { code: "leaf-lifetime", section: "7.2" };
+  it("§7.3 contains now, in a key package: durations and milliseconds taken for times are told", async () => {
+    const refused = { code: "leaf-lifetime", section: "7.3" };
     const alice = await person("alice");
-    const groupId = utf8("room");
-    const now = BigInt(NOW / 1000);
-    for (const lifetime of [
-      { notBefore: 0n, notAfter: 90n * 86_400n },
-      { notBefore: now - 60n, notAfter: now - 1n },
-    ]) {
-      const options = { ...alice, lifetime };
-      await expect(createKeyPackage(alice.context, options)).rejects.toMatchObject(refused);
-      const group = createGroup(alice.context, { ...options, groupId });
-      await expect(group).rejects.toMatchObject(refused);
-    }
+    const [now, milliseconds] = [BigInt(NOW / 1000), BigInt(NOW)];
+    const make = (notBefore: bigint, notAfter: bigint) =>
+      createKeyPackage(alice.context, { ...alice, lifetime: { notBefore, notAfter } });
+    await expect(make(0n, 90n * 86_400n)).rejects.toMatchObject(refused);
+    await expect(make(milliseconds - 60n, milliseconds + 86_400n)).rejects.toMatchObject(refused);
+    await expect(make(now - 60n, now - 1n)).rejects.toMatchObject(refused);
+    await expect(make(now + 1n, now + 60n)).rejects.toThrow(
+      `a lifetime from ${now + 1n} to ${now + 60n} does not contain now, ${now} (seconds since 1970)`,
+    );
     expect((await alice.storage.list("")).size).toBe(0);
-    const lifetime = { notBefore: now - 60n, notAfter: now };
-    await createKeyPackage(alice.context, { ...alice, lifetime });
-    await createGroup(alice.context, { ...alice, lifetime, groupId });
+    await make(now, now);
   });
 });
 
@@ -63,6 +60,20 @@ describe("§7.3 a signer whose halves belong to different keys", () => {
     const group = createGroup(carol.context, { ...carol, groupId: utf8("room") });
     await expect(group).rejects.toMatchObject(refused);
     expect((await carol.storage.list("")).size).toBe(0);
+  });
+  it("§9.2 leaves none of the keys that were made for it", async () => {
+    const failing = async (): Promise<Signer> => ({
+      publicKey: (await person("alice")).signer.publicKey,
+      sign: () => Promise.reject(new Error("the key is away")),
+    });
+    for (const signer of [await mixed(), await failing()]) {
+      const { crypto, left } = ledgerOf(nodeCrypto);
+      const carol = { ...(await person("carol", { crypto })), signer, lifetime: LIFETIME };
+      await expect(createKeyPackage(carol.context, carol)).rejects.toThrow();
+      const group = createGroup(carol.context, { ...carol, groupId: utf8("room") });
+      await expect(group).rejects.toThrow();
+      expect(left([])).toEqual([]);
+    }
   });
   it("joins no group from outside", async () => {
     const [alice, carol] = [await person("alice"), await person("carol")];
