@@ -167,7 +167,8 @@ export class Group {
 
   /**
    * Encrypts application data as a PrivateMessage (§6.3). The used generation is stored, with what `and` gives for the
-   * message, before this is fulfilled. Throws `MlsError`: `pending-proposals` where a commit is due first (§12.4).
+   * message, before this is fulfilled. `authenticatedData` is not encrypted. Throws `MlsError`: `pending-proposals` where a commit is due
+   * first (§12.4), `state-old` where the log has shown that this state is an older copy.
    */
   send(
     data: Bytes,

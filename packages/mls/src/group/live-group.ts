@@ -73,6 +73,11 @@ export function comparePositions(a: GroupPosition, b: GroupPosition): number {
   return a.sent.application - b.sent.application;
 }
 
+/** What is refused in a group that we join by a commit of ours. */
+export function notJoined(): MlsError {
+  return new MlsError("pending-commit", "12.4.3.2", "the commit that we join by is not accepted");
+}
+
 export class LiveGroup {
   readonly context: MlsContext;
   readonly keys: GroupKeys;
@@ -94,6 +99,8 @@ export class LiveGroup {
   #turn: Promise<unknown> = Promise.resolve();
   /** A batch failed: what is stored is not known, so nothing may be used again. */
   #broken = false;
+  /** The log has what this state doesn't know that we sent: it would use keys again. */
+  #old = false;
 
   constructor(parts: GroupParts) {
     this.context = parts.context;
@@ -191,8 +198,23 @@ export class LiveGroup {
       throw new MlsError("removed", "12.4.2", "no member of this group any more");
   }
 
+  /** For a message of ours that this state doesn't know: an older copy of it was put back. From then on nothing is sent. */
+  foundOld(): MlsError {
+    this.#old = true;
+    return new MlsError("state-old", "14", "we sent this, and this state does not know it");
+  }
+
+  /** Whether we may send. */
   checkActive(): void {
     this.checkNotGone();
+    if (this.#old) {
+      throw new MlsError(
+        "state-old",
+        "9.1",
+        "this state is an older copy: it would use keys again",
+      );
+    }
+    if (this.status === "joining") throw notJoined();
     if (this.status !== "active") {
       throw new MlsError("group-closed", "11.2", `the group is ${this.status}`);
     }

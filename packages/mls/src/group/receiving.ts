@@ -26,7 +26,7 @@ import { leafAt, type Member } from "../tree/ratchet-tree.ts";
 import { mergeJoining, mergeOwn } from "./committing.ts";
 import { commitEvents } from "./events.ts";
 import { checkAuthenticatedData, rulesFor } from "./group-rules.ts";
-import type { And, LiveGroup } from "./live-group.ts";
+import { type And, type LiveGroup, notJoined } from "./live-group.ts";
 import { nextEpoch } from "./next-epoch.ts";
 import type { ReadableEpoch } from "./past-epochs.ts";
 import { proposalTypeOf, validateProposal } from "./proposal-list.ts";
@@ -77,13 +77,7 @@ export async function receive(
   if (pending && bytesEqual(pending.composed.bundle.commit, bytes)) {
     return mergeOwn(group, pending.composed, and);
   }
-  if (group.status === "joining") {
-    throw new MlsError(
-      "pending-commit",
-      "12.4.3.2",
-      "the commit that we join by is not accepted yet",
-    );
-  }
+  if (group.status === "joining") throw notJoined();
   const message = decodeMessage(bytes);
   switch (message.wireFormat) {
     case "mls_public_message":
@@ -177,7 +171,7 @@ async function receivePrivate(
       throw new MlsError("wrong-wire-format", "12.1", "a proposal that must be a PublicMessage");
     }
     if (sender.leafIndex === ownLeaf) {
-      throw unknownOwn();
+      throw group.foundOld();
     }
     return content.contentType === "application"
       ? await handleApplication(group, message, content.applicationData, { sender, taken }, and)
@@ -203,11 +197,6 @@ function epochOf(group: LiveGroup, message: PrivateMessage): ReadableEpoch {
   const { senderDataSecret } = secrets;
   const leafOf = (leafIndex: number) => leafAt(tree, leafIndex);
   return { groupContext, ownLeaf, senderDataSecret, secretTree, leafOf };
-}
-
-/** What we send is stored before it leaves: an older copy of our state was put back. */
-function unknownOwn(): MlsError {
-  return new MlsError("state-old", "14", "we sent this, and this state does not know it");
 }
 
 function handleHandshake(
@@ -262,7 +251,7 @@ async function handleProposal(
   checkRoom(group.context, state, pending);
   const known = state.proposals.has(toHex(pending.ref));
   if (!known) {
-    if (isMemberAt(sender, ownLeaf)) throw unknownOwn();
+    if (isMemberAt(sender, ownLeaf)) throw group.foundOld();
     await validateProposal(group.context, state, proposal, sender);
     await judgeProposal(group.context, state, proposal, sender);
   }

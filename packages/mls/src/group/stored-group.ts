@@ -513,7 +513,8 @@ export function decodePending(before: PublicState, bytes: Bytes): ComposedCommit
   const { suite } = before;
   // Members who come take the blank leaves first, so the tree has no more than these.
   const leaves = 2 * (before.tree.leafCount + stored.nodes.length);
-  if (stored.nodes.some(({ index }) => index >= nodeWidth(leaves))) {
+  const follows = stored.groupContext.epoch === before.groupContext.epoch + 1n;
+  if (!follows || stored.nodes.some(({ index }) => index >= nodeWidth(leaves))) {
     throw new MlsError("storage", "14", "a stored commit does not fit its group");
   }
   const tree = withNodes(before.tree, stored.nodes);

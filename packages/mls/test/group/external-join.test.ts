@@ -114,7 +114,9 @@ describe("§12.4.3.2 joining by an external commit", () => {
     const { group: alice } = where.at(0);
     const open = await alice.groupInfo({ externalPub: true });
     const { group: lost } = await join(eve, open, alice.ratchetTree());
-    await expect(lost.send(utf8("early"))).rejects.toMatchObject({ code: "group-closed" });
+    const early = { code: "pending-commit", section: "12.4.3.2" };
+    await expect(lost.send(utf8("early"))).rejects.toMatchObject(early);
+    await expect(lost.commit()).rejects.toMatchObject(early);
     const other = await alice.commit();
     for (const group of where.groups) await group.receive(other.commit);
     await expect(lost.receive(other.commit)).rejects.toMatchObject({ code: "pending-commit" });
