@@ -66,12 +66,15 @@ describe("§7.3 a signer whose halves belong to different keys", () => {
       publicKey: (await person("alice")).signer.publicKey,
       sign: () => Promise.reject(new Error("the key is away")),
     });
-    for (const signer of [await mixed(), await failing()]) {
+    for (const [signer, why] of [
+      [await mixed(), "the signature of a leaf does not verify"],
+      [await failing(), "the key is away"],
+    ] as const) {
       const { crypto, left } = ledgerOf(nodeCrypto);
       const carol = { ...(await person("carol", { crypto })), signer, lifetime: LIFETIME };
-      await expect(createKeyPackage(carol.context, carol)).rejects.toThrow();
+      await expect(createKeyPackage(carol.context, carol)).rejects.toThrow(why);
       const group = createGroup(carol.context, { ...carol, groupId: utf8("room") });
-      await expect(group).rejects.toThrow();
+      await expect(group).rejects.toThrow(why);
       expect(left([])).toEqual([]);
     }
   });
