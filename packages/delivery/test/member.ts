@@ -102,12 +102,12 @@ export async function aKeyPackage(
   seconds?: bigint,
   change: Partial<Parameters<typeof createKeyPackage>[1]> = {},
 ): Promise<Bytes> {
-  const made = await createKeyPackage(member.context, {
-    ...joiner(member),
-    ...change,
-    lifetime: lifetime(seconds),
-  });
-  return made.keyPackage;
+  const lasting = lifetime(seconds);
+  // Made when it began, so that it may have ended since.
+  const context = { ...member.context, now: () => Number(lasting.notBefore) * 1000 };
+  const options = { ...joiner(member), ...change, lifetime: lasting };
+  const { keyPackage } = await createKeyPackage(context, options);
+  return keyPackage;
 }
 
 export function pathOf(groupId: Bytes, rest: string): string {
