@@ -104,6 +104,19 @@ describe("sign-up", () => {
     expect(lines).toEqual(lines.map(() => [1, false]));
   });
 
+  test("keeps its field and its buttons within the card, at 320 pixels", async () => {
+    const page = await site.open("new", { viewport: { width: 320, height: 640 } });
+    await page.getByLabel("Your name").waitFor();
+    const margins = await page.locator(".card input, .card button").evaluateAll((controls) =>
+      controls.map((control) => {
+        const { left, right } = control.getBoundingClientRect();
+        return [left, document.documentElement.clientWidth - right];
+      }),
+    );
+    expect(margins).toHaveLength(3);
+    for (const [left, right] of margins) expect(right).toBe(left);
+  });
+
   test("says in words why a name can't be had, and lets another be chosen", async () => {
     const page = await site.open("new");
     await page.evaluate(() => globalThis.demo.failNext("signUp", "name-taken"));
