@@ -198,7 +198,7 @@ describe("a device whose clock is wrong", () => {
     ["two hours", 2 * HOUR],
     ["most of a year", 300 * 24 * HOUR],
   ])(
-    "has key packages by the service's, %s before: it is added, and makes them once",
+    "has key packages by the service's: it is added, and makes them once (%s before)",
     async (_, ahead) => {
       const { seen, fetch: through } = besideDevice();
       const [name, other] = [`Una ${ahead}`, `Tea ${ahead}`];

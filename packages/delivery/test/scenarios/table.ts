@@ -214,7 +214,7 @@ export const SCENARIOS: Readonly<Record<string, readonly Scenario[]>> = {
         ["delivery:store/contract", "are closed by the log's time too, should the clock go back"],
         [
           "client:key-packages",
-          "has key packages by the service's: it is added, and makes them once",
+          "has key packages by the service's: it is added, and makes them once (%s before)",
           "takes those of others by the service's: it adds them as soon as they are there",
         ],
       ],
