@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Answer, Order } from "./mls/child.ts";
@@ -82,6 +82,17 @@ function median(numbers: readonly number[]): number {
   return quantile(numbers, 0.5);
 }
 
+/**
+ * Keeps a process's first thread on the last core that it may use, where the system has a way: one core is often slower than the next, for
+ * what others do there, and those who are compared should not stand on different ones. Its threads for work aside stay free.
+ */
+function keepOnOneCore(pid: number): void {
+  const taskset = (...args: readonly string[]): string =>
+    spawnSync("taskset", [...args], { encoding: "utf8" }).stdout ?? "";
+  const last = /(\d+)\s*$/.exec(taskset("-cp", `${pid}`))?.[1];
+  if (last !== undefined) taskset("-cp", last, `${pid}`);
+}
+
 /** What is not measured may take longer. */
 const UNMEASURED: ReadonlySet<string> = new Set(["setup", "warmUp", "populate", "populateAll"]);
 
@@ -112,6 +123,7 @@ class Runner {
     const runner = new Runner(name, child, limit);
     const answer = await runner.#next(undefined);
     if (answer) runner.suite = answer.suite;
+    if (child.pid !== undefined) keepOnOneCore(child.pid);
     return runner;
   }
 

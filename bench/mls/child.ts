@@ -4,7 +4,9 @@
  * @module
  */
 
+import { randomBytes } from "node:crypto";
 import { resourceUsage } from "node:process";
+import { promisify } from "node:util";
 import type { Subject, Timed } from "./subject.ts";
 
 /** What the parent asks for. */
@@ -100,6 +102,8 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
 const [name] = process.argv.slice(2);
 const { subject } = (await import(`./${name}.ts`)) as { subject: () => Subject | Promise<Subject> };
 const measured = await subject();
+// The threads for work aside begin with the first such work: before this one is kept on a core, which they would be kept on too.
+await promisify(randomBytes)(1);
 
 async function answer(order: Order): Promise<Answer> {
   try {
