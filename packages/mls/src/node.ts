@@ -85,7 +85,7 @@ const PLACES: readonly (readonly Bytes[])[] = [0, 1, 2, 3].map((place) =>
   }),
 );
 
-/** The same bytes for a call that has read them when it returns: what is secret within `usingDesk`. */
+/** The same bytes for a call that has read them when it returns; `clearDesk` follows what is secret. */
 function onDesk(place: 0 | 1 | 2 | 3, input: Uint8Array): Uint8Array {
   const view = PLACES[place]?.[input.length];
   if (view === undefined) return input;
@@ -93,13 +93,9 @@ function onDesk(place: 0 | 1 | 2 | 3, input: Uint8Array): Uint8Array {
   return view;
 }
 
-/** Nothing stays there afterwards. */
-function usingDesk<T>(use: () => T): T {
-  try {
-    return use();
-  } finally {
-    DESK.fill(0);
-  }
+/** Nothing stays there. */
+function clearDesk(): void {
+  DESK.fill(0);
 }
 
 function schemeOf(name: SignatureName): Scheme {
@@ -113,13 +109,15 @@ function privateKeyObject(curve: Curve, keyPair: KeyPair): KeyObject {
     if (keyPair.privateKey.length !== PRIVATE_SIZE[curve]) {
       throw new TypeError("a private key of the wrong size");
     }
-    return usingDesk(() =>
-      createPrivateKey({
+    try {
+      return createPrivateKey({
         key: onDesk(0, keyPair.privateKey),
         format: "raw-private",
         asymmetricKeyType: curve,
-      }),
-    );
+      });
+    } finally {
+      clearDesk();
+    }
   }
   const der = pkcs8(FORMATS[curve], keyPair);
   try {
@@ -261,28 +259,38 @@ export const nodeCrypto: CryptoProvider = {
   // None is drawn in advance: two copies of a process must not share what each draws after they part (§6.3.1).
   random: (length) => {
     const place = PLACES[0]?.[length];
-    return place === undefined
-      ? randomFillSync(new Uint8Array(length))
-      : usingDesk(() => randomFillSync(place).slice());
+    if (place === undefined) return randomFillSync(new Uint8Array(length));
+    try {
+      return randomFillSync(place).slice();
+    } finally {
+      clearDesk();
+    }
   },
 
-  hash: (name, data) =>
-    usingDesk(() => {
+  hash: (name, data) => {
+    try {
       if (!inPieces(data)) return bytes(hash(name, onDesk(0, data), "buffer"));
       const hasher = createHash(name);
       for (const piece of data) hasher.update(onDesk(0, piece));
       return bytes(hasher.digest());
-    }),
+    } finally {
+      clearDesk();
+    }
+  },
 
-  hmac: (name, key, data) =>
-    usingDesk(() => {
+  hmac: (name, key, data) => {
+    try {
       const hasher = createHmac(name, onDesk(0, key));
-      for (const piece of inPieces(data) ? data : [data]) hasher.update(onDesk(1, piece));
+      if (inPieces(data)) for (const piece of data) hasher.update(onDesk(1, piece));
+      else hasher.update(onDesk(1, data));
       return bytes(hasher.digest());
-    }),
+    } finally {
+      clearDesk();
+    }
+  },
 
-  seal: (aead, key, nonce, aad, plaintext) =>
-    usingDesk(() => {
+  seal: (aead, key, nonce, aad, plaintext) => {
+    try {
       // All three have tags of 16 bytes unless told otherwise; the types tell AES-GCM and ChaCha20-Poly1305 apart.
       const name = CIPHER[aead] as "aes-128-gcm";
       const cipher = createCipheriv(name, onDesk(0, key), onDesk(1, nonce));
@@ -293,12 +301,15 @@ export const nodeCrypto: CryptoProvider = {
       cipher.final();
       sealed.set(cipher.getAuthTag(), plaintext.length);
       return sealed;
-    }),
+    } finally {
+      clearDesk();
+    }
+  },
 
-  open: (aead, key, nonce, aad, ciphertext) =>
-    usingDesk(() => {
-      const split = ciphertext.length - TAG_LENGTH;
-      if (split < 0) throw new TypeError("a ciphertext shorter than its tag");
+  open: (aead, key, nonce, aad, ciphertext) => {
+    const split = ciphertext.length - TAG_LENGTH;
+    if (split < 0) throw new TypeError("a ciphertext shorter than its tag");
+    try {
       const name = CIPHER[aead] as "aes-128-gcm";
       const decipher = createDecipheriv(name, onDesk(0, key), onDesk(1, nonce));
       if (aad.length > 0) decipher.setAAD(onDesk(2, aad));
@@ -307,7 +318,10 @@ export const nodeCrypto: CryptoProvider = {
       // Nothing comes at the end but whether the tag verifies.
       decipher.final();
       return bytes(opened);
-    }),
+    } finally {
+      clearDesk();
+    }
+  },
 
   ...(nodeLattice && { lattice: nodeLattice }),
 

@@ -31,7 +31,7 @@ export const NO_KEYS: KeyIndex = {
 };
 
 /** How many keys a piece has at most; what grows beyond becomes two. */
-const MAX_PIECE = 64;
+const MAX_PIECE = 32;
 
 /** Whether a key stands there more than once. */
 export function hasRepeats({ repeats }: KeyIndex): boolean {
