@@ -41,7 +41,10 @@ export function mergeBatches(...batches: readonly (Batch | undefined)[]): Batch 
       put.delete(key);
       deleted.push(key);
     }
-    for (const [key, value] of batch?.put ?? []) put.set(key, value);
+    // A loop would make an array of each record.
+    batch?.put?.forEach((value, key) => {
+      put.set(key, value);
+    });
   }
   return { put, delete: deleted.filter((key) => !put.has(key)) };
 }

@@ -256,9 +256,9 @@ export class LiveGroup {
     past.settle();
     if (own) this.pending = undefined;
     else this.wipePending();
-    for (const [index, { privateKey }] of keys) {
+    keys.forEach(({ privateKey }, index) => {
       if (next.keys.get(index)?.privateKey !== privateKey) wipe(privateKey);
-    }
+    });
     wipeEpochSecrets(secrets);
     ended?.wipe();
     const leafKey = next.keys.get(2 * next.ownLeaf)?.privateKey;

@@ -221,13 +221,13 @@ export function mergePath(
   const publicKeys = path.nodes.map(({ encryptionKey }) => encryptionKey);
   const steps = filteredDirectPath(tree, leafIndex);
   const { parents, parentHash } = pathParents(suite, steps, publicKeys);
-  for (const [i, { copath }] of steps.entries()) {
+  steps.forEach(({ copath }, i) => {
     const due = recipients(copath, added).length;
     const found = path.nodes[i]?.encryptedPathSecret.length;
     if (found !== due) {
       throw new MlsError("update-path", "7.6", `${found} path secrets for ${due} recipients`);
     }
-  }
+  });
   const { source } = path.leafNode;
   if (source.leafNodeSource !== "commit" || !bytesEqual(source.parentHash, parentHash)) {
     throw new MlsError(
