@@ -23,10 +23,10 @@ const COMMITTERS = 8;
 const COMMITTERS_AMONG_MANY = 2;
 
 /**
- * Short steps take many turns, ours and the floor's one after the other: at least and at most so many, and between those until
- * the seconds are over.
+ * Short steps take many rounds, at least and at most so many, and between those until the seconds are over; ours and the floor one after the
+ * other, so many rounds a turn: with one alone, what is measured is how long a process takes to find its own in the caches again.
  */
-const TURNS = { least: 5, most: 240, seconds: 15 } as const;
+const ROUNDS = { least: 5, most: 240, seconds: 15, aTurn: 5 } as const;
 
 /**
  * Everything is repeated in so many turns: a process that sleeps through all of the others' warming up collects its garbage meanwhile, again
@@ -256,15 +256,21 @@ class Sizing {
     }
   }
 
-  /** Rounds of short steps, until they have had their time. */
-  async #untilEnough(round: (number: number) => Promise<void>): Promise<void> {
-    const enough = Date.now() + TURNS.seconds * 1000;
-    for (let i = 0; i < TURNS.least || (i < TURNS.most && Date.now() < enough); i++) await round(i);
+  /** Rounds of short steps, until they have had their time: by peers `few` in all. */
+  async #untilEnough(few: number, round: (runner: Runner) => Promise<void>): Promise<void> {
+    const enough = Date.now() + ROUNDS.seconds * 1000;
+    for (let i = 0; i < ROUNDS.least || (i < ROUNDS.most && Date.now() < enough); ) {
+      for (const runner of this.#present()) {
+        const rounds = isPeer(runner.name) ? Math.min(ROUNDS.aTurn, few - i) : ROUNDS.aTurn;
+        for (let k = 0; k < rounds; k++) await round(runner);
+      }
+      i += ROUNDS.aTurn;
+    }
   }
 
   /**
-   * Commits, each processed by all who joined before the next one, one after the other: the first of them finds the caches as others left
-   * them, as a client does that is woken for a commit, and takes a quarter more. By peers `few` commits, of which the last is processed.
+   * Commits, each processed by all who joined before the next one, one after the other. By peers `few` commits, of which the last is
+   * processed.
    */
   async measurePaths(
     tree: string,
@@ -276,25 +282,17 @@ class Sizing {
     if (committers !== undefined) {
       for (const step of [commit, process]) this.#committers.set(step, committers);
     }
-    await this.#untilEnough(async (round) => {
-      const runners = this.#present().filter(({ name }) => round === 0 || !isPeer(name));
-      for (const runner of runners) {
-        const times = isPeer(runner.name) ? few : 1;
-        for (let i = 0; i < times; i++) await this.#turn(commit, runner, { step: "commit" });
-      }
-      for (const runner of runners) {
-        await this.#turn(process, runner, { step: "process", times: joiners });
-      }
+    await this.#untilEnough(1, async (runner) => {
+      const commits = isPeer(runner.name) ? few : 1;
+      for (let i = 0; i < commits; i++) await this.#turn(commit, runner, { step: "commit" });
+      await this.#turn(process, runner, { step: "process", times: joiners });
     });
   }
 
   /** A message is read once, so each round sends its own. */
   async measureMessages(few: number): Promise<void> {
-    await this.#untilEnough(async (round) => {
-      const runners = this.#present().filter(({ name }) => round < few || !isPeer(name));
-      for (const step of ["send", "receive"] as const) {
-        for (const runner of runners) await this.#turn(step, runner, { step });
-      }
+    await this.#untilEnough(few, async (runner) => {
+      for (const step of ["send", "receive"] as const) await this.#turn(step, runner, { step });
     });
   }
 

@@ -102,8 +102,8 @@ describe("the keys in use", () => {
     const all = Array.from({ length: 1000 }, (__, n) => Uint8Array.from(bytesOf(n)));
     let index = NO_KEYS;
     for (const one of all) index = reindexed(index, [], [one]);
-    expect(Math.max(...sizesOf(index))).toBeLessThanOrEqual(64);
-    expect(index.pieces.length).toBeLessThanOrEqual(1000 / 32);
+    expect(Math.max(...sizesOf(index))).toBeLessThanOrEqual(32);
+    expect(index.pieces.length).toBeLessThanOrEqual(1000 / 16);
     for (const one of all) expect(keyCount(index, one)).toBe(1);
     for (const one of all.slice(0, 990)) index = reindexed(index, [one], []);
     const [, ...sizes] = sizesOf(index);
