@@ -116,6 +116,7 @@ class Runner {
         "--conditions=@conclave/source",
         "--expose-gc",
         "--max-old-space-size=6144",
+        "--single-threaded-gc",
         ...COMPILED,
       ],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -296,30 +297,34 @@ class Sizing {
     });
   }
 
-  /** What only some can do: a tree that is populated throughout, other operations, memory. */
+  /** What only some can do: other operations, a tree that is populated throughout; and memory, which collects all garbage. */
   async measureMore(few: number, joiners: number): Promise<void> {
     for (const runner of this.#present()) {
       const answer = await runner.ask({ step: "others" });
       for (const [step, timed] of Object.entries(answer?.others ?? {})) {
         this.#note(step, runner, timed);
       }
-      const memory = (await runner.ask({ step: "memory" }))?.memory;
-      if (memory) {
-        // What is less than collecting the garbage leaves now and then isn't told.
-        const told = memory.member !== undefined && memory.member >= 2 ** 20;
-        const member = told ? `, one member's group ${mib(memory.member)}` : "";
-        this.#remark(runner, `process at most ${mib(memory.peak)}${member}`);
-      }
     }
     let all = 0;
     for (const runner of this.#present()) {
       if (isPeer(runner.name)) {
+        await this.#measureMemory(runner);
         this.#end(runner);
         continue;
       }
       all = (await runner.ask({ step: "populateAll" }))?.committers ?? all;
     }
     await this.measurePaths("all committed", few, joiners, all);
+    for (const runner of this.#present()) await this.#measureMemory(runner);
+  }
+
+  async #measureMemory(runner: Runner): Promise<void> {
+    const memory = (await runner.ask({ step: "memory" }))?.memory;
+    if (!memory) return;
+    // What is less than collecting the garbage leaves now and then isn't told.
+    const told = memory.member !== undefined && memory.member >= 2 ** 20;
+    const member = told ? `, one member's group ${mib(memory.member)}` : "";
+    this.#remark(runner, `process at most ${mib(memory.peak)}${member}`);
   }
 
   #remark({ name }: Runner, remark: string): void {
