@@ -480,7 +480,8 @@ function structOf<T extends object>(fields: readonly Field[], constant: object =
       return value as T;
     },
     skip: (r) => {
-      for (const skip of skips) skip(r);
+      // There may be as many of these as a group has members: no iterator for each.
+      for (let i = 0; i < skips.length; i++) skips[i]?.(r);
     },
   };
 }

@@ -36,11 +36,19 @@ export interface ParentNode {
   /** Leaf indices below this node whose members don't know its private key; increasing. */
   readonly unmergedLeaves: readonly number[];
 }
-export const ParentNode: Codec<ParentNode> = struct({
-  encryptionKey: opaque,
-  parentHash: opaque,
-  unmergedLeaves: vector(uint32),
-});
+export const ParentNode: Codec<ParentNode> = {
+  ...struct<ParentNode>({
+    encryptionKey: opaque,
+    parentHash: opaque,
+    unmergedLeaves: vector(uint32),
+  }),
+  // A path has as many as levels, and each is written to be hashed and to be stored: straight down.
+  write: (w, { encryptionKey, parentHash, unmergedLeaves }) => {
+    opaque.write(w, encryptionKey);
+    opaque.write(w, parentHash);
+    w.vector(uint32, unmergedLeaves);
+  },
+};
 
 /** §12.4.3.3. */
 export type Node =
