@@ -117,6 +117,7 @@ class Runner {
         "--expose-gc",
         "--max-old-space-size=6144",
         "--single-threaded-gc",
+        "--min-semi-space-size=16",
         ...COMPILED,
       ],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
