@@ -7,7 +7,7 @@
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
-import type { Answer, Order } from "./mls/child.ts";
+import type { Answer, Measured, Order } from "./mls/child.ts";
 import { spread, type Timed } from "./mls/subject.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -93,8 +93,27 @@ function keepOnOneCore(pid: number): void {
   if (last !== undefined) taskset("-cp", last, `${pid}`);
 }
 
-/** What is not measured may take longer. */
-const UNMEASURED: ReadonlySet<string> = new Set(["setup", "warmUp", "populate", "populateAll"]);
+/** How many steps an order may take as long as: what is not measured may take longer. */
+function allowance(order: Order): number {
+  switch (order.step) {
+    case "setup":
+    case "warmUp":
+    case "populate":
+    case "populateAll":
+      return 5;
+    case "addAll":
+      return order.times;
+    case "commits":
+      return order.rounds * (order.commits + order.joiners);
+    case "messages":
+      return order.rounds * 2;
+    case "join":
+    case "enlist":
+    case "memory":
+    case "others":
+      return 1;
+  }
+}
 
 /** A subject's process. Once it fails or takes too long it is gone, and says why. */
 class Runner {
@@ -117,7 +136,6 @@ class Runner {
         "--expose-gc",
         "--max-old-space-size=6144",
         "--single-threaded-gc",
-        "--min-semi-space-size=16",
         ...COMPILED,
       ],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -135,8 +153,7 @@ class Runner {
   }
 
   async #next(order: Order | undefined): Promise<Exclude<Answer, { failed: string }> | undefined> {
-    const times = order && "times" in order ? order.times : 1;
-    const limit = this.#limit * (order && UNMEASURED.has(order.step) ? 5 : times);
+    const limit = this.#limit * (order ? allowance(order) : 1);
     const answer = await new Promise<Answer>((resolve) => {
       const end = (taken: Answer): void => {
         clearTimeout(timer);
@@ -244,27 +261,39 @@ class Sizing {
     for (const runner of this.#present()) await runner.ask(order);
   }
 
-  async #turn(step: string, runner: Runner, order: Order): Promise<void> {
-    const answer = await runner.ask(order);
-    for (const timed of answer?.timed ?? []) this.#note(step, runner, timed);
+  /** Has a runner do what it is told, once; `as`: what the tables call it. */
+  async #turn(runner: Runner, order: Order, as: Partial<Record<Measured, string>>): Promise<void> {
+    const timed = (await runner.ask(order))?.timed ?? {};
+    for (const [measured, step] of Object.entries(as)) {
+      for (const one of timed[measured as Measured] ?? []) this.#note(step, runner, one);
+    }
   }
 
   /** A step, `rounds` times, the subjects taking turns; peers as often as they are to. */
-  async measure(step: string, order: Order, rounds: number, byPeers = rounds): Promise<void> {
+  async measure(
+    as: Partial<Record<Measured, string>>,
+    order: Order,
+    rounds: number,
+    byPeers = rounds,
+  ): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (const runner of this.#present()) {
-        if (round < byPeers || !isPeer(runner.name)) await this.#turn(step, runner, order);
+        if (round < byPeers || !isPeer(runner.name)) await this.#turn(runner, order, as);
       }
     }
   }
 
-  /** Rounds of short steps, until they have had their time: by peers `few` in all. */
-  async #untilEnough(few: number, round: (runner: Runner) => Promise<void>): Promise<void> {
+  /** Rounds of short steps, ours and the floor's, until they have had their time: so many a turn; and once what peers do. */
+  async #untilEnough(
+    as: Partial<Record<Measured, string>>,
+    order: Order,
+    byPeers: Order,
+  ): Promise<void> {
     const enough = Date.now() + ROUNDS.seconds * 1000;
     for (let i = 0; i < ROUNDS.least || (i < ROUNDS.most && Date.now() < enough); ) {
       for (const runner of this.#present()) {
-        const rounds = isPeer(runner.name) ? Math.min(ROUNDS.aTurn, few - i) : ROUNDS.aTurn;
-        for (let k = 0; k < rounds; k++) await round(runner);
+        if (!isPeer(runner.name)) await this.#turn(runner, order, as);
+        else if (i === 0) await this.#turn(runner, byPeers, as);
       }
       i += ROUNDS.aTurn;
     }
@@ -280,22 +309,19 @@ class Sizing {
     joiners: number,
     committers?: number,
   ): Promise<void> {
-    const [commit, process] = [`commit, ${tree}`, `process, ${tree}`];
+    const as = { commit: `commit, ${tree}`, process: `process, ${tree}` };
     if (committers !== undefined) {
-      for (const step of [commit, process]) this.#committers.set(step, committers);
+      for (const step of Object.values(as)) this.#committers.set(step, committers);
     }
-    await this.#untilEnough(1, async (runner) => {
-      const commits = isPeer(runner.name) ? few : 1;
-      for (let i = 0; i < commits; i++) await this.#turn(commit, runner, { step: "commit" });
-      await this.#turn(process, runner, { step: "process", times: joiners });
-    });
+    const order = { step: "commits", rounds: ROUNDS.aTurn, commits: 1, joiners } as const;
+    await this.#untilEnough(as, order, { ...order, rounds: 1, commits: few });
   }
 
   /** A message is read once, so each round sends its own. */
   async measureMessages(few: number): Promise<void> {
-    await this.#untilEnough(few, async (runner) => {
-      for (const step of ["send", "receive"] as const) await this.#turn(step, runner, { step });
-    });
+    const as = { send: "send", receive: "receive" };
+    const order = { step: "messages", rounds: ROUNDS.aTurn } as const;
+    await this.#untilEnough(as, order, { ...order, rounds: few });
   }
 
   /** What only some can do: other operations, a tree that is populated throughout; and memory, which collects all garbage. */
@@ -384,8 +410,9 @@ async function measureSize(
   for (let turn = 0; turn < WARM_UP_TURNS; turn++) await sizing.everyone({ step: "warmUp" });
   await sizing.everyone({ step: "setup", n, joiners });
   const times = n >= 1000 ? 1 : SHORT_MAKINGS;
-  await sizing.measure("create and add all", { step: "addAll", times }, few, n >= 1000 ? 1 : few);
-  await sizing.measure("join", { step: "join" }, joiners);
+  const adding = { addAll: "create and add all" };
+  await sizing.measure(adding, { step: "addAll", times }, few, n >= 1000 ? 1 : few);
+  await sizing.measure({ join: "join" }, { step: "join" }, joiners);
   const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });
   await sizing.measurePaths("blank tree", few, joiners);

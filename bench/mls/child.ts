@@ -9,19 +9,30 @@ import { resourceUsage } from "node:process";
 import { promisify } from "node:util";
 import type { Subject, Timed } from "./subject.ts";
 
+/** What is timed. */
+export type Measured = "addAll" | "join" | "commit" | "process" | "send" | "receive";
+
 /** What the parent asks for. */
 export type Order =
   | { readonly step: "setup"; readonly n: number; readonly joiners: number }
   | { readonly step: "enlist"; readonly places: readonly number[] }
   | { readonly step: "warmUp" }
-  | { readonly step: "addAll" | "process"; readonly times: number }
-  | { readonly step: "join" | "commit" | "send" | "receive" }
+  | { readonly step: "addAll"; readonly times: number }
+  /** In each round so many commits, of which so many members process the last. */
+  | {
+      readonly step: "commits";
+      readonly rounds: number;
+      readonly commits: number;
+      readonly joiners: number;
+    }
+  | { readonly step: "messages"; readonly rounds: number }
+  | { readonly step: "join" }
   | { readonly step: "populate" | "populateAll" | "memory" | "others" };
 
 export type Answer =
   | {
-      /** One by one, where it was done several times. */
-      readonly timed?: readonly Timed[];
+      /** One by one, by what was done. */
+      readonly timed?: Partial<Record<Measured, readonly Timed[]>>;
       readonly committers?: number | undefined;
       readonly others?: Readonly<Record<string, Timed>> | undefined;
       /** In bytes: of one more member's group, where that can be told, and the most the process ever had. */
@@ -83,18 +94,29 @@ async function done(subject: Subject, order: Order): Promise<Omit<Answer, "suite
       return { memory: { member: await subject.memory?.(), peak: resourceUsage().maxRSS * 1024 } };
     case "others":
       return { others: await subject.others?.() };
-    case "addAll":
-    case "process": {
-      const timed: Timed[] = [];
-      for (let i = 0; i < order.times; i++) timed.push(await subject[order.step]());
-      return { timed };
+    case "addAll": {
+      const addAll: Timed[] = [];
+      for (let i = 0; i < order.times; i++) addAll.push(await subject.addAll());
+      return { timed: { addAll } };
     }
     case "join":
-    case "commit":
-    case "send":
-    case "receive": {
-      const timed = await subject[order.step]?.();
-      return timed ? { timed: [timed] } : {};
+      return { timed: { join: [await subject.join()] } };
+    case "commits": {
+      const [commit, process]: [Timed[], Timed[]] = [[], []];
+      for (let round = 0; round < order.rounds; round++) {
+        for (let i = 0; i < order.commits; i++) commit.push(await subject.commit());
+        for (let i = 0; i < order.joiners; i++) process.push(await subject.process());
+      }
+      return { timed: { commit, process } };
+    }
+    case "messages": {
+      const [send, receive]: [Timed[], Timed[]] = [[], []];
+      for (let round = 0; round < order.rounds; round++) {
+        const [sent, received] = [await subject.send?.(), await subject.receive?.()];
+        if (sent) send.push(sent);
+        if (received) receive.push(received);
+      }
+      return { timed: { send, receive } };
     }
   }
 }
@@ -105,19 +127,9 @@ const measured = await subject();
 // The threads for work aside begin with the first such work: before this one is kept on a core, which they would be kept on too.
 await promisify(randomBytes)(1);
 
-/** What leaves so much garbage, and is not measured, that it would be collected during what is. */
-const PREPARING: ReadonlySet<Order["step"]> = new Set([
-  "setup",
-  "enlist",
-  "populate",
-  "populateAll",
-]);
-
 async function answer(order: Order): Promise<Answer> {
   try {
-    const made = await done(measured, order);
-    if (PREPARING.has(order.step)) globalThis.gc?.();
-    return { suite: measured.suite, ...made };
+    return { suite: measured.suite, ...(await done(measured, order)) };
   } catch (cause) {
     return {
       failed: cause instanceof Error ? `${cause.name}: ${cause.message}` : "an unknown error",
