@@ -3,7 +3,7 @@
  * @module
  */
 
-import { copyOf, EMPTY, wipe } from "./bytes.ts";
+import { checkBytes, copyOf, EMPTY, wipe } from "./bytes.ts";
 import type { Bytes } from "./codec.ts";
 
 /** What changes together. Where a key is both put and deleted, it is put. */
@@ -69,10 +69,14 @@ export function memoryStorage(records: Map<string, Bytes> = new Map<string, Byte
         records.get(key)?.fill(0);
         records.delete(key);
       }
-      for (const [key, value] of batch.put ?? []) {
-        records.get(key)?.fill(0);
+      batch.put?.forEach((value, key) => {
+        checkBytes(value);
+        const before = records.get(key);
+        // Most are as long as what they replace: it is overwritten by them.
+        if (before?.length === value.length) return before.set(value);
+        before?.fill(0);
         records.set(key, copyOf(value));
-      }
+      });
     },
   };
 }
