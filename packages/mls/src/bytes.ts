@@ -64,30 +64,25 @@ export function utf8Bytes(text: string): Bytes {
   return UTF8.encode(text);
 }
 
-/** What `make` makes of labels, kept, so it must not change: there are few that are used for every message. */
-function perLabel(make: (label: string) => Bytes): (label: string) => Bytes {
-  const known = new Map<string, Bytes>();
-  return (label) => {
-    const before = known.get(label);
-    if (before) return before;
-    const made = make(label);
-    // An application's labels could be without number.
-    if (known.size < MAX_LABELS) known.set(label, made);
-    return made;
-  };
-}
+/** The bytes of labels that are used for every message: there are few of them. */
+const LABELS = new Map<string, Bytes>();
 const MAX_LABELS = 256;
 
 /** The bytes of a label, which must not change. */
-export const labelBytes: (label: string) => Bytes = perLabel(utf8Bytes);
+export function labelBytes(label: string): Bytes {
+  const known = LABELS.get(label);
+  if (known) return known;
+  const made = utf8Bytes(label);
+  // An application's labels could be without number.
+  if (LABELS.size < MAX_LABELS) LABELS.set(label, made);
+  return made;
+}
 
-const PREFIX = "MLS 1.0 ";
-const MLS_LABEL: Bytes = utf8Bytes(PREFIX);
-const prefixed = perLabel((label) => utf8Bytes(PREFIX + label));
+const MLS_LABEL: Bytes = utf8Bytes("MLS 1.0 ");
 
-/** A label of §5.1 as it is signed and encrypted under, which must not change; in bytes where it is itself a structure. */
+/** A label of §5.1 as it is signed and encrypted under; in bytes where it is itself a structure. */
 export function mlsLabel(label: string | Bytes): Bytes {
-  return typeof label === "string" ? prefixed(label) : concat(MLS_LABEL, label);
+  return concat(MLS_LABEL, typeof label === "string" ? labelBytes(label) : label);
 }
 
 /** Overwrites secrets that are done with. What the engine copied elsewhere is out of our reach. */

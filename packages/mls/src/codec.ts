@@ -31,15 +31,10 @@ export const MAX_VECTOR_LENGTH: number = 2 ** 30 - 1;
 
 const NO_BYTES: Bytes = new Uint8Array(0);
 
-/** How many bytes a buffer begins with. */
-const FIRST_CAPACITY = 256;
-
 /** A growing buffer. Bytes that were written are copied in. */
 export class Writer {
-  #buffer: Bytes = new Uint8Array(FIRST_CAPACITY);
+  #buffer: Bytes = new Uint8Array(256);
   #length = 0;
-  /** Short beginnings of the buffer, by their lengths, as they are wanted: most of what is hashed is of few lengths. */
-  #views: (Bytes | undefined)[] = [];
 
   #reserve(count: number): number {
     const at = this.#length;
@@ -52,7 +47,6 @@ export class Writer {
       grown.set(this.#buffer.subarray(0, at));
       this.#buffer.fill(0, 0, at);
       this.#buffer = grown;
-      this.#views = [];
     }
     return at;
   }
@@ -126,11 +120,7 @@ export class Writer {
 
   /** What was written so far, as it stands in the buffer: until the next write. */
   view(): Bytes {
-    const length = this.#length;
-    if (length > FIRST_CAPACITY) return this.#buffer.subarray(0, length);
-    const view = this.#views[length] ?? this.#buffer.subarray(0, length);
-    this.#views[length] = view;
-    return view;
+    return this.#buffer.subarray(0, this.#length);
   }
 
   /** Overwrites the buffer: what was written may have been secret. */

@@ -93,7 +93,7 @@ function prepared(label: string, length: number): Prepared {
   const known = PREPARED.get(label)?.get(length);
   if (known) return known;
   const head = encode(KDFLabelHead, { length, label: utf8Bytes(`MLS 1.0 ${label}`) });
-  const made = { head, alone: copyOf(firstBlock(head, EMPTY)) };
+  const made = { head, alone: firstBlock(head, EMPTY) };
   // An exporter's labels are the application's: they could be without number, and so could the lengths.
   if (length <= MAX_PREPARED && PREPARED.size < MAX_PREPARED) {
     const byLength = PREPARED.get(label) ?? new Map<number, Prepared>();
@@ -102,20 +102,9 @@ function prepared(label: string, length: number): Prepared {
   return made;
 }
 
-/** Where the inputs of short first blocks are put together, all of them public; and its beginnings, by their lengths, as they are wanted. */
-const INPUT = new Uint8Array(192);
-const INPUTS: Bytes[] = [];
-
-function inputOf(length: number): Bytes {
-  if (length > INPUT.length) return new Uint8Array(length);
-  const made = INPUTS[length] ?? INPUT.subarray(0, length);
-  INPUTS[length] = made;
-  return made;
-}
-
-/** What HKDF's first block is over (RFC 5869 §2.3), for a context whose length takes a byte: until the next one is made. */
+/** What HKDF's first block is over (RFC 5869 §2.3), for a context whose length takes a byte. */
 function firstBlock(head: Bytes, context: Bytes): Bytes {
-  const input = inputOf(head.length + context.length + 2);
+  const input = new Uint8Array(head.length + context.length + 2);
   input.set(head);
   input[head.length] = context.length;
   input.set(context, head.length + 1);

@@ -182,13 +182,6 @@ const TbsHead: Encoder<WireFormat> = {
     WireFormat.write(w, wireFormat);
   },
 };
-/** The same, encoded, of the two formats that content has. */
-const TBS_HEADS: ReadonlyMap<WireFormat, Bytes> = new Map(
-  (["mls_public_message", "mls_private_message"] as const).map((one) => [
-    one,
-    encode(TbsHead, one),
-  ]),
-);
 
 /**
  * What `use` makes of a `FramedContentTBS` (§6.1), in parts: what the signature and the membership tag cover. `context`: the encoded
@@ -201,8 +194,7 @@ export function framedContentTbsFor<R>(
 ): R {
   const { senderType } = content.sender;
   const behind = senderType === "member" || senderType === "new_member_commit" ? context : EMPTY;
-  const head = TBS_HEADS.get(wireFormat) ?? encode(TbsHead, wireFormat);
-  return encodedContentFor(content, (encoded) => use(head, encoded, behind));
+  return encodedContentFor(content, (encoded) => use(encode(TbsHead, wireFormat), encoded, behind));
 }
 
 /** What is signed of a content. */

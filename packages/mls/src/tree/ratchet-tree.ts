@@ -25,7 +25,7 @@ import {
 import { MlsError } from "../errors.ts";
 import { credentialTypeOf } from "../key/credential.ts";
 import { GREASE } from "../registry.ts";
-import { type KeyIndex, noKeys, reindexed } from "./key-index.ts";
+import { type KeyIndex, NO_KEYS, reindexed } from "./key-index.ts";
 import { LeafNode } from "./leaf-node.ts";
 import { nodeWidth } from "./tree-math.ts";
 
@@ -36,19 +36,11 @@ export interface ParentNode {
   /** Leaf indices below this node whose members don't know its private key; increasing. */
   readonly unmergedLeaves: readonly number[];
 }
-export const ParentNode: Codec<ParentNode> = {
-  ...struct<ParentNode>({
-    encryptionKey: opaque,
-    parentHash: opaque,
-    unmergedLeaves: vector(uint32),
-  }),
-  // A path has as many as levels, and each is written to be hashed and to be stored: straight down.
-  write: (w, { encryptionKey, parentHash, unmergedLeaves }) => {
-    opaque.write(w, encryptionKey);
-    opaque.write(w, parentHash);
-    w.vector(uint32, unmergedLeaves);
-  },
-};
+export const ParentNode: Codec<ParentNode> = struct({
+  encryptionKey: opaque,
+  parentHash: opaque,
+  unmergedLeaves: vector(uint32),
+});
 
 /** §12.4.3.3. */
 export type Node =
@@ -134,7 +126,7 @@ function blankSubtree(level: number, firstLeaf: number): TreeNode {
 
 /** The tree of one member (§11). */
 export function treeOf(leaf: LeafNode): RatchetTree {
-  return withLeaf({ root: leafSlot(0, undefined), leafCount: 1, keys: noKeys() }, 0, leaf);
+  return withLeaf({ root: leafSlot(0, undefined), leafCount: 1, keys: NO_KEYS }, 0, leaf);
 }
 
 /** The node at an index, blank or not. Throws `MlsError` with `tree-shape` beyond the tree. */
@@ -559,7 +551,7 @@ function* growing(
   }
   let leafCount = 1;
   while (nodeWidth(leafCount) <= last) leafCount *= 2;
-  let keys = noKeys();
+  let keys = NO_KEYS;
   let come: Bytes[] = [];
   function* grow(level: number, index: number): Generator<TreeNode, TreeNode, void> {
     const node = nodeAtIndex(index);
