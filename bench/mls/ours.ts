@@ -192,6 +192,8 @@ export function subject(): Subject {
         for (const one of all) await one.receive(made.commit);
         observer = (await observer.process(made.commit)).group;
       }
+      // They have done what they entered for: a member's process has no others.
+      enlisted = [];
     },
     populateAll: async () => {
       const groupId = new Uint8Array(16).fill(groups++);
