@@ -143,8 +143,12 @@ class Runner {
     const runner = new Runner(name, child, limit);
     const answer = await runner.#next(undefined);
     if (answer) runner.suite = answer.suite;
-    if (child.pid !== undefined) keepOnOneCore(child.pid);
     return runner;
+  }
+
+  /** From now on: what takes long and is done on all cores is measured before. */
+  stayOnOneCore(): void {
+    if (this.#child.pid !== undefined) keepOnOneCore(this.#child.pid);
   }
 
   /** The answer to an order, or undefined from one that is gone. `setup` may take longer: it is not measured. */
@@ -415,6 +419,7 @@ async function measureSize(
   await sizing.measure({ join: "join" }, { step: "join" }, joiners);
   const places = spread(n, n <= LARGEST_FOR_PEERS ? COMMITTERS : COMMITTERS_AMONG_MANY);
   await sizing.everyone({ step: "enlist", places });
+  for (const runner of runners) runner.stayOnOneCore();
   await sizing.measurePaths("blank tree", few, joiners);
   await sizing.everyone({ step: "populate" });
   await sizing.measurePaths("some committed", few, joiners, places.length + 1);
