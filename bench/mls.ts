@@ -65,6 +65,9 @@ interface Result {
   readonly committers: number | undefined;
 }
 
+/** What the tables call what is timed. */
+type Names = Partial<Record<Measured, string>>;
+
 /** What there is to say of one subject beside its times. */
 interface Remark {
   readonly n: number;
@@ -151,7 +154,7 @@ class Runner {
     if (this.#child.pid !== undefined) keepOnOneCore(this.#child.pid);
   }
 
-  /** The answer to an order, or undefined from one that is gone. `setup` may take longer: it is not measured. */
+  /** The answer to an order, or undefined from one that is gone. */
   async ask(order: Order): Promise<Exclude<Answer, { failed: string }> | undefined> {
     return this.gone === undefined ? this.#next(order) : undefined;
   }
@@ -265,8 +268,8 @@ class Sizing {
     for (const runner of this.#present()) await runner.ask(order);
   }
 
-  /** Has a runner do what it is told, once; `as`: what the tables call it. */
-  async #turn(runner: Runner, order: Order, as: Partial<Record<Measured, string>>): Promise<void> {
+  /** Has a runner do what it is told, once; noted under the names in `as`. */
+  async #turn(runner: Runner, order: Order, as: Names): Promise<void> {
     const timed = (await runner.ask(order))?.timed ?? {};
     for (const [measured, step] of Object.entries(as)) {
       for (const one of timed[measured as Measured] ?? []) this.#note(step, runner, one);
@@ -274,12 +277,7 @@ class Sizing {
   }
 
   /** A step, `rounds` times, the subjects taking turns; peers as often as they are to. */
-  async measure(
-    as: Partial<Record<Measured, string>>,
-    order: Order,
-    rounds: number,
-    byPeers = rounds,
-  ): Promise<void> {
+  async measure(as: Names, order: Order, rounds: number, byPeers = rounds): Promise<void> {
     for (let round = 0; round < rounds; round++) {
       for (const runner of this.#present()) {
         if (round < byPeers || !isPeer(runner.name)) await this.#turn(runner, order, as);
@@ -288,11 +286,7 @@ class Sizing {
   }
 
   /** Rounds of short steps, ours and the floor's, until they have had their time: so many a turn; and once what peers do. */
-  async #untilEnough(
-    as: Partial<Record<Measured, string>>,
-    order: Order,
-    byPeers: Order,
-  ): Promise<void> {
+  async #untilEnough(as: Names, order: Order, byPeers: Order): Promise<void> {
     const enough = Date.now() + ROUNDS.seconds * 1000;
     for (let i = 0; i < ROUNDS.least || (i < ROUNDS.most && Date.now() < enough); ) {
       for (const runner of this.#present()) {
